@@ -1,0 +1,1 @@
+"""Tieline: a self-hosted API connector."""

@@ -1,0 +1,112 @@
+"""The decision whether a key may do something on an API.
+
+Made once per request, on the normalised path, which is the path that is then sent. Follows permissions.md section 2.
+Knows nothing of how the request came in or how a denial is answered.
+"""
+
+import re
+from typing import TypedDict, Unpack
+
+from tieline.access.areas import AreaTable, Match
+from tieline.access.levels import Level, covers
+from tieline.access.paths import readings
+from tieline.access.permissions import Mode, Permissions
+from tieline.access.rules import NEVER_ALLOWED
+from tieline.access.verdict import Allowed, Denied
+
+__all__ = ["Allowed", "Denied", "decide"]
+
+_METHOD = re.compile(rb"[A-Z][A-Z-]*+")
+_SEVERAL_READINGS = re.compile(rb"[A-Z%;]")
+_ORDINARY = frozenset({b"GET", b"HEAD", b"OPTIONS", b"POST", b"PUT", b"PATCH", b"DELETE"})
+_SAFE = (b"GET", b"HEAD")
+_UNMATCHED = Allowed(None, None)
+_SHOWN = 100  # characters of a path that a denial repeats
+
+
+class Asked(TypedDict, total=False):
+    """What else a request may ask for: ``upgrade``, to leave HTTP (a WebSocket). False when absent."""
+
+    upgrade: bool
+
+
+def decide(
+    permissions: Permissions,
+    api: str,
+    table: AreaTable,
+    title: str,
+    method: bytes,
+    path: bytes,
+    **asked: Unpack[Asked],
+) -> Allowed | Denied:
+    """Whether a key with ``permissions`` may send ``method`` on ``path`` to the API ``api``.
+
+    ``path`` is normalised (``paths.normalise``) and without its query; ``table`` and ``title`` are the API's areas and
+    name for people. Whether the key's app uses the API at all has
+    been checked. Every way in which an upstream may read the path (encoded slashes, path parameters, case) must be
+    allowed; the answer tells the first that is not.
+    """
+    if method not in _ORDINARY and (method in NEVER_ALLOWED or _METHOD.fullmatch(method) is None):
+        return _never(method)
+    upgrade = asked.get("upgrade", False)
+    match = table.find(method, path, upgrade=upgrade)
+    verdict = _judge(permissions, api, title, match, (method, path, upgrade))
+    if isinstance(verdict, Denied) or _SEVERAL_READINGS.search(path) is None:
+        return verdict
+    for reading in readings(path):
+        exact = match if reading is path else table.find(method, reading, upgrade=upgrade)
+        for other in (exact, table.find_any_case(method, reading, upgrade=upgrade)):
+            again = verdict if other is match else _judge(permissions, api, title, other, (method, reading, upgrade))
+            if isinstance(again, Denied):
+                return again
+    return verdict
+
+
+def _judge(
+    permissions: Permissions, api: str, title: str, match: Match | None, request: tuple[bytes, bytes, bool]
+) -> Allowed | Denied:
+    """The answer for one reading of the request: its method, path and whether it asks for an upgrade."""
+    mode = permissions.mode
+    if mode is Mode.ALL:
+        return _UNMATCHED if match is None else match.allowed
+    if match is None:
+        method, path, upgrade = request
+        if mode is Mode.READ_ONLY and method in _SAFE and not upgrade:
+            return _UNMATCHED
+        return _uncovered(mode, title, method, path)
+    if mode is Mode.READ_ONLY:
+        return match.allowed if match.level is Level.READ else _lacking(mode, api, title, match)
+    grants = permissions.grants.get(api)
+    if grants is not None and covers(grants.get(match.area.name, Level.NONE), match.level):
+        return match.allowed
+    return _lacking(mode, api, title, match)
+
+
+def _lacking(mode: Mode, api: str, title: str, match: Match) -> Denied:
+    area, level = match.area, match.level
+    need = f'This key needs "{area.title}: {level.capitalize()}" on {title}'
+    if level not in area.levels:
+        reason = f"{need}, which a restricted or read-only key cannot be given. Use a key with all permissions."
+        return Denied(reason, None)
+    param = f"{api}:{area.name}={level}"
+    if mode is Mode.READ_ONLY:
+        reason = f"{need}, and it is read only. Use a key that has it, or make this key restricted and tick it."
+    else:
+        reason = f"{need}. Tick it among the key's permissions in the console, or use a key that has it."
+    return Denied(reason, param)
+
+
+def _uncovered(mode: Mode, title: str, method: bytes, path: bytes) -> Denied:
+    kind = "a restricted key may not use it" if mode is Mode.RESTRICTED else "a read-only key may only GET it"
+    shown = path[:_SHOWN].decode("ascii", "replace") + ("…" if len(path) > _SHOWN else "")
+    reason = (
+        f"No area of {title} covers {method.decode()} {shown}, so {kind}. "
+        "Check the path, or use a key with all permissions."
+    )
+    return Denied(reason, None)
+
+
+def _never(method: bytes) -> Denied:
+    if method in NEVER_ALLOWED:
+        return Denied(f"{method.decode()} is never passed on, whatever the key may do. Use another method.", None)
+    return Denied("The method must be written in capital letters, such as GET. Send it so.", None)

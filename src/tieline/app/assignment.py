@@ -1,0 +1,78 @@
+"""What one child process is to be, and how that travels over the leash as JSON.
+
+Light on purpose: the supervisor imports it. Knows nothing of what a child does with it.
+"""
+
+import base64
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tieline.core.secret import Secret
+from tieline.settings import Address, Plane, RootKeySource, ServeSettings
+
+
+DRAIN_SECONDS = 30.0  # what finite streams get to finish
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """What one child is to be: its plane, its number among the workers of that plane, and the settings.
+
+    The listen addresses in ``settings`` hold real ports, never 0.
+    """
+
+    plane: Plane
+    index: int
+    settings: ServeSettings
+
+
+def encode(assignment: Assignment) -> dict[str, Any]:
+    """``assignment`` as JSON values. Holds the root key's text where there is one: for the leash only."""
+    settings = assignment.settings
+    root = settings.root_key
+    secret = None if root.secret is None else base64.b64encode(root.secret.reveal_bytes()).decode()
+    return {
+        "plane": assignment.plane,
+        "index": assignment.index,
+        "data_dir": str(settings.data_dir),
+        "app_listen": [settings.app_listen.host, settings.app_listen.port],
+        "console_listen": [settings.console_listen.host, settings.console_listen.port],
+        "workers": settings.workers,
+        "database_url": settings.database_url,
+        "redis_url": settings.redis_url,
+        "root_key": {"kind": root.kind, "path": root.path and str(root.path), "variable": root.variable},
+        "root_secret": secret,
+        "console_hosts": settings.console_hosts,
+        "allow_destinations": settings.allow_destinations,
+        "log_format": settings.log_format,
+        "log_level": settings.log_level,
+        "only": settings.only,
+    }
+
+
+def decode(message: Mapping[str, Any]) -> Assignment:
+    """The assignment that :func:`encode` made ``message`` of."""
+    root, secret = message["root_key"], message["root_secret"]
+    source = RootKeySource(
+        kind=root["kind"],
+        path=Path(root["path"]) if root["path"] else None,
+        variable=root["variable"],
+        secret=None if secret is None else Secret(base64.b64decode(secret)),
+    )
+    settings = ServeSettings(
+        data_dir=Path(message["data_dir"]),
+        app_listen=Address(*message["app_listen"]),
+        console_listen=Address(*message["console_listen"]),
+        workers=message["workers"],
+        database_url=message["database_url"],
+        redis_url=message["redis_url"],
+        root_key=source,
+        console_hosts=tuple(message["console_hosts"]),
+        allow_destinations=tuple(message["allow_destinations"]),
+        log_format=message["log_format"],
+        log_level=message["log_level"],
+        only=message["only"],
+    )
+    return Assignment(message["plane"], message["index"], settings)

@@ -1,0 +1,112 @@
+"""One child process as the supervisor sees it: started, told, heard, ended, started again.
+
+Owns the supervisor's end of the leash and the pauses between restarts. Decides nothing: the supervisor does.
+"""
+
+import json
+import socket
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from typing import Any
+
+from tieline.app.assignment import Assignment, encode
+from tieline.settings import child_environment
+
+PAUSE_FIRST = 0.1  # seconds before the first restart, doubled each time
+PAUSE_MOST = 10.0
+STEADY = 30.0  # seconds of listening after which earlier failures are forgotten
+
+
+class Child:
+    """A process of one plane. ``line`` is the supervisor's end of its leash, None while no process runs."""
+
+    def __init__(self, assignment: Assignment) -> None:
+        self.assignment = assignment
+        self.line: socket.socket | None = None
+        self.listening_since: float | None = None
+        self.restart_at: float | None = None
+        self.gone = False
+        self._process: subprocess.Popen[bytes] | None = None
+        self._heard = b""
+        self._failures = 0
+
+    @property
+    def name(self) -> str:
+        """What logs call it, such as ``data worker 2``."""
+        if self.assignment.plane == "control":
+            return "control plane"
+        return f"data worker {self.assignment.index + 1}"
+
+    def start(self) -> socket.socket:
+        """Run the process and tell it what it is to be; returns our end of its leash."""
+        ours, theirs = socket.socketpair()
+        with theirs:
+            self._process = subprocess.Popen(  # noqa: S603  our own interpreter and module
+                [sys.executable, "-P", "-m", "tieline", "serve-worker", self.assignment.plane, str(theirs.fileno())],
+                stdin=subprocess.DEVNULL,
+                pass_fds=(theirs.fileno(),),
+                env=child_environment(self.assignment.settings),
+                process_group=0,  # a terminal's Ctrl-C is the supervisor's business alone
+            )
+        self.line, self._heard = ours, b""
+        self.listening_since = self.restart_at = None
+        self.gone = False
+        self.tell(assignment=encode(self.assignment))
+        return ours
+
+    def tell(self, **said: object) -> None:
+        """Send one message. A process that has just ended misses it."""
+        if self.line is not None:
+            with suppress(OSError):
+                self.line.sendall(json.dumps(said).encode() + b"\n")
+
+    def hear(self) -> list[dict[str, Any]]:
+        """The messages that have arrived. Call it when ``line`` is readable; ``gone`` then says whether it closed."""
+        if self.line is None:
+            return []
+        try:
+            piece = self.line.recv(65536)
+        except OSError:
+            piece = b""
+        self.gone = not piece
+        *lines, self._heard = (self._heard + piece).split(b"\n")
+        messages = [json.loads(line) for line in lines]
+        if any("listening" in message for message in messages):
+            self.listening_since = time.monotonic()
+        return messages
+
+    def wait(self) -> int:
+        """Reap a process whose line has closed or that was killed; returns its status (negative: the signal)."""
+        if self._process is None:
+            return 0
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(5)
+        self.kill()
+        status = self._process.wait()
+        self._process = None
+        if self.line is not None:
+            self.line.close()
+            self.line = None
+        return status
+
+    @property
+    def running(self) -> bool:
+        """Whether a process is there that has not been reaped."""
+        return self._process is not None
+
+    def kill(self) -> None:
+        """End the process at once."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.kill()
+
+    def schedule_restart(self) -> float:
+        """Set when to start again after it ended; returns the pause in seconds."""
+        now = time.monotonic()
+        if self.listening_since is not None and now - self.listening_since >= STEADY:
+            self._failures = 0
+        pause: float = min(PAUSE_FIRST * 2**self._failures, PAUSE_MOST)
+        self._failures += 1
+        self.restart_at = now + pause
+        return pause

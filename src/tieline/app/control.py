@@ -1,0 +1,128 @@
+"""The control plane's process: prepares the store, then serves the admin API on the console listener.
+
+Wires ``controlplane`` to its store, the vault's intake and the data plane's probe, and ``web`` to it. Decides nothing.
+"""
+
+import asyncio
+import ipaddress
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+
+import uvicorn
+
+from tieline.app.assignment import Assignment
+from tieline.app.leash import Leash
+from tieline.app.listeners import BACKLOG, open_listener, own_listeners
+from tieline.app.opening import Opened, create
+from tieline.app.prepare import TOKEN_FILE, admin_token
+from tieline.controlplane.services import Services
+from tieline.core.clock import SystemClock
+from tieline.dataplane.probe import Probe
+from tieline.settings import ServeSettings
+from tieline.storage.snapshots import SqlSnapshots
+from tieline.storage.store import SqlStore
+from tieline.telemetry.logs import Log, capture_libraries
+from tieline.vault.intake import Intake
+from tieline.wire.guard import Guard
+
+DRAIN_SECONDS = 10  # what requests of operators get; they are short
+KEEP_ALIVE = 75
+
+
+async def run(assignment: Assignment, leash: Leash) -> None:
+    """Prepare, tell the supervisor, serve until told to drain. Raises StartError when the start fails."""
+    settings = assignment.settings
+    capture_libraries(Log(settings.log_format, settings.log_level))
+    opened = await create(settings)
+    try:
+        guard = Guard(settings.allow_destinations, lambda: own_listeners(settings))
+        services = _services(settings, opened, guard)
+        made = await admin_token(services, settings)
+        leash.report(prepared=_notes(settings, opened, token_made=made))
+        await _serve(services, settings, leash)
+    finally:
+        await opened.database.close()
+
+
+class Console(uvicorn.Server):
+    """uvicorn without its signal handling: the leash says when to end; ``on_listening`` is called once it accepts."""
+
+    def __init__(self, config: uvicorn.Config, on_listening: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._on_listening = on_listening
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._on_listening()
+
+
+def _services(settings: ServeSettings, opened: Opened, guard: Guard) -> Services:
+    keyring, clock = opened.keyring, SystemClock()
+    return Services(
+        store=SqlStore(opened.database, audit_key=keyring.derive("audit"), clock=clock),
+        intake=Intake(keyring),
+        prober=Probe(SqlSnapshots(opened.database, settings.database_url), keyring, guard),
+        clock=clock,
+        check_destination=_destination_check(guard),
+        app_key_pepper=keyring.derive("app-key"),
+        token_pepper=keyring.derive("admin-token"),
+    )
+
+
+def _destination_check(guard: Guard) -> Callable[[str], None]:
+    """What refuses a host that is literally an address which the guard would not dial."""
+
+    def check(host: str) -> None:
+        try:
+            address = ipaddress.ip_address(host.strip("[]"))
+        except ValueError:
+            return  # a name: what it leads to is checked each time it is dialled
+        guard.check_address(str(address), 0, host)
+
+    return check
+
+
+async def _serve(services: Services, settings: ServeSettings, leash: Leash) -> None:
+    from tieline.web.app import create_app  # noqa: PLC0415  loaded while the data plane opens the store
+
+    names = (settings.console_listen.host, *settings.console_hosts)
+    config = uvicorn.Config(
+        create_app(services, allowed_hosts=names, version=version("tieline")),
+        http="httptools",
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        backlog=BACKLOG,
+        timeout_keep_alive=KEEP_ALIVE,
+        timeout_graceful_shutdown=DRAIN_SECONDS,
+    )
+    console = Console(config, lambda: leash.report(listening=True))
+    serving = asyncio.create_task(console.serve([open_listener(settings.console_listen)]))
+    draining = asyncio.create_task(leash.drain())
+    await asyncio.wait((serving, draining), return_when=asyncio.FIRST_COMPLETED)
+    console.should_exit = True
+    draining.cancel()
+    await serving
+
+
+def _notes(settings: ServeSettings, opened: Opened, *, token_made: bool) -> list[str]:
+    """What the operator is told of a first start."""
+    notes = []
+    if opened.first:
+        notes.append(f"Tieline keeps its files in {settings.data_dir}")
+        if settings.root_key.path is not None:
+            notes.append(
+                f"The root key is {settings.root_key.path}: back it up apart from the rest; without it no secret opens"
+            )
+    if token_made:
+        notes.append(f"The tieline command finds its admin token in {settings.data_dir / TOKEN_FILE}")
+    return notes

@@ -1,0 +1,37 @@
+"""A data-plane worker's process: opens the store once it is prepared, then serves the app listener.
+
+Wires ``dataplane`` to its snapshot source, the keyring and the egress guard. Decides nothing.
+"""
+
+from tieline.app.assignment import DRAIN_SECONDS, Assignment
+from tieline.app.leash import Leash
+from tieline.app.listeners import open_listener, own_listeners
+from tieline.app.opening import open_existing
+from tieline.dataplane.service import Service
+from tieline.storage.snapshots import SqlSnapshots
+from tieline.telemetry.logs import Log, capture_libraries
+from tieline.wire.guard import Guard
+
+
+async def run(assignment: Assignment, leash: Leash) -> None:
+    """Wait for the store, serve until told to drain, then let what is under way finish.
+
+    Raises StorageError, RootKeyError or StartError when the start fails.
+    """
+    settings = assignment.settings
+    log = Log(settings.log_format, settings.log_level)
+    capture_libraries(log)
+    if not await leash.go():
+        return
+    opened = await open_existing(settings)
+    source = SqlSnapshots(opened.database, settings.database_url)
+    try:
+        guard = Guard(settings.allow_destinations, lambda: own_listeners(settings))
+        service = Service(source, opened.keyring, guard)
+        await service.start(open_listener(settings.app_listen))
+        leash.report(listening=True)
+        await leash.drain()
+        await service.drain(DRAIN_SECONDS)
+    finally:
+        await source.close()
+        await opened.database.close()

@@ -1,0 +1,165 @@
+"""``tieline doctor``: looks at everything a node needs, changes nothing, and says what to do about what is wrong.
+
+Each check is a function that yields findings; none depends on another. Works with and without a running server.
+"""
+
+import asyncio
+import http.client
+import os
+import resource
+import sqlite3
+import stat
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from tieline.app.listeners import is_free
+from tieline.app.opening import open_existing
+from tieline.app.prepare import TOKEN_FILE
+from tieline.core.errors import TielineError
+from tieline.settings import Address, ServeSettings
+from tieline.storage.engine import sqlite_file, wal_is_safe
+
+State = Literal["good", "note", "wrong"]
+
+OPEN_FILES_LEAST = 4096
+YEAR_OF_THIS_CODE = 2026
+DISK_LEAST = 256 * 1024 * 1024
+_OTHERS = stat.S_IRWXG | stat.S_IRWXO
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing looked at: ``good``, a ``note`` worth reading, or ``wrong`` with what to do in ``told``."""
+
+    state: State
+    subject: str
+    told: str
+
+    def to_json(self) -> dict[str, str]:
+        """The finding as JSON members."""
+        return {"state": self.state, "subject": self.subject, "told": self.told}
+
+
+def examine(settings: ServeSettings) -> list[Finding]:
+    """Every finding, in the order in which to read them."""
+    found = [*_data_directory(settings), *_store(settings), *_sqlite(settings)]
+    for name, address in (("app listener", settings.app_listen), ("console listener", settings.console_listen)):
+        found.append(_listener(name, address))
+    return [*found, _clock(settings), _open_files(), *_disk(settings)]
+
+
+def _data_directory(settings: ServeSettings) -> Iterator[Finding]:
+    folder = settings.data_dir
+    if not folder.is_dir():
+        yield Finding("note", "data directory", f"{folder} is not there yet: the first `tieline serve` makes it")
+        return
+    yield _private(folder, "data directory", 0o700)
+    for name in (TOKEN_FILE, "tieline.db"):
+        if (folder / name).exists():
+            yield _private(folder / name, name, 0o600)
+    if settings.root_key.path is not None and settings.root_key.path.exists():
+        yield _private(settings.root_key.path, "root key file", 0o600)
+
+
+def _private(path: Path, subject: str, wanted: int) -> Finding:
+    facts = path.stat()
+    mode = stat.S_IMODE(facts.st_mode)
+    if facts.st_uid != os.geteuid() and os.geteuid() != 0:
+        return Finding("wrong", subject, f"{path} belongs to another user: run: chown $(id -u) {path}")
+    if mode & _OTHERS:
+        return Finding(
+            "wrong", subject, f"{path} is open to other users (mode {mode:04o}): run: chmod {wanted:o} {path}"
+        )
+    return Finding("good", subject, f"{path} (mode {mode:04o})")
+
+
+def _store(settings: ServeSettings) -> Iterator[Finding]:
+    """Whether the store opens, has this version's schema, and the root key is the vault's."""
+    if settings.database_url.startswith("sqlite:") and not sqlite_file(settings.database_url).exists():
+        yield Finding("note", "store", "there is no store yet: the first `tieline serve` makes it")
+        return
+    try:
+        yield asyncio.run(_opened(settings))
+    except TielineError as error:
+        yield Finding("wrong", "store and root key", error.public)
+
+
+async def _opened(settings: ServeSettings) -> Finding:
+    opened = await open_existing(settings)
+    await opened.database.close()
+    root_key = opened.keyring.status().root_key_id
+    return Finding(
+        "good", "store and root key", f"{opened.database.location} opens with {root_key} ({settings.root_key})"
+    )
+
+
+def _sqlite(settings: ServeSettings) -> Iterator[Finding]:
+    if not settings.database_url.startswith("sqlite:"):
+        return
+    version = sqlite3.sqlite_version
+    if wal_is_safe(sqlite3.sqlite_version_info):
+        yield Finding("good", "SQLite", f"{version}, write-ahead log")
+    else:
+        yield Finding(
+            "note",
+            "SQLite",
+            f"{version} has a bug in its write-ahead log, so Tieline uses the slower rollback journal: all is safe; "
+            "3.51.3, 3.50.7 or 3.44.6 would be quicker to write",
+        )
+
+
+def _listener(name: str, address: Address) -> Finding:
+    """Who, if anybody, answers there: Tieline, another program, or nobody."""
+    if is_free(address):
+        return Finding("note", name, f"{address} is free: no server runs there; start one with `tieline serve`")
+    connection = http.client.HTTPConnection(address.host, address.port, timeout=3)
+    try:
+        connection.request("GET", "/readyz")
+        answer = connection.getresponse()
+        answer.read()
+    except (OSError, http.client.HTTPException):
+        return Finding(
+            "wrong", name, f"{address} is taken by something that does not answer as Tieline: choose another port"
+        )
+    finally:
+        connection.close()
+    if answer.getheader("Tieline-Request-Id") is None:
+        return Finding("wrong", name, f"{address} is another program's: stop it, or choose another port")
+    if answer.status != http.client.OK:
+        return Finding("wrong", name, f"{address} answers but is not ready ({answer.status}): see the server's log")
+    return Finding("good", name, f"{address} is ready")
+
+
+def _clock(settings: ServeSettings) -> Finding:
+    """Expiries and audit times need a clock that is about right; a file from the future shows one that is not."""
+    now = time.time()
+    if time.gmtime(now).tm_year < YEAR_OF_THIS_CODE:
+        return Finding(
+            "wrong", "clock", f"it is {time.strftime('%F', time.gmtime(now))} here: set the clock, such as by NTP"
+        )
+    store = settings.data_dir / "tieline.db"
+    if store.exists() and store.stat().st_mtime > now + 60:
+        return Finding("wrong", "clock", f"{store} was written in the future: set the clock, such as by NTP")
+    return Finding("good", "clock", time.strftime("%FT%TZ", time.gmtime(now)))
+
+
+def _open_files() -> Finding:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < OPEN_FILES_LEAST:
+        how = "ulimit -n 65536" if hard >= 65536 else "LimitNOFILE=65536 in its service unit"
+        return Finding("wrong", "open files", f"at most {soft}, two for each call under way: raise it with {how}")
+    return Finding("good", "open files", f"at most {soft}")
+
+
+def _disk(settings: ServeSettings) -> Iterator[Finding]:
+    if not settings.data_dir.is_dir():
+        return
+    room = os.statvfs(settings.data_dir)
+    free = room.f_bavail * room.f_frsize
+    if free < DISK_LEAST:
+        yield Finding("wrong", "disk", f"{free // 2**20} MiB are left for {settings.data_dir}: make room")
+    else:
+        yield Finding("good", "disk", f"{free // 2**20} MiB are left")

@@ -1,0 +1,69 @@
+"""Opening what is kept: the store and, with the root key, the vault.
+
+Owns the order in which they are opened and what the first start creates. Knows no table and no request.
+"""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from tieline.core.errors import StartError
+from tieline.settings import RootKeySource, ServeSettings
+from tieline.storage.engine import Database, open_database
+from tieline.storage.migrate import migrate
+from tieline.storage.vault import SqlDataKeys
+from tieline.vault.keyring import Keyring
+from tieline.vault.rootkeys.source import RootKeySource as VaultSource
+from tieline.vault.rootkeys.source import open_root
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """An open store and the keyring of its vault. ``first`` says that the vault was made just now."""
+
+    database: Database
+    keyring: Keyring
+    first: bool
+
+
+async def create(settings: ServeSettings) -> Opened:
+    """Open store and vault, making what is missing: data directory (0700), schema, root key, first data key.
+
+    Raises StorageError, RootKeyError or StartError with the one line that says what to do.
+    """
+    _make_directory(settings.data_dir)
+    database = await open_database(settings.database_url)
+    await migrate(database)
+    return await _open_vault(settings.root_key, database, create=True)
+
+
+async def open_existing(settings: ServeSettings) -> Opened:
+    """Open store and vault as they are. Raises StorageError or RootKeyError, also where nothing was created yet."""
+    database = await open_database(settings.database_url)
+    await database.check_schema()
+    return await _open_vault(settings.root_key, database, create=False)
+
+
+async def _open_vault(source: RootKeySource, database: Database, *, create: bool) -> Opened:
+    store = SqlDataKeys(database)
+    record = await store.root_record()
+    root, kept = await open_root(
+        VaultSource(source.kind, str(source.path) if source.path else source.variable),
+        record=record,
+        env_value=source.secret if source.kind == "env" else None,
+        passphrase=source.secret if source.kind == "passphrase" else None,
+        create=create,
+    )
+    return Opened(database, await Keyring.open(root, store, record=kept), record is None)
+
+
+def _make_directory(path: Path) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.mkdir(mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise StartError(
+            f"The data directory {path} cannot be made: {error.strerror}. Choose one with --data-dir."
+        ) from error
+    if not os.access(path, os.R_OK | os.W_OK | os.X_OK):
+        raise StartError(f"The data directory {path} may not be written by this user: chown it, or choose --data-dir.")

@@ -1,0 +1,31 @@
+"""What a child process of ``tieline serve`` does first: take the leash, learn its assignment, run its plane.
+
+Owns the process: signals, umask, event loop, and how a start that fails is told. Knows neither plane.
+"""
+
+import os
+import signal
+
+from tieline.app.leash import Leash
+from tieline.core.errors import TielineError
+
+
+def work(plane: str, fd: int) -> int:
+    """Be a worker of ``plane`` on the leash at file descriptor ``fd``; returns the exit status."""
+    os.umask(0o077)
+    leash = Leash(fd)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda _number, _frame: leash.ask_drain())
+    # Each plane loads what it alone needs, while the other plane does the same.
+    import uvloop  # noqa: PLC0415
+
+    if plane == "control":
+        from tieline.app.control import run  # noqa: PLC0415
+    else:
+        from tieline.app.data import run  # noqa: PLC0415
+    try:
+        uvloop.run(run(leash.assignment(), leash))
+    except TielineError as error:
+        leash.report(failed={"text": error.public, "detail": error.detail})
+        return 1
+    return 0

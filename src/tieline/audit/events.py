@@ -1,0 +1,189 @@
+"""One frozen dataclass for each thing that an operator can do: what was done, to what, and the facts worth keeping.
+
+Owns the kinds of audit events and which facts each one carries. Knows nothing of who did it (the unit of work adds the
+caller), of time, or of storage. No event has a field for a secret: credentials are named by their field names, keys by
+their redacted form.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar
+
+Fact = str | int | float | bool | None | tuple[str, ...] | Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """What every event has: a ``kind`` such as ``key.created`` and the id of its ``target``."""
+
+    kind: ClassVar[str]
+    target: str
+
+    def data(self) -> dict[str, Any]:
+        """The facts beside the target, as values that JSON has."""
+        facts = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "target"}
+        return {name: _plain(fact) for name, fact in facts.items()}
+
+
+def _plain(fact: Fact) -> object:
+    """Tuples as lists and mappings as dictionaries, so that the same event always reads the same."""
+    if isinstance(fact, tuple):
+        return list(fact)
+    if isinstance(fact, Mapping):
+        return dict(fact)
+    return fact
+
+
+@dataclass(frozen=True, slots=True)
+class ApiAdded(Event):
+    """An API was added; ``source_entry`` is the catalogue entry it came from."""
+
+    kind: ClassVar[str] = "api.added"
+    name: str
+    source_entry: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ApiChanged(Event):
+    """An API's definition was replaced; ``revision`` is the new one."""
+
+    kind: ClassVar[str] = "api.changed"
+    name: str
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class ApiRemoved(Event):
+    """An API was removed with its credentials."""
+
+    kind: ClassVar[str] = "api.removed"
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class ApiVerified(Event):
+    """An API's verify request was sent with its credential; ``status`` is None when there was no answer."""
+
+    kind: ClassVar[str] = "api.verified"
+    name: str
+    environment: str
+    ok: bool
+    status: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CredentialPut(Event):
+    """A credential's new version was sealed; ``fields`` are the names of its values, never the values."""
+
+    kind: ClassVar[str] = "credential.put"
+    api: str
+    environment: str
+    version: int
+    fields: tuple[str, ...]
+    hosts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CredentialActivated(Event):
+    """A credential's version is the one in use from now on."""
+
+    kind: ClassVar[str] = "credential.activated"
+    api: str
+    environment: str
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class CredentialRetired(Event):
+    """A credential's version is no longer used and its values are erased."""
+
+    kind: ClassVar[str] = "credential.retired"
+    api: str
+    environment: str
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class AppCreated(Event):
+    """An app was created; ``apis`` are the names of the APIs it may use."""
+
+    kind: ClassVar[str] = "app.created"
+    name: str
+    apis: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AppChanged(Event):
+    """An app's name or APIs changed; both as they are now."""
+
+    kind: ClassVar[str] = "app.changed"
+    name: str
+    apis: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AppRemoved(Event):
+    """An app was removed with its keys."""
+
+    kind: ClassVar[str] = "app.removed"
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class KeyCreated(Event):
+    """An app key was minted; ``redacted`` is how it may be shown, ``expires_at`` RFC 3339 or None for never."""
+
+    kind: ClassVar[str] = "key.created"
+    app: str
+    name: str | None
+    environment: str
+    permissions: Mapping[str, Any]
+    redacted: str
+    expires_at: str | None = None
+    from_ip: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class KeyChanged(Event):
+    """What an app key may do changed; ``changed`` holds what was set, as it is now."""
+
+    kind: ClassVar[str] = "key.changed"
+    app: str
+    changed: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRotated(Event):
+    """An app key got a second secret; the one before ends at ``previous_ends_at`` (RFC 3339)."""
+
+    kind: ClassVar[str] = "key.rotated"
+    app: str
+    redacted: str
+    previous_ends_at: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRevoked(Event):
+    """An app key was revoked for good."""
+
+    kind: ClassVar[str] = "key.revoked"
+    app: str
+    redacted: str
+
+
+@dataclass(frozen=True, slots=True)
+class TokenCreated(Event):
+    """An admin token was made."""
+
+    kind: ClassVar[str] = "token.created"
+    name: str
+    role: str
+    expires_at: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TokenRevoked(Event):
+    """An admin token was revoked for good."""
+
+    kind: ClassVar[str] = "token.revoked"
+    name: str

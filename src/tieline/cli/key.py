@@ -1,0 +1,184 @@
+"""``tieline key``: app keys, what they may do, and their end."""
+
+from typing import Annotated, Any, Literal
+
+import typer
+
+from tieline.cli import output
+from tieline.cli.options import Environment, Json, connect, noun
+from tieline.cli.values import permissions as wanted_permissions
+from tieline.cli.values import seconds
+from tieline.core.errors import SettingsError
+
+key = noun("key", "App keys: what an app holds, and what it may do.")
+
+Id = Annotated[str, typer.Argument(help="The key's id (key_…).")]
+Label = Annotated[str | None, typer.Option("--name", metavar="LABEL", help="What people call it.")]
+Mode = Annotated[
+    Literal["all", "restricted", "read-only"] | None,
+    typer.Option("--permissions", help="Everything, only what --grant says, or only reads. [default: all]"),
+]
+Grants = Annotated[
+    list[str] | None,
+    typer.Option("--grant", metavar="API:AREA=LEVEL", help="A level (read, write, request) on an area; repeatable."),
+]
+Expiry = Annotated[str | None, typer.Option("--expires-in", metavar="90d", help="When it stops working.")]
+Networks = Annotated[
+    list[str] | None, typer.Option("--from-ip", metavar="CIDR", help="Where it may be used from; repeatable.")
+]
+
+
+@key.command()
+def create(  # noqa: PLR0913  an option is a parameter
+    app: Annotated[str, typer.Option("--app", metavar="NAME", help="The app it belongs to.")],
+    name: Label = None,
+    permissions: Mode = None,
+    grant: Grants = None,
+    environment: Environment = "live",
+    expires_in: Expiry = None,
+    from_ip: Networks = None,
+    json: Json = False,
+) -> None:
+    """Mint a key. Its secret is printed this once, alone on standard output."""
+    body = _body(name, wanted_permissions(permissions, grant or []), expires_in, from_ip)
+    made = connect().post("apps", app, "keys", body={**body, "environment": environment})
+    _print_secret(made, json=json, what=f"{made['id']} of {app}")
+
+
+@key.command("list")
+def list_(
+    app: Annotated[str | None, typer.Option("--app", metavar="NAME", help="Of this app only.")] = None,
+    json: Json = False,
+) -> None:
+    """List keys, never their secrets."""
+    client = connect()
+    apps = [app] if app is not None else [each["id"] for each in client.items("apps")]
+    items = [each for owner in apps for each in client.items("apps", owner, "keys")]
+    if json:
+        output.emit({"items": items, "next": None})
+        return
+    output.table(
+        ("ID", "APP", "NAME", "SECRET", "ENVIRONMENT", "PERMISSIONS", "STATE", "LAST USED"),
+        [
+            (
+                each["id"],
+                each["app"],
+                each["name"],
+                each["redacted"],
+                each["environment"],
+                each["permissions"]["mode"].replace("_", " "),
+                each["state"],
+                output.moment(each["last_used_at"]) or "never",
+            )
+            for each in items
+        ],
+        "No keys yet. Make one: tieline key create --app NAME",
+    )
+
+
+@key.command()
+def show(id: Id, json: Json = False) -> None:
+    """Show one key and what it may do."""
+    _print_key(connect().get("keys", id), json=json)
+
+
+@key.command()
+def update(  # noqa: PLR0913  an option is a parameter
+    id: Id,
+    name: Label = None,
+    permissions: Mode = None,
+    grant: Grants = None,
+    expires_in: Expiry = None,
+    from_ip: Networks = None,
+    json: Json = False,
+) -> None:
+    """Change what a key may do; its secret stays. What is given replaces what was."""
+    body = _body(name, wanted_permissions(permissions, grant or []), expires_in, from_ip)
+    if not body:
+        raise SettingsError("Say what to change: --name, --permissions, --grant, --expires-in or --from-ip.")
+    _print_key(connect().send("PATCH", ("keys", id), body=body).body, json=json)
+
+
+@key.command()
+def rotate(
+    id: Id,
+    overlap: Annotated[str, typer.Option(metavar="24h", help="How long the old secret still works.")] = "24h",
+    json: Json = False,
+) -> None:
+    """Mint a new secret for a key; the old one works for the overlap. The new one is printed this once."""
+    made = connect().post("keys", id, "rotate", body={"overlap": seconds(overlap, "--overlap")})
+    _print_secret(made, json=json, what=f"{id}; the one before works for {overlap} more")
+
+
+@key.command()
+def revoke(id: Id, json: Json = False) -> None:
+    """End a key for good, everywhere within a second."""
+    connect().send("DELETE", ("keys", id))
+    if json:
+        output.emit({"revoked": id})
+    output.say(f"{id} is revoked.")
+
+
+@key.command()
+def allows(
+    id: Id,
+    method: Annotated[str, typer.Argument(help="Such as POST.")],
+    path: Annotated[str, typer.Argument(help="Below the API's base URL, such as /chat/completions.")],
+    api: Annotated[str | None, typer.Option(metavar="API", help="Needed where the app uses several.")] = None,
+    json: Json = False,
+) -> None:
+    """Say whether a key may send an operation, and why not. Exits 1 where it may not."""
+    answer = connect().get("keys", id, "allows", method=method, path=path, api=api)
+    if json:
+        output.emit(answer)
+    else:
+        as_what = f" ({answer['area']}: {answer['level']})" if answer.get("area") else ""
+        output.say(f"Yes: {method} {path}{as_what}." if answer["allowed"] else f"No: {answer['reason']}")
+    if not answer["allowed"]:
+        raise typer.Exit(1)
+
+
+def _body(
+    name: str | None, permissions: dict[str, Any] | None, expires_in: str | None, from_ip: list[str] | None
+) -> dict[str, Any]:
+    """The request's members, only those that were given."""
+    given = {
+        "name": name,
+        "permissions": permissions,
+        "expires_in": None if expires_in is None else seconds(expires_in, "--expires-in"),
+        "from_ip": from_ip or None,
+    }
+    return {member: value for member, value in given.items() if value is not None}
+
+
+def _print_secret(made: dict[str, Any], *, json: bool, what: str) -> None:
+    if json:
+        output.emit(made)
+        return
+    output.say(f"The secret of {what}:")
+    print(made["secret"], flush=True)
+    output.say(f"It is shown this once. {made['summary']}".rstrip())
+
+
+def _print_key(found: dict[str, Any], *, json: bool) -> None:
+    if json:
+        output.emit(found)
+        return
+    output.details(
+        {
+            "id": found["id"],
+            "app": found["app"],
+            "name": found["name"],
+            "secret": found["redacted"],
+            "state": found["state"],
+            "environment": found["environment"],
+            "permissions": found["permissions"]["mode"].replace("_", " "),
+            "may": found["summary"],
+            "from": found["from_ip"] or "anywhere",
+            "expires": output.moment(found["expires_at"]) or "never",
+            "last used": output.moment(found["last_used_at"]) or "never",
+            "created": output.moment(found["created_at"]),
+        }
+    )
+    for api, areas in found["permissions"].get("grants", {}).items():
+        output.table(("AREA", "LEVEL"), [(f"{api}:{area}", level) for area, level in areas.items()], "")

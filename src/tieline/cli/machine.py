@@ -1,0 +1,72 @@
+"""Commands about this machine: serve, sandbox, demo, doctor, version."""
+
+from importlib.metadata import version as installed
+from typing import Annotated
+
+import typer
+
+from tieline.cli import output
+from tieline.cli.options import Json, with_settings
+from tieline.settings import SERVE_SETTINGS, parse_address, serve_settings
+
+EVERY = tuple(setting.name for setting in SERVE_SETTINGS)
+STORE = ("data_dir", "app_listen", "console_listen", "database_url", "root_key")
+
+
+def register(root: typer.Typer) -> None:
+    """Add these commands to ``root``."""
+    for command in (serve, sandbox, demo, doctor, version):
+        root.command()(command)
+
+
+@with_settings(EVERY)
+def serve(**given: str | list[str] | None) -> None:
+    """Start Tieline: the app listener that apps call and the console listener that operators call.
+
+    Each option can also be set by the environment name in brackets, or by a file that NAME_FILE names.
+    """
+    from tieline.app.supervisor import serve as supervise
+
+    raise typer.Exit(supervise(serve_settings(given)))
+
+
+def sandbox(
+    listen: Annotated[str, typer.Option(metavar="HOST:PORT", help="Where it listens.")] = "127.0.0.1:8700",
+) -> None:
+    """Start the simulated OpenAI, to try Tieline without an account. Its keys begin with sk-sandbox."""
+    from tieline.sandbox import serve as simulated
+
+    address = parse_address(listen, "--listen")
+    simulated.run(address.host, address.port)
+
+
+def demo(
+    once: Annotated[bool, typer.Option("--once", help="End after the call instead of serving until Ctrl-C.")] = False,
+) -> None:
+    """Show it all: start Tieline and the sandbox, add OpenAI, make a restricted key, stream one chat completion."""
+    from tieline.cli.demo import run
+
+    raise typer.Exit(run(once=once))
+
+
+@with_settings(STORE)
+def doctor(json: Json = False, **given: str | list[str] | None) -> None:
+    """Look for what is wrong with this installation and say what to do. Exits 1 where something is."""
+    from tieline.app.doctor import examine
+
+    findings = examine(serve_settings(given))
+    if json:
+        output.emit({"items": [finding.to_json() for finding in findings], "next": None})
+    else:
+        for finding in findings:
+            output.finding(finding.state, finding.subject, finding.told)
+    if any(finding.state == "wrong" for finding in findings):
+        raise typer.Exit(1)
+
+
+def version(json: Json = False) -> None:
+    """Print the version."""
+    if json:
+        output.emit({"version": installed("tieline")})
+    else:
+        print(f"tieline {installed('tieline')}")

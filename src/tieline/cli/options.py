@@ -1,0 +1,58 @@
+"""What several commands share: ``--json``, ``--environment``, the connection, and the options of ``tieline serve``.
+
+The options of ``serve`` are made from the table in ``settings``, so that each is written down once.
+"""
+
+import inspect
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from tieline.settings import SERVE_SETTINGS, Setting, client_settings
+
+if TYPE_CHECKING:
+    from tieline.cli.client import AdminClient
+
+Json = Annotated[bool, typer.Option("--json", help="Machine output on standard output.")]
+EnvironmentName = Literal["live", "development"]
+Environment = Annotated[EnvironmentName, typer.Option(help="Which environment of the API.")]
+
+
+def noun(name: str, title: str) -> typer.Typer:
+    """A group of commands about one noun."""
+    return typer.Typer(name=name, help=title, no_args_is_help=True, add_completion=False)
+
+
+def connect() -> "AdminClient":
+    """The admin API that ``TIELINE_URL`` and ``TIELINE_TOKEN`` point at."""
+    from tieline.cli.client import AdminClient  # `tieline version` needs no HTTP client
+
+    return AdminClient(client_settings({}))
+
+
+def with_settings(names: Sequence[str]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command an option for each named setting of ``serve``; it receives them as keywords, None if not given."""
+    chosen = [setting for setting in SERVE_SETTINGS if setting.name in names]
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        own = inspect.signature(command)
+        kept = [each for each in own.parameters.values() if each.kind is not inspect.Parameter.VAR_KEYWORD]
+        added = [_parameter(setting) for setting in chosen]
+        command.__signature__ = own.replace(parameters=[*kept, *added])  # type: ignore[attr-defined]
+        return command
+
+    return decorate
+
+
+def _parameter(setting: Setting) -> inspect.Parameter:
+    kind: Any = list[str] | None if setting.repeats else str | None
+    default = f" [default: {setting.default}]" if setting.default else ""
+    option = typer.Option(
+        setting.option,
+        metavar=setting.metavar,
+        help=f"{setting.title[0].upper()}{setting.title[1:]}.{default} ({setting.variable})",
+    )
+    return inspect.Parameter(
+        setting.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[kind, option]
+    )

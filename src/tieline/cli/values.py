@@ -1,0 +1,126 @@
+"""What people write on the command line, as values: durations, grants, secrets. Knows no command and no server."""
+
+import json
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from tieline.core.errors import SettingsError
+from tieline.core.secret import Secret
+from tieline.settings import variable_secret
+
+SECRET_MOST = 256 * 1024  # bytes of one input: the vault's own limit for each value is 64 KiB
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+_DURATION = re.compile(r"([0-9]{1,9})([smhdw])")
+
+
+def seconds(text: str, option: str) -> int:
+    """``90d``, ``24h``, ``30m``, ``45s`` or ``2w`` in seconds. Raises SettingsError that names ``option``."""
+    match = _DURATION.fullmatch(text)
+    if match is None:
+        raise SettingsError(
+            f'{option} is "{text}": give a number and a unit, such as 90d, 24h, 30m or 45s.', param=option
+        )
+    return int(match[1]) * _UNITS[match[2]]
+
+
+def grants(given: Sequence[str]) -> dict[str, dict[str, str]]:
+    """``openai:files=read`` … as ``{"openai": {"files": "read"}}``. Raises SettingsError for another form."""
+    found: dict[str, dict[str, str]] = {}
+    for text in given:
+        place, equals, level = text.rpartition("=")
+        api, colon, area = place.partition(":")
+        if not (equals and colon and api and area and level):
+            raise SettingsError(f'--grant is "{text}": give API:AREA=LEVEL, such as openai:chat_completions=request.')
+        if area in found.setdefault(api, {}):
+            raise SettingsError(f"--grant names {api}:{area} twice: give each area one level.")
+        found[api][area] = level
+    return found
+
+
+def permissions(mode: str | None, given: Sequence[str]) -> dict[str, Any] | None:
+    """The permissions that ``--permissions`` and ``--grant`` ask for, None where neither was given.
+
+    Grants alone mean restricted. Raises SettingsError where they contradict each other.
+    """
+    if mode is None and not given:
+        return None
+    wanted = (mode or "restricted").replace("-", "_")
+    if given and wanted != "restricted":
+        raise SettingsError(f"--grant goes with --permissions restricted, not {mode}: leave one of them out.")
+    if wanted == "restricted":
+        return {"mode": wanted, "grants": grants(given)}
+    return {"mode": wanted}
+
+
+def secret_given(*, stdin: bool, variable: str | None, file: Path | None, options: str) -> Secret | None:
+    """The secret from the one place that was named, None where none was.
+
+    ``options`` names the three options in errors. Raises SettingsError for several places, or one that holds nothing.
+    """
+    if sum((stdin, variable is not None, file is not None)) > 1:
+        raise SettingsError(f"Give one of {options}, not several.")
+    if variable is not None:
+        return variable_secret(variable)
+    if file is not None:
+        try:
+            with file.open("rb") as stream:
+                return _checked(stream.read(SECRET_MOST + 1), str(file))
+        except OSError as error:
+            raise SettingsError(f"{file} cannot be read: {error.strerror}.") from error
+    if stdin:
+        if sys.stdin.isatty():
+            return _typed()
+        return _checked(sys.stdin.buffer.read(SECRET_MOST + 1), "standard input")
+    return None
+
+
+def _typed() -> Secret:
+    from getpass import getpass
+
+    return _checked(getpass("Secret (it is not shown): ").encode(), "what was typed")
+
+
+def _checked(value: bytes, where: str) -> Secret:
+    if len(value) > SECRET_MOST:
+        raise SettingsError(f"{where} holds more than {SECRET_MOST // 1024} KiB: that is no secret.")
+    # One newline at the end is an editor's or echo's; any other stays, so that the server can refuse it by name.
+    text = value.removesuffix(b"\n").removesuffix(b"\r")
+    if not text:
+        raise SettingsError(f"{where} holds no secret: it is empty.")
+    return Secret(text)
+
+
+def field_names(definition: Mapping[str, Any], environment: Literal["live", "development"]) -> tuple[str, ...]:
+    """The names of the fields that a credential of the API with this definition needs in ``environment``."""
+    from tieline.definitions.environment import in_environment
+    from tieline.definitions.parse import parse_data
+    from tieline.schemes.registry import credential_fields
+
+    found = credential_fields(in_environment(parse_data(definition), environment))
+    return tuple(each.name for each in found if each.field.required)
+
+
+def fields(secret: Secret, names: Sequence[str]) -> dict[str, str]:
+    """The credential's fields: a JSON object is taken as several, anything else as the one field in ``names``.
+
+    Raises SettingsError where the text does not fit the fields that the API's scheme has.
+    """
+    try:
+        text = secret.reveal_bytes().decode()
+    except UnicodeDecodeError as error:
+        raise SettingsError("The secret is not UTF-8 text.") from error
+    if text.startswith("{"):
+        try:
+            parsed = json.loads(text)
+        except ValueError:
+            parsed = None  # a value that merely begins like JSON
+        if isinstance(parsed, dict) and all(isinstance(value, str) for value in parsed.values()):
+            return parsed
+    if len(names) != 1:
+        wanted = json.dumps(dict.fromkeys(names, "…"), ensure_ascii=False)
+        raise SettingsError(f"This API's scheme has {len(names)} fields: give a JSON object such as {wanted}.")
+    return {names[0]: text}

@@ -1,0 +1,26 @@
+"""What every operation of the control plane works with, handed in by the composition root."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from tieline.controlplane.ports import Prober, Store
+from tieline.core.clock import Clock
+from tieline.vault.intake import Intake
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The outside world of the control plane.
+
+    ``check_destination(host)`` raises ``DestinationNotAllowed`` where ``host`` is literally an address that the egress
+    guard refuses. The peppers are the keys of the hashes that app keys and admin tokens are stored as
+    (``keyring.derive("app-key")`` and ``keyring.derive("admin-token")``).
+    """
+
+    store: Store
+    intake: Intake
+    prober: Prober
+    clock: Clock
+    check_destination: Callable[[str], None]
+    app_key_pepper: bytes = field(repr=False)
+    token_pepper: bytes = field(repr=False)

@@ -1,0 +1,27 @@
+"""Whether an API works: its verify request, sent with its credential through the data plane's own exit."""
+
+from tieline.access.caller import Caller, Role, require
+from tieline.audit.events import ApiVerified
+from tieline.controlplane.apis import find_api
+from tieline.controlplane.compiled import definition_in
+from tieline.controlplane.ports import Environment, Verdict
+from tieline.controlplane.services import Services
+
+
+async def verify(services: Services, caller: Caller, api: str, environment: Environment) -> Verdict:
+    """Send the verify request of an API and judge the answer. Needs the role editor, as the credential is used.
+
+    Raises:
+        NotFound: there is no such API.
+    """
+    require(caller, Role.EDITOR)
+    async with services.store.read() as rx:
+        row = await find_api(rx.apis, api)
+    if definition_in(row.definition, environment).verify is None:
+        return Verdict(False, None, "The definition has no verify request. Add one: {method: GET, path: /models}.")
+    verdict = await services.prober.probe(row.name, environment)
+    async with services.store.write(caller) as tx:
+        await tx.audit.add(
+            ApiVerified(target=row.id, name=row.name, environment=environment, ok=verdict.ok, status=verdict.status)
+        )
+    return verdict

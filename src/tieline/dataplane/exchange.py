@@ -1,0 +1,479 @@
+"""One relayed request on its way: to the upstream as it came, and its answer back as it comes.
+
+An exchange is the sink of its request and the owner of its upstream connection; bytes go through it in both directions
+with back-pressure and are never collected. It owns the order of events, whoever ends first. What may be sent where was
+decided before (``relay``).
+"""
+
+import asyncio
+import time
+from dataclasses import dataclass
+from typing import Protocol
+
+from tieline.core.errors import BodyTooLarge, TielineError, UpstreamError, UpstreamUnreachable
+from tieline.dataplane.mask import StreamMask, mask
+from tieline.dataplane.plan import Plan
+from tieline.dataplane.ports import Outcome
+from tieline.dataplane.snapshot import AppKey
+from tieline.wire import answers, framing
+from tieline.wire.egress import Answer, EgressConnection
+from tieline.wire.pool import Lane
+from tieline.wire.request import Request
+
+_HELD_MOST = 64 * 1024
+_SWITCHING = 101
+_BODYLESS = frozenset({204, 304})
+_REPEATABLE = frozenset({b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE"})
+_LIVE = (b"text/event-stream", b"application/x-ndjson", b"application/stream+json", b"application/jsonl")
+_EVENT_END = (b"\n\n", b"\r\n\r\n", b"\r\r")
+_status_lines: dict[tuple[int, bytes], bytes] = {}
+
+
+@dataclass(slots=True)
+class Admitted:
+    """A request that may go out, and how: decided on, filtered, with the secret added.
+
+    ``path`` is normalised and below the base URL; ``head`` is the request's head for the upstream, whole.
+    """
+
+    plan: Plan
+    lane: Lane
+    key: AppKey
+    path: bytes
+    area: str | None
+    level: str | None
+    head: bytes
+
+
+class Ledger(Protocol):
+    """Who is told how an exchange ended."""
+
+    def ended(self, exchange: "Exchange", outcome: Outcome, error: TielineError | None) -> None: ...
+
+
+class Exchange:
+    """One admitted request and its answer.
+
+    Sizes are bytes of bodies; ``sent_at`` and ``answered_at`` are on the clock of ``time.perf_counter``, 0 before;
+    ``status`` is the upstream's, 0 before it answered.
+    """
+
+    __slots__ = (
+        "_chunking",
+        "_connection",
+        "_deaf",
+        "_done",
+        "_encoded",
+        "_events",
+        "_first_write",
+        "_head_sent",
+        "_ledger",
+        "_mask",
+        "_plan",
+        "_tail",
+        "_tries",
+        "_waiting",
+        "admitted",
+        "answered_at",
+        "bytes_in",
+        "bytes_out",
+        "id",
+        "request",
+        "sent_at",
+        "status",
+    )
+
+    def __init__(self, request: Request, request_id: str, admitted: Admitted, ledger: Ledger) -> None:
+        self.request = request
+        self.id = request_id
+        self.admitted = admitted
+        self.bytes_in = 0
+        self.bytes_out = 0
+        self.sent_at = 0.0
+        self.answered_at = 0.0
+        self.status = 0
+        self._plan = admitted.plan
+        self._ledger = ledger
+        self._connection: EgressConnection | None = None
+        self._waiting: asyncio.Task[None] | None = None
+        self._first_write = b""
+        self._tries = 0
+        self._head_sent = False
+        self._chunking = False
+        self._events = False
+        self._encoded = False
+        self._deaf = False
+        self._done = False
+        self._tail = b""
+        self._mask: StreamMask | None = None
+        request.sink = self
+
+    def open(self) -> None:
+        """Send the request over an idle or a new connection.
+
+        Raises:
+            BodyTooLarge: its Content-Length says that it is larger than the API takes.
+        """
+        length = self.request.length
+        if length is not None and length > self._plan.limits.body:
+            raise self._body_too_large()
+        connection = self.admitted.lane.take()
+        if connection is not None:
+            self._send(connection)
+        else:
+            self._dial()
+
+    def _refuse(self, error: TielineError) -> None:
+        if self._done:
+            return
+        self._drop_connection()
+        self._end("refused", error)
+        self.request.refuse(error, self.id)
+
+    # -- towards the upstream
+
+    def _dial(self) -> None:
+        self._waiting = asyncio.get_running_loop().create_task(self._dial_and_send())
+
+    async def _dial_and_send(self) -> None:
+        try:
+            connection = await self.admitted.lane.dial(self._plan.limits.connect)
+        except TielineError as error:
+            self._waiting = None
+            self._refuse(error)
+            return
+        self._waiting = None
+        self._send(connection)
+
+    def _send(self, connection: EgressConnection) -> None:
+        request = self.request
+        self._connection = connection
+        self._tries += 1
+        self.sent_at = time.perf_counter()
+        connection.begin(self, head_only=request.method == b"HEAD", expects_upgrade=request.upgrade != b"")
+        if self._first_write:
+            data = self._first_write
+        else:
+            data = self.admitted.head + self._take_body()
+            if self._done:
+                return
+            if request.complete and len(data) <= _HELD_MOST:
+                self._first_write = data
+        connection.write(data)
+        if request.expects:
+            request.continue_()
+        self._deaf = request.complete
+        limits = self._plan.limits
+        connection.deadline = connection.clock.now + (limits.first_byte if request.complete else limits.total)
+        request.resume()
+
+    def _take_body(self) -> bytes:
+        """The body bytes that wait, framed for the upstream."""
+        request = self.request
+        pieces = request.pieces
+        data = b""
+        if pieces:
+            data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+            request.pieces = []
+            self.bytes_in += len(data)
+            if self.bytes_in > self._plan.limits.body:
+                self._overrun()
+                return b""
+            if request.chunked:
+                data = framing.chunk(data)
+        if request.chunked and request.complete:
+            data += framing.last_chunk(_kept_trailers(request.trailers))
+        return data
+
+    def _overrun(self) -> None:
+        if self._head_sent:
+            self._cut(self._body_too_large(), "refused")
+        else:
+            self._refuse(self._body_too_large())
+
+    def _body_too_large(self) -> BodyTooLarge:
+        return BodyTooLarge(
+            f"The request's body is larger than the {self._plan.limits.body} bytes that {self._plan.title} takes. "
+            "Send less, or raise limits.body of the API."
+        )
+
+    # -- what the client does
+
+    def body_arrived(self) -> None:
+        connection = self._connection
+        request = self.request
+        if connection is None:
+            if sum([len(piece) for piece in request.pieces]) > _HELD_MOST:
+                request.pause()
+            return
+        if self._deaf:
+            request.pieces.clear()
+            return
+        if not request.pieces and not request.chunked:
+            return
+        data = self._take_body()
+        if self._done:
+            return
+        connection.write(data)
+        if request.complete:
+            self._deaf = True
+            if not self._head_sent:
+                        connection.deadline = connection.clock.now + self._plan.limits.first_byte
+
+    def client_gone(self) -> None:
+        tunnelled = self._connection is not None and self._connection.tunnelled
+        self._drop_connection()
+        self._end("complete" if tunnelled else "client_gone", None)
+
+    def client_paused(self) -> None:
+        if self._connection is not None:
+            self._connection.pause()
+            self._connection.deadline = self._connection.clock.now + self._left()
+
+    def client_resumed(self) -> None:
+        if self._connection is not None:
+            self._connection.resume()
+            self._expect_more(self._connection)
+
+    def client_bytes(self, data: bytes) -> None:
+        if self._connection is not None:
+            self.bytes_in += len(data)
+            self._connection.write(data)
+            self._expect_more(self._connection)
+
+    def client_ended(self) -> None:
+        if self._connection is not None:
+            self._connection.end_writing()
+
+    # -- what the upstream does
+
+    def answer_arrived(self, connection: EgressConnection) -> None:
+        request = self.request
+        data = b""
+        if not self._head_sent:
+            answer = connection.answer
+            assert answer is not None  # noqa: S101  # it arrived
+            if answer.status == _SWITCHING:
+                self._switch(connection, answer)
+                return
+            data = self._begin_answer(answer)
+        complete = connection.complete
+        pieces = connection.pieces
+        if pieces or complete:
+            body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+            connection.pieces = []
+            if self._mask is not None:
+                body = self._mask.feed(body, last=complete)
+            if body:
+                self.bytes_out += len(body)
+                if self._events:
+                    self._tail = body[-4:]
+                data += b"%x\r\n%b\r\n" % (len(body), body) if self._chunking else body
+        if not complete:
+            if data:
+                request.send(data)
+            if self._connection is not None:
+                self._expect_more(connection)
+            return
+        if self._chunking:
+            data += framing.last_chunk(_kept_trailers(connection.trailers))
+        request.send(data)
+        self._complete(connection)
+
+    def interim_arrived(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
+        if status == 100:  # noqa: PLR2004  # the client was told already
+            return
+        lines = b"".join([b"%b: %b\r\n" % pair for pair in headers if not framing.is_engine_owned(pair[0].lower())])
+        self.request.send_interim(b"HTTP/1.1 %d \r\n%b\r\n" % (status, mask(lines, self._plan.reflections)))
+
+    def upstream_failed(self, error: UpstreamError) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None and connection.tunnelled:
+            self._end("complete", None)
+            self.request.connection.close()
+        elif self._head_sent:
+            self._cut(error, "upstream_cut")
+        elif (
+            isinstance(error, UpstreamUnreachable)
+            and connection is not None
+            and connection.reused
+            and self._tries < self._plan.limits.retry_attempts
+            and self._may_repeat()
+        ):
+            self._dial()
+        else:
+            self._refuse(error)
+
+    def upstream_paused(self) -> None:
+        self.request.pause()
+
+    def upstream_resumed(self) -> None:
+        self.request.resume()
+
+    def tunnel_bytes(self, data: bytes) -> None:
+        self.bytes_out += len(data)
+        self.request.connection.write(data)
+        if self._connection is not None:
+            self._expect_more(self._connection)
+
+    # -- the answer
+
+    def _begin_answer(self, answer: Answer) -> bytes:
+        """The head for the client; from here on the answer flows."""
+        plan, request = self._plan, self.request
+        self.answered_at = time.perf_counter()
+        self._head_sent = True
+        self._first_write = b""
+        self.status = answer.status
+        out = [_status_line(answer.status, answer.reason)]
+        goes_on = plan.answer_fate.goes_on
+        content_type = b""
+        for name, value in answer.headers:
+            if not goes_on(name):
+                continue
+            out.append(b"%b: %b\r\n" % (name, value))
+            lower = name.lower()
+            if lower == b"content-type":
+                content_type = value.lower()
+            elif lower == b"content-encoding":
+                self._encoded = True
+        if answer.connection:
+            dropped = framing.named_by_connection(answer.connection)
+            if dropped:
+                out = [line for line in out if line.partition(b":")[0].lower() not in dropped]
+        bodyless = request.method == b"HEAD" or answer.status in _BODYLESS
+        if answer.length is not None:
+            out.append(b"content-length: %d\r\n" % answer.length)
+        elif not bodyless:
+            if request.minor == 1:
+                self._chunking = True
+                out.append(b"transfer-encoding: chunked\r\n")
+            else:
+                request.keep_alive = False
+        self._events = content_type.startswith(b"text/event-stream")
+        request.live = content_type.startswith(_LIVE)
+        out.append(b"tieline-request-id: %b\r\n" % self.id.encode())
+        if not request.live:
+            out.append(self._server_timing())
+        if not request.complete and answer.status >= 300:  # noqa: PLR2004  # the upstream has seen enough of the body
+            self._deaf = True
+        if request.closes:
+            out.append(b"connection: close\r\n")
+        elif request.minor == 0:
+            out.append(b"connection: keep-alive\r\n")
+        out.append(b"\r\n")
+        head = b"".join(out)
+        if plan.reflections:
+            head = mask(head, plan.reflections)
+            if not bodyless:
+                self._mask = StreamMask(plan.reflections)
+        return head
+
+    def _server_timing(self) -> bytes:
+        upstream = self.answered_at - self.sent_at
+        ours = self.answered_at - self.request.began - upstream
+        return b"server-timing: tieline;dur=%.3f, upstream;dur=%.3f\r\n" % (ours * 1000, upstream * 1000)
+
+    def _complete(self, connection: EgressConnection) -> None:
+        self._connection = None
+        request = self.request
+        connection.release(reusable=request.complete and not request.pieces)
+        self._end("complete", None)
+        request.finish()
+
+    def _cut(self, error: TielineError, outcome: Outcome) -> None:
+        """End an answer that has begun and will not be whole, so that nobody takes it for whole."""
+        self._drop_connection()
+        request = self.request
+        if self._events and self._chunking and not self._encoded:
+            gap = b"" if self._tail.endswith(_EVENT_END) or not self._tail else b"\n\n"
+            event = gap + b"event: error\ndata: " + answers.error_body(error, self.id) + b"\n\n"
+            request.send(framing.chunk(event) + framing.last_chunk(()))
+            self._end(outcome, error)
+            request.finish()
+        else:
+            self._end(outcome, error)
+            request.cut()
+
+    def _switch(self, connection: EgressConnection, answer: Answer) -> None:
+        """The upstream agreed to leave HTTP: from here on bytes go both ways."""
+        request = self.request
+        goes_on = self._plan.answer_fate.goes_on
+        self.answered_at = time.perf_counter()
+        self._head_sent = True
+        self.status = answer.status
+        lines = [_status_line(answer.status, answer.reason), b"upgrade: websocket\r\nconnection: upgrade\r\n"]
+        lines += [b"%b: %b\r\n" % pair for pair in answer.headers if goes_on(pair[0])]
+        lines.append(b"tieline-request-id: %b\r\n\r\n" % self.id.encode())
+        request.send(mask(b"".join(lines), self._plan.reflections))
+        early = b"".join(connection.pieces)
+        connection.pieces = []
+        rest = request.become_tunnel()
+        if early:
+            self.tunnel_bytes(early)
+        if rest:
+            self.client_bytes(rest)
+        self._expect_more(connection)
+
+    # -- ends
+
+    def _expect_more(self, connection: EgressConnection) -> None:
+        limits = self._plan.limits
+        if connection.tunnelled:
+            connection.deadline = connection.clock.now + limits.total
+        elif not self._head_sent:
+            connection.deadline = connection.clock.now + limits.first_byte
+        else:
+            connection.deadline = connection.clock.now + min(limits.idle, self._left())
+
+    def _left(self) -> float:
+        """Seconds until the exchange has taken all the time it may."""
+        return self.sent_at + self._plan.limits.total - time.perf_counter()
+
+    def _may_repeat(self) -> bool:
+        if not self._first_write:
+            return False
+        request = self.request
+        return request.method in _REPEATABLE or any(
+            name.lower() == b"idempotency-key" for name, _ in request.headers
+        )
+
+    def _drop_connection(self) -> None:
+        if self._waiting is not None:
+            self._waiting.cancel()
+            self._waiting = None
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.abort()
+
+    def _end(self, outcome: Outcome, error: TielineError | None) -> None:
+        if not self._done:
+            self._done = True
+            self._ledger.ended(self, outcome, error)
+
+
+def _status_line(status: int, reason: bytes) -> bytes:
+    known = _status_lines.get((status, reason))
+    if known is None:
+        known = b"HTTP/1.1 %d %b\r\n" % (status, reason)
+        if len(_status_lines) < 1000:  # noqa: PLR2004  # an upstream may make up reasons
+            _status_lines[(status, reason)] = known
+    return known
+
+
+def _kept_trailers(trailers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """Trailer fields that may go on: none that frame, route or authenticate (RFC 9110 section 6.5.1)."""
+    if not trailers:
+        return trailers
+    return [
+        (name, value)
+        for name, value in trailers
+        if not framing.is_engine_owned(lower := name.lower())
+        and lower not in _NEVER_TRAILING
+        and not lower.startswith(b"tieline-")
+    ]
+
+
+_NEVER_TRAILING = frozenset(
+    {b"authorization", b"x-api-key", b"api-key", b"cookie", b"set-cookie", b"content-type", b"content-encoding"}
+)

@@ -1,0 +1,248 @@
+"""An API made ready for requests: everything that its definition and credential say, compiled once per change.
+
+Owns the compiled form. Knows nothing of keys or of a single request.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from urllib.parse import quote
+
+import orjson
+
+from tieline.access.appkey import KeyPlaces
+from tieline.access.areas import AreaTable
+from tieline.core.errors import CredentialMissing, TielineError
+from tieline.core.secret import Secret
+from tieline.dataplane.ports import ApiRow, CredentialRow, Environment
+from tieline.definitions.environment import resolve
+from tieline.definitions.model import Definition, Limits, SharedHeader, Usage, Verify
+from tieline.definitions.parse import parse_data
+from tieline.schemes.base import Applier, Outgoing
+from tieline.schemes.registry import SCHEMES, bind, credential_fields
+from tieline.wire import framing
+from tieline.wire.guard import Guard, Origin, parse_base
+from tieline.wire.pool import Lane, LaneKey
+
+ENVIRONMENTS: tuple[Environment, ...] = ("live", "development")
+_MEMORY = 1024
+
+
+class HeaderFate:
+    """Which header fields of one direction do not go on, remembered by the name as it is written."""
+
+    __slots__ = ("_dropped", "_known")
+
+    def __init__(self, dropped: frozenset[bytes]) -> None:
+        self._dropped = dropped
+        self._known: dict[bytes, bool] = {}
+
+    def goes_on(self, name: bytes) -> bool:
+        """Whether a field called ``name`` (in any case) is passed on."""
+        known = self._known.get(name)
+        if known is None:
+            lower = name.lower()
+            known = not (
+                lower in self._dropped or lower.startswith((b"tieline-", b"proxy-")) or framing.is_engine_owned(lower)
+            )
+            if len(self._known) < _MEMORY:
+                self._known[name] = known
+        return known
+
+
+@dataclass(frozen=True, slots=True)
+class Added:
+    """A shared header that is added to the requests whose path it applies to."""
+
+    header: SharedHeader
+    name: bytes
+    value: Secret
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One API in one environment.
+
+    ``problem`` is why it cannot be relayed to now (no credential); then ``lane`` is None. ``base_path`` has no slash at
+    its end. ``reflections`` are secrets that are masked if the upstream sends them back.
+    """
+
+    api_id: str
+    name: str
+    title: str
+    environment: Environment
+    table: AreaTable
+    places: KeyPlaces
+    limits: Limits
+    origin: Origin
+    base_path: bytes
+    lane: Lane | None
+    appliers: tuple[Applier, ...]
+    request_fate: HeaderFate
+    answer_fate: HeaderFate
+    replaced_query: frozenset[bytes]
+    added_headers: tuple[Added, ...]
+    added_query: bytes
+    reflections: tuple[bytes, ...]
+    usage: Usage | None
+    verify: Verify | None
+    problem: TielineError | None
+
+    def apply(self, outgoing: Outgoing, path: bytes) -> None:
+        """Add shared headers, shared parameters and the secret; ``path`` is the part below the base URL."""
+        for added in self.added_headers:
+            if added.header.when is None or added.header.applies(path.decode("ascii")):
+                outgoing.headers.append((added.name, added.value.reveal_bytes()))
+        if self.added_query:
+            outgoing.add_query(self.added_query)
+        for applier in self.appliers:
+            applier.apply(outgoing)
+
+
+@dataclass(frozen=True, slots=True)
+class Api:
+    """An API in every environment, and the revision of the definition it was compiled from."""
+
+    row: ApiRow
+    credentials: tuple[CredentialRow, ...]
+    plans: Mapping[Environment, Plan]
+    places: KeyPlaces
+    lanes: frozenset[LaneKey]
+
+
+@dataclass(frozen=True, slots=True)
+class Compiler:
+    """Turns rows into plans. ``reveal`` opens the fields of a credential; ``lane`` gives connections."""
+
+    guard: Guard
+    reveal: Callable[[CredentialRow], Mapping[str, Secret]]
+    lane: Callable[[LaneKey], Lane]
+
+    def compile(self, row: ApiRow, credentials: Sequence[CredentialRow]) -> Api:
+        """The API of ``row`` with its active ``credentials``, at most one per environment."""
+        definition = parse_data(orjson.loads(row.definition))
+        by_environment = {each.environment: each for each in credentials}
+        plans = {name: self._plan(row, definition, by_environment.get(name), name) for name in ENVIRONMENTS}
+        lanes = frozenset(plan.lane.key for plan in plans.values() if plan.lane is not None)
+        places = _joined([plan.places for plan in plans.values()])
+        return Api(row, tuple(credentials), plans, places, lanes)
+
+    def _plan(
+        self, row: ApiRow, general: Definition, credential: CredentialRow | None, environment: Environment
+    ) -> Plan:
+        fields = self.reveal(credential) if credential is not None else {}
+        variables = {
+            name.removeprefix("variable."): value.reveal_bytes().decode()
+            for name, value in fields.items()
+            if name.startswith("variable.")
+        }
+        definition = resolve(general, environment, variables)
+        origin, base_path = parse_base(definition.base_url)
+        problem = self._problem(definition, fields, credential, environment)
+        appliers: tuple[Applier, ...] = ()
+        lane: Lane | None = None
+        if problem is None:
+            hosts = credential.hosts if credential is not None and credential.hosts else definition.hosts
+            problem = self._unbound(origin, hosts)
+        if problem is None:
+            appliers = bind(definition, fields)
+            tenant = f"{row.id}/{credential.id if credential is not None else environment}"
+            lane = self.lane(LaneKey(origin, tenant))
+        added = _added_headers(definition, fields)
+        replaced = frozenset({each.name.lower() for each in added}).union(*(each.replaces for each in appliers))
+        return Plan(
+            api_id=row.id,
+            name=row.name,
+            title=definition.title,
+            environment=environment,
+            table=AreaTable(definition.areas),
+            places=_places(definition),
+            limits=definition.limits,
+            origin=origin,
+            base_path=base_path.encode(),
+            lane=lane,
+            appliers=appliers,
+            request_fate=HeaderFate(
+                replaced | {name.lower().encode() for name in definition.drop_request_headers} | {b"host"}
+            ),
+            answer_fate=HeaderFate(frozenset(name.lower().encode() for name in definition.drop_response_headers)),
+            replaced_query=frozenset(each.name.encode() for each in definition.parameters if each.place == "query").union(
+                *(each.replaces_query for each in appliers)
+            ),
+            added_headers=added,
+            added_query=_added_query(definition, fields),
+            reflections=_reflections(appliers, fields),
+            usage=definition.usage,
+            verify=definition.verify,
+            problem=problem,
+        )
+
+    def _unbound(self, origin: Origin, hosts: Sequence[str]) -> TielineError | None:
+        try:
+            self.guard.check_host(origin.host, hosts)
+        except TielineError as error:
+            return error
+        return None
+
+    def _problem(
+        self,
+        definition: Definition,
+        fields: Mapping[str, Secret],
+        credential: CredentialRow | None,
+        environment: Environment,
+    ) -> TielineError | None:
+        needed = [each.name for each in credential_fields(definition) if each.field.required]
+        missing = [name for name in needed if name not in fields]
+        if not missing and (credential is not None or not credential_fields(definition)):
+            return None
+        what = f"lacks {', '.join(missing)}" if credential is not None else "is not set"
+        return CredentialMissing(
+            f"The {environment} credential of {definition.title} {what}. An operator sets it with: "
+            f"tieline credential set {definition.api} --environment {environment}",
+            param=missing[0] if missing else None,
+        )
+
+
+def _places(definition: Definition) -> KeyPlaces:
+    return _joined([SCHEMES.get(auth.scheme).places(auth.options) for auth in definition.auth])
+
+
+def _joined(each: Sequence[KeyPlaces]) -> KeyPlaces:
+    return KeyPlaces(
+        headers=frozenset().union(*(places.headers for places in each)),
+        query=frozenset().union(*(places.query for places in each)),
+        basic=any(places.basic for places in each),
+        protocol_prefixes=tuple(dict.fromkeys(prefix for places in each for prefix in places.protocol_prefixes)),
+        cookies=frozenset().union(*(places.cookies for places in each)),
+    )
+
+
+def _added_headers(definition: Definition, fields: Mapping[str, Secret]) -> tuple[Added, ...]:
+    added = []
+    for header in definition.headers:
+        value = fields.get(f"header.{header.name}") if header.private else Secret.from_text(header.value or "")
+        if value is not None:
+            added.append(Added(header, header.name.encode(), value))
+    return tuple(added)
+
+
+def _added_query(definition: Definition, fields: Mapping[str, Secret]) -> bytes:
+    pairs = []
+    for parameter in definition.parameters:
+        if parameter.place != "query":
+            continue
+        private = fields.get(f"parameter.{parameter.name}")
+        value = private.reveal_bytes().decode() if private is not None else parameter.value
+        if value is not None:
+            pairs.append(f"{quote(parameter.name, safe='')}={quote(value, safe='')}")
+    return "&".join(pairs).encode()
+
+
+def _reflections(appliers: Sequence[Applier], fields: Mapping[str, Secret]) -> tuple[bytes, ...]:
+    """What to look for in answers. Short values are left out: they would match by chance."""
+    values = {secret.reveal_bytes() for applier in appliers for secret in applier.secrets()}
+    values |= {secret.reveal_bytes() for secret in fields.values()}
+    long_enough = {value for value in values if len(value) >= _REFLECTED_LEAST}
+    return tuple(value for value in long_enough if not any(other != value and other in value for other in long_enough))
+
+
+_REFLECTED_LEAST = 12

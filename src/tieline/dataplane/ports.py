@@ -1,0 +1,143 @@
+"""What the data plane needs from the store: rows to build its snapshot from, and a place for records.
+
+Owns the shapes of those rows. Knows no SQL, no engine and nothing of the control plane; ``storage.snapshots`` and
+``storage.records`` implement it, and tests may pass any object with these methods.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+from tieline.vault.intake import SealedSecret
+
+Environment = Literal["live", "development"]
+ChangeKind = Literal["api", "credential", "app", "key"]
+Outcome = Literal["complete", "client_gone", "upstream_cut", "refused"]
+
+
+class TooOld(Exception):
+    """The change log no longer reaches back to the version that was asked for: load everything again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One change of what the data plane serves: ``ref`` is the id of the API, app or app key.
+
+    For a credential ``ref`` is the id of the API it belongs to, since that is what has to be compiled again.
+    """
+
+    version: int
+    kind: ChangeKind
+    ref: str
+
+
+@dataclass(frozen=True, slots=True)
+class ApiRow:
+    """An API: its canonical definition as JSON text, and the revision that a change of it raises."""
+
+    id: str
+    name: str
+    definition: str
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class CredentialRow:
+    """The active credential of an API in one environment, its fields still sealed."""
+
+    id: str
+    api_id: str
+    environment: Environment
+    version: int
+    hosts: tuple[str, ...]
+    secrets: Mapping[str, SealedSecret]
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRow:
+    """One app key as found by the keyed hash of one of its secrets.
+
+    ``expires_at`` is the earlier of the key's and the secret's expiry in seconds since the epoch, None for never.
+    A revoked or expired key is found too, so that the answer can say which of the two it is.
+    """
+
+    key_id: str
+    secret_id: str
+    app_id: str
+    app_name: str
+    api_ids: frozenset[str]
+    environment: Environment
+    permissions: Mapping[str, Any]
+    from_ip: tuple[str, ...]
+    expires_at: float | None
+    revoked: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RequestRecord:
+    """What is kept about one relayed request; never a header, a query or a body.
+
+    ``at`` is seconds since the epoch, durations are milliseconds, sizes are bytes of bodies. ``code`` is the Tieline
+    error code when Tieline made the answer. What was unknown when the request ended is None.
+    """
+
+    id: str
+    at: float
+    app_id: str | None
+    key_id: str | None
+    api: str | None
+    environment: Environment | None
+    method: str
+    path: str
+    area: str | None
+    level: str | None
+    status: int
+    code: str | None
+    duration_ms: float
+    upstream_ms: float | None
+    bytes_in: int
+    bytes_out: int
+    outcome: Outcome
+
+
+class SnapshotSource(Protocol):
+    """Where the data plane reads from. Every method raises ``NotReady`` while the store cannot be reached."""
+
+    async def version(self) -> int:
+        """The version of the latest change, 0 before the first."""
+        ...
+
+    async def changes_since(self, version: int) -> list[Change]:
+        """The changes after ``version`` in order. Raises ``TooOld`` when the log no longer reaches back to it."""
+        ...
+
+    async def apis(self) -> list[ApiRow]:
+        """Every API, by name."""
+        ...
+
+    async def api(self, api_id: str) -> ApiRow | None:
+        """One API, or None when it is gone."""
+        ...
+
+    async def credentials(self, api_id: str | None = None) -> list[CredentialRow]:
+        """The active credentials, of one API or of all."""
+        ...
+
+    async def key_by_hash(self, keyed_hash: bytes) -> KeyRow | None:
+        """The app key one of whose secrets has this keyed hash (32 bytes)."""
+        ...
+
+    async def wait_for_change(self, seconds: float) -> None:
+        """Return as soon as something has changed since this method last returned, at the latest after ``seconds``.
+
+        The first call returns at once. Changes made before or during the call are never slept through.
+        """
+        ...
+
+    async def touch_keys(self, used: Mapping[str, float]) -> None:
+        """Note when keys were last used: key id to seconds since the epoch, kept to the minute, never moved back."""
+        ...
+
+    async def add_records(self, records: Sequence[RequestRecord]) -> None:
+        """Store a batch of records in one transaction; a record whose id is already there is left alone."""
+        ...

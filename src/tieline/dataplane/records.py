@@ -1,0 +1,109 @@
+"""What is kept about requests: records and last uses, gathered in memory and saved four times a second.
+
+A lost process loses at most what it gathered since. Owns the batches; the store owns the tables.
+"""
+
+import asyncio
+import logging
+import time
+
+from tieline.core.errors import ANSWERS, TielineError
+from tieline.dataplane.exchange import Exchange
+from tieline.dataplane.ports import Outcome, RequestRecord, SnapshotSource
+from tieline.dataplane.snapshot import AppKey
+from tieline.wire.request import Request
+
+log = logging.getLogger("tieline.dataplane.records")
+
+FLUSH_SECONDS = 0.25
+WAITING_MOST = 50_000
+_PATH_MOST = 512
+
+
+class Records:
+    """The ledger of a worker. When the store is slow or away, the oldest records beyond 50,000 are given up and counted."""
+
+    def __init__(self, source: SnapshotSource) -> None:
+        self.given_up = 0
+        self._source = source
+        self._waiting: list[RequestRecord] = []
+        self._used: dict[str, float] = {}
+
+    def ended(self, exchange: Exchange, outcome: Outcome, error: TielineError | None) -> None:
+        """Note how an admitted request ended."""
+        admitted, request = exchange.admitted, exchange.request
+        now = time.time()
+        key = admitted.key
+        self._used[key.key_id] = now
+        ended = time.perf_counter()
+        upstream = (exchange.answered_at or ended) - exchange.sent_at if exchange.sent_at else None
+        self._waiting.append(
+            RequestRecord(
+                exchange.id,
+                now,
+                key.app_id,
+                key.key_id,
+                admitted.plan.name,
+                key.environment,
+                request.method.decode("ascii"),
+                admitted.path[:_PATH_MOST].decode("ascii"),
+                admitted.area,
+                admitted.level,
+                exchange.status or (ANSWERS[error.code].status if error is not None else 0),
+                error.code if error is not None else None,
+                (ended - request.began) * 1000,
+                upstream * 1000 if upstream is not None else None,
+                exchange.bytes_in,
+                exchange.bytes_out,
+                outcome,
+            )
+        )
+
+    def refused(self, request: Request, request_id: str, key: AppKey | None, error: TielineError) -> None:
+        """Note a request that was not admitted. One without a good key leaves no record: strangers do not fill tables."""
+        if key is None:
+            return
+        path = request.target.partition(b"?")[0][:_PATH_MOST].decode("ascii", "replace")
+        self._waiting.append(
+            RequestRecord(
+                request_id,
+                time.time(),
+                key.app_id,
+                key.key_id,
+                None,
+                key.environment,
+                request.method.decode("ascii"),
+                path,
+                None,
+                None,
+                ANSWERS[error.code].status,
+                error.code,
+                (time.perf_counter() - request.began) * 1000,
+                None,
+                0,
+                0,
+                "refused",
+            )
+        )
+
+    async def run(self) -> None:
+        """Save until cancelled."""
+        while True:
+            await asyncio.sleep(FLUSH_SECONDS)
+            await self.flush()
+
+    async def flush(self) -> None:
+        """Save what waits now; what cannot be saved waits on."""
+        waiting, self._waiting = self._waiting, []
+        used, self._used = self._used, {}
+        if not waiting and not used:
+            return
+        try:
+            await self._source.add_records(waiting)
+            await self._source.touch_keys(used)
+        except TielineError as error:
+            log.warning("%d request records could not be saved yet: %s", len(waiting), error.detail or error.public)
+            kept = (waiting + self._waiting)[-WAITING_MOST:]
+            self.given_up += len(waiting) + len(self._waiting) - len(kept)
+            self._waiting = kept
+            self._used = used | self._used

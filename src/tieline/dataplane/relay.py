@@ -1,0 +1,231 @@
+"""The relay door: which API, whose key, may it, and how it goes out.
+
+``/relay/{api}/{rest}`` stands for the API's base URL (contract section 4). Owns admission; what happens afterwards is
+``exchange``'s.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from ipaddress import ip_address
+from typing import Protocol
+
+from tieline.access import appkey
+from tieline.access.decide import Denied, decide
+from tieline.access.keyplaces import form_decoded
+from tieline.access.overrides import check_override
+from tieline.access.paths import normalise
+from tieline.core.errors import (
+    AddressNotAllowed,
+    EnvironmentNotAllowed,
+    ExpiredAppKey,
+    InvalidAppKey,
+    InvalidRequest,
+    MissingPermission,
+    NotReady,
+    RevokedAppKey,
+    TielineError,
+    UnknownApi,
+)
+from tieline.dataplane.exchange import Admitted, Exchange, Ledger
+from tieline.dataplane.plan import Api, Plan
+from tieline.dataplane.snapshot import AppKey, Snapshot
+from tieline.schemes.base import Outgoing
+from tieline.wire import framing
+from tieline.wire.request import Request
+
+PREFIX = b"/relay/"
+_NO_PLACES = appkey.KeyPlaces()
+_HELD_MOST = 64 * 1024
+_BODY_METHODS = frozenset({b"POST", b"PUT", b"PATCH"})
+
+
+class RefusalLedger(Ledger, Protocol):
+    """Who is told how requests end, admitted or not."""
+
+    def refused(self, request: Request, request_id: str, key: AppKey | None, error: TielineError) -> None: ...
+
+
+class Relay:
+    """Admits requests to ``/relay/`` and sends them on their way. ``pepper`` keys the hash that app keys are found by."""
+
+    def __init__(
+        self, snapshot: Snapshot, pepper: bytes, ledger: RefusalLedger, new_request_id: Callable[[], str]
+    ) -> None:
+        self._snapshot = snapshot
+        self._pepper = pepper
+        self._ledger = ledger
+        self._new_request_id = new_request_id
+
+    def open(self, request: Request) -> None:
+        """Serve a request whose target begins with ``/relay/``."""
+        request_id = self._new_request_id()
+        key: AppKey | None = None
+        try:
+            asked = _Asked(request, self._snapshot)
+            keyed_hash = appkey.keyed_hash(self._pepper, asked.found.key)
+            key = self._snapshot.known_key(keyed_hash)
+            if key is None:
+                _ColdStart(self, request, request_id, asked, keyed_hash).begin()
+                return
+            self.admit(request, request_id, asked, key)
+        except TielineError as error:
+            self.refuse(request, request_id, key, error)
+
+    async def look_up(self, keyed_hash: bytes) -> AppKey:
+        """The key of this hash; raises ``InvalidAppKey`` where there is none."""
+        key = await self._snapshot.find_key(keyed_hash)
+        if key is None:
+            raise InvalidAppKey("No such app key exists here. Check that it was copied whole and from this Tieline.")
+        return key
+
+    def admit(self, request: Request, request_id: str, asked: "_Asked", key: AppKey) -> None:
+        """Decide, and send the request on its way."""
+        if not self._snapshot.fresh:
+            raise NotReady("Tieline cannot reach its store, so keys cannot be checked. Try again.", retry_after=2)
+        _check_key(key, request.peer)
+        api = asked.api
+        if api is None:
+            raise UnknownApi(f"There is no API named {asked.name!r} here. Check the path after /relay/.", param=asked.name)
+        if api.row.id not in key.api_ids:
+            raise MissingPermission(
+                f'The app "{key.app_name}" does not use {api.row.name}. An operator can add the API to the app.',
+                param=api.row.name,
+            )
+        _check_environment(request, key)
+        plan = api.plans[key.environment]
+        check_override(request.headers, asked.query)
+        path = normalise(asked.rest)
+        upgrade = request.upgrade != b""
+        verdict = decide(
+            key.permissions, plan.name, plan.table, plan.title, request.method, path, upgrade=upgrade
+        )
+        if isinstance(verdict, Denied):
+            raise MissingPermission(verdict.reason, param=verdict.param)
+        if plan.problem is not None:
+            raise plan.problem
+        assert plan.lane is not None  # noqa: S101  # there is one where there is no problem
+        head = _head(request, plan, asked.found, path)
+        admitted = Admitted(plan, plan.lane, key, path, verdict.area, verdict.level, head)
+        Exchange(request, request_id, admitted, self._ledger).open()
+
+    def refuse(self, request: Request, request_id: str, key: AppKey | None, error: TielineError) -> None:
+        """Answer with ``error`` and note it."""
+        self._ledger.refused(request, request_id, key, error)
+        request.refuse(error, request_id)
+
+
+class _Asked:
+    """What a request's target and headers ask for: the API, the rest of the path, the query, the app key."""
+
+    __slots__ = ("api", "found", "name", "query", "rest")
+
+    def __init__(self, request: Request, snapshot: Snapshot) -> None:
+        path, _, query = request.target.partition(b"?")
+        name, slash, rest = path[len(PREFIX) :].partition(b"/")
+        self.name = name[:64].decode("ascii", "replace")
+        self.rest = slash + rest
+        self.query = query
+        self.api: Api | None = snapshot.api(name)
+        places = self.api.places if self.api is not None else _NO_PLACES
+        self.found = appkey.find(request.headers, query, places)
+        appkey.check(self.found.key)
+
+
+class _ColdStart:
+    """A request whose key has to be looked up in the store first."""
+
+    def __init__(self, relay: Relay, request: Request, request_id: str, asked: _Asked, keyed_hash: bytes) -> None:
+        self._relay = relay
+        self._request = request
+        self._id = request_id
+        self._asked = asked
+        self._hash = keyed_hash
+        self._task: asyncio.Task[None] | None = None
+
+    def begin(self) -> None:
+        """Look the key up; the request goes on afterwards."""
+        self._request.sink = self
+        self._task = asyncio.get_running_loop().create_task(self._go_on())
+
+    async def _go_on(self) -> None:
+        key: AppKey | None = None
+        try:
+            key = await self._relay.look_up(self._hash)
+            self._request.resume()
+            self._relay.admit(self._request, self._id, self._asked, key)
+        except TielineError as error:
+            self._relay.refuse(self._request, self._id, key, error)
+
+    def body_arrived(self) -> None:
+        if sum([len(piece) for piece in self._request.pieces]) > _HELD_MOST:
+            self._request.pause()
+
+    def client_gone(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+
+    def client_paused(self) -> None:
+        """Nothing was written yet."""
+
+    def client_resumed(self) -> None:
+        """Nothing was written yet."""
+
+    def client_bytes(self, data: bytes) -> None:
+        """There is no tunnel yet."""
+
+    def client_ended(self) -> None:
+        """There is no tunnel yet."""
+
+
+def _check_key(key: AppKey, peer: str) -> None:
+    if key.revoked:
+        raise RevokedAppKey("This app key was revoked. Ask an operator for a new one.")
+    if key.expires_at is not None and key.expires_at <= time.time():
+        raise ExpiredAppKey("This app key has expired. Ask an operator for a new one.")
+    if key.networks and not key.may_call_from(ip_address(peer.partition("%")[0])):
+        raise AddressNotAllowed("This app key may not be used from your address. Ask an operator to add your network.")
+
+
+def _check_environment(request: Request, key: AppKey) -> None:
+    for name, value in request.headers:
+        if len(name) == 19 and name.lower() == b"tieline-environment":  # noqa: PLR2004  # spares lower() on the others
+            if value not in {b"live", b"development"}:
+                raise InvalidRequest("Tieline-Environment must be live or development.")
+            if value != key.environment.encode():
+                raise EnvironmentNotAllowed(
+                    f"This app key belongs to the {key.environment} environment. Use a key of the other one."
+                )
+
+
+def _head(request: Request, plan: Plan, found: appkey.Found, path: bytes) -> bytes:
+    """The request's head for the upstream: what came, less what must not go on, with the secret added."""
+    goes_on = plan.request_fate.goes_on
+    dropped = found.drop
+    if request.connection_field and request.connection_field not in {b"keep-alive", b"close"}:
+        dropped = dropped | framing.named_by_connection(request.connection_field)
+    headers = [pair for pair in request.headers if goes_on(pair[0]) and pair[0].lower() not in dropped]
+    if found.protocol_without:
+        headers.append((b"Sec-WebSocket-Protocol", found.protocol_without))
+    if found.cookie_without:
+        headers.append((b"Cookie", found.cookie_without))
+    query = found.query_without
+    if plan.replaced_query and query:
+        query = _without(query, plan.replaced_query)
+    outgoing = Outgoing(request.method, plan.base_path + path or b"/", query, headers)
+    plan.apply(outgoing, path)
+    target = outgoing.path + b"?" + outgoing.query if outgoing.query else outgoing.path
+    lines = [b"%b %b HTTP/1.1\r\nhost: %b\r\n" % (request.method, target, plan.origin.authority)]
+    lines += [b"%b: %b\r\n" % pair for pair in outgoing.headers]
+    if request.chunked:
+        lines.append(b"transfer-encoding: chunked\r\n")
+    elif request.length or request.method in _BODY_METHODS:
+        lines.append(b"content-length: %d\r\n" % (request.length or 0))
+    if request.upgrade:
+        lines.append(b"connection: upgrade\r\nupgrade: websocket\r\n")
+    lines.append(b"\r\n")
+    return b"".join(lines)
+
+
+def _without(query: bytes, names: frozenset[bytes]) -> bytes:
+    return b"&".join([pair for pair in query.split(b"&") if form_decoded(pair.partition(b"=")[0]) not in names])

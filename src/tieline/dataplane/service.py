@@ -1,0 +1,98 @@
+"""The data plane of one worker: its listener, its doors, its snapshot, its records; started, drained and stopped."""
+
+import asyncio
+import contextlib
+import logging
+import socket
+from dataclasses import dataclass
+
+from tieline.core.errors import NotReady, UnknownApi
+from tieline.core.ids import RequestIds
+from tieline.dataplane.ports import SnapshotSource
+from tieline.dataplane.records import Records
+from tieline.dataplane.relay import PREFIX, Relay
+from tieline.dataplane.snapshot import Snapshot
+from tieline.vault.keyring import Keyring
+from tieline.wire.answers import plain_answer
+from tieline.wire.deadlines import Deadlines
+from tieline.wire.guard import Guard
+from tieline.wire.ingress import Listener
+from tieline.wire.pool import Pool
+from tieline.wire.request import Request
+from tieline.wire.tls import Trust, client_context
+
+log = logging.getLogger("tieline.dataplane.service")
+
+FINISH_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """What a worker is given: the store's side, opened keys, the egress guard, whom to trust."""
+
+    source: SnapshotSource
+    keyring: Keyring
+    guard: Guard
+    trust: Trust = Trust()
+
+
+class Service:
+    """Serves the app listener's two doors and its health."""
+
+    def __init__(self, resources: Resources) -> None:
+        self.deadlines = Deadlines()
+        self.pool = Pool(resources.guard, self.deadlines, client_context(resources.trust))
+        self.snapshot = Snapshot(resources.source, resources.keyring, resources.guard, self.pool)
+        self.records = Records(resources.source)
+        ids = RequestIds()
+        self._relay = Relay(self.snapshot, resources.keyring.derive("app-key"), self.records, ids.next)
+        self.listener = Listener(self._door, self.deadlines, ids.next)
+        self._tasks: list[asyncio.Task[None]] = []
+        self._loaded = False
+
+    @property
+    def ready(self) -> bool:
+        """Whether the snapshot is loaded and the store was reached within the last seconds."""
+        return self._loaded and self.snapshot.fresh and not self.listener.draining
+
+    async def start(self, sock: socket.socket) -> None:
+        """Load the snapshot, then accept on ``sock``, which is bound."""
+        self.deadlines.start()
+        await self.snapshot.load()
+        self._loaded = True
+        self._tasks = [
+            asyncio.create_task(self.snapshot.follow(), name="snapshot"),
+            asyncio.create_task(self.records.run(), name="records"),
+        ]
+        await self.listener.start(sock)
+
+    async def stop(self, seconds: float = FINISH_SECONDS) -> None:
+        """Accept no more, let requests end within ``seconds``, save what is to be saved."""
+        await self.listener.drain(seconds)
+        for task in self._tasks:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+        await self.records.flush()
+        self.pool.close()
+        self.deadlines.stop()
+
+    def _door(self, request: Request) -> None:
+        target = request.target
+        if target.startswith(PREFIX):
+            self._relay.open(request)
+            return
+        path = target.partition(b"?")[0]
+        if path == b"/healthz":
+            self._answer(request, 200, b"ok\n")
+        elif path == b"/readyz":
+            if not self.ready:
+                raise NotReady("The snapshot is not loaded or the store cannot be reached.", retry_after=1)
+            self._answer(request, 200, b"ready\n")
+        else:
+            raise UnknownApi("Nothing is served at this path. Requests go to /relay/{api}/…")
+
+    def _answer(self, request: Request, status: int, body: bytes) -> None:
+        answer = plain_answer(status, body, close=request.closes)
+        request.send(answer[: -len(body)] if request.method == b"HEAD" else answer)
+        request.finish()

@@ -1,0 +1,220 @@
+"""The view that requests are served from: compiled APIs and the app keys seen so far, kept true by the change log.
+
+A compiled API or key is never altered, only replaced or dropped. Owns how changes reach a worker; does not know what a
+request is.
+"""
+
+import asyncio
+import logging
+import time
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
+
+from tieline.access.permissions import Permissions
+from tieline.core.errors import NotReady, Overloaded, TielineError
+from tieline.core.secret import Secret
+from tieline.dataplane.plan import Api, Compiler
+from tieline.dataplane.ports import ApiRow, CredentialRow, Environment, KeyRow, SnapshotSource, TooOld
+from tieline.vault.envelope import Place, SealBroken
+from tieline.vault.keyring import Keyring
+from tieline.vault.reveal import Revealer
+from tieline.wire.guard import Guard
+from tieline.wire.pool import Pool
+
+log = logging.getLogger("tieline.dataplane.snapshot")
+
+POLL_SECONDS = 1.0
+STALE_SECONDS = 5.0
+KEYS_MOST = 200_000
+_LOOKUPS_AT_ONCE = 16
+_LOOKUPS_WAITING = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class AppKey:
+    """An app key as requests are judged by it. ``expires_at`` is seconds since the epoch."""
+
+    key_id: str
+    app_id: str
+    app_name: str
+    api_ids: frozenset[str]
+    environment: Environment
+    permissions: Permissions
+    networks: tuple[IPv4Network | IPv6Network, ...]
+    expires_at: float | None
+    revoked: bool
+
+    @classmethod
+    def from_row(cls, row: KeyRow) -> "AppKey":
+        return cls(
+            key_id=row.key_id,
+            app_id=row.app_id,
+            app_name=row.app_name,
+            api_ids=row.api_ids,
+            environment=row.environment,
+            permissions=Permissions.from_json(dict(row.permissions)),
+            networks=tuple(ip_network(text) for text in row.from_ip),
+            expires_at=row.expires_at,
+            revoked=row.revoked,
+        )
+
+    def may_call_from(self, address: IPv4Address | IPv6Address) -> bool:
+        """Whether a client at ``address`` may use the key."""
+        if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
+            address = address.ipv4_mapped
+        return not self.networks or any(address in network for network in self.networks)
+
+
+class Snapshot:
+    """What a worker knows. ``fresh`` says that it was compared with the store less than five seconds ago."""
+
+    def __init__(self, source: SnapshotSource, keyring: Keyring, guard: Guard, pool: Pool) -> None:
+        self._source = source
+        self._keyring = keyring
+        self._revealer = Revealer(keyring)
+        self._pool = pool
+        self._compiler = Compiler(guard, self._reveal, pool.lane)
+        self._version = -1
+        self._epoch = 0
+        self._by_name: dict[bytes, Api] = {}
+        self._by_id: dict[str, Api] = {}
+        self._keys: dict[bytes, AppKey] = {}
+        self._lookups = asyncio.Semaphore(_LOOKUPS_AT_ONCE)
+        self._waiting = 0
+        self._seen = 0.0
+
+    @property
+    def fresh(self) -> bool:
+        return time.monotonic() - self._seen < STALE_SECONDS
+
+    def api(self, name: bytes) -> Api | None:
+        """The API called ``name``."""
+        return self._by_name.get(name)
+
+    def known_key(self, keyed_hash: bytes) -> AppKey | None:
+        """The key of this hash if it was looked up since it last changed."""
+        return self._keys.get(keyed_hash)
+
+    async def find_key(self, keyed_hash: bytes) -> AppKey | None:
+        """The key of this hash from the store, or None where there is none.
+
+        A key that changes while it is looked up is looked up again, so that nothing older than the snapshot is kept.
+
+        Raises:
+            Overloaded: too many lookups wait already.
+            NotReady: the store cannot be reached.
+        """
+        if self._waiting >= _LOOKUPS_WAITING:
+            raise Overloaded("Too many unknown app keys are being looked up. Try again shortly.", retry_after=1)
+        self._waiting += 1
+        try:
+            async with self._lookups:
+                while True:
+                    epoch = self._epoch
+                    row = await self._source.key_by_hash(keyed_hash)
+                    if epoch == self._epoch:
+                        return self._remember(keyed_hash, row)
+        finally:
+            self._waiting -= 1
+
+    def _remember(self, keyed_hash: bytes, row: KeyRow | None) -> AppKey | None:
+        if row is None:
+            return None
+        key = AppKey.from_row(row)
+        if len(self._keys) >= KEYS_MOST:
+            self._keys.clear()
+        self._keys[keyed_hash] = key
+        return key
+
+    async def load(self) -> None:
+        """Read everything."""
+        version = await self._source.version()
+        self._epoch += 1
+        self._keys.clear()
+        credentials: dict[str, list[CredentialRow]] = {}
+        for credential in await self._source.credentials():
+            credentials.setdefault(credential.api_id, []).append(credential)
+        rows = await self._source.apis()
+        compiled = [(row, await self._compiled(row, credentials.get(row.id, []))) for row in rows]
+        self._by_id.clear()
+        self._by_name.clear()
+        for row, api in compiled:
+            self._put(row, api)
+        self._forget_lanes()
+        self._version = version
+        self._seen = time.monotonic()
+
+    async def follow(self) -> None:
+        """Keep up with the store until cancelled."""
+        while True:
+            try:
+                await self._source.wait_for_change(POLL_SECONDS)
+                await self._catch_up()
+            except NotReady as error:
+                log.warning("the store cannot be reached: %s", error.detail or error.public)
+                await asyncio.sleep(0.2)
+            else:
+                self._seen = time.monotonic()
+
+    async def _catch_up(self) -> None:
+        try:
+            changes = await self._source.changes_since(self._version)
+        except TooOld:
+            await self.load()
+            return
+        if not changes:
+            return
+        apis = {change.ref for change in changes if change.kind in {"api", "credential"}}
+        owners = {change.ref for change in changes if change.kind in {"app", "key"}}
+        # keys first: a revocation does not wait for a definition to be compiled
+        self._epoch += 1
+        if owners:
+            stale = [held for held, key in self._keys.items() if key.key_id in owners or key.app_id in owners]
+            for held in stale:
+                del self._keys[held]
+        for api_id in apis:
+            await self._refresh(api_id)
+        if apis:
+            self._forget_lanes()
+        self._version = changes[-1].version
+
+    async def _refresh(self, api_id: str) -> None:
+        row = await self._source.api(api_id)
+        credentials = await self._source.credentials(api_id) if row is not None else []
+        compiled = await self._compiled(row, credentials) if row is not None else None
+        old = self._by_id.pop(api_id, None)
+        if old is not None:
+            self._by_name.pop(old.row.name.encode(), None)
+        if row is not None:
+            self._put(row, compiled)
+
+    def _put(self, row: ApiRow, api: Api | None) -> None:
+        if api is not None:
+            self._by_id[row.id] = api
+            self._by_name[row.name.encode()] = api
+
+    async def _compiled(self, row: ApiRow, credentials: list[CredentialRow]) -> Api | None:
+        """The API, or None when its definition or credential cannot be used: then it is not served, the others are."""
+        before = self._by_id.get(row.id)
+        if before is not None and before.row.revision == row.revision and before.credentials == tuple(credentials):
+            return before
+        try:
+            try:
+                return self._compiler.compile(row, credentials)
+            except SealBroken:
+                await self._keyring.refresh()  # another process may have sealed with a newer data key
+                return self._compiler.compile(row, credentials)
+        except TielineError as error:
+            log.error("the API %s is not served: %s %s", row.name, error.public, error.detail)
+            return None
+
+    def _reveal(self, credential: CredentialRow) -> dict[str, Secret]:
+        return {
+            field: self._revealer.reveal(
+                Place("secrets", credential.id, field, credential.version, credential.environment), sealed
+            )
+            for field, sealed in credential.secrets.items()
+        }
+
+    def _forget_lanes(self) -> None:
+        self._pool.keep_only({key for api in self._by_id.values() for key in api.lanes})

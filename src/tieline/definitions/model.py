@@ -1,0 +1,315 @@
+"""A definition as values: everything that ``tieline/v1`` can say, and nothing secret. Knows no text and no YAML."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any, Literal
+
+from tieline.access.areas import Area
+
+Environment = Literal["live", "development"]
+ENVIRONMENTS: tuple[Environment, ...] = ("live", "development")
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """A value that base URL, hosts, shared values and verify path may hold as ``<name>``.
+
+    A private variable has no default; its value is the credential field ``variable.<name>``.
+    """
+
+    title: str | None = None
+    default: str | None = None
+    choices: tuple[str, ...] = ()
+    required: bool = True
+    private: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AuthSpec:
+    """A scheme by name, and the options that the scheme's own module understands."""
+
+    scheme: str
+    options: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class SharedHeader:
+    """A header that every request to the API gets.
+
+    ``value`` is None for a private one, whose value is the credential field ``header.<name>``. ``when`` is a path below
+    the base URL or, with ``*`` at its end, how such paths begin.
+    """
+
+    name: str
+    value: str | None
+    private: bool = False
+    when: str | None = None
+
+    def applies(self, path: str) -> bool:
+        """Whether a request to ``path`` (below the base URL, without query) gets it."""
+        return _applies(self.when, path)
+
+
+@dataclass(frozen=True, slots=True)
+class SharedParameter:
+    """A query pair or body member that every request to the API gets; private ones as with ``SharedHeader``."""
+
+    name: str
+    place: Literal["query", "body"]
+    value: str | None
+    private: bool = False
+    when: str | None = None
+
+    def applies(self, path: str) -> bool:
+        """Whether a request to ``path`` (below the base URL, without query) gets it."""
+        return _applies(self.when, path)
+
+
+@dataclass(frozen=True, slots=True)
+class Verify:
+    """The request that shows whether a credential works; ``expect`` holds statuses such as ``200`` and ``2xx``."""
+
+    method: str = "GET"
+    path: str = "/"
+    expect: tuple[str, ...] = ("2xx",)
+
+    def accepts(self, status: int) -> bool:
+        """Whether ``status`` is one that is expected."""
+        return any(str(status) == each or (each[1:] == "xx" and each[0] == str(status)[0]) for each in self.expect)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How long and how much: seconds, bytes of a request's body, tries in all."""
+
+    connect: float = 5.0
+    first_byte: float = 120.0
+    idle: float = 60.0
+    total: float = 600.0
+    body: int = 512 * 1024 * 1024
+    retry_attempts: int = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """How usage is read from answers."""
+
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """What a model costs. Amounts by unit: tokens count by the million, everything else singly."""
+
+    amounts: Mapping[str, Decimal]
+    date: str
+    source: str
+    currency: str = "usd"
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A value that a call is run with.
+
+    Not given by the caller: ``required`` refuses, ``optional`` leaves out the header, pair or member that holds it,
+    else ``default`` is used. A ``private`` one is fixed on the server: its default, or the credential field
+    ``call.<call>.<parameter>``.
+    """
+
+    place: str
+    type: str = "text"
+    required: bool = True
+    default: Any = None
+    private: bool = False
+    optional: bool = False
+    allow_blank: bool = False
+    choices: tuple[Any, ...] = ()
+    pattern: str | None = None
+    raw: bool = False
+    title: str | None = None
+    notes: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A header or query pair of a call; both sides as they are sent, the value a template."""
+
+    name: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class BodyField:
+    """A field of a form or part of a multipart body; ``filename`` and ``content_type`` for parts only."""
+
+    name: str
+    value: str
+    filename: str | None = None
+    content_type: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """What a call sends: ``template`` for json, raw and xml, ``fields`` for form and multipart, else for graphql."""
+
+    type: str = "none"
+    template: Any = None
+    fields: tuple[BodyField, ...] = ()
+    content_type: str | None = None
+    query: str | None = None
+    variables: Any = None
+    operation_name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A field of an answer: where it is, what it is, and whether callers get it.
+
+    ``object`` names the object type of ``type: object``; ``parse`` reads text that holds JSON; ``pinned`` keeps a
+    person's edit when the call is initialized again.
+    """
+
+    path: str
+    type: str
+    list: bool = False
+    include: bool = True
+    name: str | None = None
+    object: str | None = None
+    parse: bool = False
+    pinned: bool = False
+    sample: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class StreamEvent:
+    """A typed event of a stream; ``name`` None stands for events without a name."""
+
+    name: str | None
+    fields: tuple[Field, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Spot:
+    """A path in a stream's events, in those named ``event`` or in all."""
+
+    path: str
+    event: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """The shape of a streamed answer: its framing, events, text delta, usage, and the data that ends it."""
+
+    format: str = "sse"
+    text: Spot | None = None
+    usage: Spot | None = None
+    end: str | None = None
+    events: tuple[StreamEvent, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """What a call answers with."""
+
+    type: str = "json"
+    fields: tuple[Field, ...] = ()
+    include_errors: bool = False
+    capture_headers: tuple[str, ...] = ()
+    stream: Stream | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Cache:
+    """How long answers of a data call are kept, and the parameters that tell them apart (all, when none is named)."""
+
+    ttl: float
+    key: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Pagination:
+    """How a call's answers follow each other.
+
+    ``parameter`` carries the page, offset or cursor; ``next`` finds the cursor or URL in the answer's body, ``header``
+    in its headers; ``items`` finds the list of items; ``start`` and ``step`` count pages or items.
+    """
+
+    kind: str
+    parameter: str | None = None
+    items: str | None = None
+    next: str | None = None
+    header: str | None = None
+    start: int = 0
+    step: int = 1
+    most_items: int = 10_000
+    most_time: float = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One named operation: exactly one of ``path`` (below the base URL) and ``url`` is given. Times in seconds."""
+
+    use_as: Literal["data", "action"]
+    method: str = "GET"
+    path: str | None = None
+    url: str | None = None
+    title: str | None = None
+    notes: str | None = None
+    folder: str | None = None
+    parameters: Mapping[str, Parameter] = field(default_factory=dict)
+    query: tuple[Pair, ...] = ()
+    headers: tuple[Pair, ...] = ()
+    body: Body = Body()
+    response: Response = Response()
+    timeout: float | None = None
+    retry_attempts: int | None = None
+    idempotency_header: str | None = None
+    cache: Cache | None = None
+    pagination: Pagination | None = None
+    follow_redirects: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """An API. Header names in the drop lists are lower-case; ``environments`` holds overrides as plain data."""
+
+    api: str
+    title: str
+    base_url: str
+    hosts: tuple[str, ...]
+    documentation: str | None
+    notes: str | None
+    icon: str | None
+    variables: Mapping[str, Variable]
+    environments: Mapping[str, Mapping[str, Any]]
+    auth: tuple[AuthSpec, ...]
+    headers: tuple[SharedHeader, ...]
+    parameters: tuple[SharedParameter, ...]
+    drop_request_headers: tuple[str, ...]
+    drop_response_headers: tuple[str, ...]
+    verify: Verify | None
+    limits: Limits
+    areas: tuple[Area, ...]
+    usage: Usage | None
+    prices: Mapping[str, Price]
+    calls: Mapping[str, Call]
+
+    def private_fields(self) -> tuple[str, ...]:
+        """The credential fields, beside the scheme's own, that hold the definition's private values."""
+        names = [f"header.{header.name}" for header in self.headers if header.private]
+        names += [f"parameter.{parameter.name}" for parameter in self.parameters if parameter.private]
+        names += [f"variable.{name}" for name, variable in self.variables.items() if variable.private]
+        for call_name, call in self.calls.items():
+            names += [
+                f"call.{call_name}.{name}"
+                for name, parameter in call.parameters.items()
+                if parameter.private and parameter.default is None
+            ]
+        return tuple(dict.fromkeys(names))
+
+
+def _applies(when: str | None, path: str) -> bool:
+    if when is None:
+        return True
+    return path.startswith(when[:-1]) if when.endswith("*") else path == when

@@ -1,0 +1,90 @@
+"""What is wrong with a definition: where, which key, and what to do about it. Knows nothing of the format itself."""
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from tieline.core.errors import InvalidInput
+
+MOST_PROBLEMS = 20
+_SHOWN = 24
+_COMPARED = 80
+_NAME = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong.
+
+    ``line`` and ``column`` count from 1, and are 0 where the definition came as data, not text.
+
+    ``path`` names the key, such as ``areas[2].levels``; it is empty for the definition as a whole.
+    """
+
+    line: int
+    column: int
+    path: str
+    message: str
+
+    def __str__(self) -> str:
+        where = [f"line {self.line}"] if self.line else []
+        where += [self.path] if self.path else []
+        return f"{', '.join(where)}: {self.message}" if where else self.message
+
+
+class DefinitionError(InvalidInput):
+    """A definition that cannot be used, with every problem found, at most 20.
+
+    The public text has one line a problem: ``line 12, areas[2].levles: unknown key "levles"; did you mean "levels"?``.
+    """
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__(
+            "\n".join(str(problem) for problem in self.problems), param=self.problems[0].path if self.problems else None
+        )
+
+
+class Findings:
+    """Collects problems in the order they are found, and gives up at the twentieth."""
+
+    def __init__(self) -> None:
+        self._problems: list[Problem] = []
+
+    def __len__(self) -> int:
+        return len(self._problems)
+
+    def add(self, problem: Problem) -> None:
+        """Note ``problem``; raises DefinitionError when there are enough of them to be told at once."""
+        self._problems.append(problem)
+        if len(self._problems) >= MOST_PROBLEMS:
+            self.settle()
+
+    def settle(self) -> None:
+        """Raise DefinitionError if any problem was found, in the order of the text."""
+        if self._problems:
+            raise DefinitionError(sorted(self._problems, key=lambda problem: (problem.line, problem.column)))
+
+
+def shown(text: str) -> str:
+    """``text`` in quotes as an error may show it: cut where it is long, since a secret may stand in the wrong place."""
+    cut = text if len(text) <= _SHOWN else text[: _SHOWN // 3] + "…"
+    return '"' + "".join(letter if letter.isprintable() else "�" for letter in cut) + '"'
+
+
+def join(*names: str) -> str:
+    """A path of keys and list places, such as ``areas[2].levels``; a name too long for a key is cut."""
+    path = ""
+    for name in names:
+        dot = "." if path and name and not name.startswith("[") else ""
+        path += dot + (name if len(name) <= _NAME or "." in name else name[: _SHOWN // 3] + "…")
+    return path
+
+
+def suggestion(given: str, known: Iterable[str]) -> str:
+    """``; did you mean "levels"?`` where a known word is close, else the words to choose from."""
+    words = list(known)
+    close = difflib.get_close_matches(given, words, n=1, cutoff=0.6) if len(given) <= _COMPARED else []
+    if close:
+        return f'; did you mean "{close[0]}"?'
+    return f"; choose from {', '.join(words)}" if words else ""

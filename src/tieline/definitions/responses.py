@@ -1,0 +1,100 @@
+"""How a call's response is written: its type, fields and stream."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from tieline.definitions import values
+from tieline.definitions.model import Field, Response, Spot, Stream, StreamEvent
+from tieline.definitions.problems import shown
+from tieline.definitions.schema import Choice, Data, Flag, Key, Many, Place, Record, Text
+from tieline.definitions.sections import HEADER_NAME, TITLE
+
+_STEP = r'(?:[A-Za-z0-9_$-]{1,200}|"[^"\\]{1,200}")'
+_PLACES = r"(?:\[[0-9]{0,6}\]){0,16}"
+_PATH = re.compile(
+    rf"(?:\$|{_STEP}{_PLACES}(?:\.{_STEP}{_PLACES})*|(?:\[[0-9]{{0,6}}\]){_PLACES}(?:\.{_STEP}{_PLACES})*)"
+)
+
+
+def _path(text: str) -> str:
+    if _PATH.fullmatch(text) is None:
+        raise ValueError(f"{shown(text)} is no path; write it like choices[0].message, items[].id or $ (the whole)")
+    return text
+
+
+def _field(found: Mapping[str, Any], place: Place) -> Field:
+    if (found["object"] is not None) != (found["type"] == "object"):
+        place.problem("type: object and object (the name of the object type) go together; give both or neither")
+    if found["parse"] and found["type"] not in {"json", "object"}:
+        place.key("parse").problem("only json and object fields are parsed from text; remove it")
+    return Field(**found)
+
+
+def _response(found: Mapping[str, Any], place: Place) -> Response:
+    kind = found["type"]
+    if (found["stream"] is not None) and kind != "stream":
+        place.key("stream").problem("goes with type: stream only; remove it")
+    if found["fields"] and kind not in {"json", "xml", "csv", "stream"}:
+        place.key("fields").problem(f"an answer of type {kind} has no fields; remove them")
+    paths = [field.path for field in found["fields"]]
+    if len(set(paths)) < len(paths):
+        place.key("fields").problem("names a path twice; keep one of them")
+    stream = found["stream"] or (Stream() if kind == "stream" else None)
+    headers = tuple(name.lower() for name in found["capture_headers"])
+    return Response(kind, found["fields"], found["include_errors"], headers, stream)
+
+
+PATH = Text("path in the answer", _path, most=1000)
+FIELD_TYPES = (
+    "text", "number", "integer", "boolean", "date", "datetime", "unix_time", "duration", "url", "email", "image",
+    "file", "json", "object",
+)  # fmt: skip
+FIELD = Record(
+    "field",
+    (
+        Key("path", PATH),
+        Key("type", Choice(FIELD_TYPES)),
+        Key("list", Flag(), default=False),
+        Key("include", Flag(), default=True),
+        Key("name", TITLE, None),
+        Key("object", TITLE, None),
+        Key("parse", Flag(), default=False),
+        Key("pinned", Flag(), default=False),
+        Key("sample", Data(), None),
+    ),
+    _field,
+)
+_FIELDS = Many(FIELD, 5000)
+_EVENT = Text("text of 1–200 characters", values.pair_name)
+SPOT = Record(
+    "spot", (Key("path", PATH), Key("event", _EVENT, None, shows="all events")), lambda found, _: Spot(**found)
+)
+EVENT = Record(
+    "event",
+    (Key("name", _EVENT, None, shows="events without a name"), Key("fields", _FIELDS, ())),
+    lambda found, _: StreamEvent(**found),
+)
+STREAM = Record(
+    "stream",
+    (
+        Key("format", Choice(("sse", "ndjson", "json_array")), "sse"),
+        Key("text", SPOT, None),
+        Key("usage", SPOT, None),
+        Key("end", Text("text of 1–200 characters", values.pair_name), None, shows="the end of the answer"),
+        Key("events", Many(EVENT, 200), ()),
+    ),
+    lambda found, _: Stream(**found),
+)
+RESPONSE_TYPES = ("json", "xml", "text", "number", "boolean", "csv", "image", "file", "empty", "stream")
+RESPONSE = Record(
+    "response",
+    (
+        Key("type", Choice(RESPONSE_TYPES), "json"),
+        Key("fields", _FIELDS, ()),
+        Key("include_errors", Flag(), default=False),
+        Key("capture_headers", Many(HEADER_NAME, 100), ()),
+        Key("stream", STREAM, None, shows="all defaults with `type: stream`"),
+    ),
+    _response,
+)

@@ -1,0 +1,299 @@
+"""The words a format is declared in: keys, kinds of value, records. Reads a tree by a declaration.
+
+A record is data: its keys, their kinds, their defaults. The reader and the test that holds the documentation to the
+format walk the same declaration. Knows no key of ``tieline/v1``.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Protocol
+
+from tieline.definitions.problems import Findings, Problem, join, shown, suggestion
+from tieline.definitions.tree import Node, Sort, plain
+
+_TEXT_MOST = 10_000
+
+
+class Required:
+    """Stands for the default of a key that has none."""
+
+
+REQUIRED: Final = Required()
+
+
+class Place:
+    """A node, the way to it from the top, and where its problems go."""
+
+    __slots__ = ("_column", "_line", "_name", "_parent", "findings", "node")
+
+    def __init__(self, node: Node, findings: Findings, parent: "Place | None" = None, name: str = "") -> None:
+        self.node = node
+        self.findings = findings
+        self._parent = parent
+        self._name = name
+        self._line, self._column = node.line, node.column
+
+    @property
+    def path(self) -> str:
+        """Such as ``areas[2].levels``."""
+        return join(self._parent.path if self._parent is not None else "", self._name)
+
+    def key(self, key: str) -> "Place":
+        """The value of ``key``, whose problems are told at the key; this place itself where the key is not given."""
+        entry = self.node.value.get(key) if self.node.sort is Sort.MAPPING else None
+        if entry is None:
+            return self
+        place = Place(entry.node, self.findings, self, key)
+        place._line, place._column = entry.line, entry.column
+        return place
+
+    def item(self, index: int) -> "Place":
+        """The ``index``-th value of a list; this place itself where it is no list."""
+        if self.node.sort is not Sort.LIST:
+            return self
+        return Place(self.node.value[index], self.findings, self, f"[{index}]")
+
+    def has(self, key: str) -> bool:
+        """Whether a mapping gives ``key``."""
+        return self.node.sort is Sort.MAPPING and key in self.node.value
+
+    def problem(self, message: str) -> None:
+        """Note a problem here."""
+        self.findings.add(Problem(self._line, self._column, self.path, message))
+
+    def expected(self, what: str) -> None:
+        """Note that something else than ``what`` stands here."""
+        hint = ""
+        if self.node.sort is Sort.NULL:
+            self.problem(f"has no value; expected {what}, or leave the key out")
+            return
+        if what.startswith("text") and self.node.sort in {Sort.WHOLE, Sort.NUMBER, Sort.FLAG}:
+            hint = "; write it in quotes"
+        self.problem(f"expected {what}, found {self.node.sort.value}{hint}")
+
+
+class Kind(Protocol):
+    """How one kind of value is read. ``says`` names it in the documentation."""
+
+    @property
+    def says(self) -> str:
+        """The kind in words, such as ``duration``."""
+        ...
+
+    def read(self, place: Place) -> Any:
+        """The value at ``place``; where it is wrong a problem is noted and the result means nothing."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """Text that ``check`` turns into the value wanted, raising ValueError with what is wrong and what to do."""
+
+    what: str
+    check: Callable[[str], Any] = str
+    most: int = _TEXT_MOST
+
+    @property
+    def says(self) -> str:
+        return self.what if self.most == _TEXT_MOST else f"{self.what} (up to {self.most:,} characters)"
+
+    def read(self, place: Place) -> Any:
+        text = place.node.value
+        if place.node.sort is not Sort.TEXT:
+            place.expected("text" if self.what.startswith("text") else f"text ({self.what})")
+        elif len(text) > self.most:
+            place.problem(f"longer than {self.most:,} characters; shorten it")
+        else:
+            try:
+                return self.check(text)
+            except ValueError as error:
+                place.problem(str(error))
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One of a few words."""
+
+    words: tuple[str, ...]
+
+    @property
+    def says(self) -> str:
+        return ", ".join(f"`{word}`" for word in self.words)
+
+    def read(self, place: Place) -> Any:
+        word = place.node.value
+        if place.node.sort is not Sort.TEXT:
+            place.expected(f"one of {', '.join(self.words)}")
+        elif word not in self.words:
+            place.problem(f"{shown(word)} is not known here{suggestion(word, self.words)}")
+        return word
+
+
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """True or false."""
+
+    says: str = "true or false"
+
+    def read(self, place: Place) -> Any:
+        if place.node.sort is not Sort.FLAG:
+            place.expected(self.says)
+        return place.node.value
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """A whole number from ``least`` to ``most``."""
+
+    least: int
+    most: int
+
+    @property
+    def says(self) -> str:
+        return f"whole number {self.least}–{self.most}"
+
+    def read(self, place: Place) -> Any:
+        if place.node.sort is not Sort.WHOLE:
+            place.expected("a whole number")
+        elif not self.least <= place.node.value <= self.most:
+            place.problem(f"must be between {self.least} and {self.most}")
+        return place.node.value
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """Text or a number as it was written, for figures that must stay exact."""
+
+    says: str
+    check: Callable[[str], Any]
+
+    def read(self, place: Place) -> Any:
+        node = place.node
+        if node.sort not in {Sort.TEXT, Sort.WHOLE, Sort.NUMBER}:
+            place.expected(f"a {self.says}")
+            return None
+        try:
+            return self.check(node.value if node.sort is Sort.TEXT else node.written)
+        except ValueError as error:
+            place.problem(str(error))
+            return None
+
+
+@dataclass(frozen=True, slots=True)
+class Data:
+    """Any value at all."""
+
+    says: str = "any value"
+
+    def read(self, place: Place) -> Any:
+        return plain(place.node)
+
+
+@dataclass(frozen=True, slots=True)
+class Many:
+    """A list of one kind, read as a tuple; ``single`` also takes one value without the list."""
+
+    kind: Kind
+    most: int
+    single: bool = False
+    least: int = 0
+
+    @property
+    def says(self) -> str:
+        count = f"{self.least or 'up'} to {self.most:,}"
+        return f"{self.kind.says}, or a list of {count}" if self.single else f"list of {self.kind.says}, {count}"
+
+    def read(self, place: Place) -> Any:
+        if place.node.sort is not Sort.LIST:
+            if self.single:
+                return (self.kind.read(place),)
+            place.expected("a list")
+            return ()
+        count = len(place.node.value)
+        if not self.least <= count <= self.most:
+            place.problem(f"holds {count:,}; {self.least} to {self.most:,} are allowed")
+            return ()
+        return tuple(self.kind.read(place.item(index)) for index in range(count))
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A mapping from names that people choose to values of one kind."""
+
+    name: str
+    check: Callable[[str], bool]
+    rule: str
+    kind: Kind
+    most: int
+
+    @property
+    def says(self) -> str:
+        return f"mapping from {self.name} to {self.kind.says}, up to {self.most:,}"
+
+    def read(self, place: Place) -> Any:
+        if place.node.sort is not Sort.MAPPING:
+            place.expected("a mapping")
+            return {}
+        if len(place.node.value) > self.most:
+            place.problem(f"holds {len(place.node.value):,}; at most {self.most:,} are allowed")
+            return {}
+        found = {}
+        for name in place.node.value:
+            below = place.key(name)
+            if not self.check(name):
+                below.problem(f"{shown(name)} is no {self.name}: {self.rule}")
+            found[name] = self.kind.read(below)
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A key of a record. ``shows`` is its default in the documentation, where that is not the default itself."""
+
+    name: str
+    kind: Kind
+    default: Any = REQUIRED
+    shows: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A mapping with fixed keys; ``build`` makes the value of it and may note problems of keys against each other.
+
+    With ``others`` further keys are allowed: ``build`` gets them as plain data under that name.
+    """
+
+    title: str
+    keys: tuple[Key, ...]
+    build: Callable[[Mapping[str, Any], Place], Any]
+    others: str = ""
+    _by_name: dict[str, Key] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_by_name", {key.name: key for key in self.keys})
+
+    @property
+    def says(self) -> str:
+        return f"[{self.title}](#{self.title.replace(' ', '-')})"
+
+    def read(self, place: Place) -> Any:
+        if place.node.sort is not Sort.MAPPING:
+            place.expected("a mapping")
+            return None
+        before = len(place.findings)
+        others = [name for name in place.node.value if name not in self._by_name]
+        values = {key.name: self._value(key, place) for key in self.keys}
+        if self.others:
+            values[self.others] = {name: plain(place.key(name).node) for name in others}
+        else:
+            for name in others:
+                place.key(name).problem(f"unknown key {shown(name)}{suggestion(name, self._by_name)}")
+        return self.build(values, place) if len(place.findings) == before else None
+
+    def _value(self, key: Key, place: Place) -> Any:
+        if place.has(key.name):
+            return key.kind.read(place.key(key.name))
+        if key.default is REQUIRED:
+            place.problem(f'the key "{key.name}" is missing; it is required')
+        return key.default

@@ -1,0 +1,286 @@
+"""How each section of an API but its calls is written: the declarations that reader and documentation share."""
+
+import re
+from collections.abc import Callable, Mapping
+from datetime import date
+from typing import Any
+
+from tieline.access.areas import Area, Rule, parse_rule
+from tieline.access.levels import Level
+from tieline.core.names import is_api_name, is_area_name, is_parameter_name
+from tieline.definitions import template, values
+from tieline.definitions.model import AuthSpec, Limits, Price, SharedHeader, SharedParameter, Usage, Variable, Verify
+from tieline.definitions.problems import shown
+from tieline.definitions.schema import Choice, Data, Flag, Key, Many, Named, Place, Record, Text, Whole, Written
+
+MOST_AREAS = 500
+NAME_RULE = "use letters, digits and _, a letter first, at most 63"
+API_NAME_RULE = "use lower-case letters, digits, _ and -, a letter first, at most 63"
+_AREA_NAME_RULE = "use lower-case letters, digits and _, a letter first, at most 63"
+_STATUS = re.compile(r"[1-5](?:[0-9]{2}|xx)")
+_RULE_LENGTH = 500
+_VALUE_LENGTH = 4096
+_CARRIES_SECRET = frozenset({"authorization", "cookie", "x-api-key", "api-key", "x-auth-token"})
+
+TITLE = Text("text of 1–200 characters", values.title)
+NOTES = Text("text of up to 10,000 characters", values.notes)
+LINK = Text("http or https URL", values.web_url, most=2000)
+HEADER_NAME = Text("header name", values.header_name, most=128)
+
+
+def named(check: Callable[[str], bool], what: str, rule: str) -> Callable[[str], str]:
+    """A check that a name follows its rule."""
+
+    def checked(text: str) -> str:
+        if not check(text):
+            raise ValueError(f"{shown(text)} is no {what}: {rule}")
+        return text
+
+    return checked
+
+
+def slotted(check: Callable[[str], str]) -> Callable[[str], str]:
+    """A check of text that may hold ``<variables>``: tried with a letter in their places."""
+
+    def checked(text: str) -> str:
+        parsed = template.parse(text)
+        if not parsed.names():
+            return template.escape(check(parsed.render_text({})))
+        sample = parsed.render_text(dict.fromkeys(parsed.names(), "x"))
+        if check(sample) != sample:
+            raise ValueError("write scheme and host in lower case, without a slash at the end")
+        return text
+
+    return checked
+
+
+def bounded(least: str, most: str) -> Text:
+    """A duration between two others."""
+
+    def checked(text: str) -> float:
+        seconds = values.duration(text)
+        if not values.duration(least) <= seconds <= values.duration(most):
+            raise ValueError(f"must be between {least} and {most}")
+        return seconds
+
+    return Text(f"duration {least}–{most}", checked)
+
+
+def refuse_secret(name: str, value: str | None, place: Place) -> None:
+    """Note a problem where a header that carries secrets has its value in the definition."""
+    if value is not None and name.lower() in _CARRIES_SECRET and not template.parse(value).names():
+        place.key("value").problem(
+            f"the header {name} carries a secret, which belongs in the vault, not in a definition"
+        )
+
+
+def _variable(found: Mapping[str, Any], place: Place) -> Variable:
+    default, choices, private = found["default"], found["choices"], found["private"]
+    if private and (default is not None or choices):
+        place.key("private").problem("a private variable has no default and no choices; its value is in the vault")
+    if choices and default is not None and default not in choices:
+        place.key("default").problem("is not one of the choices; add it or choose another")
+    required = found["required"] if found["required"] is not None else default is None
+    if required and default is not None:
+        place.key("required").problem("a variable with a default is never missing; remove one of the two")
+    return Variable(found["title"], default, choices, required, private)
+
+
+def _private_or_value(found: Mapping[str, Any], place: Place) -> None:
+    if found["private"] and found["value"] is not None:
+        place.key("value").problem("a private value lives in the vault; remove it here")
+    if not found["private"] and found["value"] is None:
+        place.problem('the key "value" is missing; give it, or private: true for a value in the vault')
+
+
+def _header(found: Mapping[str, Any], place: Place) -> SharedHeader:
+    _private_or_value(found, place)
+    refuse_secret(found["name"], found["value"], place)
+    return SharedHeader(**found)
+
+
+def _parameter(found: Mapping[str, Any], place: Place) -> SharedParameter:
+    _private_or_value(found, place)
+    return SharedParameter(found["name"], found["in"], found["value"], found["private"], found["when"])
+
+
+def _status(text: str) -> str:
+    if _STATUS.fullmatch(text) is None:
+        raise ValueError(f"{shown(text)} is no status; write it like 200 or 2xx")
+    return text
+
+
+def _limits(found: Mapping[str, Any], _: Place) -> Limits:
+    return Limits(**found["timeout"], body=found["body"], retry_attempts=found["retry"])
+
+
+def _body_limit(text: str) -> int:
+    count = values.size(text)
+    if not 1024 <= count <= 64 * 1024**3:
+        raise ValueError("must be between 1KiB and 64GiB")
+    return count
+
+
+def _rule(text: str) -> Rule:
+    if not text.isprintable():
+        raise ValueError("a rule stands on one line, without control characters")
+    return parse_rule(text)
+
+
+def _area(found: Mapping[str, Any], place: Place) -> Area:
+    levels = tuple(Level(word) for word in ("read", "write", "request") if word in found["levels"])
+    if len(levels) < len(found["levels"]):
+        place.key("levels").problem("names a level twice; name each once")
+    if Level.REQUEST in levels and len(levels) > 1:
+        place.key("levels").problem("request stands alone; write [request], [read], [write] or [read, write]")
+    if levels and not found["match"]:
+        place.problem("an area with levels needs match: the operations that belong to it")
+    if found["match"] and not levels:
+        place.key("match").problem("an area with operations needs levels; only a parent has neither")
+    if not levels and found["parent"] is not None:
+        place.key("parent").problem("a parent area has no parent of its own; remove it")
+    for index, rule in enumerate(found["match"]):
+        if rule.level is not None and rule.level not in levels:
+            place.key("match").item(index).problem(
+                f'the level "{rule.level}" is not among the area\'s levels; add it there'
+            )
+    return Area(found["area"], found["title"] or found["area"], levels, found["parent"], found["match"])
+
+
+def _price(found: Mapping[str, Any], place: Place) -> Price:
+    amounts = {unit: found[unit] for unit in PRICE_UNITS if found[unit] is not None}
+    if not amounts:
+        place.problem(f"names no amount; give at least one of {', '.join(PRICE_UNITS)}")
+    return Price(amounts, found["date"], found["source"], found["currency"])
+
+
+def day(text: str) -> str:
+    """A date such as 2026-08-21."""
+    try:
+        if re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text):
+            return date.fromisoformat(text).isoformat()
+    except ValueError:
+        pass
+    raise ValueError(f"{shown(text)} is no date; write it like 2026-08-21")
+
+
+def _model(name: str) -> bool:
+    return 0 < len(name) <= 200 and name.isprintable() and " " not in name
+
+
+VARIABLE = Record(
+    "variable",
+    (
+        Key("title", TITLE, None),
+        Key("default", Text("text", most=_VALUE_LENGTH), None),
+        Key("choices", Many(Text("text", most=_VALUE_LENGTH), 200), ()),
+        Key("required", Flag(), None, shows="true without a default"),
+        Key("private", Flag(), default=False),
+    ),
+    _variable,
+)
+VARIABLES = Named("name", is_parameter_name, NAME_RULE, VARIABLE, 100)
+
+AUTH = Record(
+    "auth",
+    (Key("scheme", Text("scheme name", named(is_area_name, "scheme name", _AREA_NAME_RULE))),),
+    lambda found, _: AuthSpec(found["scheme"], found["options"]),
+    others="options",
+)
+
+_SHARED = (
+    Key("value", Text("text", slotted(values.header_value), most=_VALUE_LENGTH), None, shows="required unless private"),
+    Key("private", Flag(), default=False),
+    Key(
+        "when", Text("path, `*` at its end for all that begin so", values.path_pattern, most=2000), None, shows="always"
+    ),
+)
+HEADER = Record("shared header", (Key("name", HEADER_NAME), *_SHARED), _header)
+PARAMETER = Record(
+    "shared parameter",
+    (
+        Key("name", Text("text of 1–200 characters", values.pair_name)),
+        Key("in", Choice(("query", "body"))),
+        Key("value", Text("text", slotted(str), most=_VALUE_LENGTH), None, shows="required unless private"),
+        *_SHARED[1:],
+    ),
+    _parameter,
+)
+
+VERIFY = Record(
+    "verify",
+    (
+        Key("method", Choice(("GET", "HEAD", "OPTIONS", "POST")), "GET"),
+        Key("path", Text("path, a query may follow", slotted(values.target), most=2000), "/"),
+        Key("expect", Many(Written("status", _status), 20, single=True, least=1), ("2xx",), shows="`2xx`"),
+    ),
+    lambda found, _: Verify(**found),
+)
+
+_LIMITS = Limits()
+TIMEOUT = Record(
+    "timeout",
+    (
+        Key("connect", bounded("10ms", "2m"), _LIMITS.connect, shows="`5s`"),
+        Key("first_byte", bounded("10ms", "24h"), _LIMITS.first_byte, shows="`120s`"),
+        Key("idle", bounded("10ms", "24h"), _LIMITS.idle, shows="`60s`"),
+        Key("total", bounded("10ms", "24h"), _LIMITS.total, shows="`600s`"),
+    ),
+    lambda found, _: dict(found),
+)
+RETRY = Record(
+    "retry",
+    (Key("attempts", Whole(1, 10), _LIMITS.retry_attempts),),
+    lambda found, _: found["attempts"],
+)
+LIMITS = Record(
+    "limits",
+    (
+        Key("timeout", TIMEOUT, {key.name: key.default for key in TIMEOUT.keys}, shows="all defaults"),
+        Key("body", Text("size 1KiB–64GiB", _body_limit), _LIMITS.body, shows="`512MiB`"),
+        Key("retry", RETRY, _LIMITS.retry_attempts, shows="all defaults"),
+    ),
+    _limits,
+)
+
+_AREA_NAME = Text("area name", named(is_area_name, "area name", _AREA_NAME_RULE))
+AREA = Record(
+    "area",
+    (
+        Key("area", _AREA_NAME),
+        Key("title", TITLE, None, shows="the area's name"),
+        Key("levels", Many(Choice(("read", "write", "request")), 3), (), shows="none: a parent"),
+        Key("parent", _AREA_NAME, None),
+        Key("match", Many(Text("rule", _rule, most=_RULE_LENGTH), 2000), (), shows="none: a parent"),
+    ),
+    _area,
+)
+
+USAGE = Record("usage", (Key("kind", Choice(("openai",))),), lambda found, _: Usage(found["kind"]))
+
+PRICE_UNITS = (
+    "input",
+    "cached_input",
+    "cache_write",
+    "output",
+    "audio_input",
+    "audio_output",
+    "image",
+    "second",
+    "character",
+    "request",
+)
+PRICE = Record(
+    "price",
+    (
+        Key("date", Text("date", day)),
+        Key("source", LINK),
+        Key("currency", Choice(("usd", "eur")), "usd"),
+        *(Key(unit, Written("amount", values.amount), None) for unit in PRICE_UNITS),
+    ),
+    _price,
+)
+PRICES = Named("model", _model, "use 1 to 200 visible characters", PRICE, 2000)
+
+OVERRIDES = Data("mapping of overrides")
+API = Text("API name", named(is_api_name, "API name", API_NAME_RULE))

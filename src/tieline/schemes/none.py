@@ -1,0 +1,37 @@
+"""``none``: public APIs, and those whose secrets are private headers or parameters."""
+
+from collections.abc import Mapping, Sequence
+
+from tieline.access.appkey import KeyPlaces
+from tieline.core.secret import Secret
+from tieline.schemes.base import Applier, Field, Options, Outgoing, unknown_options
+
+
+class _Nothing:
+    replaces: frozenset[bytes] = frozenset()
+    replaces_query: frozenset[bytes] = frozenset()
+
+    def apply(self, outgoing: Outgoing) -> None:
+        """Leave the request as it is."""
+
+    def secrets(self) -> Sequence[Secret]:
+        return ()
+
+
+class NoScheme:
+    """Adds nothing to a request."""
+
+    name = "none"
+    sentence = "The API needs no key."
+
+    def fields(self, options: Options) -> Sequence[Field]:  # noqa: ARG002  # the interface
+        return ()
+
+    def check(self, options: Options) -> list[str]:
+        return unknown_options(options, frozenset())
+
+    def places(self, options: Options) -> KeyPlaces:  # noqa: ARG002  # the interface
+        return KeyPlaces()
+
+    def bind(self, options: Options, secrets: Mapping[str, Secret]) -> Applier:  # noqa: ARG002  # the interface
+        return _Nothing()

@@ -1,0 +1,112 @@
+"""Every scheme by name, and what they say of a whole definition: its credential's fields and how they are checked."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from tieline.core.errors import InvalidInput
+from tieline.core.secret import Secret
+from tieline.definitions.model import AuthSpec, Definition
+from tieline.schemes.api_key import ApiKey, Bearer
+from tieline.schemes.base import Applier, Field, Options, Scheme
+from tieline.schemes.basic import Basic
+from tieline.schemes.none import NoScheme
+
+_CONTROL = re.compile(rb"[\x00-\x1f\x7f]")
+
+
+class Registry:
+    """The schemes there are."""
+
+    def __init__(self, schemes: Sequence[Scheme]) -> None:
+        self._schemes = {scheme.name: scheme for scheme in schemes}
+
+    def names(self) -> Sequence[str]:
+        return tuple(self._schemes)
+
+    def get(self, name: str) -> Scheme:
+        """The scheme called ``name``; raises ``KeyError`` where there is none."""
+        return self._schemes[name]
+
+    def check(self, scheme: str, options: Options) -> list[str]:
+        """What is wrong with the options of a scheme that exists, a sentence each."""
+        return self._schemes[scheme].check(options)
+
+
+SCHEMES = Registry((NoScheme(), ApiKey(), Bearer(), Basic()))
+
+
+@dataclass(frozen=True, slots=True)
+class CredentialField:
+    """One field of an API's credential: its name there, what it is, and the scheme it belongs to (by position).
+
+    ``scheme`` is None for a private header, parameter, variable or call parameter of the definition.
+    """
+
+    name: str
+    field: Field
+    scheme: int | None
+
+
+def credential_fields(definition: Definition) -> tuple[CredentialField, ...]:
+    """The fields of the credential that ``definition`` needs.
+
+    A single scheme's fields go by their own names; where several are applied, each goes by ``<scheme>.<field>``, the
+    second of the same kind by ``<scheme>2.<field>`` and so on.
+    """
+    found: list[CredentialField] = []
+    for position, auth in enumerate(definition.auth):
+        prefix = _prefix(definition.auth, position)
+        for field in SCHEMES.get(auth.scheme).fields(auth.options):
+            found.append(CredentialField(prefix + field.name, field, position))
+    for name in definition.private_fields():
+        found.append(CredentialField(name, Field(name, name), None))
+    return tuple(found)
+
+
+def check_fields(definition: Definition, fields: Mapping[str, Secret]) -> None:
+    """Check a new credential's values.
+
+    Raises:
+        InvalidInput: a field is unknown, missing or empty, or holds a control character such as a line break.
+    """
+    known = {each.name: each.field for each in credential_fields(definition)}
+    for name, value in fields.items():
+        if name not in known:
+            takes = ", ".join(known) or "none at all"
+            raise InvalidInput(f"The credential has no field {name!r}; this API takes {takes}.", param=name)
+        if not value:
+            raise InvalidInput(f"The field {name!r} is empty. Give its value.", param=name)
+        if not known[name].multiline and _CONTROL.search(value.reveal_bytes()):
+            raise InvalidInput(
+                f"The field {name!r} holds a line break or another control character. Paste the value alone.",
+                param=name,
+            )
+    missing = [name for name, field in known.items() if field.required and name not in fields]
+    if missing:
+        raise InvalidInput(f"The credential lacks {', '.join(missing)}. Give every field.", param=missing[0])
+    if known and not fields:
+        raise InvalidInput(f"The credential has no value. Give at least one of {', '.join(known)}.")
+
+
+def bind(definition: Definition, fields: Mapping[str, Secret]) -> tuple[Applier, ...]:
+    """The appliers of every scheme in order, holding the values of ``fields``."""
+    described = credential_fields(definition)
+    appliers = []
+    for position, auth in enumerate(definition.auth):
+        prefix = _prefix(definition.auth, position)
+        own = {
+            each.field.name: fields[prefix + each.field.name]
+            for each in described
+            if each.scheme == position and prefix + each.field.name in fields
+        }
+        appliers.append(SCHEMES.get(auth.scheme).bind(auth.options, own))
+    return tuple(appliers)
+
+
+def _prefix(specs: Sequence[AuthSpec], position: int) -> str:
+    if len(specs) == 1:
+        return ""
+    scheme = specs[position].scheme
+    nth = sum(spec.scheme == scheme for spec in specs[: position + 1])
+    return f"{scheme}{nth if nth > 1 else ''}."

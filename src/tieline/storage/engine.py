@@ -1,0 +1,275 @@
+"""Connections and transactions: how each engine is opened, who may write, and what a lost store is called.
+
+Owns the URL, the pool, the settings of every connection and the translation of the drivers' errors. Knows no table.
+
+SQLite: one file, ``synchronous=FULL``, foreign keys on. Write-ahead logging only where the library has the fix of the
+WAL-reset bug, which corrupts a database that two connections write to; elsewhere a rollback journal that is truncated,
+because a truncated journal is synced at each commit and a deleted one is not (sqlite.org, PRAGMA synchronous, EXTRA).
+Writers begin with ``BEGIN IMMEDIATE``: a transaction that reads first and writes later could deadlock with another.
+PostgreSQL: asyncpg reads the URL itself, so everything that libpq users know about URLs holds.
+"""
+
+import asyncio
+import os
+import sqlite3
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+import asyncpg
+from sqlalchemy import Table, event, text
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import Connection, make_url
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from tieline.core.errors import NotReady, StorageError
+from tieline.storage.schema import REVISION
+
+Kind = Literal["sqlite", "postgresql"]
+
+POOL = 5
+CONNECT_SECONDS = 10.0
+BUSY_SECONDS = 10.0
+COMMAND_SECONDS = 30.0
+_RETRY_AFTER = 1.0
+_BEGIN = "tieline_begin"
+_PRIMARY = 0xFF  # the low byte of an extended result code
+_PASSING_STATES = ("08", "25006", "40", "53", "57", "58")
+
+
+class Database:
+    """An open database. Both kinds of transaction raise ``NotReady`` while it cannot be reached or is full."""
+
+    def __init__(self, kind: Kind, location: str, engine: AsyncEngine) -> None:
+        self.kind = kind
+        self.location = location
+        self._engine = engine
+        if kind == "sqlite":
+            self._reader = engine.execution_options(**{_BEGIN: "BEGIN"})
+            self._writer = engine.execution_options(**{_BEGIN: "BEGIN IMMEDIATE"})
+        else:
+            self._reader = engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+            self._writer = engine
+        self._turn: AbstractAsyncContextManager[object] = asyncio.Lock() if kind == "sqlite" else nullcontext()
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[AsyncConnection]:
+        """A transaction that sees one state of the database. Keep it short: on SQLite a writer waits for it."""
+        with _named_errors(), _lost_connections():
+            async with self._reader.begin() as connection:
+                yield connection
+
+    @asynccontextmanager
+    async def write(self) -> AsyncIterator[AsyncConnection]:
+        """A transaction that is durable when the block has ended without an exception, and never was otherwise.
+
+        On SQLite writers go one at a time, in this process by a queue and across processes by the file's lock.
+        """
+        async with self._turn:
+            with _named_errors(), _lost_connections():
+                async with self._writer.begin() as connection:
+                    yield connection
+
+    def insert_new(self, table: Table) -> Any:
+        """An INSERT that leaves a row alone whose key is already there."""
+        make = sqlite.insert if self.kind == "sqlite" else postgresql.insert
+        return make(table).on_conflict_do_nothing()
+
+    async def check_schema(self) -> None:
+        """Raise ``StorageError`` unless the schema is the one this version works with."""
+        async with self.read() as connection:
+            found = await connection.run_sync(revision_of)
+        if found != REVISION:
+            state = "has no Tieline schema" if found is None else f"has schema {found}"
+            public = f"The database {state}, this version needs {REVISION}: start `tieline serve` of this version once."
+            raise StorageError(public)
+
+    async def reachable(self) -> bool:
+        """Whether the database answers now."""
+        try:
+            async with self.read() as connection:
+                await connection.execute(text("SELECT 1"))
+        except NotReady:
+            return False
+        return True
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._engine.dispose()
+
+
+async def open_database(url: str) -> Database:
+    """Open ``sqlite:///relative.db``, ``sqlite:////absolute.db``, ``postgresql://…`` or ``postgres://…``.
+
+    A SQLite file is created, readable by its owner only, in a directory that must exist. Raises ``StorageError`` with
+    a text that names neither user nor password.
+    """
+    scheme = url.partition(":")[0]
+    if scheme == "sqlite":
+        database = _open_sqlite(url)
+    elif scheme in ("postgresql", "postgres"):
+        database = _open_postgresql(url)
+    else:
+        msg = "The database URL must begin with sqlite:///, postgresql:// or postgres://."
+        raise StorageError(msg)
+    try:
+        async with database.read() as connection:
+            await connection.run_sync(revision_of)
+    except (NotReady, DBAPIError) as error:
+        await database.close()
+        detail = error.detail if isinstance(error, NotReady) else str(error.orig)
+        public = f"The database {database.location} cannot be opened: {_first_line(detail)}. Check the database URL."
+        raise StorageError(public, detail=detail) from error
+    return database
+
+
+def revision_of(connection: Connection) -> str | None:
+    """The schema's revision as Alembic noted it, None for a database without one."""
+    if not connection.dialect.has_table(connection, "alembic_version"):
+        return None
+    found: str | None = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
+    return found
+
+
+def wal_is_safe(version: tuple[int, ...]) -> bool:
+    """Whether this SQLite version resets its write-ahead log without the bug that can corrupt the database.
+
+    Fixed in 3.51.3 and, on older lines, in 3.50.7 and 3.44.6 (sqlite.org/wal.html, "WAL-reset bug").
+    """
+    if version[:2] == (3, 50):
+        return version >= (3, 50, 7)
+    if version[:2] == (3, 44):
+        return version >= (3, 44, 6)
+    return version >= (3, 51, 3)
+
+
+def sqlite_file(url: str) -> Path:
+    """The file a ``sqlite:`` URL names. Raises ``StorageError`` for one that names none."""
+    try:
+        parsed = make_url(url)
+    except ArgumentError as error:
+        msg = "The database URL is malformed: write sqlite:///file.db or sqlite:////absolute/file.db."
+        raise StorageError(msg) from error
+    if parsed.host or parsed.query or not parsed.database or parsed.database == ":memory:":
+        msg = "A SQLite database URL names a file and nothing else: sqlite:///file.db or sqlite:////absolute/file.db."
+        raise StorageError(msg)
+    return Path(parsed.database)
+
+
+def _open_sqlite(url: str) -> Database:
+    """SQLite by aiosqlite, a thread for each connection."""
+    path = sqlite_file(url)
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    except OSError as error:
+        public = f"The database file {path} cannot be opened: {error.strerror}. Check the path and its permissions."
+        raise StorageError(public) from error
+    engine = create_async_engine(
+        f"sqlite+aiosqlite:///{path}",
+        connect_args={"isolation_level": None, "timeout": BUSY_SECONDS},
+        pool_size=POOL,
+        max_overflow=0,
+        pool_timeout=BUSY_SECONDS,
+    )
+    event.listen(engine.sync_engine, "connect", _set_up_sqlite)
+    event.listen(engine.sync_engine, "begin", _begin_sqlite)
+    return Database("sqlite", str(path), engine)
+
+
+def _set_up_sqlite(connection: DBAPIConnection, _record: object) -> None:
+    """What every SQLite connection is told once."""
+    cursor = connection.cursor()
+    journal = "WAL" if wal_is_safe(sqlite3.sqlite_version_info) else "TRUNCATE"
+    for pragma in (
+        f"journal_mode={journal}",
+        "synchronous=FULL",
+        "foreign_keys=ON",
+        "secure_delete=ON",
+        "temp_store=MEMORY",
+    ):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _open_postgresql(url: str) -> Database:
+    """PostgreSQL by asyncpg."""
+    engine = create_async_engine(
+        "postgresql+asyncpg://",
+        async_creator=connector(url, COMMAND_SECONDS),
+        pool_size=POOL,
+        max_overflow=0,
+        pool_timeout=CONNECT_SECONDS,
+        pool_pre_ping=True,
+    )
+    parts = urlsplit(url)
+    return Database("postgresql", f"{parts.hostname or 'localhost'}{parts.path}", engine)
+
+
+def connector(url: str, command_seconds: float | None) -> Callable[..., Any]:
+    """A function that opens one asyncpg connection to ``url``."""
+
+    async def connect() -> Any:
+        return await asyncpg.connect(
+            url,
+            timeout=CONNECT_SECONDS,
+            command_timeout=command_seconds,
+            server_settings={"application_name": "tieline"},
+        )
+
+    return connect
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    """Begin the transaction the way its side asked for: the driver itself is told to begin none."""
+    connection.exec_driver_sql(connection.get_execution_options()[_BEGIN])
+
+
+@contextmanager
+def _lost_connections() -> Iterator[None]:
+    """Connections that cannot be made or were cut, as ``NotReady``."""
+    try:
+        yield
+    except PoolTimeout as error:
+        msg = "The store is busy: try again."
+        raise NotReady(msg, detail="no database connection became free", retry_after=_RETRY_AFTER) from error
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        msg = "The store cannot be reached: try again, and check the database."
+        raise NotReady(msg, detail=f"{type(error).__name__}: {error}", retry_after=_RETRY_AFTER) from error
+
+
+@contextmanager
+def _named_errors() -> Iterator[None]:
+    """Errors of the engines that pass (busy, full, cut off, failed over) as ``NotReady``; bugs stay what they are."""
+    try:
+        yield
+    except IntegrityError:
+        raise
+    except DBAPIError as error:
+        original = error.orig
+        if isinstance(original, sqlite3.OperationalError):
+            raise _sqlite_state(error, original) from error
+        state = getattr(original, "sqlstate", None)
+        if error.connection_invalidated or (state and str(state).startswith(_PASSING_STATES)):
+            msg = "The store cannot be used now: try again, and check the database."
+            raise NotReady(msg, detail=_first_line(str(original)), retry_after=_RETRY_AFTER) from error
+        raise
+
+
+def _sqlite_state(error: DBAPIError, original: sqlite3.OperationalError) -> Exception:
+    """What an operational error of SQLite means for whoever asked; a malformed statement stays the bug that it is."""
+    code = getattr(original, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & _PRIMARY
+    if code == sqlite3.SQLITE_ERROR:
+        return error
+    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return NotReady("The store is busy: try again.", detail=str(original), retry_after=_RETRY_AFTER)
+    msg = "The store refused this, nothing was saved: check that its disk has room and can be written."
+    return NotReady(msg, detail=str(original), retry_after=_RETRY_AFTER)
+
+
+def _first_line(words: str) -> str:
+    return words.strip().splitlines()[0].rstrip(".") if words.strip() else "no reason given"

@@ -1,0 +1,223 @@
+"""The tables, once for both engines, and the revision of the schema that this version of Tieline works with.
+
+Owns names, types, bounds and indexes. Knows no query. A change here needs a migration in ``migrations/versions`` and
+the new revision below; a test compares what the migrations make with these tables on both engines.
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+from sqlalchemy import (
+    text as sql,
+)
+
+from tieline.storage.columns import Counter, blob, choice, json_text, moment, owned_by, text
+
+REVISION = "0001"
+
+ID = 40
+NAME = 200
+LIST = 65_536
+FACTS = 2 * LIST
+DEFINITION = 16 * 1024 * 1024
+CIPHERTEXT = 65_536 + 16
+PATH = 8_192
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+apis = Table(
+    "apis",
+    metadata,
+    text("id", ID, key=True),
+    text("name", NAME, unique=True),
+    text("definition", DEFINITION),
+    Column("revision", Integer, nullable=False),
+    text("source_entry", NAME, null=True),
+    moment("created_at"),
+    moment("updated_at"),
+)
+
+credentials = Table(
+    "credentials",
+    metadata,
+    text("id", ID, key=True),
+    owned_by("api_id", "apis.id"),
+    choice("environment", "live", "development"),
+    Column("version", Integer, nullable=False),
+    choice("state", "pending", "active", "retired"),
+    json_text("hosts", LIST),
+    json_text("shown", LIST),
+    moment("created_at"),
+    text("created_by", NAME),
+    moment("activated_at", null=True),
+    moment("retired_at", null=True),
+    UniqueConstraint("api_id", "version"),
+)
+Index(
+    "ix_credentials_one_active",
+    credentials.c.api_id,
+    credentials.c.environment,
+    unique=True,
+    sqlite_where=sql("state = 'active'"),
+    postgresql_where=sql("state = 'active'"),
+)
+
+data_keys = Table(
+    "data_keys",
+    metadata,
+    text("id", ID, key=True),
+    text("root_key_id", ID),
+    blob("wrapped", 32, 256),
+    moment("created_at"),
+    moment("retired_at", null=True),
+)
+
+secrets = Table(
+    "secrets",
+    metadata,
+    owned_by("credential_id", "credentials.id", key=True),
+    text("field", NAME, key=True),
+    Column("data_key_id", Text, ForeignKey("data_keys.id"), nullable=False, index=True),
+    blob("nonce", 12, 12),
+    blob("ciphertext", 16, CIPHERTEXT),
+)
+
+apps = Table(
+    "apps",
+    metadata,
+    text("id", ID, key=True),
+    text("name", NAME, unique=True),
+    moment("created_at"),
+    text("created_by", NAME),
+)
+
+app_apis = Table(
+    "app_apis",
+    metadata,
+    owned_by("app_id", "apps.id", key=True),
+    owned_by("api_id", "apis.id", key=True, index=True),
+)
+
+app_keys = Table(
+    "app_keys",
+    metadata,
+    text("id", ID, key=True),
+    owned_by("app_id", "apps.id", index=True),
+    text("name", NAME),
+    choice("environment", "live", "development"),
+    json_text("permissions", LIST),
+    moment("expires_at", null=True),
+    json_text("from_ip", LIST),
+    moment("created_at"),
+    text("created_by", NAME),
+    moment("revoked_at", null=True),
+    moment("last_used_at", null=True),
+)
+
+key_secrets = Table(
+    "key_secrets",
+    metadata,
+    text("id", ID, key=True),
+    owned_by("key_id", "app_keys.id", index=True),
+    blob("hash", 32, 32, unique=True),
+    text("redacted", NAME),
+    moment("created_at"),
+    moment("expires_at", null=True),
+)
+
+admin_tokens = Table(
+    "admin_tokens",
+    metadata,
+    text("id", ID, key=True),
+    text("name", NAME),
+    blob("hash", 32, 64, unique=True),
+    choice("role", "owner", "editor", "viewer"),
+    moment("created_at"),
+    text("created_by", NAME),
+    moment("expires_at", null=True),
+    moment("revoked_at", null=True),
+    moment("last_used_at", null=True),
+)
+
+vault_root = Table(
+    "vault_root",
+    metadata,
+    Column("one", Boolean, CheckConstraint("one", name="one_row"), primary_key=True),
+    text("key_id", ID),
+    text("kind", NAME),
+    blob("salt", 0, 64, null=True),
+    moment("created_at"),
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("seq", Counter, primary_key=True, autoincrement=False),
+    text("id", ID, unique=True),
+    moment("at"),
+    text("actor", NAME),
+    text("kind", NAME),
+    text("target", NAME),
+    text("data", FACTS),
+    blob("mac", 32, 32),
+)
+
+audit_head = Table(
+    "audit_head",
+    metadata,
+    Column("one", Boolean, CheckConstraint("one", name="one_row"), primary_key=True),
+    Column("seq", BigInteger, nullable=False),
+    blob("mac", 32, 32),
+    blob("signature", 0, 32),
+)
+
+requests = Table(
+    "requests",
+    metadata,
+    text("id", ID, key=True),
+    Column("at", BigInteger, nullable=False, index=True),
+    text("app_id", ID, null=True),
+    text("key_id", ID, null=True),
+    text("api", NAME, null=True),
+    text("environment", NAME, null=True),
+    text("method", NAME),
+    text("path", PATH),
+    text("area", NAME, null=True),
+    text("level", NAME, null=True),
+    Column("status", Integer, nullable=False),
+    text("code", NAME, null=True),
+    Column("duration_ms", Float, nullable=False),
+    Column("upstream_ms", Float),
+    Column("bytes_in", BigInteger, nullable=False),
+    Column("bytes_out", BigInteger, nullable=False),
+    choice("outcome", "complete", "client_gone", "upstream_cut", "refused"),
+)
+
+changes = Table(
+    "changes",
+    metadata,
+    Column("version", Counter, primary_key=True),
+    choice("kind", "api", "credential", "app", "key"),
+    text("ref", ID),
+    moment("at"),
+    sqlite_autoincrement=True,
+)

@@ -1,0 +1,166 @@
+"""What the data plane's snapshot is built from: ``dataplane.ports.SnapshotSource`` on a database.
+
+Owns the queries of the hot side: one by keyed hash when a key is first seen, a few when something changed. Knows
+nothing of the control plane, and opens no sealed value.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import bindparam, or_, select, update
+
+from tieline.core.errors import NotReady
+from tieline.dataplane.ports import ApiRow, Change, CredentialRow, KeyRow, RequestRecord
+from tieline.storage.bell import Bell, PostgresBell, SqliteBell
+from tieline.storage.changes import changes_after, latest_version
+from tieline.storage.engine import Database
+from tieline.storage.records import add_records
+from tieline.storage.schema import apis, app_apis, app_keys, apps, credentials, key_secrets, secrets
+from tieline.vault.intake import SealedSecret
+
+_MINUTE = 60
+_BATCH = 500
+_PAUSE = 1.0
+
+_API = select(apis.c.id, apis.c.name, apis.c.definition, apis.c.revision)
+_CREDENTIAL = (
+    select(
+        credentials.c.id,
+        credentials.c.api_id,
+        credentials.c.environment,
+        credentials.c.version,
+        credentials.c.hosts,
+        secrets.c.field,
+        secrets.c.data_key_id,
+        secrets.c.nonce,
+        secrets.c.ciphertext,
+    )
+    .join(secrets, isouter=True)
+    .where(credentials.c.state == "active")
+    .order_by(credentials.c.id)
+)
+_KEY = (
+    select(
+        key_secrets.c.id.label("secret_id"),
+        key_secrets.c.expires_at.label("secret_expires_at"),
+        app_keys,
+        apps.c.name.label("app_name"),
+        app_apis.c.api_id,
+    )
+    .select_from(key_secrets)
+    .join(app_keys, key_secrets.c.key_id == app_keys.c.id)
+    .join(apps, app_keys.c.app_id == apps.c.id)
+    .join(app_apis, app_apis.c.app_id == apps.c.id, isouter=True)
+    .where(key_secrets.c.hash == bindparam("keyed_hash"))
+)
+
+
+class SqlSnapshots:
+    """The data plane's side of the store. ``url`` is the one that ``database`` was opened with."""
+
+    def __init__(self, database: Database, url: str) -> None:
+        self._database = database
+        self._bell: Bell = SqliteBell(database.location) if database.kind == "sqlite" else PostgresBell(url)
+        self._told: int | None = None
+
+    async def version(self) -> int:
+        async with self._database.read() as connection:
+            return await latest_version(connection)
+
+    async def changes_since(self, version: int) -> list[Change]:
+        async with self._database.read() as connection:
+            return await changes_after(connection, version)
+
+    async def apis(self) -> list[ApiRow]:
+        async with self._database.read() as connection:
+            return [ApiRow(*row) for row in await connection.execute(_API.order_by(apis.c.name))]
+
+    async def api(self, api_id: str) -> ApiRow | None:
+        async with self._database.read() as connection:
+            row = (await connection.execute(_API.where(apis.c.id == api_id))).one_or_none()
+        return None if row is None else ApiRow(*row)
+
+    async def credentials(self, api_id: str | None = None) -> list[CredentialRow]:
+        query = _CREDENTIAL if api_id is None else _CREDENTIAL.where(credentials.c.api_id == api_id)
+        found: dict[str, CredentialRow] = {}
+        sealed: dict[str, dict[str, SealedSecret]] = {}
+        async with self._database.read() as connection:
+            for row in await connection.execute(query):
+                values = sealed.setdefault(row.id, {})
+                if row.field is not None:
+                    values[row.field] = SealedSecret(row.data_key_id, row.nonce, row.ciphertext)
+                found[row.id] = CredentialRow(
+                    row.id, row.api_id, row.environment, row.version, tuple(row.hosts), values
+                )
+        return list(found.values())
+
+    async def key_by_hash(self, keyed_hash: bytes) -> KeyRow | None:
+        async with self._database.read() as connection:
+            rows = (await connection.execute(_KEY, {"keyed_hash": keyed_hash})).all()
+        if not rows:
+            return None
+        first = rows[0]
+        ends = [moment.timestamp() for moment in (first.expires_at, first.secret_expires_at) if moment is not None]
+        return KeyRow(
+            key_id=first.id,
+            secret_id=first.secret_id,
+            app_id=first.app_id,
+            app_name=first.app_name,
+            api_ids=frozenset(row.api_id for row in rows if row.api_id is not None),
+            environment=first.environment,
+            permissions=first.permissions,
+            from_ip=tuple(first.from_ip),
+            expires_at=min(ends, default=None),
+            revoked=first.revoked_at is not None,
+        )
+
+    async def wait_for_change(self, seconds: float) -> None:
+        """Return when the change log has grown since this method last returned, at the latest after ``seconds``.
+
+        While the store cannot be reached it returns after a second, and what is called next says so.
+        """
+        loop = asyncio.get_running_loop()
+        end = loop.time() + seconds
+        while True:
+            try:
+                version = await self.version()
+            except NotReady:
+                await asyncio.sleep(min(_PAUSE, max(0.0, end - loop.time())))
+                return
+            if version != self._told:
+                self._told = version
+                return
+            left = end - loop.time()
+            if left <= 0:
+                return
+            await self._bell.wait(left)
+
+    async def touch_keys(self, used: Mapping[str, float]) -> None:
+        """Note last uses. A key that another write holds just now is left for the next time, so nobody waits here."""
+        ids = sorted(used)
+        for start in range(0, len(ids), _BATCH):
+            await self._touch(ids[start : start + _BATCH], used)
+
+    async def add_records(self, records: Sequence[RequestRecord]) -> None:
+        await add_records(self._database, records)
+
+    async def close(self) -> None:
+        """Stop watching. The database stays open."""
+        await self._bell.close()
+
+    async def _touch(self, ids: list[str], used: Mapping[str, float]) -> None:
+        free = select(app_keys.c.id).where(app_keys.c.id.in_(ids)).order_by(app_keys.c.id)
+        this = app_keys.c.id == bindparam("key")
+        later = or_(app_keys.c.last_used_at.is_(None), app_keys.c.last_used_at < bindparam("at"))
+        note = update(app_keys).where(this, later).values(last_used_at=bindparam("at"))
+        async with self._database.write() as connection:
+            found = (await connection.execute(free.with_for_update(skip_locked=True))).scalars().all()
+            uses: list[dict[str, Any]] = [{"key": key, "at": _minute(used[key])} for key in found]
+            if uses:
+                await connection.execute(note, uses)
+
+
+def _minute(at: float) -> datetime:
+    return datetime.fromtimestamp(at // _MINUTE * _MINUTE, UTC)

@@ -1,0 +1,117 @@
+"""The control plane's store: ``controlplane.ports.Store`` on a database.
+
+Owns what one write is: a transaction in which use cases change things, with the audit events that say so and the log
+that tells the data plane, all kept or nothing. Knows no table; each resource has its own module.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import func, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from tieline.access.caller import Caller
+from tieline.controlplane.ports import DataKeyRow
+from tieline.core.clock import Clock, SystemClock
+from tieline.storage.apis import ApiChanges, Apis
+from tieline.storage.apps import AppChanges, Apps
+from tieline.storage.audit import AuditAppend, AuditLog, read_head
+from tieline.storage.changes import ChangeLog
+from tieline.storage.credentials import CredentialChanges, Credentials
+from tieline.storage.engine import Database
+from tieline.storage.keys import KeyChanges, Keys
+from tieline.storage.schema import admin_tokens, data_keys, secrets
+from tieline.storage.tokens import TokenChanges, Tokens
+
+
+class DataKeys:
+    """The vault's data keys as an operator may see them."""
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        self._connection = connection
+
+    async def list(self) -> Sequence[DataKeyRow]:
+        """Every data key, oldest first, with the number of secrets it seals."""
+        columns = (data_keys.c.id, data_keys.c.root_key_id, data_keys.c.created_at, data_keys.c.retired_at)
+        query = select(*columns, func.count(secrets.c.field)).join(secrets, isouter=True)
+        rows = await self._connection.execute(query.group_by(*columns).order_by(data_keys.c.id))
+        return [DataKeyRow(*row) for row in rows]
+
+
+@dataclass(frozen=True, slots=True)
+class SqlReading:
+    """One consistent view of the store."""
+
+    apis: Apis
+    credentials: Credentials
+    apps: Apps
+    keys: Keys
+    tokens: Tokens
+    audit: AuditLog
+    data_keys: DataKeys
+
+
+@dataclass(frozen=True, slots=True)
+class SqlWriting:
+    """One write."""
+
+    apis: ApiChanges
+    credentials: CredentialChanges
+    apps: AppChanges
+    keys: KeyChanges
+    tokens: TokenChanges
+    audit: AuditAppend
+
+
+class SqlStore:
+    """The control plane's store. ``audit_key`` is ``keyring.derive("audit")``."""
+
+    def __init__(self, database: Database, *, audit_key: bytes, clock: Clock | None = None) -> None:
+        self._database = database
+        self._audit_key = audit_key
+        self._clock = clock or SystemClock()
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[SqlReading]:
+        async with self._database.read() as connection:
+            yield SqlReading(
+                Apis(connection),
+                Credentials(connection),
+                Apps(connection),
+                Keys(connection),
+                Tokens(connection),
+                AuditLog(connection, self._database, self._audit_key),
+                DataKeys(connection),
+            )
+
+    @asynccontextmanager
+    async def write(self, caller: Caller) -> AsyncIterator[SqlWriting]:
+        """One write, alone: on SQLite by the file's lock, on PostgreSQL by the lock on the audit chain's head.
+
+        Raises RuntimeError, with nothing kept, when a use case changed something and left no audit event.
+        """
+        async with self._database.write() as connection:
+            await read_head(connection, lock=True)
+            log = ChangeLog(connection, self._clock.now())
+            writing = SqlWriting(
+                ApiChanges(connection, self._database, log),
+                CredentialChanges(connection, log),
+                AppChanges(connection, self._database, log),
+                KeyChanges(connection, log),
+                TokenChanges(connection),
+                AuditAppend(connection, self._database, self._audit_key, caller=caller, clock=self._clock),
+            )
+            yield writing
+            if log.made and not writing.audit.added:
+                raise RuntimeError("a write that changes something must leave an audit event")
+            await log.finish()
+
+    async def touch_token(self, token_id: str, at: datetime) -> None:
+        async with self._database.write() as connection:
+            used = update(admin_tokens).where(admin_tokens.c.id == token_id)
+            await connection.execute(used.values(last_used_at=at))
+
+    async def reachable(self) -> bool:
+        return await self._database.reachable()

@@ -1,0 +1,132 @@
+"""The setting that says where the root key comes from, and the one way to open it.
+
+Owns the syntax ``file:PATH | env:VARIABLE | passphrase`` and the rule that a vault which was sealed under one root key
+never gets another. It reads no environment: values are passed in.
+"""
+
+import asyncio
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from tieline.core.clock import Clock, SystemClock
+from tieline.core.errors import RootKeyError, SettingsError
+from tieline.core.secret import Secret
+from tieline.vault.ports import RootKind, RootRecord
+from tieline.vault.rootkeys import env, file, passphrase
+from tieline.vault.rootkeys.key import RootKey, mismatch
+
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_PARAM = "root_key"
+
+
+@dataclass(frozen=True, slots=True)
+class RootKeySource:
+    """A kind of source; ``value`` is the path of a file, the name of a variable, or empty for a passphrase."""
+
+    kind: RootKind
+    value: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.kind}:{self.value}" if self.value else self.kind
+
+
+def parse(text: str) -> RootKeySource:
+    """Read ``file:PATH``, ``env:VARIABLE`` or ``passphrase``; raises SettingsError for anything else.
+
+    The error does not repeat the text, which may be a key that was given by mistake.
+    """
+    kind, colon, value = text.partition(":")
+    if kind == "awskms" and colon:
+        raise SettingsError(
+            "A root key in AWS KMS (awskms:) is not supported in this version. Give file:PATH, env:VARIABLE or "
+            "passphrase.",
+            param=_PARAM,
+        )
+    if kind == "file" and value and "\0" not in value:
+        return RootKeySource("file", value)
+    if kind == "env" and _VARIABLE.fullmatch(value):
+        return RootKeySource("env", value)
+    if text == "passphrase":
+        return RootKeySource("passphrase")
+    raise SettingsError(
+        "The root key's source is not usable. Give file:PATH, env:VARIABLE or passphrase.", param=_PARAM
+    )
+
+
+async def open_root(
+    source: RootKeySource,
+    *,
+    record: RootRecord | None,
+    env_value: Secret | None,
+    passphrase: Secret | None,
+    create: bool,
+    clock: Clock | None = None,
+) -> tuple[RootKey, RootRecord]:
+    """The root key from ``source``, and the record the store is to keep of it.
+
+    ``record`` is what the store has, None for a new vault; the returned one is the same where there was one. With
+    ``create`` a new vault gets a new key file, or a new salt for its passphrase; a vault that has a record never does.
+    Raises RootKeyError that names the expected key id when the key is missing, and also the given one when it is not
+    the vault's.
+    """
+    salt = record.salt if record is not None else None
+    if source.kind == "file":
+        root = _from_file(Path(source.value), record, create=create)
+    elif source.kind == "env":
+        root = _from_env(source.value, env_value, record)
+    else:
+        salt = _salt(record, create=create)
+        root = await _from_passphrase(passphrase, salt, record)
+    if record is None:
+        return root, RootRecord(root.id, source.kind, salt, (clock or SystemClock()).now())
+    if record.key_id != root.id:
+        raise mismatch(record.key_id, root.id)
+    return root, record
+
+
+def _from_file(path: Path, record: RootRecord | None, *, create: bool) -> RootKey:
+    try:
+        return file.load(path)
+    except file.RootKeyFileMissing as error:
+        if record is not None:
+            raise RootKeyError(
+                f"There is no root key at {path}, and this vault was made with {record.key_id}. Put that key back from "
+                "its backup; a new key could not open what is stored."
+            ) from error
+        if not create:
+            raise RootKeyError(
+                f"There is no root key at {path}. The first start of `tieline serve` makes it."
+            ) from error
+    return file.create(path)
+
+
+def _from_env(variable: str, value: Secret | None, record: RootRecord | None) -> RootKey:
+    if value is None:
+        raise RootKeyError(f"The variable {variable} is not set. {_wanted(record)}")
+    return env.load(value, variable)
+
+
+async def _from_passphrase(given: Secret | None, salt: bytes, record: RootRecord | None) -> RootKey:
+    if given is None:
+        raise RootKeyError(f"The root key's passphrase was not given. {_wanted(record)}")
+    return await asyncio.to_thread(passphrase.load, given, salt)
+
+
+def _salt(record: RootRecord | None, *, create: bool) -> bytes:
+    if record is None:
+        if not create:
+            raise RootKeyError("This vault has no root key yet. The first start of `tieline serve` makes it.")
+        return passphrase.new_salt()
+    if record.salt is None:
+        raise RootKeyError(
+            f"This vault's root key {record.key_id} does not come from a passphrase but from {record.kind}. Start with "
+            "that source."
+        )
+    return record.salt
+
+
+def _wanted(record: RootRecord | None) -> str:
+    if record is None:
+        return "Give it, or choose another source of the root key."
+    return f"Give it: this vault was made with root key {record.key_id} ({record.kind})."

@@ -1,0 +1,214 @@
+"""Routes of APIs and their definitions."""
+
+import re
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header, Request, Response
+from fastapi.responses import JSONResponse
+from pydantic import Field
+
+from tieline.access.areas import Area
+from tieline.controlplane import apis
+from tieline.controlplane.apis import ApiView
+from tieline.controlplane.verify import verify
+from tieline.core.errors import InvalidInput
+from tieline.web.api.credentials import CredentialShown
+from tieline.web.api.credentials import shown as credential_shown
+from tieline.web.api.payload import DEFINITION_BODY, YAML, definition_sent, wants_json
+from tieline.web.api.shared import (
+    CallerHere,
+    Environment,
+    Many,
+    PageHere,
+    ServicesHere,
+    Shown,
+    Strict,
+    Time,
+    checked_depth,
+)
+
+router = APIRouter(prefix="/apis", tags=["APIs"])
+
+_TAG = re.compile(r'\s*(?:"([0-9]{1,9})"|(?:W/)?"[\x21\x23-\x7e]*")\s*')
+
+
+class ApiBody(Strict):
+    """An API to add: one of ``from_catalogue``, ``definition`` and ``base_url``, which replaces that of both."""
+
+    name: str = Field(min_length=1, max_length=63, examples=["openai"])
+    from_catalogue: str | None = Field(None, max_length=63)
+    definition: Any = Field(None, description="YAML or JSON as text, or a JSON object.")
+    base_url: str | None = Field(None, max_length=2000)
+    hosts: list[str] | None = Field(None, max_length=64, description="Where its credentials may go.")
+
+
+class VerifyBody(Strict):
+    """Which environment to try."""
+
+    environment: Environment = "live"
+
+
+class VerdictShown(Shown):
+    """Whether an API works: the upstream's status, and what is wrong if anything is."""
+
+    ok: bool
+    status: int | None
+    problem: str | None
+
+
+class AreaShown(Shown):
+    """A group of operations, with the levels that a key can hold on it."""
+
+    name: str
+    title: str
+    levels: list[str]
+    parent: str | None
+    operations: list[str]
+
+
+class ApiShown(Shown):
+    """An API. ``relay`` is its path on the app listener; ``credentials`` are those in use, by environment."""
+
+    id: str
+    name: str
+    title: str
+    base_url: str
+    relay: str
+    revision: int
+    source_entry: str | None
+    credentials: dict[Environment, CredentialShown | None]
+    created_at: Time
+    updated_at: Time
+
+
+class ApiWhole(ApiShown):
+    """An API with its areas and definition."""
+
+    areas: list[AreaShown]
+    definition: dict[str, Any]
+
+
+def _shown(view: ApiView) -> ApiShown:
+    active = {row.environment: credential_shown(row) for row in view.credentials}
+    return ApiShown(
+        id=view.row.id,
+        name=view.row.name,
+        title=view.definition.title,
+        base_url=view.definition.base_url,
+        relay=f"/relay/{view.row.name}",
+        revision=view.row.revision,
+        source_entry=view.row.source_entry,
+        credentials={"live": active.get("live"), "development": active.get("development")},
+        created_at=view.row.created_at,
+        updated_at=view.row.updated_at,
+    )
+
+
+def _whole(view: ApiView, response: Response) -> ApiWhole:
+    response.headers["ETag"] = _etag(view.row.revision)
+    return ApiWhole(
+        **dict(_shown(view)),
+        areas=[_area(area) for area in view.definition.areas],
+        definition=dict(apis.as_json(view.definition)),
+    )
+
+
+def _area(area: Area) -> AreaShown:
+    return AreaShown(
+        name=area.name,
+        title=area.title,
+        levels=[level.value for level in area.levels],
+        parent=area.parent,
+        operations=[str(rule) for rule in area.rules],
+    )
+
+
+def _etag(revision: int) -> str:
+    return f'"{revision}"'
+
+
+def _revisions(if_match: str | None) -> list[int] | None:
+    """The revisions that ``If-Match`` names (RFC 9110 section 13.1.1); None where any will do."""
+    if if_match is None or if_match.strip() == "*":
+        return None
+    tags = [_TAG.fullmatch(tag) for tag in if_match.split(",")]
+    if not all(tags):
+        msg = 'If-Match must be the ETag of the API as it was read, such as "3" in quotes, or *.'
+        raise InvalidInput(msg, param="If-Match")
+    return [int(tag[1]) for tag in tags if tag is not None and tag[1] is not None]
+
+
+@router.post("", status_code=201)
+async def add_api(body: ApiBody, response: Response, services: ServicesHere, caller: CallerHere) -> ApiWhole:
+    """Add an API from the catalogue, from a definition or from a base URL alone. Needs the role editor."""
+    definition = checked_depth(body.definition, "definition")
+    if definition is not None and not isinstance(definition, str | dict):
+        msg = "definition must be text (YAML or JSON) or an object."
+        raise InvalidInput(msg, param="definition")
+    new = apis.NewApi(body.name, body.from_catalogue, definition, body.base_url, body.hosts)
+    view = await apis.add(services, caller, new)
+    response.headers["Location"] = f"/api/v1/apis/{view.row.name}"
+    return _whole(view, response)
+
+
+@router.get("")
+async def list_apis(page: PageHere, services: ServicesHere, caller: CallerHere) -> Many[ApiShown]:
+    """List APIs. Needs the role viewer."""
+    return Many[ApiShown].of(await apis.list_apis(services, caller, page.request()), _shown)
+
+
+@router.get("/{api}")
+async def show_api(api: str, response: Response, services: ServicesHere, caller: CallerHere) -> ApiWhole:
+    """Show an API with its areas, definition and the state of its credentials. Needs the role viewer."""
+    return _whole(await apis.show(services, caller, api), response)
+
+
+@router.put("/{api}", openapi_extra=DEFINITION_BODY)
+async def change_api(
+    api: str,
+    request: Request,
+    response: Response,
+    services: ServicesHere,
+    caller: CallerHere,
+    if_match: Annotated[str | None, Header(max_length=1000)] = None,
+) -> ApiWhole:
+    """Replace the whole definition. ``If-Match`` guards against lost updates. Needs the role editor."""
+    revisions = _revisions(if_match)
+    wanted = await definition_sent(request)
+    return _whole(await apis.change(services, caller, api, wanted, revisions), response)
+
+
+@router.delete("/{api}", status_code=204)
+async def remove_api(api: str, services: ServicesHere, caller: CallerHere) -> None:
+    """Delete an API, its credentials and every key's grants on it. Needs the role editor."""
+    await apis.remove(services, caller, api)
+
+
+@router.get(
+    "/{api}/definition",
+    response_class=Response,
+    responses={
+        200: {"content": {YAML: {"schema": {"type": "string"}}, "application/json": {"schema": {"type": "object"}}}}
+    },
+)
+async def export_definition(
+    api: str,
+    services: ServicesHere,
+    caller: CallerHere,
+    accept: Annotated[str, Header(max_length=1000)] = "*/*",
+) -> Response:
+    """The definition as YAML, or as JSON where ``Accept`` prefers it, without secrets. Needs the role viewer."""
+    revision, definition = await apis.export(services, caller, api)
+    headers = {"ETag": _etag(revision), "Vary": "Accept"}
+    if wants_json(accept):
+        return JSONResponse(dict(apis.as_json(definition)), headers=headers)
+    return Response(apis.as_yaml(definition), media_type=YAML, headers=headers)
+
+
+@router.post("/{api}/verify")
+async def verify_api(
+    api: str, services: ServicesHere, caller: CallerHere, body: VerifyBody | None = None
+) -> VerdictShown:
+    """Send the definition's verify request with the active credential and judge the answer. Needs the role editor."""
+    verdict = await verify(services, caller, api, (body or VerifyBody()).environment)
+    return VerdictShown(ok=verdict.ok, status=verdict.status, problem=verdict.problem)

@@ -1,0 +1,76 @@
+"""Routes of apps."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Response
+from pydantic import Field
+
+from tieline.controlplane import apps
+from tieline.controlplane.ports import AppRow
+from tieline.web.api.shared import CallerHere, Many, PageHere, ServicesHere, Shown, Strict, Time, Title
+
+router = APIRouter(prefix="/apps", tags=["Apps"])
+
+Apis = Annotated[list[str], Field(max_length=apps.APIS_MOST, examples=[["openai"]])]
+
+
+class AppBody(Strict):
+    """An app to add, and the names of the APIs that it may use."""
+
+    name: Title
+    apis: Apis = Field(default_factory=list)
+
+
+class AppPatch(Strict):
+    """What shall change about an app; what is left out stays. ``apis`` replaces all there were."""
+
+    name: Title | None = None
+    apis: Apis | None = None
+
+
+class AppShown(Shown):
+    """An app."""
+
+    id: str
+    name: str
+    apis: list[str]
+    created_at: Time
+    created_by: str
+
+
+def _shown(row: AppRow) -> AppShown:
+    return AppShown(
+        id=row.id, name=row.name, apis=sorted(row.apis.values()), created_at=row.created_at, created_by=row.created_by
+    )
+
+
+@router.post("", status_code=201)
+async def create_app(body: AppBody, response: Response, services: ServicesHere, caller: CallerHere) -> AppShown:
+    """Add an app. Needs the role editor."""
+    row = await apps.create(services, caller, body.name, body.apis)
+    response.headers["Location"] = f"/api/v1/apps/{row.id}"
+    return _shown(row)
+
+
+@router.get("")
+async def list_apps(page: PageHere, services: ServicesHere, caller: CallerHere) -> Many[AppShown]:
+    """List apps. Needs the role viewer."""
+    return Many[AppShown].of(await apps.list_apps(services, caller, page.request()), _shown)
+
+
+@router.get("/{app}")
+async def show_app(app: str, services: ServicesHere, caller: CallerHere) -> AppShown:
+    """Show an app, by id or name. Needs the role viewer."""
+    return _shown(await apps.show(services, caller, app))
+
+
+@router.patch("/{app}")
+async def change_app(app: str, body: AppPatch, services: ServicesHere, caller: CallerHere) -> AppShown:
+    """Rename an app or set which APIs it may use; its keys lose grants on APIs taken away. Needs the role editor."""
+    return _shown(await apps.change(services, caller, app, apps.AppChange(body.name, body.apis)))
+
+
+@router.delete("/{app}", status_code=204)
+async def remove_app(app: str, services: ServicesHere, caller: CallerHere) -> None:
+    """Delete an app with all its keys, which stop working at once. Needs the role editor."""
+    await apps.remove(services, caller, app)

@@ -1,0 +1,116 @@
+"""What a request must pass before any route sees it: the host it names, the token it carries, the size of its body.
+
+Plain ASGI layers, so that they hold for every path and nothing of a body is read for a caller that is not known.
+"""
+
+import ipaddress
+import re
+from collections.abc import Iterable
+
+from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from tieline.controlplane import tokens
+from tieline.controlplane.services import Services
+from tieline.core.errors import BodyTooLarge, InvalidRequest, InvalidToken
+
+BODY_MOST = 8 * 1024 * 1024
+API = "/api/v1"
+HEALTH = frozenset({"/healthz", "/readyz"})
+
+_DIGITS_MOST = 15
+_LOCAL = ("localhost", "127.0.0.1", "[::1]")
+_UNSPECIFIED = frozenset({"0.0.0.0", "[::]"})  # noqa: S104 -- named, not bound
+_HOST = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9_.-]+?)\.?(?::[0-9]{1,5})?")
+
+
+class HostGate:
+    """Refuses requests for names that are not ours.
+
+    A page on a hostile site can point its own name at this machine (DNS rebinding) and would then be of our origin. It
+    cannot change the name it asks for. Health checks pass, as probes ask by address and learn nothing.
+    """
+
+    def __init__(self, app: ASGIApp, allowed: Iterable[str]) -> None:
+        self._app = app
+        self._allowed = {host_name(host) for host in (*_LOCAL, *allowed)} - {None}
+        self._any_address = not self._allowed.isdisjoint(_UNSPECIFIED)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"] not in HEALTH and not self._is_ours(scope):
+            msg = (
+                "Tieline does not answer under this host name. Open it by the address it listens on, or add the name "
+                "to the host names of the console in the settings."
+            )
+            raise InvalidRequest(msg, param="Host")
+        await self._app(scope, receive, send)
+
+    def _is_ours(self, scope: Scope) -> bool:
+        given = Headers(scope=scope).getlist("host")
+        name = host_name(given[0]) if len(given) == 1 else None
+        return name is not None and (name in self._allowed or (self._any_address and _is_address(name)))
+
+
+class TokenGate:
+    """Finds out who calls the admin API; below it, ``request.state.caller`` is a ``Caller``."""
+
+    def __init__(self, app: ASGIApp, services: Services) -> None:
+        self._app = app
+        self._services = services
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and (scope["path"] == API or scope["path"].startswith(f"{API}/")):
+            scope["state"]["caller"] = await tokens.authenticate(self._services, _presented(scope))
+        await self._app(scope, receive, send)
+
+
+class BodyGate:
+    """Refuses bodies over 8 MiB: by their announced length at once, otherwise as soon as more has come."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        announced = Headers(scope=scope).get("content-length", "0")
+        if len(announced) > _DIGITS_MOST or not announced.isdecimal() or int(announced) > BODY_MOST:
+            msg = f"The body is too large. At most {BODY_MOST // 1024**2} MiB are accepted."
+            raise BodyTooLarge(msg)
+        read = 0
+
+        async def receive_counted() -> Message:
+            nonlocal read
+            message = await receive()
+            read += len(message.get("body", b""))
+            if read > BODY_MOST:
+                raise HTTPException(413)  # the one exception that the framework lets through while it reads a body
+            return message
+
+        await self._app(scope, receive_counted, send)
+
+
+def host_name(host: str) -> str | None:
+    """The name in a ``Host`` field: lower case, without port and without a dot at its end; None where it is none."""
+    match = _HOST.fullmatch(host.lower())
+    return None if match is None else match[1]
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name.strip("[]"))
+    except ValueError:
+        return False
+    return True
+
+
+def _presented(scope: Scope) -> bytes:
+    """The token in ``Authorization: Bearer`` (RFC 6750 section 2.1). Raises ``InvalidToken`` where there is none."""
+    given = [value for name, value in scope["headers"] if name == b"authorization"]
+    scheme, _, token = given[0].partition(b" ") if len(given) == 1 else (b"", b"", b"")
+    if scheme.lower() != b"bearer":
+        msg = 'The admin API needs an admin token. Send one "Authorization: Bearer tla_…" with the request.'
+        raise InvalidToken(msg)
+    return bytes(token.strip())

@@ -1,0 +1,338 @@
+"""The dialling side of the engine: one connection to an upstream and the answers that come over it.
+
+It owns the upstream's socket, the parser and what makes an answer acceptable; it does not know which request it carries
+or who asked. What an upstream may do wrong ends in an ``UpstreamError`` at the owner and a closed connection.
+"""
+
+import asyncio
+import select
+from typing import Protocol, cast
+
+import httptools
+
+from tieline.core.errors import UpstreamError, UpstreamProtocolError, UpstreamTimeout, UpstreamUnreachable
+from tieline.wire import framing
+from tieline.wire.deadlines import NEVER, Deadlines
+
+
+class Answer:
+    """The head of an upstream's answer. ``length`` is None where the body is chunked or ends with the connection."""
+
+    __slots__ = ("chunked", "connection", "headers", "length", "reason", "status")
+
+    def __init__(
+        self, status: int, reason: bytes, headers: list[tuple[bytes, bytes]], frame: framing.AnswerFraming
+    ) -> None:
+        self.status = status
+        self.reason = reason
+        self.headers = headers
+        self.length = frame.length
+        self.chunked = frame.chunked
+        self.connection = frame.connection
+
+
+class Owner(Protocol):
+    """Who sent the request and takes the answer."""
+
+    def answer_arrived(self, connection: "EgressConnection") -> None:
+        """``connection`` has a head, body pieces or the end of the answer that were not taken yet."""
+
+    def interim_arrived(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
+        """A 1xx answer came (never 101)."""
+
+    def upstream_failed(self, error: UpstreamError) -> None:
+        """No (further) answer will come; the connection is gone."""
+
+    def upstream_paused(self) -> None:
+        """The upstream reads more slowly than it is written to: write no more for now."""
+
+    def upstream_resumed(self) -> None:
+        """The upstream caught up."""
+
+    def tunnel_bytes(self, data: bytes) -> None:
+        """Bytes of a connection that is no longer HTTP."""
+
+
+class Lane(Protocol):
+    """Where a connection belongs; see ``wire.pool``."""
+
+    deadlines: Deadlines
+
+    def give(self, connection: "EgressConnection") -> None: ...
+
+    def lost(self, connection: "EgressConnection") -> None: ...
+
+
+class EgressConnection(asyncio.Protocol):
+    """One connection to an upstream, used by one owner at a time.
+
+    While an owner has it: ``answer`` is the head once it came, ``pieces`` the body bytes nobody took yet, ``complete``
+    says that the answer is whole, ``trailers`` are then final.
+    """
+
+    __slots__ = (
+        "_expects_upgrade",
+        "_head_bytes",
+        "_head_only",
+        "_headers",
+        "_in_body",
+        "_interim",
+        "_interims",
+        "_keeps",
+        "_lane",
+        "_owner",
+        "_parser",
+        "_paused",
+        "_poll",
+        "_reason",
+        "_surplus",
+        "_transport",
+        "answer",
+        "clock",
+        "closed",
+        "complete",
+        "deadline",
+        "pieces",
+        "reused",
+        "trailers",
+        "tunnelled",
+        "untouched",
+    )
+
+    def __init__(self, lane: Lane) -> None:
+        self._lane = lane
+        self.clock = lane.deadlines
+        self._owner: Owner | None = None
+        self._parser = httptools.HttpResponseParser(self)
+        self.deadline = NEVER
+        self.closed = False
+        self.reused = False
+        self.tunnelled = False
+        self._paused = False
+        self._surplus = False
+        self._reset()
+
+    def _reset(self) -> None:
+        self.answer: Answer | None = None
+        self.pieces: list[bytes] = []
+        self.trailers: list[tuple[bytes, bytes]] = []
+        self.complete = False
+        self.untouched = True
+        self._headers: list[tuple[bytes, bytes]] = []
+        self._reason = b""
+        self._head_bytes = 0
+        self._head_only = False
+        self._expects_upgrade = False
+        self._in_body = False
+        self._interim = False
+        self._interims = 0
+        self._keeps = False
+
+    # -- the owner's side
+
+    def begin(self, owner: Owner, *, head_only: bool, expects_upgrade: bool) -> None:
+        """Take the connection for one request; ``head_only`` says that the answer has no body (HEAD)."""
+        self._reset()
+        self._owner = owner
+        self._head_only = head_only
+        self._expects_upgrade = expects_upgrade
+
+    def write(self, data: bytes) -> None:
+        if not self.closed:
+            self._transport.write(data)
+
+    def end_writing(self) -> None:
+        """Send no more on a tunnel, but keep reading."""
+        if not self.closed and self._transport.can_write_eof():
+            self._transport.write_eof()
+
+    def pause(self) -> None:
+        """Read no more of the answer for now."""
+        if not self.closed:
+            self._transport.pause_reading()
+
+    def resume(self) -> None:
+        if not self.closed:
+            self._transport.resume_reading()
+
+    def release(self, *, reusable: bool) -> None:
+        """The owner is done. The connection goes back to its lane if it can carry another request."""
+        self._owner = None
+        self.deadline = NEVER
+        if reusable and self._keeps and self.complete and not self._surplus and not self.closed:
+            self.reused = True
+            self._reset()
+            self._lane.give(self)
+        else:
+            self.abort()
+
+    def abort(self) -> None:
+        """Cut the connection."""
+        self._owner = None
+        if not self.closed:
+            self.closed = True
+            self._transport.abort()
+
+    # -- the transport's side
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+        self._poll = select.poll()
+        self._poll.register(transport.get_extra_info("socket").fileno(), select.POLLIN | select.POLLRDHUP)
+
+    @property
+    def quiet(self) -> bool:
+        """Whether nothing waits to be read.
+
+        Bytes or an end that arrived while the connection was idle belong to no request. The loop may not have read them
+        yet when the next request comes, and would then take a stray answer for its own; so it is asked of the kernel.
+        """
+        return not self.closed and not self._poll.poll(0)
+
+    @property
+    def peername(self) -> tuple[str, int] | None:
+        """The address and port that were reached."""
+        name: tuple[str, int] | None = self._transport.get_extra_info("peername")
+        return name
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.closed = True
+        self._lane.lost(self)
+        owner, self._owner = self._owner, None
+        if owner is None or self.complete:
+            return
+        answer = self.answer
+        if answer is not None and answer.length is None and not answer.chunked and exc is None and not self.tunnelled:
+            self.complete = True
+            owner.answer_arrived(self)
+        elif self.tunnelled:
+            owner.upstream_failed(UpstreamUnreachable("The upstream closed the connection."))
+        elif answer is None and self.untouched:
+            owner.upstream_failed(
+                UpstreamUnreachable("The upstream closed the connection without an answer. Try again.")
+            )
+        else:
+            owner.upstream_failed(UpstreamProtocolError("The upstream closed the connection in the middle of its answer."))
+
+    def data_received(self, data: bytes) -> None:
+        owner = self._owner
+        if owner is None:  # an answer that nobody asked for
+            self.abort()
+            return
+        if self.tunnelled:
+            owner.tunnel_bytes(data)
+            return
+        self.untouched = False
+        if self.answer is None:
+            self._head_bytes += len(data)
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade as stop:
+            self._switched(data[stop.args[0] :])
+        except httptools.HttpParserError as error:
+            if not self.complete:
+                self._fail(error)
+                return
+            self._surplus = True
+        if self.answer is None:
+            if self._head_bytes > framing.ANSWER_HEAD_BYTES:
+                self._end_with(UpstreamProtocolError("The upstream's answer head is too large."))
+        elif self._owner is not None:
+            owner.answer_arrived(self)
+
+    def pause_writing(self) -> None:
+        self._paused = True
+        if self._owner is not None:
+            self._owner.upstream_paused()
+
+    def resume_writing(self) -> None:
+        self._paused = False
+        if self._owner is not None:
+            self._owner.upstream_resumed()
+
+    def expired(self) -> None:
+        """The upstream took too long, or the connection was idle for long enough."""
+        if self._owner is None:
+            self.abort()
+        else:
+            self._end_with(UpstreamTimeout("The upstream took too long. Try again, or raise the API's timeout."))
+
+    # -- the parser's side
+
+    def on_message_begin(self) -> None:
+        if self.complete:
+            self._surplus = True
+            return
+        self._headers = []
+        self._reason = b""
+
+    def on_status(self, reason: bytes) -> None:
+        if not self._surplus:
+            self._reason += reason
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._surplus:
+            return
+        if not self._in_body:
+            self._headers.append((name, value))
+            return
+        self.trailers.append((name, value))
+        if len(self.trailers) > framing.ANSWER_FIELDS:
+            raise UpstreamProtocolError("The upstream sent too many trailer fields.")
+
+    def on_headers_complete(self) -> None:
+        if self._surplus:
+            return
+        parser = self._parser
+        status = parser.get_status_code()
+        if status < 200 and status != 101:  # noqa: PLR2004
+            self._interim = True
+            self._interims += 1
+            if self._interims > framing.INTERIM_MOST:
+                raise UpstreamProtocolError("The upstream sent interim answers without end.")
+            return
+        if status == 101 and not self._expects_upgrade:  # noqa: PLR2004
+            raise UpstreamProtocolError("The upstream switched protocols without being asked.")
+        frame = framing.read_answer(parser.get_http_version(), self._headers)
+        self.answer = Answer(status, self._reason, self._headers, frame)
+        self._in_body = True
+        self._keeps = parser.should_keep_alive()
+        if self._head_only and status != 101:  # noqa: PLR2004
+            # the parser would wait for the body that Content-Length speaks of
+            self.complete = True
+            self._parser = httptools.HttpResponseParser(self)
+
+    def on_body(self, data: bytes) -> None:
+        if self.complete:
+            self._surplus = True
+        else:
+            self.pieces.append(data)
+
+    def on_message_complete(self) -> None:
+        if self._interim:
+            self._interim = False
+            if self._owner is not None:
+                self._owner.interim_arrived(self._parser.get_status_code(), self._headers)
+        elif not self._surplus and self.answer is not None:
+            self.complete = True
+
+    def _switched(self, rest: bytes) -> None:
+        if self.answer is None or self.answer.status != 101:  # noqa: PLR2004
+            self._surplus = True
+            self.complete = self.answer is not None
+            return
+        self.tunnelled = True
+        if rest:
+            self.pieces.append(rest)
+
+    def _fail(self, error: httptools.HttpParserError) -> None:
+        cause = error.__context__
+        if not isinstance(cause, UpstreamError):
+            cause = UpstreamProtocolError("The upstream's answer is not valid HTTP.", detail=str(error))
+        self._end_with(cause)
+
+    def _end_with(self, error: UpstreamError) -> None:
+        owner, self._owner = self._owner, None
+        self.abort()
+        if owner is not None:
+            owner.upstream_failed(error)

@@ -1,0 +1,213 @@
+"""What a well-formed message is, beyond what the parser checks, for both directions.
+
+llhttp in strict mode refuses bare LF, obs-fold, both ``Transfer-Encoding`` and ``Content-Length``, repeated or odd
+``Content-Length``, spaces before a colon and control characters (RFC 9112). What it lets pass is refused here.
+It owns rules about messages; it does not read or write sockets.
+"""
+
+import re
+from collections.abc import Sequence
+
+from tieline.core.errors import HeadersTooLarge, InvalidRequest, MethodNotAllowed, UpstreamProtocolError, UriTooLong
+
+Headers = Sequence[tuple[bytes, bytes]]
+
+HEAD_BYTES = 32 * 1024
+HEAD_FIELDS = 100
+TARGET_BYTES = 8 * 1024
+ANSWER_HEAD_BYTES = 64 * 1024
+ANSWER_FIELDS = 200
+INTERIM_MOST = 16
+
+HOP_BY_HOP = frozenset(
+    {
+        b"connection",
+        b"keep-alive",
+        b"proxy-authenticate",
+        b"proxy-authorization",
+        b"proxy-connection",
+        b"te",
+        b"trailer",
+        b"transfer-encoding",
+        b"upgrade",
+    }
+)
+"""Fields that concern one connection only (RFC 9110 section 7.6.1)."""
+
+ENGINE_OWNED = HOP_BY_HOP | {b"content-length", b"host", b"expect"}
+"""Fields that only the engine writes: neither callers nor definitions nor schemes set them."""
+
+_TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_VALUE = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
+_UNDERSCORE_TWINS = frozenset(
+    {
+        b"content-length",
+        b"transfer-encoding",
+        b"host",
+        b"authorization",
+        b"connection",
+        b"x-forwarded-for",
+        b"x-api-key",
+        b"api-key",
+    }
+)
+
+
+def is_name(name: bytes) -> bool:
+    """Whether ``name`` is a field name (a token, RFC 9110 section 5.6.2)."""
+    return _TOKEN.fullmatch(name) is not None
+
+
+def is_value(value: bytes) -> bool:
+    """Whether ``value`` is a field value that cannot end its line (RFC 9110 section 5.5)."""
+    return _VALUE.fullmatch(value) is not None
+
+
+def is_engine_owned(lower: bytes) -> bool:
+    """Whether only the engine may write the field with this lower-case name."""
+    return lower in ENGINE_OWNED or lower.startswith(b"proxy-")
+
+
+def uri_too_long() -> UriTooLong:
+    """What a target of more than 8 KiB is refused with."""
+    return UriTooLong(f"The request target is longer than {TARGET_BYTES} bytes. Shorten the path or query.")
+
+
+class RequestFraming:
+    """What a request's head says about its body and its connection.
+
+    ``length`` is the body's size in bytes, None where it is chunked; ``upgrade`` is the lower-case protocol asked for.
+    """
+
+    __slots__ = ("chunked", "connection", "expects", "length", "upgrade")
+
+    def __init__(self) -> None:
+        self.length: int | None = 0
+        self.chunked = False
+        self.expects = False
+        self.upgrade = b""
+        self.connection = b""
+
+
+_NOTED = frozenset(
+    {b"host", b"content-length", b"transfer-encoding", b"expect", b"upgrade", b"connection", b"sec-websocket-key"}
+)
+
+
+def read_request(method: bytes, target: bytes, version: str, headers: Headers) -> RequestFraming:
+    """Check a request's head and say how its body is framed.
+
+    Raises:
+        InvalidRequest: the message is ambiguous or malformed (RFC 9112); the connection must be closed.
+        MethodNotAllowed: CONNECT or TRACE.
+        HeadersTooLarge: more than 100 fields.
+        UriTooLong: a target of more than 8 KiB.
+    """
+    if len(target) > TARGET_BYTES:
+        raise uri_too_long()
+    if len(headers) > HEAD_FIELDS:
+        raise HeadersTooLarge(f"The request has more than {HEAD_FIELDS} header fields. Send fewer.")
+    if method in {b"CONNECT", b"TRACE"}:
+        raise MethodNotAllowed(f"{method.decode()} is never relayed. Use another method.")
+    if target[:1] != b"/" and not (target == b"*" and method == b"OPTIONS"):
+        raise InvalidRequest("The request target must begin with '/'. Send the path alone, not a whole URL.")
+    framing = RequestFraming()
+    hosts = 0
+    for name, value in headers:
+        lower = name.lower()
+        if b"_" in lower and lower.replace(b"_", b"-") in _UNDERSCORE_TWINS:
+            shown = lower.decode("ascii")
+            raise InvalidRequest(f"The header field {shown!r} imitates another one. Write it with '-' or leave it out.")
+        if lower not in _NOTED:
+            continue
+        if lower == b"host":
+            hosts += 1
+        else:
+            _note(framing, lower, value)
+    if hosts != 1 and not (hosts == 0 and version == "1.0"):
+        raise InvalidRequest("The request must have exactly one Host header field (RFC 9112, section 3.2).")
+    if version not in {"1.1", "1.0"}:
+        raise InvalidRequest("Only HTTP/1.0 and HTTP/1.1 are spoken here.")
+    if framing.chunked and version == "1.0":
+        raise InvalidRequest("An HTTP/1.0 request cannot be chunked. Send a Content-Length.")
+    return framing
+
+
+def _note(framing: RequestFraming, lower: bytes, value: bytes) -> None:
+    if lower == b"content-length":
+        framing.length = int(value)
+    elif lower == b"transfer-encoding":
+        if value.lower() != b"chunked":
+            raise InvalidRequest("The only Transfer-Encoding taken is 'chunked'.")
+        framing.chunked = True
+        framing.length = None
+    elif lower == b"expect":
+        if value.lower() != b"100-continue":
+            raise InvalidRequest("The only Expect taken is '100-continue'.")
+        framing.expects = True
+    elif lower == b"upgrade":
+        framing.upgrade = value.lower()
+    elif lower == b"connection":
+        framing.connection = framing.connection + b"," + value.lower() if framing.connection else value.lower()
+
+
+class AnswerFraming:
+    """How an answer's body is delimited: by ``length``, by chunks, or by the end of the connection (both unset)."""
+
+    __slots__ = ("chunked", "connection", "length")
+
+    def __init__(self) -> None:
+        self.length: int | None = None
+        self.chunked = False
+        self.connection = b""
+
+
+_ANSWER_NOTED = frozenset({b"content-length", b"transfer-encoding", b"connection"})
+
+
+def read_answer(version: str, headers: Headers) -> AnswerFraming:
+    """Check an upstream's head and say how its body is framed.
+
+    Raises:
+        UpstreamProtocolError: the answer is ambiguous; the connection must be closed and nothing of it passed on.
+    """
+    if len(headers) > ANSWER_FIELDS:
+        raise UpstreamProtocolError(f"The upstream answered with more than {ANSWER_FIELDS} header fields.")
+    framing = AnswerFraming()
+    for name, value in headers:
+        lower = name.lower()
+        if lower not in _ANSWER_NOTED:
+            continue
+        if lower == b"content-length":
+            if framing.length is not None:
+                raise UpstreamProtocolError("The upstream answered with several Content-Length fields.")
+            framing.length = int(value)
+        elif lower == b"transfer-encoding":
+            if framing.chunked or value.lower() != b"chunked":
+                raise UpstreamProtocolError("The upstream answered with a Transfer-Encoding other than 'chunked'.")
+            framing.chunked = True
+        else:
+            framing.connection = framing.connection + b"," + value.lower() if framing.connection else value.lower()
+    if framing.chunked and framing.length is not None:
+        raise UpstreamProtocolError("The upstream answered with both Transfer-Encoding and Content-Length.")
+    if framing.chunked and version != "1.1":
+        raise UpstreamProtocolError("The upstream sent a chunked HTTP/1.0 answer.")
+    return framing
+
+
+def named_by_connection(connection: bytes) -> frozenset[bytes]:
+    """The lower-case field names that a ``Connection`` value lists."""
+    return frozenset(item.strip() for item in connection.split(b",")) - {b"", b"close", b"keep-alive", b"upgrade"}
+
+
+def chunk(data: bytes) -> bytes:
+    """``data`` (not empty) as one chunk of a chunked body."""
+    return b"%x\r\n%b\r\n" % (len(data), data)
+
+
+def last_chunk(trailers: Headers) -> bytes:
+    """What ends a chunked body, with its trailer fields."""
+    if not trailers:
+        return b"0\r\n\r\n"
+    lines = b"".join([b"%b: %b\r\n" % (name, value) for name, value in trailers])
+    return b"0\r\n%b\r\n" % lines

@@ -1,0 +1,518 @@
+"""The listening side of the engine: connections of clients, the requests they carry, and the way back.
+
+One ``asyncio.Protocol`` per connection with llhttp's callbacks, no task per request. A request is handed to the door
+when its head is whole; its body arrives piece by piece at the request's sink. It owns the client's connection, its
+deadlines and its framing; it does not know what a request means.
+"""
+
+import asyncio
+import logging
+import socket
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import cast
+
+import httptools
+
+from tieline.core.errors import HeadersTooLarge, InvalidRequest, RequestError, TielineError
+from tieline.wire import answers, framing
+from tieline.wire.deadlines import NEVER, Deadlines
+from tieline.wire.request import HOLD_BUFFER, HOLD_QUEUE, Request, Sink
+
+log = logging.getLogger("tieline.wire.ingress")
+
+BUFFERED_MOST = 64 * 1024
+_LINGER_SECONDS = 2.0
+_LINGER_BYTES = 1024 * 1024
+_CLOSE_SECONDS = 10.0
+_PROBE_SECONDS = 0.25
+_PROBES = 2
+_BODY_WINDOW = 10.0
+_UPGRADES_MOST = 32
+
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a client may take, in seconds, and how slowly it may send a body, in bytes a second."""
+
+    head: float = 10.0
+    idle: float = 75.0
+    stalled: float = 60.0
+    body_rate: float = 240.0
+
+
+def _head_too_large() -> HeadersTooLarge:
+    return HeadersTooLarge(f"The request's head is larger than {framing.HEAD_BYTES} bytes. Send fewer or shorter fields.")
+
+
+class IngressConnection(asyncio.Protocol):
+    """One client's connection: requests one after another, answered in their order."""
+
+    __slots__ = (
+        "_active",
+        "_body_mark",
+        "_chunk",
+        "_closing",
+        "_deaf",
+        "_discarded",
+        "_ended",
+        "_head_bytes",
+        "_head_parts",
+        "_headers",
+        "_holds",
+        "_idle",
+        "_in_head",
+        "_parser",
+        "_paused_writing",
+        "_probes",
+        "_queue",
+        "_reading",
+        "_received",
+        "_serving",
+        "_surplus",
+        "_target",
+        "_transport",
+        "_tunnel",
+        "deadline",
+        "listener",
+        "peer",
+    )
+
+    def __init__(self, listener: "Listener") -> None:
+        self.listener = listener
+        self.deadline = NEVER
+        self.peer = ""
+        self._parser = httptools.HttpRequestParser(self)
+        self._active: Request | None = None
+        self._reading: Request | None = None
+        self._queue: deque[Request] = deque()
+        self._target = b""
+        self._headers: list[tuple[bytes, bytes]] = []
+        self._chunk = b""
+        self._head_parts: list[bytes] = []
+        self._head_bytes = 0
+        self._received = 0
+        self._body_mark = 0
+        self._discarded = 0
+        self._probes = 0
+        self._surplus: bytes | None = None
+        self._tunnel: Sink | None = None
+        self._in_head = False
+        self._idle = False
+        self._serving = False
+        self._closing = False
+        self._deaf = False
+        self._ended = False
+        self._holds = 0
+        self._paused_writing = False
+
+    # -- the transport's side
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+        peername = transport.get_extra_info("peername")
+        self.peer = peername[0] if peername else ""
+        self.deadline = self.listener.deadlines.now + self.listener.patience.head
+        self.listener.opened(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.listener.closed(self)
+        self._closing = True
+        self._queue.clear()
+        active, self._active = self._active, None
+        if self._tunnel is not None:
+            tunnel, self._tunnel = self._tunnel, None
+            tunnel.client_gone()
+        elif active is not None and active.sink is not None:
+            sink, active.sink = active.sink, None
+            sink.client_gone()
+
+    def eof_received(self) -> bool:
+        """The client sent its last byte. It may still read: answer it, but find out soon whether it does."""
+        self._ended = True
+        if self._tunnel is not None:
+            self._tunnel.client_ended()
+            return True
+        if self._active is None or self._reading is not None:
+            return False
+        self.deadline = self.listener.deadlines.now + _PROBE_SECONDS
+        return True
+
+    def pause_writing(self) -> None:
+        self._paused_writing = True
+        sink = self._tunnel or (self._active.sink if self._active is not None else None)
+        if self._tunnel is None:
+            self.deadline = self.listener.deadlines.now + self.listener.patience.stalled
+        if sink is not None:
+            sink.client_paused()
+
+    def resume_writing(self) -> None:
+        self._paused_writing = False
+        sink = self._tunnel or (self._active.sink if self._active is not None else None)
+        if self._active is not None and self._reading is None:
+            self.deadline = NEVER
+        if sink is not None:
+            sink.client_resumed()
+
+    def data_received(self, data: bytes) -> None:
+        if self._tunnel is not None:
+            self._tunnel.client_bytes(data)
+            return
+        if self._closing or self._deaf:
+            self._discard(len(data))
+            return
+        if self._surplus is not None:
+            self._keep_surplus(data)
+            return
+        if self._idle:
+            self._idle = False
+            self.deadline = self.listener.deadlines.now + self.listener.patience.head
+        self._received += len(data)
+        self._feed(data)
+        active = self._active
+        if active is not None and active.sink is not None and (active.pieces or active.complete):
+            active.sink.body_arrived()
+        if self._queue:
+            self._serve()
+
+    def _feed(self, data: bytes) -> None:
+        self._chunk = data
+        for _ in range(_UPGRADES_MOST):
+            try:
+                self._parser.feed_data(data)
+            except httptools.HttpParserUpgrade as stop:
+                data = data[stop.args[0] :]
+                if self._stopped(data):
+                    break
+            except httptools.HttpParserError as error:
+                self._malformed(error)
+                break
+            else:
+                if self._in_head:
+                    self._keep_head(data)
+                break
+        else:
+            self._refuse_message(InvalidRequest("The connection asks for upgrades over and over. Ask once."))
+        self._chunk = b""
+
+    def _keep_head(self, data: bytes) -> None:
+        """A head that arrives in several reads is kept until it is whole, up to its limit."""
+        if self._head_parts:
+            self._head_bytes += len(data)
+        self._head_parts.append(data)
+        if self._head_bytes > framing.HEAD_BYTES:
+            self._refuse_message(_head_too_large())
+
+    # -- the parser's side
+
+    def on_message_begin(self) -> None:
+        self._in_head = True
+        self._head_parts.clear()
+        self._head_bytes = 0
+        self._target = b""
+        self._headers = []
+
+    def on_url(self, url: bytes) -> None:
+        self._target += url
+        if len(self._target) > framing.TARGET_BYTES:
+            raise framing.uri_too_long()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._reading is None:
+            self._headers.append((name, value))
+            return
+        trailers = self._reading.trailers
+        trailers.append((name, value))
+        if len(trailers) > framing.HEAD_FIELDS:
+            raise HeadersTooLarge("The request has too many trailer fields.")
+
+    def on_headers_complete(self) -> None:
+        parser = self._parser
+        method: bytes = parser.get_method()
+        version: str = parser.get_http_version()
+        headers = self._headers
+        frame = framing.read_request(method, self._target, version, headers)
+        self._check_head(headers)
+        request = Request(self, method, self._target, 1 if version == "1.1" else 0)
+        request.headers = headers
+        request.length = frame.length
+        request.chunked = frame.chunked
+        request.expects = frame.expects and request.minor == 1
+        request.connection_field = frame.connection
+        request.keep_alive = parser.should_keep_alive()
+        if frame.upgrade == b"websocket" and b"upgrade" in frame.connection and method == b"GET":
+            request.upgrade = frame.upgrade
+        self._reading = request
+        self._in_head = False
+        self._body_mark = self._received
+        self._queue.append(request)
+
+    def on_body(self, data: bytes) -> None:
+        assert self._reading is not None  # noqa: S101  # llhttp gives bodies after heads only
+        self._reading.pieces.append(data)
+
+    def on_message_complete(self) -> None:
+        request = self._reading
+        if request is None:
+            return
+        request.complete = True
+        self._reading = None
+        if not self._paused_writing:
+            self.deadline = NEVER
+
+    def _check_head(self, headers: framing.Headers) -> None:
+        """What can only be seen in the bytes of the head: its size, and single spaces in the request line."""
+        raw = b"".join([*self._head_parts, self._chunk]) if self._head_parts else self._chunk
+        self._head_parts.clear()
+        if (b" " + self._target + b" HTTP/1.") not in raw:
+            raise InvalidRequest("The request line must hold single spaces only (RFC 9112, section 3).")
+        if len(raw) > framing.HEAD_BYTES:
+            size = len(self._target) + sum([len(name) + len(value) + 4 for name, value in headers])
+            if size > framing.HEAD_BYTES:
+                raise _head_too_large()
+
+    def _stopped(self, rest: bytes) -> bool:
+        """llhttp stops at an upgrade. Whether it is a WebSocket's; any other is an ordinary request, to be read on."""
+        last = self._queue[-1] if self._queue else self._active
+        if last is not None and last.upgrade:
+            self._surplus = rest
+            return True
+        self._parser = httptools.HttpRequestParser(self)
+        return False
+
+    def _malformed(self, error: httptools.HttpParserError) -> None:
+        cause = error.__context__
+        if isinstance(cause, RequestError):
+            self._refuse_message(cause)
+        elif self._reading is None and "Data after" in str(error):
+            self._deaf = True  # bytes after the last request of this connection: it is answered, they are not looked at
+        else:
+            self._refuse_message(InvalidRequest(f"The HTTP message is malformed: {error}. Send valid HTTP/1.1."))
+
+    def _refuse_message(self, error: RequestError) -> None:
+        """The bytes make no sense from here on: answer what can be answered, then close."""
+        self._deaf = True
+        self._in_head = False
+        broken, self._reading = self._reading, None
+        if broken is None:
+            broken = Request(self, b"", b"", 1)
+            self._queue.append(broken)
+        broken.fault = error
+        broken.keep_alive = False
+        if broken is not self._active:
+            return
+        sink, broken.sink = broken.sink, None
+        if sink is not None:
+            sink.client_gone()
+        if broken.answer_begun:
+            self.abort()
+        else:
+            self.listener.serve(broken)
+
+    # -- the request's side
+
+    @property
+    def draining(self) -> bool:
+        return self.listener.draining
+
+    def write(self, data: bytes) -> None:
+        if not self._closing:
+            self._transport.write(data)
+
+    def hold(self, reason: int) -> None:
+        """Read no further for ``reason`` (a bit), until every reason is released."""
+        if not self._holds and not self._closing:
+            self._transport.pause_reading()
+        self._holds |= reason
+
+    def release(self, reason: int) -> None:
+        if self._holds == reason:
+            self._body_mark = self._received
+            if not self._closing:
+                self._transport.resume_reading()
+        self._holds &= ~reason
+
+    def finished(self, request: Request) -> None:
+        request.sink = None
+        if request is not self._active:
+            return
+        self._active = None
+        if not request.complete:
+            self._linger()
+        elif not request.keep_alive or self.listener.draining or self._ended or self._surplus is not None:
+            self.close()
+        else:
+            patience = self.listener.patience
+            self._idle = not self._in_head
+            self.deadline = self.listener.deadlines.now + (patience.idle if self._idle else patience.head)
+            if self._queue:
+                self._serve()
+
+    def abort(self) -> None:
+        self._closing = True
+        self._queue.clear()
+        self._transport.abort()
+
+    def become_tunnel(self, request: Request) -> bytes:
+        self._tunnel, request.sink = request.sink, None
+        self._active = None
+        self.deadline = NEVER
+        rest, self._surplus = self._surplus or b"", None
+        self.release(HOLD_BUFFER)
+        return rest
+
+    def close(self) -> None:
+        """Close once what was written is sent, within ten seconds."""
+        if self._closing:
+            return
+        self._closing = True
+        self.deadline = self.listener.deadlines.now + _CLOSE_SECONDS
+        self._transport.close()
+
+    def close_if_idle(self) -> None:
+        """Close unless a request is being read or answered."""
+        if self._active is None and self._reading is None and not self._queue and self._tunnel is None:
+            self.close()
+
+    def expired(self) -> None:
+        """A deadline of this connection has passed."""
+        if self._ended and self._active is not None and not self._paused_writing:
+            self._probe(self._active)
+        elif self._reading is not None and not self._paused_writing and not self._deaf:
+            self._check_rate(self._reading)
+        elif self._in_head and self._active is None and not self._deaf:
+            self._refuse_message(InvalidRequest("The request's head took too long to arrive. Send it faster."))
+            self._serve()
+        elif self._active is None and not self._deaf and not self._closing:
+            self.close()
+        else:
+            self.abort()
+
+    def _serve(self) -> None:
+        if self._serving:
+            return
+        self._serving = True
+        try:
+            while self._queue and self._active is None and not self._closing:
+                request = self._active = self._queue.popleft()
+                if self._reading is request:
+                    self.deadline = self.listener.deadlines.now + _BODY_WINDOW
+                else:
+                    self.deadline = NEVER
+                self.listener.serve(request)
+        finally:
+            self._serving = False
+        if self._queue:
+            self.hold(HOLD_QUEUE)
+        elif self._holds:
+            self.release(HOLD_QUEUE)
+
+    def _keep_surplus(self, data: bytes) -> None:
+        assert self._surplus is not None  # noqa: S101  # asked by the caller
+        self._surplus += data
+        if len(self._surplus) > BUFFERED_MOST:
+            self.hold(HOLD_BUFFER)
+
+    def _check_rate(self, request: Request) -> None:
+        arrived = self._received - self._body_mark
+        self._body_mark = self._received
+        slow = arrived < self.listener.patience.body_rate * _BODY_WINDOW and not self._holds
+        if not slow or request.expects:
+            self.deadline = self.listener.deadlines.now + _BODY_WINDOW
+        else:
+            self._refuse_message(InvalidRequest("The request's body arrived too slowly. Send it faster."))
+
+    def _probe(self, active: Request) -> None:
+        """Tell a client that half-closed from one that left: an interim answer to the latter comes back as a reset.
+
+        Once an answer flows, writing it tells the same; a stream of events may be silent for long, so its client counts
+        as gone.
+        """
+        self.deadline = NEVER
+        if active.answer_begun:
+            if active.live:
+                self.abort()
+        elif active.minor == 1 and self._probes < _PROBES:
+            self._probes += 1
+            self.deadline = self.listener.deadlines.now + _PROBE_SECONDS
+            self.write(b"HTTP/1.1 102 Processing\r\n\r\n")
+
+    def _linger(self) -> None:
+        """Close so that the answer is read even though the client still sends (RFC 9112 section 9.6)."""
+        self._deaf = True
+        self._reading = None
+        self._discarded = 0
+        self.deadline = self.listener.deadlines.now + _LINGER_SECONDS
+        self.release(self._holds)
+        if not self._closing:
+            self._transport.write_eof()
+
+    def _discard(self, count: int) -> None:
+        self._discarded += count
+        if self._discarded > _LINGER_BYTES:
+            self.abort()
+
+
+class Listener:
+    """Accepts clients on a socket and gives their requests to the door."""
+
+    def __init__(
+        self, door: Callable[[Request], None], deadlines: Deadlines, new_request_id: Callable[[], str]
+    ) -> None:
+        self.deadlines = deadlines
+        self.patience = Patience()
+        self.draining = False
+        self._door = door
+        self._new_request_id = new_request_id
+        self._connections: set[IngressConnection] = set()
+        self._server: asyncio.Server | None = None
+
+    @property
+    def open_connections(self) -> int:
+        return len(self._connections)
+
+    async def start(self, sock: socket.socket) -> None:
+        """Accept on ``sock``, which is bound."""
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(lambda: IngressConnection(self), sock=sock, backlog=2048)
+
+    async def drain(self, seconds: float) -> None:
+        """Accept no more, let what runs end within ``seconds``, then cut the rest."""
+        self.draining = True
+        if self._server is not None:
+            self._server.close()
+        for connection in list(self._connections):
+            connection.close_if_idle()
+        end = asyncio.get_running_loop().time() + seconds
+        while self._connections and asyncio.get_running_loop().time() < end:
+            await asyncio.sleep(0.02)
+        for connection in list(self._connections):
+            connection.abort()
+
+    def opened(self, connection: IngressConnection) -> None:
+        self._connections.add(connection)
+        self.deadlines.watch(connection)
+
+    def closed(self, connection: IngressConnection) -> None:
+        self._connections.discard(connection)
+        self.deadlines.forget(connection)
+
+    def serve(self, request: Request) -> None:
+        """Give a request to the door, or refuse it if its message was malformed."""
+        error: TielineError | None = request.fault
+        if error is None:
+            try:
+                self._door(request)
+            except TielineError as refused:
+                error = refused
+            except Exception:
+                log.exception("unexpected failure while a request was opened")
+                error = answers.internal_error()
+        if error is None:
+            return
+        if request.answer_begun:
+            request.abort()
+        else:
+            request.refuse(error, self._new_request_id())

@@ -1,0 +1,179 @@
+"""Connections to upstreams, kept for reuse.
+
+A lane holds the connections of one origin, one TLS identity and one credential; nothing is shared between lanes, so that
+nothing of one tenant's answer can reach another. It owns dialling; whether an address may be dialled is the guard's word.
+"""
+
+import asyncio
+import contextlib
+import errno
+import ssl
+from collections import deque
+from dataclasses import dataclass
+
+from tieline.core.errors import DestinationNotAllowed, UpstreamTimeout, UpstreamTlsError, UpstreamUnreachable
+from tieline.wire.deadlines import Deadlines
+from tieline.wire.egress import EgressConnection
+from tieline.wire.guard import Guard, Origin
+
+IDLE_MOST = 256
+IDLE_SECONDS = 55.0
+
+
+@dataclass(frozen=True, slots=True)
+class LaneKey:
+    """What connections must have in common to be shared.
+
+    ``credential`` names the API and the credential; ``tls_identity`` the client certificate, where there is one.
+    """
+
+    origin: Origin
+    credential: str
+    tls_identity: str = ""
+
+
+class Lane:
+    """The connections of one key: idle ones last in first out, and a way to dial more."""
+
+    __slots__ = ("_busy", "_guard", "_idle", "_tls", "deadlines", "key")
+
+    def __init__(self, key: LaneKey, guard: Guard, deadlines: Deadlines, tls: ssl.SSLContext | None) -> None:
+        self.key = key
+        self.deadlines = deadlines
+        self._guard = guard
+        self._tls = tls
+        self._idle: deque[EgressConnection] = deque()
+        self._busy: set[EgressConnection] = set()
+
+    @property
+    def open_connections(self) -> int:
+        return len(self._idle) + len(self._busy)
+
+    def take(self) -> EgressConnection | None:
+        """An idle connection, or None: dial then."""
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.quiet:
+                self._busy.add(connection)
+                return connection
+            connection.abort()
+        return None
+
+    async def dial(self, seconds: float) -> EgressConnection:
+        """Open a connection within ``seconds``.
+
+        Raises:
+            DestinationNotAllowed: the guard refuses the origin or any of its addresses.
+            UpstreamUnreachable, UpstreamTlsError, UpstreamTimeout: it cannot be reached.
+        """
+        origin = self.key.origin
+        try:
+            async with asyncio.timeout(seconds):
+                return await self._dial(origin)
+        except TimeoutError:
+            raise UpstreamTimeout(
+                f"{origin.host} did not accept a connection within {seconds:g} s. Check the base URL, or try again."
+            ) from None
+
+    async def _dial(self, origin: Origin) -> EgressConnection:
+        loop = asyncio.get_running_loop()
+        failure: OSError | None = None
+        for family, address, port in await self._guard.resolve(origin):
+            try:
+                _, connection = await loop.create_connection(
+                    lambda: EgressConnection(self),
+                    address,
+                    port,
+                    family=family,
+                    ssl=self._tls,
+                    server_hostname=origin.host if self._tls is not None else None,
+                )
+            except ssl.SSLError as error:
+                raise UpstreamTlsError(
+                    f"No trusted TLS connection to {origin.host}: {_tls_reason(error)}. Check its certificate, or give "
+                    "Tieline the certificate authority that signed it (--ca-bundle).",
+                    detail=str(error),
+                ) from error
+            except OSError as error:
+                failure = error
+                continue
+            return self._admit(connection, address)
+        raise UpstreamUnreachable(
+            f"{origin.host} cannot be reached ({_reason(failure)}). Check the base URL, or try again.",
+            detail=str(failure),
+        )
+
+    def _admit(self, connection: EgressConnection, address: str) -> EgressConnection:
+        try:
+            self._guard.check_peer(address, connection.peername)
+        except DestinationNotAllowed:
+            connection.abort()
+            raise
+        self.deadlines.watch(connection)
+        self._busy.add(connection)
+        return connection
+
+    def give(self, connection: EgressConnection) -> None:
+        """Take back a connection that can carry another request."""
+        self._busy.discard(connection)
+        if len(self._idle) >= IDLE_MOST:
+            connection.abort()
+            return
+        connection.deadline = self.deadlines.now + IDLE_SECONDS
+        self._idle.append(connection)
+
+    def lost(self, connection: EgressConnection) -> None:
+        """A connection of this lane is closed."""
+        self.deadlines.forget(connection)
+        self._busy.discard(connection)
+        with contextlib.suppress(ValueError):
+            self._idle.remove(connection)
+
+    def close_idle(self) -> None:
+        """Close what carries nothing; what is busy ends with its request."""
+        for connection in list(self._idle):
+            connection.abort()
+
+
+def _tls_reason(error: ssl.SSLError) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return error.verify_message
+    return (error.reason or "handshake failed").replace("_", " ").lower()
+
+
+def _reason(error: OSError | None) -> str:
+    if error is None:
+        return "no address"
+    return {errno.ECONNREFUSED: "connection refused", errno.ENETUNREACH: "network unreachable"}.get(
+        error.errno or 0, "no connection"
+    )
+
+
+class Pool:
+    """All lanes of a worker."""
+
+    def __init__(self, guard: Guard, deadlines: Deadlines, tls: ssl.SSLContext) -> None:
+        self._guard = guard
+        self._deadlines = deadlines
+        self._tls = tls
+        self._lanes: dict[LaneKey, Lane] = {}
+
+    @property
+    def open_connections(self) -> int:
+        return sum(lane.open_connections for lane in self._lanes.values())
+
+    def lane(self, key: LaneKey) -> Lane:
+        """The lane of ``key``, made when it is first asked for."""
+        found = self._lanes.get(key)
+        if found is None:
+            context = self._tls if key.origin.scheme == "https" else None
+            found = self._lanes[key] = Lane(key, self._guard, self._deadlines, context)
+        return found
+
+    def keep_only(self, keys: set[LaneKey]) -> None:
+        """Drop lanes that no definition or credential uses any more."""
+        for key in self._lanes.keys() - keys:
+            self._lanes.pop(key).close_idle()
+
+    def close(self) -> None:
+        self.keep_only(set())

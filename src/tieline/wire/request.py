@@ -1,0 +1,184 @@
+"""A request as it came, and the way to answer it: what the door and its exchanges see of a client.
+
+It owns no socket: the connection that carries the request does (``wire.ingress``).
+"""
+
+import time
+from typing import Protocol
+
+from tieline.core.errors import RequestError, TielineError
+from tieline.wire import answers
+
+HOLD_SINK = 1
+HOLD_QUEUE = 2
+HOLD_BUFFER = 4
+
+
+class Sink(Protocol):
+    """What takes a request's body and hears of its client."""
+
+    def body_arrived(self) -> None:
+        """Something was added to ``request.pieces``, or ``request.complete`` became true."""
+
+    def client_gone(self) -> None:
+        """The client left; nothing can be answered any more."""
+
+    def client_paused(self) -> None:
+        """The client reads more slowly than it is written to: write no more for now."""
+
+    def client_resumed(self) -> None:
+        """The client caught up."""
+
+    def client_bytes(self, data: bytes) -> None:
+        """Bytes of a connection that is no longer HTTP (after ``become_tunnel``)."""
+
+    def client_ended(self) -> None:
+        """The client of a tunnel will send no more."""
+
+
+class ClientConnection(Protocol):
+    """The connection that carries a request."""
+
+    peer: str
+
+    @property
+    def draining(self) -> bool:
+        """Whether the listener ends and no further request is taken on this connection."""
+
+    def write(self, data: bytes) -> None: ...
+
+    def hold(self, reason: int) -> None: ...
+
+    def release(self, reason: int) -> None: ...
+
+    def finished(self, request: "Request") -> None: ...
+
+    def abort(self) -> None: ...
+
+    def become_tunnel(self, request: "Request") -> bytes: ...
+
+    def close(self) -> None: ...
+
+
+class Request:
+    """One request as it came, and the way to answer it.
+
+    ``headers`` are name and value as sent; ``pieces`` holds body bytes that arrived and nobody took yet; ``complete``
+    says that the whole body arrived; ``trailers`` are then final. ``length`` is None for a chunked body. ``fault`` is why
+    the message itself cannot be served. Whoever answers sets ``live`` where the answer is an endless stream of events.
+    """
+
+    __slots__ = (
+        "_head_sent",
+        "began",
+        "chunked",
+        "complete",
+        "connection",
+        "connection_field",
+        "expects",
+        "fault",
+        "headers",
+        "keep_alive",
+        "length",
+        "live",
+        "method",
+        "minor",
+        "pieces",
+        "sink",
+        "target",
+        "trailers",
+        "upgrade",
+    )
+
+    def __init__(self, connection: ClientConnection, method: bytes, target: bytes, minor: int) -> None:
+        self.connection = connection
+        self.method = method
+        self.target = target
+        self.minor = minor
+        self.headers: list[tuple[bytes, bytes]] = []
+        self.trailers: list[tuple[bytes, bytes]] = []
+        self.pieces: list[bytes] = []
+        self.complete = False
+        self.sink: Sink | None = None
+        self.began = time.perf_counter()
+        self.length: int | None = 0
+        self.chunked = False
+        self.expects = False
+        self.upgrade = b""
+        self.connection_field = b""
+        self.keep_alive = True
+        self.live = False
+        self.fault: RequestError | None = None
+        self._head_sent = False
+
+    @property
+    def peer(self) -> str:
+        """The client's IP address."""
+        return self.connection.peer
+
+    @property
+    def closes(self) -> bool:
+        """Whether the connection ends with this answer, which must then say so."""
+        return not self.keep_alive or not self.complete or self.connection.draining
+
+    @property
+    def answer_begun(self) -> bool:
+        """Whether any byte of a final answer was written."""
+        return self._head_sent
+
+    def continue_(self) -> None:
+        """Tell a client that waits for it to send its body (RFC 9110 section 10.1.1)."""
+        if self.expects and not self.complete and not self._head_sent:
+            self.expects = False
+            self.connection.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    def send_interim(self, data: bytes) -> None:
+        """Write a 1xx answer; clients of HTTP/1.0 do not get any."""
+        if self.minor == 1 and not self._head_sent:
+            self.connection.write(data)
+
+    def send(self, data: bytes) -> None:
+        """Write bytes of the answer: its head first."""
+        self._head_sent = True
+        self.connection.write(data)
+
+    def pause(self) -> None:
+        """Read no more of the client's body for now."""
+        self.connection.hold(HOLD_SINK)
+
+    def resume(self) -> None:
+        """Read on."""
+        self.connection.release(HOLD_SINK)
+
+
+    def finish(self) -> None:
+        """The answer is whole."""
+        self.connection.finished(self)
+
+    def abort(self) -> None:
+        """Cut the connection, so that nobody mistakes what was sent for a whole answer."""
+        self.sink = None
+        self.connection.abort()
+
+    def cut(self) -> None:
+        """End the connection without the proper end of the answer, once what was written is sent.
+
+        A client of HTTP/1.0 cannot tell such an end from a proper one; it gets a reset.
+        """
+        self.sink = None
+        if self.minor == 1:
+            self.connection.close()
+        else:
+            self.connection.abort()
+
+    def refuse(self, error: TielineError, request_id: str) -> None:
+        """Answer with an error and be done; only before an answer was begun."""
+        self.sink = None
+        close = self.closes
+        head_only = self.method == b"HEAD"
+        self.send(answers.error_answer(error, request_id, close=close, head_only=head_only))
+        self.finish()
+
+    def become_tunnel(self) -> bytes:
+        """From here on the connection carries bytes, not messages. Returns what the client sent beyond its request."""
+        return self.connection.become_tunnel(self)

@@ -1,0 +1,40 @@
+"""TLS towards upstreams: what is trusted, and as whom Tieline presents itself."""
+
+import ssl
+from dataclasses import dataclass
+from pathlib import Path
+
+from tieline.core.errors import SettingsError
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """Whom to trust: the system's authorities, and those in the PEM file ``ca_bundle`` besides."""
+
+    ca_bundle: Path | None = None
+
+    @property
+    def identity(self) -> str:
+        """What distinguishes connections made with it from others."""
+        return str(self.ca_bundle or "system")
+
+
+def client_context(trust: Trust) -> ssl.SSLContext:
+    """A context that verifies names and chains and speaks TLS 1.2 or later and HTTP/1.1.
+
+    Raises:
+        SettingsError: the bundle cannot be read or holds no certificate.
+    """
+    # not ssl.create_default_context(): it heeds SSLKEYLOGFILE, which would spill session keys
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.load_default_certs()
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_alpn_protocols(["http/1.1"])
+    if trust.ca_bundle is not None:
+        try:
+            context.load_verify_locations(cafile=str(trust.ca_bundle))
+        except (OSError, ssl.SSLError) as error:
+            raise SettingsError(
+                f"The CA bundle {trust.ca_bundle} cannot be used: {error.strerror or error}. Give a PEM file."
+            ) from error
+    return context

@@ -1,0 +1,168 @@
+"""What every test may ask for: services, programs, ports, and how thorough to be. It knows nothing of the product.
+
+The environment is read here, once, and then cleared of ``TIELINE_*`` so that programs under test start from their
+defaults (an unknown name of that kind would, rightly, stop them).
+
+| name | effect |
+| --- | --- |
+| ``TIELINE_SOAK=1`` | the long proofs run at their full counts |
+| ``TIELINE_REQUIRE_SERVICES=1`` | a service or program that is missing fails a test instead of skipping it |
+| ``TEST_POSTGRES`` | a superuser's URL, default ``postgresql://postgres@127.0.0.1:5432/postgres`` |
+| ``TEST_REDIS`` | HOST:PORT, default ``127.0.0.1:6379`` |
+
+Leaks are caught without a guard of our own: warnings are errors, so a socket, file or task that was never closed
+fails the test that left it (pytest's unraisable-exception hook).
+"""
+
+import asyncio
+import os
+import secrets
+import shutil
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from urllib.parse import urlsplit
+
+import asyncpg
+import pytest
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
+
+SOAK = os.environ.get("TIELINE_SOAK") == "1"
+REQUIRE_SERVICES = os.environ.get("TIELINE_REQUIRE_SERVICES") == "1"
+POSTGRES = os.environ.get("TEST_POSTGRES", "postgresql://postgres@127.0.0.1:5432/postgres")
+REDIS = os.environ.get("TEST_REDIS", "127.0.0.1:6379")
+REDIS_DATABASES = 16
+
+for name, examples in (("quick", 60), ("soak", 3000)):
+    hypothesis_settings.register_profile(
+        name,
+        max_examples=examples,
+        deadline=None,
+        print_blob=True,
+        suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    )
+hypothesis_settings.load_profile("soak" if SOAK else "quick")
+
+
+def missing(what: str) -> None:
+    """Skip the test because ``what`` is not there, or fail it where services are required."""
+    reason = f"{what} (install it with `make services`)"
+    if REQUIRE_SERVICES:
+        pytest.fail(f"TIELINE_REQUIRE_SERVICES=1 and {reason}", pytrace=False)
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def plain_environment() -> Iterator[None]:
+    """No ``TIELINE_*`` name reaches the programs under test from outside."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith("TIELINE_")]:
+            patch.delenv(name)
+        yield
+
+
+@pytest.fixture(scope="session")
+def soak() -> bool:
+    """Whether the long proofs run at their full counts (``make soak``)."""
+    return SOAK
+
+
+@pytest.fixture(scope="session")
+def program() -> Callable[[str], str]:
+    """``program("nginx")`` is the path of an installed program; a missing one skips (or fails) the test."""
+
+    def find(name: str) -> str:
+        path = shutil.which(name) or shutil.which(name, path="/usr/sbin:/usr/local/sbin:/sbin")
+        if path is None:
+            missing(f"the program {name} is not installed")
+        assert path is not None
+        return path
+
+    return find
+
+
+@pytest.fixture(scope="session")
+def free_port() -> Callable[[], int]:
+    """``free_port()`` is a TCP port of 127.0.0.1 that nobody listens on now; each call gives another one."""
+    given: set[int] = set()
+
+    def find() -> int:
+        while True:
+            with closing(socket.socket()) as probe:
+                probe.bind(("127.0.0.1", 0))
+                port: int = probe.getsockname()[1]
+            if port not in given:
+                given.add(port)
+                return port
+
+    return find
+
+
+def run_sql(statement: str) -> None:
+    """Run one statement as the superuser, on a thread of its own so that any test may ask, with or without a loop."""
+    failures: list[BaseException] = []
+
+    async def execute() -> None:
+        connection = await asyncpg.connect(POSTGRES, timeout=10)
+        try:
+            await connection.execute(statement)
+        finally:
+            await connection.close()
+
+    def run() -> None:
+        try:
+            asyncio.run(execute())
+        except (OSError, TimeoutError, asyncpg.PostgresError) as failure:
+            failures.append(failure)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    if failures:
+        raise failures[0]
+
+
+@pytest.fixture(scope="session")
+def postgres() -> str:
+    """The superuser's URL of a running PostgreSQL; none skips (or fails) the test."""
+    try:
+        run_sql("SELECT 1")
+    except (OSError, TimeoutError, asyncpg.PostgresError) as failure:
+        missing(f"PostgreSQL does not answer as {POSTGRES}: {failure}")
+    return POSTGRES
+
+
+@pytest.fixture
+def postgres_url(postgres: str) -> Iterator[str]:
+    """The URL of a fresh, empty PostgreSQL database, dropped after the test."""
+    name = f"tieline_test_{secrets.token_hex(6)}"
+    run_sql(f'CREATE DATABASE "{name}"')
+    try:
+        yield urlsplit(postgres)._replace(path=f"/{name}").geturl()
+    finally:
+        run_sql(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+
+
+def redis_command(*words: str) -> bytes:
+    """Send inline commands to Redis, one a line, and return the answers."""
+    host, _, port = REDIS.rpartition(":")
+    with socket.create_connection((host, int(port)), timeout=5) as connection:
+        connection.sendall("".join(f"{word}\r\n" for word in (*words, "QUIT")).encode())
+        answer = b""
+        while piece := connection.recv(4096):
+            answer += piece
+        return answer
+
+
+@pytest.fixture
+def redis_url(worker_id: str) -> Iterator[str]:
+    """The URL of an empty Redis database that no other test process uses, emptied again after the test."""
+    number = 1 + int(worker_id.removeprefix("gw") if worker_id != "master" else 0) % (REDIS_DATABASES - 1)
+    try:
+        redis_command(f"SELECT {number}", "FLUSHDB")
+    except OSError as failure:
+        missing(f"Redis does not answer at {REDIS}: {failure}")
+    yield f"redis://{REDIS}/{number}"
+    redis_command(f"SELECT {number}", "FLUSHDB")

@@ -1,0 +1,187 @@
+"""The real admin API on a real socket over a real store: what every test of it asks for."""
+
+import asyncio
+import io
+import json
+import shutil
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uvicorn
+
+from tieline.access.caller import Caller, Role
+from tieline.controlplane import tokens
+from tieline.controlplane.ports import Environment, Verdict
+from tieline.controlplane.services import Services
+from tieline.core.secret import Secret
+from tieline.storage.engine import open_database
+from tieline.storage.migrate import migrate
+from tieline.storage.store import SqlStore
+from tieline.storage.vault import SqlDataKeys
+from tieline.telemetry.logs import Log
+from tieline.vault.intake import Intake
+from tieline.vault.keyring import Keyring
+from tieline.vault.rootkeys.key import RootKey
+from tieline.web.app import create_app
+from tieline.wire.guard import Guard
+
+LOCAL = Caller("local", "local", "tests", Role.OWNER)
+
+
+class MovingClock:
+    """A clock that stands still until a test moves it."""
+
+    def __init__(self) -> None:
+        self._now = datetime(2026, 11, 23, 7, 0, tzinfo=UTC)
+
+    def now(self) -> datetime:
+        return self._now
+
+    def monotonic(self) -> float:
+        return self._now.timestamp()
+
+    def pass_time(self, seconds: float) -> None:
+        self._now += timedelta(seconds=seconds)
+
+
+class FixedProber:
+    """Stands in for the data plane: remembers what it was asked and says what it was told to."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, Environment]] = []
+        self.verdict = Verdict(ok=True, status=200, problem=None)
+
+    async def probe(self, api_name: str, environment: Environment) -> Verdict:
+        self.asked.append((api_name, environment))
+        return self.verdict
+
+
+@dataclass
+class Reply:
+    """An answer: header names in lower case."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+    @property
+    def error(self) -> Any:
+        return self.json["error"]
+
+
+@dataclass
+class Admin:
+    """A client that sends what it is told, byte for byte, one connection a request."""
+
+    port: int
+    tokens: Mapping[str, str]
+    services: Services
+    clock: MovingClock
+    prober: FixedProber
+    log: io.StringIO
+    folder: Path
+    replies: list[Reply] = field(default_factory=list)
+
+    async def __call__(
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        *,
+        role: str | None = "owner",
+        headers: Mapping[str, str] | None = None,
+    ) -> Reply:
+        """Send one request below ``/api/v1``; ``body`` is sent as JSON unless it is bytes."""
+        fields = {"Host": f"127.0.0.1:{self.port}", "Connection": "close"}
+        if role is not None:
+            fields["Authorization"] = f"Bearer {self.tokens.get(role, role)}"
+        content = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
+        if body is not None:
+            fields["Content-Type"] = "application/json"
+        fields |= {"Content-Length": str(len(content))} | dict(headers or {})
+        lines = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
+        target = path if path.startswith(("/api", "/health", "/ready")) or path == "/" else f"/api/v1{path}"
+        return await self.send(f"{method} {target} HTTP/1.1\r\n{lines}\r\n".encode() + content)
+
+    async def send(self, request: bytes) -> Reply:
+        """Send these bytes and read until the server closes."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        try:
+            writer.write(request)
+            answer = await reader.read(-1)
+        finally:
+            writer.close()
+        head, _, content = answer.partition(b"\r\n\r\n")
+        status, *lines = head.decode("latin-1").split("\r\n")
+        fields = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+        if fields.get("transfer-encoding") == "chunked":
+            content = b"".join(content.split(b"\r\n")[1::2])
+        reply = Reply(int(status.split(" ")[1]), fields, content)
+        self.replies.append(reply)
+        return reply
+
+    async def made(self, method: str, path: str, body: object = None) -> Any:
+        """Send as owner, expect success, return the JSON."""
+        reply = await self(method, path, body)
+        assert reply.status in {200, 201}, reply.body
+        return reply.json
+
+
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated SQLite file to copy."""
+    path = tmp_path_factory.mktemp("store") / "tieline.db"
+
+    async def make() -> None:
+        database = await open_database(f"sqlite:///{path}")
+        await migrate(database)
+        await database.close()
+
+    asyncio.run(make())
+    return path
+
+
+@pytest.fixture
+async def admin(tmp_path: Path, empty_store: Path) -> AsyncIterator[Admin]:
+    """A running admin API with an owner's, an editor's and a viewer's token."""
+    shutil.copy(empty_store, tmp_path / "tieline.db")
+    database = await open_database(f"sqlite:///{tmp_path}/tieline.db")
+    clock, prober, log = MovingClock(), FixedProber(), io.StringIO()
+    keyring = await Keyring.open(RootKey.of(Secret(bytes(range(32)))), SqlDataKeys(database), clock=clock)
+    guard = Guard(["10.1.0.0/16"])
+
+    def check_destination(host: str) -> None:
+        if host.replace(".", "").isdigit() or ":" in host:
+            guard.check_address(host.strip("[]"), 443, host)
+
+    services = Services(
+        store=SqlStore(database, audit_key=keyring.derive("audit"), clock=clock),
+        intake=Intake(keyring),
+        prober=prober,
+        clock=clock,
+        check_destination=check_destination,
+        app_key_pepper=keyring.derive("app-key"),
+        token_pepper=keyring.derive("admin-token"),
+    )
+    held = {}
+    for role in Role:
+        minted = await tokens.create(services, LOCAL, tokens.NewToken(f"the {role}", role))
+        held[role.value] = minted.secret.reveal_bytes().decode()
+    app = create_app(services, allowed_hosts=["tieline.example"], version="1.2.3", log=Log(stream=log, clock=clock))
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, lifespan="off", ws="none"))
+    running = asyncio.create_task(server.serve())
+    while not server.started:
+        await asyncio.sleep(0.005)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    yield Admin(port, held, services, clock, prober, log, tmp_path)
+    server.should_exit = True
+    await running
+    await database.close()

@@ -1,0 +1,140 @@
+"""Bringing a database to this version's schema."""
+
+import asyncio
+import sys
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import CheckConstraint, Connection, text
+
+from tieline.core.errors import StorageError
+from tieline.storage import migrate as migrate_module
+from tieline.storage.engine import Database
+from tieline.storage.migrate import migrate
+from tieline.storage.schema import REVISION, metadata
+
+CHILD = """
+import asyncio, sys
+from tieline.storage.engine import open_database
+from tieline.storage.migrate import migrate
+
+async def main():
+    database = await open_database(sys.argv[1])
+    print("open", flush=True)
+    sys.stdin.readline()
+    await migrate(database)
+    await database.check_schema()
+    await database.close()
+    print("done", flush=True)
+
+asyncio.run(main())
+"""
+
+
+async def test_the_steps_make_the_tables_of_the_schema(empty: Database) -> None:
+    """What the migrations make and what the queries expect are the same on both engines."""
+    await migrate(empty)
+
+    def differences(connection: Connection) -> list[object]:
+        return compare_metadata(MigrationContext.configure(connection), metadata)
+
+    async with empty.read() as connection:
+        assert await connection.run_sync(differences) == []
+
+
+async def test_checks_are_the_same_too(empty: Database) -> None:
+    """Every bound of the schema is in the migrated database, which Alembic's comparison does not look at."""
+    await migrate(empty)
+    query = {
+        "sqlite": "SELECT group_concat(sql, ' ') FROM sqlite_master",
+        "postgresql": "SELECT string_agg(conname || ' ' || pg_get_constraintdef(oid), ' ') FROM pg_constraint",
+    }[empty.kind]
+    async with empty.read() as connection:
+        found = (await connection.execute(text(query))).scalar_one()
+    expected = {
+        str(bound.name): str(bound.sqltext)
+        for table in metadata.tables.values()
+        for column in table.columns
+        for bound in column.constraints
+        if isinstance(bound, CheckConstraint)
+    }
+    assert len(expected) > 40
+    for name, bound in expected.items():
+        assert name in found
+        if empty.kind == "sqlite":
+            assert f"CONSTRAINT {name} CHECK ({bound})" in found
+
+
+async def test_the_revision_is_the_newest_step() -> None:
+    """The constant that workers compare with is the head of the steps."""
+    config = Config()
+    folder = Path(migrate_module.__file__).parent / "migrations"
+    config.set_main_option("script_location", str(folder))
+    config.set_main_option("path_separator", "os")
+    assert ScriptDirectory.from_config(config).get_heads() == [REVISION]
+
+
+async def test_migrating_twice_changes_nothing(empty: Database) -> None:
+    """A second start finds nothing to do."""
+    await migrate(empty)
+    await migrate(empty)
+    await empty.check_schema()
+
+
+async def test_a_newer_schema_is_refused_and_left_alone(empty: Database) -> None:
+    """An older Tieline says so, and neither migrates nor serves from it."""
+    await migrate(empty)
+    async with empty.write() as connection:
+        await connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(StorageError, match="newer than this version"):
+        await migrate(empty)
+    with pytest.raises(StorageError, match="9999"):
+        await empty.check_schema()
+    async with empty.read() as connection:
+        assert (await connection.execute(text("SELECT version_num FROM alembic_version"))).scalar() == "9999"
+
+
+async def test_a_database_without_a_schema_says_what_to_do(empty: Database) -> None:
+    """A worker that is started on an empty database names the command that prepares it."""
+    with pytest.raises(StorageError, match="tieline serve"):
+        await empty.check_schema()
+
+
+async def test_a_step_that_fails_leaves_nothing(empty: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A migration is all or nothing on both engines: a failure on its last table leaves no first one."""
+    from alembic import op
+
+    create = op.create_table
+
+    def fail_at_changes(name: str, *columns: object, **options: object) -> object:
+        if name == "changes":
+            raise ZeroDivisionError
+        return create(name, *columns, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(op, "create_table", fail_at_changes)
+        with pytest.raises(ZeroDivisionError):
+            await migrate(empty)
+    with pytest.raises(StorageError, match="no Tieline schema"):
+        await empty.check_schema()
+    await migrate(empty)
+    await empty.check_schema()
+
+
+async def test_two_processes_may_migrate_at_once(empty_url: str) -> None:
+    """Started together on an empty database, one migrates and the other waits for it; both go on."""
+    children = [
+        await asyncio.create_subprocess_exec(
+            sys.executable, "-c", CHILD, empty_url, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+        )
+        for _ in range(2)
+    ]
+    for child in children:
+        assert child.stdout is not None
+        assert await child.stdout.readline() == b"open\n"
+    answers = await asyncio.gather(*(child.communicate(b"go\n") for child in children))
+    assert [out for out, _ in answers] == [b"done\n", b"done\n"]

@@ -1,0 +1,181 @@
+"""The table of areas: which rule an operation falls under."""
+
+import re
+
+import pytest
+
+from tests.unit.access.tables import BOTH, area, small_table
+from tieline.access.areas import Area, AreaTable
+from tieline.access.levels import Level
+
+READ, WRITE, REQUEST = Level.READ, Level.WRITE, Level.REQUEST
+
+
+def found(table: AreaTable, method: bytes | str, path: bytes | str, *, upgrade: bool = False) -> str | None:
+    """What the table finds, as ``area=level``."""
+    match = table.find(method, path, upgrade=upgrade)
+    return None if match is None else f"{match.area.name}={match.level}"
+
+
+@pytest.mark.parametrize(
+    ("request_line", "expected"),
+    [
+        ("GET /models", "models=read"),
+        ("HEAD /models/gpt", "models=read"),
+        ("GET /models/org/gpt", "models=read"),
+        ("POST /models", None),
+        ("DELETE /models/gpt", "tuning=write"),
+        ("POST /chat/completions", "chat=request"),
+        ("GET /chat/completions", "chat=request"),
+        ("OPTIONS /chat/completions/1/messages", "chat=request"),
+        ("GET /chat", None),
+        ("GET /responses/1", "responses=read"),
+        ("OPTIONS /responses/1", "responses=read"),
+        ("PROPFIND /responses/1", "responses=write"),
+        ("POST /audio/speech", "audio=request"),
+        ("POST /audio/voices", "voices=write"),
+        ("GET /audio/voices/1/x", "voices=read"),
+        ("GET /audio", None),
+        ("POST /stores/1/search", "stores=read"),
+        ("POST /stores/1/search/x", "stores=write"),
+        ("PUT /stores/1/search", "stores=write"),
+        ("POST /stores/1", "stores=write"),
+        ("POST /usage/x", "usage=read"),
+        ("GET /", None),
+        ("GET /models/", "models=read"),
+        ("POST /stores/1/search/", "stores=read"),
+        ("GET /audio/", None),
+    ],
+)
+def test_an_operation_falls_under_its_most_specific_rule(request_line: str, expected: str | None) -> None:
+    """Literal before wildcard, a method's own rule before any, and the level that the method implies."""
+    method, path = request_line.split(" ")
+    assert found(small_table(), method.encode(), path.encode()) == expected
+
+
+def test_text_and_bytes_find_the_same() -> None:
+    """The control plane asks in text, the data plane in bytes."""
+    assert found(small_table(), "GET", "/models/gpt") == found(small_table(), b"GET", b"/models/gpt") == "models=read"
+
+
+def test_a_literal_that_leads_nowhere_falls_back_to_a_wildcard() -> None:
+    """The search goes back where the literal branch has no rule for the rest or for the method."""
+    table = AreaTable(
+        [
+            area("special", BOTH, "GET /a/b/c"),
+            area("one", BOTH, "* /a/{x}/d"),
+            area("rest", BOTH, "* /a/*"),
+        ]
+    )
+    assert found(table, b"GET", b"/a/b/c") == "special=read"
+    assert found(table, b"POST", b"/a/b/c") == "rest=write"
+    assert found(table, b"GET", b"/a/b/d") == "one=read"
+    assert found(table, b"GET", b"/a/b/e") == "rest=read"
+
+
+def test_one_segment_goes_before_several() -> None:
+    """A named segment at the end is exactly one; a star at the end is one or more and less specific."""
+    table = AreaTable([area("one", BOTH, "* /a/{x}"), area("rest", BOTH, "* /a/*")])
+    assert found(table, b"GET", b"/a/1") == "one=read"
+    assert found(table, b"GET", b"/a/1/2") == "rest=read"
+
+
+def test_the_root_and_everything_below_it_can_be_claimed() -> None:
+    """``/`` is the root alone and ``/*`` all else; an empty path is the root."""
+    table = AreaTable([area("root", BOTH, "GET /"), area("rest", BOTH, "* /*")])
+    assert found(table, b"GET", b"/") == found(table, b"GET", b"") == "root=read"
+    assert found(table, b"POST", b"/") is None
+    assert found(table, b"GET", b"/x/y") == "rest=read"
+
+
+def test_a_rule_for_head_goes_before_that_for_get() -> None:
+    """HEAD counts as GET only where nothing names it."""
+    table = AreaTable([area("a", BOTH, "GET /x"), area("b", BOTH, "HEAD /x"), area("c", BOTH, "* /x")])
+    assert found(table, b"HEAD", b"/x") == "b=read"
+    assert found(table, b"OPTIONS", b"/x") == "c=read"
+
+
+def test_an_upgrade_never_counts_as_read() -> None:
+    """A WebSocket can carry anything, so it needs write, or request where that is the only level."""
+    table = small_table()
+    assert found(table, b"GET", b"/responses/1", upgrade=True) == "responses=write"
+    assert found(table, b"GET", b"/stores/1", upgrade=True) == "stores=write"
+    assert found(table, b"GET", b"/audio/x", upgrade=True) == "audio=request"
+    assert found(table, b"GET", b"/usage/x", upgrade=True) == "usage=write"
+    assert found(table, b"GET", b"/none", upgrade=True) is None
+
+
+def test_an_area_with_write_alone_needs_write_for_everything() -> None:
+    """The only level of an area is what each of its operations needs."""
+    assert found(AreaTable([area("a", (WRITE,), "* /a")]), b"GET", b"/a") == "a=write"
+
+
+def test_case_can_be_ignored() -> None:
+    """Literals match in any case; segments under a wildcard are what they are."""
+    match = small_table().find_any_case(b"POST", b"/Audio/VOICES")
+    assert match is not None
+    assert (match.area.name, match.level) == ("voices", WRITE)
+    assert small_table().find_any_case(b"GET", b"/Nothing") is None
+
+
+def test_ignoring_case_keeps_upgrades_from_reading() -> None:
+    """The upgrade rule holds however the case is read."""
+    match = small_table().find_any_case(b"GET", b"/Responses", upgrade=True)
+    assert match is not None
+    assert match.level is WRITE
+
+
+def test_an_api_whose_patterns_differ_in_case_only_is_read_as_written() -> None:
+    """Where case means something to the API, it is not ignored."""
+    table = AreaTable([area("low", BOTH, "* /a"), area("high", BOTH, "* /A")])
+    match = table.find_any_case(b"GET", b"/A")
+    assert match is not None
+    assert match.area.name == "high"
+
+
+def test_parents_list_their_children_in_order() -> None:
+    """A parent's children, and none for an area that is no parent."""
+    table = small_table()
+    assert [child.name for child in table.children("model_capabilities")] == ["chat", "responses"]
+    assert table.children("models") == ()
+    assert [one.name for one in table.areas][:3] == ["models", "model_capabilities", "chat"]
+
+
+def test_areas_are_found_by_name() -> None:
+    """An area by its name, or None."""
+    chat = small_table().area("chat")
+    assert chat is not None
+    assert chat.title == "Chat"
+    assert small_table().area("nope") is None
+
+
+def test_a_match_holds_the_answer_made_once() -> None:
+    """Two look-ups give the same objects, so that a decision builds nothing."""
+    table = small_table()
+    first, second = table.find(b"GET", b"/models"), table.find(b"GET", b"/models/x")
+    assert first is not None
+    assert first is second
+
+
+@pytest.mark.parametrize(
+    ("areas", "problem"),
+    [
+        ([area("a", BOTH, "* /x"), area("b", BOTH, "* /x")], 'claimed already by "* /x" of "a"'),
+        ([area("a", BOTH, "GET /x/*/y"), area("b", BOTH, "GET,PUT /x/{id}/y")], "claimed already"),
+        ([area("a", BOTH, "GET /x", "GET /x = write")], "claimed already"),
+        ([area("a", BOTH), area("a", BOTH)], 'Two areas are called "a"'),
+        ([area("A", BOTH)], "no usable name"),
+        ([area("a", (WRITE, READ))], "levels that do not go together"),
+        ([area("a", (READ, REQUEST))], "levels that do not go together"),
+        ([area("a", (Level.NONE,))], "levels that do not go together"),
+        ([area("a", (), "* /x")], "has rules but no levels"),
+        ([area("p", ()), area("a", (), parent="p")], "is a parent and has one"),
+        ([area("a", BOTH, parent="p")], 'names the parent "p", which there is not'),
+        ([area("p", BOTH), area("a", BOTH, parent="p")], "which has its own levels"),
+        ([area("a", (READ,), "POST /x = write")], "does not offer the level of its rule"),
+    ],
+)
+def test_areas_that_contradict_are_refused(areas: list[Area], problem: str) -> None:
+    """The table cannot be built, and the error names the area and what to change."""
+    with pytest.raises(ValueError, match=re.escape(problem)):
+        AreaTable(areas)

@@ -1,0 +1,188 @@
+"""The decision."""
+
+import pytest
+
+from tests.unit.access.tables import small_table
+from tieline.access.decide import Allowed, Denied, decide
+from tieline.access.levels import Level
+from tieline.access.paths import normalise
+from tieline.access.permissions import Mode, Permissions
+
+READ, WRITE, REQUEST = Level.READ, Level.WRITE, Level.REQUEST
+TABLE = small_table()
+ALL = Permissions()
+READ_ONLY = Permissions(Mode.READ_ONLY)
+
+
+def restricted(**levels: Level) -> Permissions:
+    """A restricted key with ``levels`` on the API."""
+    return Permissions(Mode.RESTRICTED, {"openai": levels})
+
+
+def asked(permissions: Permissions, request_line: str, *, upgrade: bool = False) -> Allowed | Denied:
+    """The decision on a request line."""
+    method, path = request_line.split(" ")
+    return decide(permissions, "openai", TABLE, "OpenAI", method.encode(), normalise(path.encode()), upgrade=upgrade)
+
+
+def allowed(verdict: Allowed | Denied) -> bool:
+    """Whether it is a yes."""
+    return isinstance(verdict, Allowed)
+
+
+@pytest.mark.parametrize(
+    ("request_line", "expected"),
+    [
+        ("POST /chat/completions", Allowed("chat", REQUEST)),
+        ("DELETE /stores/1", Allowed("stores", WRITE)),
+        ("POST /nothing", Allowed(None, None)),
+        ("POST /Audio;x/voices%2F1", Allowed(None, None)),
+    ],
+)
+def test_all_allows_every_operation_and_says_what_it_counts_as(request_line: str, expected: Allowed) -> None:
+    """Covered by an area or not."""
+    assert asked(ALL, request_line) == expected
+
+
+@pytest.mark.parametrize(
+    ("request_line", "expected"),
+    [
+        ("GET /stores/1", True),
+        ("POST /stores/1/search", True),
+        ("POST /stores/1", False),
+        ("GET /chat/completions", False),
+        ("GET /nothing", True),
+        ("HEAD /nothing", True),
+        ("OPTIONS /nothing", False),
+        ("POST /nothing", False),
+        ("GET /Audio/x", False),
+        ("GET /chat%2Fcompletions", False),
+        ("GET /chat;a=1/completions", False),
+    ],
+)
+def test_read_only_allows_what_is_classed_as_read(request_line: str, expected: bool) -> None:
+    """In every area, and beside them GET and HEAD; a request-only area is never read, however its path is written."""
+    assert allowed(asked(READ_ONLY, request_line)) is expected
+
+
+@pytest.mark.parametrize(
+    ("permissions", "request_line", "expected"),
+    [
+        (restricted(), "GET /stores", False),
+        (Permissions(Mode.RESTRICTED), "GET /stores", False),
+        (Permissions(Mode.RESTRICTED, {"other": {"stores": WRITE}}), "GET /stores", False),
+        (restricted(stores=READ), "GET /stores", True),
+        (restricted(stores=READ), "POST /stores", False),
+        (restricted(stores=WRITE), "GET /stores", True),
+        (restricted(stores=WRITE), "POST /stores", True),
+        (restricted(stores=Level.NONE), "GET /stores", False),
+        (restricted(chat=REQUEST), "POST /chat/completions", True),
+        (restricted(chat=WRITE), "POST /chat/completions", False),
+        (restricted(model_capabilities=REQUEST), "POST /chat/completions", False),
+        (restricted(stores=WRITE), "GET /nothing", False),
+    ],
+)
+def test_restricted_allows_what_is_granted(permissions: Permissions, request_line: str, expected: bool) -> None:
+    """The level on the area of that very API; a parent holds no permission of its own."""
+    assert allowed(asked(permissions, request_line)) is expected
+
+
+@pytest.mark.parametrize(
+    ("request_line", "expected"),
+    [
+        ("POST /audio/speech", True),
+        ("POST /audio/Speech", True),
+        ("POST /audio/voices", False),
+        ("POST /audio/VOICES", False),
+        ("POST /audio/voices;x", False),
+        ("POST /audio/voices%3Bx", False),
+        ("POST /audio/voices%2F1", False),
+        ("POST /audio/x%2F1", True),
+        ("POST /Audio/speech", False),
+        ("POST /audio%2Fspeech", False),
+        ("POST /audio//voices", False),
+        ("POST /stores/../audio/speech", True),
+    ],
+)
+def test_every_reading_of_a_path_must_be_allowed(request_line: str, expected: bool) -> None:
+    """A path cannot be written so that it passes as one area and is served as another."""
+    assert allowed(asked(restricted(audio=REQUEST), request_line)) is expected
+
+
+def test_the_answer_counts_the_request_as_the_path_is_written() -> None:
+    """Where several readings are allowed, the first one names the area."""
+    both = restricted(audio=REQUEST, voices=WRITE)
+    assert asked(both, "POST /audio/VOICES") == Allowed("audio", REQUEST)
+
+
+def test_an_upgrade_is_never_a_read() -> None:
+    """Neither with a read-only key nor with read on the area."""
+    assert not allowed(asked(READ_ONLY, "GET /responses", upgrade=True))
+    assert not allowed(asked(READ_ONLY, "GET /nothing", upgrade=True))
+    assert not allowed(asked(restricted(responses=READ), "GET /responses", upgrade=True))
+    assert asked(restricted(responses=WRITE), "GET /responses", upgrade=True) == Allowed("responses", WRITE)
+
+
+def test_upgrade_may_be_left_out() -> None:
+    """A plain request asks for none."""
+    assert decide(ALL, "openai", TABLE, "OpenAI", b"GET", b"/models") == Allowed("models", READ)
+
+
+@pytest.mark.parametrize("method", ["TRACE", "CONNECT"])
+def test_some_methods_are_never_passed_on(method: str) -> None:
+    """Not even for a key that may do all."""
+    verdict = asked(ALL, f"{method} /models")
+    assert isinstance(verdict, Denied)
+    assert verdict.reason.startswith(f"{method} is never passed on")
+
+
+@pytest.mark.parametrize("method", ["get", "Post", "G3T", "trace"])
+def test_a_method_in_small_letters_is_refused(method: str) -> None:
+    """Some servers would read it as another than the one decided on."""
+    assert isinstance(asked(ALL, f"{method} /models"), Denied)
+
+
+def test_an_unusual_method_counts_as_write() -> None:
+    """What is not known to read may change something."""
+    assert asked(ALL, "PROPFIND /stores") == Allowed("stores", WRITE)
+
+
+def test_a_denial_names_the_area_and_level_to_tick() -> None:
+    """In the console's words, with the grant as parameter and what to do."""
+    verdict = asked(restricted(stores=READ), "POST /stores")
+    assert isinstance(verdict, Denied)
+    assert verdict.reason.startswith('This key needs "Stores: Write" on OpenAI. ')
+    assert "Tick it" in verdict.reason
+    assert verdict.param == "openai:stores=write"
+
+
+def test_a_denial_of_a_read_only_key_says_that_it_is_read_only() -> None:
+    """Ticking would not help, another kind of key would."""
+    verdict = asked(READ_ONLY, "POST /chat/completions")
+    assert isinstance(verdict, Denied)
+    assert 'needs "Chat: Request" on OpenAI, and it is read only' in verdict.reason
+    assert verdict.param == "openai:chat=request"
+
+
+def test_a_denial_of_what_cannot_be_ticked_says_so() -> None:
+    """An upgrade under a read-only area needs a level that the area does not offer."""
+    verdict = asked(restricted(usage=READ), "GET /usage/x", upgrade=True)
+    assert isinstance(verdict, Denied)
+    assert "cannot be given" in verdict.reason
+    assert verdict.param is None
+
+
+@pytest.mark.parametrize(
+    ("permissions", "words"), [(restricted(), "a restricted key may not"), (READ_ONLY, "a read-only key may only GET")]
+)
+def test_a_denial_outside_all_areas_names_the_request(permissions: Permissions, words: str) -> None:
+    """Method and path, so that a mistyped path is seen; a long one is cut."""
+    verdict = asked(permissions, "POST /nothing")
+    assert isinstance(verdict, Denied)
+    assert "No area of OpenAI covers POST /nothing" in verdict.reason
+    assert words in verdict.reason
+    assert verdict.param is None
+    long = asked(permissions, "POST /" + "n" * 500)
+    assert isinstance(long, Denied)
+    assert "n…" in long.reason
+    assert len(long.reason) < 400

@@ -1,0 +1,183 @@
+"""Where in a request the app key is found, and what remains of the request."""
+
+from base64 import b64encode
+
+import pytest
+
+from tieline.access.appkey import mint
+from tieline.access.keyplaces import Found, KeyPlaces, find
+from tieline.core.errors import InvalidAppKey, InvalidRequest, MissingAppKey
+
+KEY = mint("live").reveal_bytes()
+OTHER = mint("live").reveal_bytes()
+NOWHERE = KeyPlaces()
+CUSTOM = KeyPlaces(
+    headers=frozenset({b"x-auth", b"cookie"}), query=frozenset({b"token"}), protocol_prefixes=(b"my-key.",)
+)
+COOKIE = KeyPlaces(cookies=frozenset({b"session"}))
+
+
+def basic(user: bytes, password: bytes) -> bytes:
+    """A Basic credential."""
+    return b"Basic " + b64encode(user + b":" + password)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        (b"Authorization", b"Bearer " + KEY),
+        (b"authorization", b"bearer   " + KEY),
+        (b"AUTHORIZATION", KEY),
+        (b"Authorization", b'Token token="' + KEY + b'"'),
+        (b"Authorization", basic(KEY, b"")),
+        (b"Authorization", basic(b"api", KEY)),
+        (b"Authorization", basic(KEY, KEY)),
+        (b"Authorization", b"BASIC " + b64encode(KEY)),
+        (b"Tieline-Key", KEY),
+        (b"X-Api-Key", KEY),
+        (b"api-key", KEY),
+    ],
+)
+def test_a_key_is_found_in_the_headers_that_sdks_use(name: bytes, value: bytes) -> None:
+    """Whatever the API, and the header it stood in is dropped."""
+    found = find([(b"Host", b"x"), (name, value), (b"Accept", b"*/*")], b"a=1", NOWHERE)
+    assert found == Found(KEY, frozenset({name.lower()}), b"a=1")
+
+
+@pytest.mark.parametrize(
+    ("header", "value"), [(b"X-Auth", KEY), (b"X-Auth", b"Key " + KEY), (b"Cookie", b"a=" + KEY + b"; b=1")]
+)
+def test_a_key_is_found_in_the_header_of_the_scheme(header: bytes, value: bytes) -> None:
+    """The API's own header, with whatever stands before the key in it."""
+    assert find([(header, value)], b"", CUSTOM) == Found(KEY, frozenset({header.lower()}), b"")
+
+
+@pytest.mark.parametrize(
+    ("query", "without"),
+    [
+        (b"key=" + KEY, b""),
+        (b"a=1&key=" + KEY + b"&b=%20+", b"a=1&b=%20+"),
+        (b"token=" + KEY, b""),
+        (b"k%65y=%74l_" + KEY[3:], b""),
+        (b"key=" + KEY + b"&key=" + KEY + b"&key=1", b"key=1"),
+    ],
+)
+def test_a_key_is_found_in_the_query_and_taken_out(query: bytes, without: bytes) -> None:
+    """The other parameters stay byte for byte."""
+    assert find([], query, CUSTOM) == Found(KEY, frozenset(), without)
+
+
+@pytest.mark.parametrize(
+    ("value", "without"),
+    [
+        (
+            b"realtime, openai-insecure-api-key." + KEY + b", openai-beta.realtime-v1",
+            b"realtime, openai-beta.realtime-v1",
+        ),
+        (KEY, b""),
+        (b"my-key." + KEY + b",x", b"x"),
+    ],
+)
+def test_a_key_is_found_among_websocket_protocols_and_taken_out(value: bytes, without: bytes) -> None:
+    """The other protocols stay in order."""
+    found = find([(b"Sec-WebSocket-Protocol", value)], b"", CUSTOM)
+    assert found == Found(KEY, frozenset({b"sec-websocket-protocol"}), b"", without)
+
+
+def test_protocols_without_a_key_stay_as_they_came() -> None:
+    """Nothing is dropped from a field that held no key, even one that holds a provider's key."""
+    protocols = b"realtime, openai-insecure-api-key.sk-sandbox-1"
+    found = find([(b"Authorization", b"Bearer " + KEY), (b"Sec-WebSocket-Protocol", protocols)], b"", NOWHERE)
+    assert found == Found(KEY, frozenset({b"authorization"}), b"")
+
+
+def test_a_key_is_found_in_a_cookie_of_the_scheme_and_taken_out() -> None:
+    """The other cookies stay, those of the same value under other names too."""
+    found = find([(b"Cookie", b"a=1; session=" + KEY + b"; b=2")], b"", COOKIE)
+    assert found == Found(KEY, frozenset({b"cookie"}), b"", b"", b"a=1; b=2")
+
+
+def test_cookies_are_left_alone_where_the_scheme_has_none() -> None:
+    """A cookie field is looked at only for an API whose secret is a cookie."""
+    found = find([(b"Cookie", b"session=x"), (b"Authorization", b"Bearer " + KEY)], b"", NOWHERE)
+    assert found.drop == {b"authorization"}
+
+
+def test_the_same_key_in_several_places_is_dropped_from_all() -> None:
+    """Repeating the key is allowed; none of the copies goes on."""
+    found = find(
+        [(b"Authorization", b"Bearer " + KEY), (b"x-api-key", KEY), (b"Authorization", b"Bearer sk-sandbox-x")],
+        b"key=" + KEY,
+        NOWHERE,
+    )
+    assert found == Found(KEY, frozenset({b"authorization", b"x-api-key"}), b"")
+
+
+def test_a_key_beside_another_credential_leaves_that_alone() -> None:
+    """What is no app key is the caller's own business where an app key stands elsewhere."""
+    headers = [(b"Tieline-Key", KEY), (b"Authorization", b"Bearer sk-sandbox-x")]
+    assert find(headers, b"key=mine", NOWHERE) == Found(KEY, frozenset({b"tieline-key"}), b"key=mine")
+
+
+@pytest.mark.parametrize(
+    ("headers", "query"),
+    [
+        ([(b"Authorization", b"Bearer " + KEY), (b"Tieline-Key", OTHER)], b""),
+        ([(b"Authorization", b"Bearer " + KEY), (b"Authorization", b"Bearer " + OTHER)], b""),
+        ([(b"Authorization", b"Bearer " + KEY)], b"key=" + OTHER),
+        ([(b"Authorization", b"Bearer " + KEY)], b"key=%74l_" + OTHER[3:]),
+        ([(b"Authorization", basic(KEY, OTHER))], b""),
+        ([(b"Tieline-Key", KEY + b" " + OTHER)], b""),
+    ],
+)
+def test_several_different_keys_are_refused(headers: list[tuple[bytes, bytes]], query: bytes) -> None:
+    """Nobody can tell which one was meant; the refusal shows neither."""
+    with pytest.raises(InvalidRequest, match="Several different app keys") as caught:
+        find(headers, query, NOWHERE)
+    assert "tl_" not in caught.value.public
+
+
+@pytest.mark.parametrize(
+    ("headers", "query", "place"),
+    [
+        ([(b"Authorization", b"Bearer sk-sandbox-x")], b"", '"authorization"'),
+        ([(b"Authorization", basic(b"user", b"password"))], b"", '"authorization"'),
+        ([(b"Authorization", b"Basic !!!")], b"", '"authorization"'),
+        ([(b"Authorization", b"Basic")], b"", '"authorization"'),
+        ([(b"X-Api-Key", b"x" + KEY)], b"", '"x-api-key"'),
+        ([], b"key=abc", "the query"),
+        ([(b"Sec-WebSocket-Protocol", b"openai-insecure-api-key.sk-sandbox-x")], b"", "Sec-WebSocket-Protocol"),
+        ([(b"Cookie", b"session=abc")], b"", "a cookie"),
+    ],
+)
+def test_another_credential_alone_is_an_invalid_key(
+    headers: list[tuple[bytes, bytes]], query: bytes, place: str
+) -> None:
+    """The refusal says where it stood and what to send there; it does not repeat it."""
+    with pytest.raises(InvalidAppKey, match="is no app key") as caught:
+        find(headers, query, COOKIE)
+    assert place in caught.value.public
+    assert "sk-sandbox" not in caught.value.public
+
+
+@pytest.mark.parametrize(
+    ("headers", "query"),
+    [
+        ([], b""),
+        ([(b"Host", b"x")], b"a=1&limit=2"),
+        ([(b"Authorization", b"")], b"key=&key"),
+        ([(b"Sec-WebSocket-Protocol", b"realtime")], b""),
+        ([(b"Cookie", b"session=; other=1")], b""),
+        ([(b"X-Other", KEY)], b"other=" + KEY),
+    ],
+)
+def test_no_key_at_all_is_a_missing_key(headers: list[tuple[bytes, bytes]], query: bytes) -> None:
+    """Empty places and other places hold none; the text says where to put one."""
+    with pytest.raises(MissingAppKey, match="Authorization: Bearer"):
+        find(headers, query, COOKIE)
+
+
+def test_a_missing_key_of_a_basic_api_says_that_the_user_name_will_do() -> None:
+    """The advice fits the API."""
+    with pytest.raises(MissingAppKey, match="user name of Basic"):
+        find([], b"", KeyPlaces(basic=True))

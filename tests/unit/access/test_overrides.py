@@ -1,0 +1,36 @@
+"""Method overrides."""
+
+import pytest
+
+from tieline.access.overrides import check_override
+from tieline.core.errors import InvalidRequest
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        b"X-HTTP-Method-Override",
+        b"x-http-method",
+        b"X-METHOD-OVERRIDE",
+        b"X_HTTP_Method_Override",
+    ],
+)
+def test_an_override_header_is_refused(name: bytes) -> None:
+    """In any case, with hyphens or underscores, whatever its value."""
+    with pytest.raises(InvalidRequest) as caught:
+        check_override([(b"Host", b"x"), (name, b"GET")], b"")
+    assert name.decode() in caught.value.public
+
+
+@pytest.mark.parametrize("query", [b"_method=DELETE", b"a=1&_method", b"%5Fmethod=PUT", b"a&_METHOD=PUT"])
+def test_an_override_parameter_is_refused(query: bytes) -> None:
+    """However the parameter's name is written."""
+    with pytest.raises(InvalidRequest) as caught:
+        check_override([], query)
+    assert "_method" in caught.value.public
+
+
+def test_other_headers_and_parameters_pass() -> None:
+    """Names that only look alike are none of ours, of the same length too."""
+    check_override([(b"X-HTTP-Method-Overrida", b"x"), (b"Method", b"GET")], b"")
+    check_override([], b"method=x&a=_method&my_method=1")

@@ -1,0 +1,61 @@
+"""The text form of rules."""
+
+import re
+
+import pytest
+
+from tieline.access.levels import Level
+from tieline.access.rules import Rule, parse_rule
+
+
+@pytest.mark.parametrize(
+    ("text", "rule"),
+    [
+        ("* /chat/completions/*", Rule(None, "/chat/completions/*", None)),
+        ("GET,HEAD /files", Rule(frozenset({"GET", "HEAD"}), "/files", None)),
+        ("POST /stores/*/search = read", Rule(frozenset({"POST"}), "/stores/*/search", Level.READ)),
+        ("  POST   /stores/{id}/search=request ", Rule(frozenset({"POST"}), "/stores/{id}/search", Level.REQUEST)),
+        ("M-SEARCH /", Rule(frozenset({"M-SEARCH"}), "/", None)),
+    ],
+)
+def test_a_rule_reads_as_written(text: str, rule: Rule) -> None:
+    """Methods, pattern and level come out of the text."""
+    assert parse_rule(text) == rule
+
+
+@pytest.mark.parametrize("text", ["* /chat/*", "GET,HEAD /files", "POST /stores/*/search = read"])
+def test_a_rule_writes_itself_as_it_was_read(text: str) -> None:
+    """The text of a rule is the text it came from."""
+    assert str(parse_rule(text)) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("", "is no rule"),
+        ("/files", "is no rule"),
+        ("GET /files read", "is no rule"),
+        ("get /files", '"get" is no method'),
+        ("GET, /files", '"" is no method'),
+        ("GET,GET /files", "names a method twice"),
+        ("TRACE /files", "TRACE is never passed on"),
+        ("GET,CONNECT /files", "CONNECT is never passed on"),
+        ("GET files", "must begin with a slash"),
+        ("GET /files?x=1", "must be encoded"),
+        ("GET /files/../x", 'Write "/x"'),
+        ("GET //files", 'Write "/files"'),
+        ("GET /files/", 'Write "/files"'),
+        ("GET /%66iles", 'Write "/files"'),
+        ("GET //", 'Write "/"'),
+        ("GET /files*", "stand for a whole segment"),
+        ("GET /{id", "stand for a whole segment"),
+        ("GET /a{id}", "stand for a whole segment"),
+        ("GET /{}", "stand for a whole segment"),
+        ("GET /files = none", '"none" is no level'),
+        ("GET /files = all", '"all" is no level'),
+    ],
+)
+def test_what_is_no_rule_is_refused_with_the_reason(text: str, problem: str) -> None:
+    """The error names what is wrong and what to write."""
+    with pytest.raises(ValueError, match=re.escape(problem)):
+        parse_rule(text)

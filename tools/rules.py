@@ -1,0 +1,87 @@
+"""House rules that no linter holds: where the environment is read, who catches everything, which names mean nothing.
+
+Run it as ``python tools/rules.py``; it prints each breach with its place and what to do, and exits 1, or exits 0.
+"""
+
+import ast
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+PRODUCT = ROOT / "src" / "tieline"
+
+# The only reader of the environment; everybody else is handed values.
+READS_ENVIRONMENT = {"settings.py"}
+
+# Where an error that nobody foresaw is turned into an answer, a log line or an exit code. Anywhere else it must fly on.
+CATCHES_ALL = {"cli/main.py", "web/problems.py", "wire/ingress.py"}
+
+EMPTY_NAMES = re.compile(r"(?:^|_)(?:utils?|helpers?|commons?|misc|managers?|handlers?)(?:_|$)|^base_")
+UNFINISHED = re.compile(r"\b(?:TODO|FIXME|XXX|HACK)\b|\bphase (?:2|two)\b", re.IGNORECASE)
+
+
+def environment_reads(tree: ast.AST) -> Iterator[int]:
+    """Lines that read the process's environment."""
+    readers = {"environ", "environb", "getenv", "getenvb"}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and node.attr in readers:
+            if isinstance(node.value, ast.Name) and node.value.id == "os":
+                yield node.lineno
+        elif isinstance(node, ast.ImportFrom) and node.module == "os":
+            yield from (node.lineno for name in node.names if name.name in readers)
+
+
+def catches_everything(caught: ast.expr | None) -> bool:
+    """Whether an ``except`` names no error, or names the root of all of them."""
+    if caught is None:
+        return True
+    if isinstance(caught, ast.Tuple):
+        return any(catches_everything(one) for one in caught.elts)
+    return isinstance(caught, ast.Name) and caught.id in {"Exception", "BaseException"}
+
+
+def blanket_excepts(tree: ast.AST) -> Iterator[int]:
+    """Lines of ``except`` that swallow any error; one that ends by raising again only cleans up, and is fine."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ExceptHandler) and catches_everything(node.type):
+            last = node.body[-1]
+            if not (isinstance(last, ast.Raise) and last.exc is None):
+                yield node.lineno
+
+
+def problems(path: Path, product: Path = PRODUCT) -> Iterator[str]:
+    """Breaches in one module of the product, whose package is the folder ``product``."""
+    module = path.relative_to(product).as_posix()
+    place = f"src/tieline/{module}"
+    text = path.read_text(encoding="utf-8")
+    tree = ast.parse(text)
+    if module not in READS_ENVIRONMENT:
+        for line in environment_reads(tree):
+            yield f"{place}:{line}: reads the environment: take the value from settings.py as an argument"
+    if module not in CATCHES_ALL:
+        for line in blanket_excepts(tree):
+            yield f"{place}:{line}: catches every error: name the ones you can do something about"
+    if EMPTY_NAMES.search(path.stem):
+        yield f"{place}: the name says nothing: call the module after the noun it owns"
+    if ast.get_docstring(tree) is None:
+        yield f"{place}: no docstring: say what the module owns and what it does not know"
+    for number, words in enumerate(text.splitlines(), 1):
+        if UNFINISHED.search(words):
+            yield f"{place}:{number}: unfinished: do it, or make it an issue"
+
+
+def main() -> int:
+    """Check every module of the product; 0 when no rule is broken."""
+    modules = sorted(PRODUCT.rglob("*.py"))
+    found = [problem for path in modules for problem in problems(path)]
+    for problem in found:
+        print(problem)
+    if not found:
+        print(f"rules: {len(modules)} modules keep them")
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
