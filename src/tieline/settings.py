@@ -100,6 +100,7 @@ SERVE_SETTINGS: tuple[Setting, ...] = (
         "CIDR|HOST",
         repeats=True,
     ),
+    Setting("ca_bundle", "--ca-bundle", "TIELINE_CA_BUNDLE", None, "authorities to trust beside the system's", "FILE"),
     Setting("log_format", "--log-format", "TIELINE_LOG_FORMAT", "text", "how log lines look", "text|json"),
     Setting("log_level", "--log-level", "TIELINE_LOG_LEVEL", "info", "the least that is logged", "LEVEL"),
     Setting("only", "--only", "TIELINE_ONLY", None, "run one plane alone", "data|control"),
@@ -160,6 +161,7 @@ class ServeSettings:
     root_key: RootKeySource
     console_hosts: tuple[str, ...] = ()
     allow_destinations: tuple[str, ...] = ()
+    ca_bundle: Path | None = None
     log_format: LogFormat = "text"
     log_level: LogLevel = "info"
     only: Plane | None = None
@@ -225,6 +227,7 @@ def serve_settings(options: Given, environ: Mapping[str, str] | None = None) -> 
         root_key=_root_key(source, data_dir),
         console_hosts=_console_hosts(source),
         allow_destinations=_destinations(source),
+        ca_bundle=_ca_bundle(source),
         log_format=_choice(source, "log_format", ("text", "json")),
         log_level=_choice(source, "log_level", ("debug", "info", "warning", "error")),
         only=_only(source),
@@ -261,17 +264,16 @@ def variable_secret(variable: str, environ: Mapping[str, str] | None = None) -> 
     return Secret.from_text(value)
 
 
-def child_environment(settings: ServeSettings, environ: Mapping[str, str] | None = None) -> dict[str, str]:
-    """The environment for child processes: this one's without Tieline's settings and without the root key.
+def child_environment(
+    root_key: RootKeySource | None = None, environ: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """The environment for child processes: this one's without Tieline's settings and without the root key's variable.
 
     Children are told their settings over a pipe, so that no secret shows in their environment.
     """
     given = os.environ if environ is None else environ
-    return {
-        name: value
-        for name, value in given.items()
-        if not name.startswith(PREFIX) and name != settings.root_key.variable
-    }
+    hidden = root_key.variable if root_key is not None else ""
+    return {name: value for name, value in given.items() if not name.startswith(PREFIX) and name != hidden}
 
 
 def variable_names() -> frozenset[str]:
@@ -449,6 +451,16 @@ def _destination(text: str, where: str) -> str:
             f'{where} holds "{text}"{hint}: give a network such as 10.0.0.0/8, an address, or a host name.',
             param="allow_destinations",
         ) from error
+
+
+def _ca_bundle(source: _Source) -> Path | None:
+    given = source.text("ca_bundle")
+    if given is None:
+        return None
+    path = Path(given[0]).expanduser().absolute()
+    if not path.is_file():
+        raise SettingsError(f'{given[1]} is "{given[0]}", which is no file: give a PEM file.', param="ca_bundle")
+    return path
 
 
 def _root_key(source: _Source, data_dir: Path) -> RootKeySource:

@@ -66,10 +66,8 @@ class Published:
             if not isinstance(value, allowed) or (isinstance(value, bool) and bool not in allowed):
                 yield f"{at}: {value!r:.80} is no {kinds}"
                 return
-        if "enum" in schema and value not in schema["enum"]:
-            yield f"{at}: {value!r:.80} is none of {schema['enum']}"
-        if "const" in schema and value != schema["const"]:
-            yield f"{at}: {value!r:.80} is not {schema['const']!r}"
+        if value not in schema.get("enum", [value]) or value != schema.get("const", value):
+            yield f"{at}: {value!r:.80} is not what the document names"
         if isinstance(value, dict):
             yield from self._object(schema, value, at)
         elif isinstance(value, list):

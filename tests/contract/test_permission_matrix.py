@@ -123,6 +123,7 @@ def method_tricks(method: str, target: str) -> Iterator[Ask]:
     yield Ask(method.title(), target)
     yield Ask(method, target, upgrade=True)
     yield Ask("GET", target, upgrade=True)
+    yield Ask("GET", "/nothing" + target, upgrade=True)
     yield Ask("GET", target, headers=(("X-HTTP-Method-Override", method),))
     yield Ask("POST", target, headers=(("x-method-override", "GET"),))
     yield Ask(method, target, headers=(("X_HTTP_Method", "GET"),))

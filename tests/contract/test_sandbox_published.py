@@ -53,7 +53,7 @@ def upload(client: openai.OpenAI, content: bytes, purpose: str) -> str:
     return client.files.create(file=("lines.jsonl", content), purpose=purpose).id  # type: ignore[arg-type]
 
 
-POSTED = {
+POSTED: dict[str, tuple[str, dict[str, Any]]] = {
     "chat": ("/chat/completions", {"model": "gpt-4.1", "messages": SAY}),
     "chat with two choices": ("/chat/completions", {"model": "gpt-4.1", "messages": SAY, "n": 2}),
     "chat cut short": ("/chat/completions", {"model": "gpt-4.1", "messages": SAY, "max_tokens": 2}),
@@ -89,7 +89,7 @@ def test_an_answer_fits_the_published_schema(name: str, client: openai.OpenAI, p
     assert published.problems(published.answer("post", path), post(client, path, body)) == []
 
 
-STREAMED = {
+STREAMED: dict[str, tuple[str, dict[str, Any]]] = {
     "chat": ("/chat/completions", {"model": "m", "messages": SAY, "stream_options": {"include_usage": True}}),
     "chat with logprobs": ("/chat/completions", {"model": "m", "messages": SAY, "logprobs": True}),
     "chat with a tool": ("/chat/completions", {"model": "gpt-4.1", "messages": SAY, "tools": [CHAT_TOOL]}),
@@ -158,7 +158,6 @@ def test_edited_images_fit_the_published_schema(client: openai.OpenAI, published
         ("/batches/{batch_id}", "batch"),
         ("/chat/completions", "chat"),
         ("/chat/completions/{completion_id}", "chat"),
-        ("/chat/completions/{completion_id}/messages", "chat"),
         ("/responses/{response_id}", "response"),
         ("/responses/{response_id}/input_items", "response"),
         ("/conversations/{conversation_id}", "conversation"),
@@ -199,6 +198,14 @@ KEPT: dict[str | None, Any] = {
     "conversation": _conversation,
     "store": lambda client: client.vector_stores.create(file_ids=[upload(client, b"text", "assistants")]).id,
 }
+
+
+def test_stored_messages_fit_but_for_the_role(client: openai.OpenAI, published: Published) -> None:
+    """The document wants ``assistant`` for every stored message, though it lists what users sent: users stay users."""
+    path = "/chat/completions/{completion_id}/messages"
+    answer = get(client, path.replace("{completion_id}", KEPT["chat"](client)))
+    problems = published.problems(published.answer("get", path), answer)
+    assert problems == [".data[0].role: 'user' is not what the document names"]
 
 
 def test_a_search_fits_the_published_schema(client: openai.OpenAI, published: Published) -> None:

@@ -104,8 +104,8 @@ def test_no_public_address_is_refused_and_no_other_allowed(soak: bool) -> None:
     assert [ip for ip in wrong if ip not in METADATA_IN_PUBLIC_SPACE] == []
 
 
-def test_every_first_and_last_address_of_every_24_bit_block_is_judged_right(soak: bool) -> None:
-    """Blocks of IPv4 begin and end at such addresses, but for single ones; all 2²⁵ would take an hour."""
+def test_first_and_last_addresses_of_24_bit_blocks_are_judged_right(soak: bool) -> None:
+    """Nearly all blocks of IPv4 begin and end there; all 2²⁵ of them would take ten minutes."""
     chance = random.Random("blocks")
     blocks = chance.sample(range(1 << 24), FULL if soak else REDUCED)
     ends = (number for block in blocks for number in (block << 8, block << 8 | 0xFF))
@@ -127,8 +127,11 @@ def test_no_text_makes_the_parse_fail_otherwise_than_by_refusing(text: str, form
     assert url.rstrip("/").endswith(path)
 
 
-parts = ["api.example.com", "@", ":", "/", "//", "\\", "#", "?", "%2f", "%5c", "%2e", ".", "..", "[", "]", "::1", "127.0.0.1",
-         "0x7f", "1", " ", "\t", "\n", "\0", "%00", "http", "https", "://", "8600", "。", "１", "evil.example", "*", "xn--"]  # fmt: skip
+parts = [
+    "api.example.com", "evil.example", "::1", "127.0.0.1", "0x7f", "1", "8600", "xn--", "http", "https", "://", "*",
+    ".", "..", "@", ":", "/", "//", "\\", "#", "?", "%2f", "%5c", "%2e", "%00", "[", "]", " ", "\t", "\n", "\0",
+    "。", "１",
+]  # fmt: skip
 
 
 @given(st.lists(st.sampled_from(parts), max_size=8))

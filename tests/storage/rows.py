@@ -3,9 +3,9 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from tieline.controlplane.ports import ApiRow, AppRow, CredentialRow, KeyRow, KeySecretRow, TokenRow
 from tieline.access.caller import Caller, Role
 from tieline.audit.events import ApiAdded, AppCreated, CredentialPut, KeyCreated
+from tieline.controlplane.ports import ApiRow, AppRow, CredentialRow, KeyRow, KeySecretRow, TokenRow
 from tieline.core.ids import new_id
 from tieline.dataplane.ports import RequestRecord
 from tieline.storage.store import SqlStore

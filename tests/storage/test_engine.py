@@ -139,7 +139,9 @@ async def test_two_stores_that_read_then_write_never_deadlock(url: str, database
     async def writer(store: Database) -> None:
         for _ in range(rounds):
             async with store.write() as connection:
-                head = await connection.execute(text("SELECT seq FROM audit_head FOR UPDATE" if pg else "SELECT seq FROM audit_head"))
+                head = await connection.execute(
+                    text("SELECT seq FROM audit_head FOR UPDATE" if pg else "SELECT seq FROM audit_head")
+                )
                 seen = head.scalar_one()
                 await asyncio.sleep(0)
                 await connection.execute(text("UPDATE audit_head SET seq = :next"), {"next": seen + 1})

@@ -23,8 +23,16 @@ from tests.storage.rows import (
     token,
 )
 from tieline.access.caller import Role
-from tieline.audit.events import ApiChanged, ApiRemoved, AppChanged, AppRemoved, CredentialActivated, KeyRevoked
-from tieline.audit.events import CredentialRetired, TokenCreated
+from tieline.audit.events import (
+    ApiChanged,
+    ApiRemoved,
+    AppChanged,
+    AppRemoved,
+    CredentialActivated,
+    CredentialRetired,
+    KeyRevoked,
+    TokenCreated,
+)
 from tieline.core.errors import NotReady
 from tieline.core.pages import PageRequest
 from tieline.dataplane.ports import Change

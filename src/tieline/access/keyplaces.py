@@ -194,4 +194,5 @@ def _pair(encoded: bytes) -> tuple[bytes, ...]:
 
 
 def form_decoded(text: bytes) -> bytes:
+    """A name or value of a query as servers read it: ``+`` is a space, percent-encodings are undone."""
     return unquote_to_bytes(text.replace(b"+", b" ")) if b"%" in text or b"+" in text else text

@@ -8,8 +8,8 @@ from urllib.parse import unquote_to_bytes
 
 from tieline.core.errors import InvalidRequest
 
-_HEADERS = frozenset({b"x-http-method-override", b"x-http-method", b"x-method-override"})
-_LENGTHS = frozenset(map(len, _HEADERS))
+OVERRIDE_FIELDS = frozenset({b"x-http-method-override", b"x-http-method", b"x-method-override"})
+_LENGTHS = frozenset(map(len, OVERRIDE_FIELDS))
 _PARAMETER = b"_method"
 # Lower case, and "_" as "-": servers behind CGI-like gateways cannot tell the two apart.
 _FOLD = bytes.maketrans(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ_", b"abcdefghijklmnopqrstuvwxyz-")
@@ -22,7 +22,7 @@ def check_override(headers: Sequence[tuple[bytes, bytes]], query: bytes) -> None
         InvalidRequest: the request holds one.
     """
     for name, _ in headers:
-        if len(name) in _LENGTHS and name.translate(_FOLD) in _HEADERS:
+        if len(name) in _LENGTHS and name.translate(_FOLD) in OVERRIDE_FIELDS:
             msg = f'The header "{name.decode("ascii", "replace")}" is not allowed. Send the method itself.'
             raise InvalidRequest(msg)
     if query and any(_name(pair) == _PARAMETER for pair in query.split(b"&")):

@@ -55,7 +55,7 @@ def readings(path: bytes) -> tuple[bytes, ...]:
     if b"%" not in path and b";" not in path:
         return (path,)
     decoded = _ROUTED_ESCAPE.sub(_decoded_escape, path)
-    ways = dict.fromkeys((path, decoded))
+    ways = dict.fromkeys((path, decoded, _PARAMETERS.sub(b"", path), _PARAMETERS.sub(b"", decoded)))
     return tuple(dict.fromkeys(normalise(way) for way in ways))
 
 

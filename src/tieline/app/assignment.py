@@ -12,7 +12,6 @@ from typing import Any
 from tieline.core.secret import Secret
 from tieline.settings import Address, Plane, RootKeySource, ServeSettings
 
-
 DRAIN_SECONDS = 30.0  # what finite streams get to finish
 
 
@@ -46,6 +45,7 @@ def encode(assignment: Assignment) -> dict[str, Any]:
         "root_secret": secret,
         "console_hosts": settings.console_hosts,
         "allow_destinations": settings.allow_destinations,
+        "ca_bundle": settings.ca_bundle and str(settings.ca_bundle),
         "log_format": settings.log_format,
         "log_level": settings.log_level,
         "only": settings.only,
@@ -71,6 +71,7 @@ def decode(message: Mapping[str, Any]) -> Assignment:
         root_key=source,
         console_hosts=tuple(message["console_hosts"]),
         allow_destinations=tuple(message["allow_destinations"]),
+        ca_bundle=Path(message["ca_bundle"]) if message["ca_bundle"] else None,
         log_format=message["log_format"],
         log_level=message["log_level"],
         only=message["only"],

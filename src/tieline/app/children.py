@@ -47,7 +47,7 @@ class Child:
                 [sys.executable, "-P", "-m", "tieline", "serve-worker", self.assignment.plane, str(theirs.fileno())],
                 stdin=subprocess.DEVNULL,
                 pass_fds=(theirs.fileno(),),
-                env=child_environment(self.assignment.settings),
+                env=child_environment(self.assignment.settings.root_key),
                 process_group=0,  # a terminal's Ctrl-C is the supervisor's business alone
             )
         self.line, self._heard = ours, b""

@@ -7,10 +7,11 @@ from tieline.app.assignment import DRAIN_SECONDS, Assignment
 from tieline.app.leash import Leash
 from tieline.app.listeners import open_listener, own_listeners
 from tieline.app.opening import open_existing
-from tieline.dataplane.service import Service
+from tieline.dataplane.service import Resources, Service
 from tieline.storage.snapshots import SqlSnapshots
 from tieline.telemetry.logs import Log, capture_libraries
 from tieline.wire.guard import Guard
+from tieline.wire.tls import Trust
 
 
 async def run(assignment: Assignment, leash: Leash) -> None:
@@ -27,11 +28,11 @@ async def run(assignment: Assignment, leash: Leash) -> None:
     source = SqlSnapshots(opened.database, settings.database_url)
     try:
         guard = Guard(settings.allow_destinations, lambda: own_listeners(settings))
-        service = Service(source, opened.keyring, guard)
+        service = Service(Resources(source, opened.keyring, guard, Trust(settings.ca_bundle)))
         await service.start(open_listener(settings.app_listen))
         leash.report(listening=True)
         await leash.drain()
-        await service.drain(DRAIN_SECONDS)
+        await service.stop(DRAIN_SECONDS)
     finally:
         await source.close()
         await opened.database.close()

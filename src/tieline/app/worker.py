@@ -3,6 +3,7 @@
 Owns the process: signals, umask, event loop, and how a start that fails is told. Knows neither plane.
 """
 
+import gc
 import os
 import signal
 
@@ -16,13 +17,16 @@ def work(plane: str, fd: int) -> int:
     leash = Leash(fd)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda _number, _frame: leash.ask_drain())
-    # Each plane loads what it alone needs, while the other plane does the same.
+    # Each plane loads what it alone needs, while the other does the same. What is loaded stays: nothing to collect.
+    gc.disable()
     import uvloop  # noqa: PLC0415
 
     if plane == "control":
         from tieline.app.control import run  # noqa: PLC0415
     else:
         from tieline.app.data import run  # noqa: PLC0415
+    gc.freeze()
+    gc.enable()
     try:
         uvloop.run(run(leash.assignment(), leash))
     except TielineError as error:

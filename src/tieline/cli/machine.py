@@ -7,6 +7,7 @@ import typer
 
 from tieline.cli import output
 from tieline.cli.options import Json, with_settings
+from tieline.core.errors import StartError
 from tieline.settings import SERVE_SETTINGS, parse_address, serve_settings
 
 EVERY = tuple(setting.name for setting in SERVE_SETTINGS)
@@ -34,10 +35,13 @@ def sandbox(
     listen: Annotated[str, typer.Option(metavar="HOST:PORT", help="Where it listens.")] = "127.0.0.1:8700",
 ) -> None:
     """Start the simulated OpenAI, to try Tieline without an account. Its keys begin with sk-sandbox."""
-    from tieline.sandbox import serve as simulated
+    from tieline.sandbox.serve import run
 
     address = parse_address(listen, "--listen")
-    simulated.run(address.host, address.port)
+    try:
+        run(address.host, address.port, ready=lambda url: output.say(f"ready sandbox={url} (base URL {url}/v1)"))
+    except OSError as error:
+        raise StartError(f"{address} cannot be listened on: {error.strerror}. Choose another with --listen.") from error
 
 
 def demo(

@@ -30,6 +30,10 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 def run(words: Sequence[str]) -> int:
     """Run one command and return its exit code."""
     try:
+        if words[:1] == ["serve"] and "--help" not in words:
+            from tieline.cli.serving import serve
+
+            return serve(words[1:])
         from tieline.cli.commands import invoke
 
         return invoke(words)

@@ -110,8 +110,8 @@ async def find_app(apps: AppReader, app: str) -> AppRow:
 def _checked_name(name: str) -> str:
     """``name`` if an app can have it: a title that cannot be taken for another app's id or for part of a path."""
     checked_title(name, "name")
-    if is_id(name, "app") or "/" in name:
-        msg = 'name must not look like an app\'s id or hold a "/", since apps are also found by name. Choose another.'
+    if is_id(name, "app") or "/" in name or name in {".", ".."}:
+        msg = 'name must not look like an id, hold a "/" or be dots, since apps are found by name. Choose another.'
         raise InvalidInput(msg, param="name")
     return name
 

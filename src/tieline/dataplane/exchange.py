@@ -12,7 +12,7 @@ from typing import Protocol
 
 from tieline.core.errors import BodyTooLarge, TielineError, UpstreamError, UpstreamUnreachable
 from tieline.dataplane.mask import StreamMask, mask
-from tieline.dataplane.plan import Plan
+from tieline.dataplane.plan import CONTENT_ENCODING, CONTENT_TYPE, Plan
 from tieline.dataplane.ports import Outcome
 from tieline.dataplane.snapshot import AppKey
 from tieline.wire import answers, framing
@@ -150,7 +150,7 @@ class Exchange:
         self._connection = connection
         self._tries += 1
         self.sent_at = time.perf_counter()
-        connection.begin(self, head_only=request.method == b"HEAD", expects_upgrade=request.upgrade != b"")
+        connection.begin(self, head_only=request.method == b"HEAD", expects_upgrade=request.upgrade)
         if self._first_write:
             data = self._first_write
         else:
@@ -326,21 +326,18 @@ class Exchange:
         self._first_write = b""
         self.status = answer.status
         out = [_status_line(answer.status, answer.reason)]
-        goes_on = plan.answer_fate.goes_on
+        fates = plan.answer_fate
+        named = framing.named_by_connection(answer.connection)
         content_type = b""
         for name, value in answer.headers:
-            if not goes_on(name):
+            fate = fates[name]
+            if not fate or (named and name.lower() in named):
                 continue
-            out.append(b"%b: %b\r\n" % (name, value))
-            lower = name.lower()
-            if lower == b"content-type":
+            out += (name, b": ", value, b"\r\n")
+            if fate == CONTENT_TYPE:
                 content_type = value.lower()
-            elif lower == b"content-encoding":
+            elif fate == CONTENT_ENCODING:
                 self._encoded = True
-        if answer.connection:
-            dropped = framing.named_by_connection(answer.connection)
-            if dropped:
-                out = [line for line in out if line.partition(b":")[0].lower() not in dropped]
         bodyless = request.method == b"HEAD" or answer.status in _BODYLESS
         if answer.length is not None:
             out.append(b"content-length: %d\r\n" % answer.length)
@@ -398,12 +395,12 @@ class Exchange:
     def _switch(self, connection: EgressConnection, answer: Answer) -> None:
         """The upstream agreed to leave HTTP: from here on bytes go both ways."""
         request = self.request
-        goes_on = self._plan.answer_fate.goes_on
+        fates = self._plan.answer_fate
         self.answered_at = time.perf_counter()
         self._head_sent = True
         self.status = answer.status
         lines = [_status_line(answer.status, answer.reason), b"upgrade: websocket\r\nconnection: upgrade\r\n"]
-        lines += [b"%b: %b\r\n" % pair for pair in answer.headers if goes_on(pair[0])]
+        lines += [b"%b: %b\r\n" % pair for pair in answer.headers if fates[pair[0]]]
         lines.append(b"tieline-request-id: %b\r\n\r\n" % self.id.encode())
         request.send(mask(b"".join(lines), self._plan.reflections))
         early = b"".join(connection.pieces)
@@ -434,9 +431,7 @@ class Exchange:
         if not self._first_write:
             return False
         request = self.request
-        return request.method in _REPEATABLE or any(
-            name.lower() == b"idempotency-key" for name, _ in request.headers
-        )
+        return request.method in _REPEATABLE or b"idempotency-key" in request.noted
 
     def _drop_connection(self) -> None:
         if self._waiting is not None:

@@ -24,29 +24,27 @@ from tieline.wire.guard import Guard, Origin, parse_base
 from tieline.wire.pool import Lane, LaneKey
 
 ENVIRONMENTS: tuple[Environment, ...] = ("live", "development")
+DROPPED, PASSED, CONTENT_TYPE, CONTENT_ENCODING = range(4)
+_TELLING = {b"content-type": CONTENT_TYPE, b"content-encoding": CONTENT_ENCODING}
 _MEMORY = 1024
 
 
-class HeaderFate:
-    """Which header fields of one direction do not go on, remembered by the name as it is written."""
-
-    __slots__ = ("_dropped", "_known")
+class HeaderFate(dict[bytes, int]):
+    """What becomes of a header field in one direction, by its name as it is written; learnt at the first sight of it."""
 
     def __init__(self, dropped: frozenset[bytes]) -> None:
+        super().__init__()
         self._dropped = dropped
-        self._known: dict[bytes, bool] = {}
 
-    def goes_on(self, name: bytes) -> bool:
-        """Whether a field called ``name`` (in any case) is passed on."""
-        known = self._known.get(name)
-        if known is None:
-            lower = name.lower()
-            known = not (
-                lower in self._dropped or lower.startswith((b"tieline-", b"proxy-")) or framing.is_engine_owned(lower)
-            )
-            if len(self._known) < _MEMORY:
-                self._known[name] = known
-        return known
+    def __missing__(self, name: bytes) -> int:
+        lower = name.lower()
+        if lower in self._dropped or lower.startswith(b"tieline-") or framing.is_engine_owned(lower):
+            fate = DROPPED
+        else:
+            fate = _TELLING.get(lower, PASSED)
+        if len(self) < _MEMORY:
+            self[name] = fate
+        return fate
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +56,7 @@ class Added:
     value: Secret
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Plan:
     """One API in one environment.
 

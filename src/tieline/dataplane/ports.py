@@ -6,7 +6,7 @@ Owns the shapes of those rows. Knows no SQL, no engine and nothing of the contro
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 from tieline.vault.intake import SealedSecret
 
@@ -73,8 +73,7 @@ class KeyRow:
     revoked: bool
 
 
-@dataclass(frozen=True, slots=True)
-class RequestRecord:
+class RequestRecord(NamedTuple):
     """What is kept about one relayed request; never a header, a query or a body.
 
     ``at`` is seconds since the epoch, durations are milliseconds, sizes are bytes of bodies. ``code`` is the Tieline

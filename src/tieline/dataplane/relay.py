@@ -11,9 +11,9 @@ from ipaddress import ip_address
 from typing import Protocol
 
 from tieline.access import appkey
-from tieline.access.decide import Denied, decide
+from tieline.access.decide import Allowed, Denied, decide
 from tieline.access.keyplaces import form_decoded
-from tieline.access.overrides import check_override
+from tieline.access.overrides import OVERRIDE_FIELDS, check_override
 from tieline.access.paths import normalise
 from tieline.core.errors import (
     AddressNotAllowed,
@@ -37,6 +37,8 @@ from tieline.wire.request import Request
 PREFIX = b"/relay/"
 _NO_PLACES = appkey.KeyPlaces()
 _HELD_MOST = 64 * 1024
+_REMEMBERED = 256
+NOTABLE = OVERRIDE_FIELDS | {b"tieline-environment", b"idempotency-key"}
 _BODY_METHODS = frozenset({b"POST", b"PUT", b"PATCH"})
 
 
@@ -63,7 +65,7 @@ class Relay:
         key: AppKey | None = None
         try:
             asked = _Asked(request, self._snapshot)
-            keyed_hash = appkey.keyed_hash(self._pepper, asked.found.key)
+            keyed_hash = self._keyed_hash(request, asked.found.key)
             key = self._snapshot.known_key(keyed_hash)
             if key is None:
                 _ColdStart(self, request, request_id, asked, keyed_hash).begin()
@@ -71,6 +73,15 @@ class Relay:
             self.admit(request, request_id, asked, key)
         except TielineError as error:
             self.refuse(request, request_id, key, error)
+
+    def _keyed_hash(self, request: Request, key: bytes) -> bytes:
+        """What ``key`` is found by; a connection mostly carries one key, so the last one's hash is kept with it."""
+        known, keyed_hash = request.connection.memo
+        if known != key:
+            appkey.check(key)
+            keyed_hash = appkey.keyed_hash(self._pepper, key)
+            request.connection.memo = (key, keyed_hash)
+        return keyed_hash
 
     async def look_up(self, keyed_hash: bytes) -> AppKey:
         """The key of this hash; raises ``InvalidAppKey`` where there is none."""
@@ -92,22 +103,34 @@ class Relay:
                 f'The app "{key.app_name}" does not use {api.row.name}. An operator can add the API to the app.',
                 param=api.row.name,
             )
-        _check_environment(request, key)
         plan = api.plans[key.environment]
-        check_override(request.headers, asked.query)
-        path = normalise(asked.rest)
-        upgrade = request.upgrade != b""
-        verdict = decide(
-            key.permissions, plan.name, plan.table, plan.title, request.method, path, upgrade=upgrade
-        )
-        if isinstance(verdict, Denied):
-            raise MissingPermission(verdict.reason, param=verdict.param)
+        if request.noted:
+            _check_noted(request, key)
+        if asked.query:
+            check_override((), asked.query)
+        path, verdict = self._decide(request, plan, key, asked.rest)
         if plan.problem is not None:
             raise plan.problem
         assert plan.lane is not None  # noqa: S101  # there is one where there is no problem
         head = _head(request, plan, asked.found, path)
         admitted = Admitted(plan, plan.lane, key, path, verdict.area, verdict.level, head)
         Exchange(request, request_id, admitted, self._ledger).open()
+
+    def _decide(self, request: Request, plan: Plan, key: AppKey, rest: bytes) -> tuple[bytes, Allowed]:
+        """The path in its normal form, and what it is allowed as; raises where it is not."""
+        asked = (plan, request.method, rest, request.upgrade)
+        known = key.allowed.get(asked)
+        if known is not None:
+            return known
+        path = normalise(rest)
+        verdict = decide(
+            key.permissions, plan.name, plan.table, plan.title, request.method, path, upgrade=request.upgrade
+        )
+        if isinstance(verdict, Denied):
+            raise MissingPermission(verdict.reason, param=verdict.param)
+        if len(key.allowed) < _REMEMBERED:
+            key.allowed[asked] = path, verdict
+        return path, verdict
 
     def refuse(self, request: Request, request_id: str, key: AppKey | None, error: TielineError) -> None:
         """Answer with ``error`` and note it."""
@@ -129,7 +152,6 @@ class _Asked:
         self.api: Api | None = snapshot.api(name)
         places = self.api.places if self.api is not None else _NO_PLACES
         self.found = appkey.find(request.headers, query, places)
-        appkey.check(self.found.key)
 
 
 class _ColdStart:
@@ -187,24 +209,27 @@ def _check_key(key: AppKey, peer: str) -> None:
         raise AddressNotAllowed("This app key may not be used from your address. Ask an operator to add your network.")
 
 
-def _check_environment(request: Request, key: AppKey) -> None:
-    for name, value in request.headers:
-        if len(name) == 19 and name.lower() == b"tieline-environment":  # noqa: PLR2004  # spares lower() on the others
-            if value not in {b"live", b"development"}:
-                raise InvalidRequest("Tieline-Environment must be live or development.")
-            if value != key.environment.encode():
-                raise EnvironmentNotAllowed(
-                    f"This app key belongs to the {key.environment} environment. Use a key of the other one."
-                )
+def _check_noted(request: Request, key: AppKey) -> None:
+    """The fields among ``NOTABLE`` that a request has."""
+    check_override(tuple(request.noted.items()), b"")
+    environment = request.noted.get(b"tieline-environment")
+    if environment is None:
+        return
+    if environment not in {b"live", b"development"}:
+        raise InvalidRequest("Tieline-Environment must be live or development.")
+    if environment != key.environment.encode():
+        raise EnvironmentNotAllowed(
+            f"This app key belongs to the {key.environment} environment. Use a key of the other one."
+        )
 
 
 def _head(request: Request, plan: Plan, found: appkey.Found, path: bytes) -> bytes:
     """The request's head for the upstream: what came, less what must not go on, with the secret added."""
-    goes_on = plan.request_fate.goes_on
+    fates = plan.request_fate
     dropped = found.drop
-    if request.connection_field and request.connection_field not in {b"keep-alive", b"close"}:
+    if request.connection_field:
         dropped = dropped | framing.named_by_connection(request.connection_field)
-    headers = [pair for pair in request.headers if goes_on(pair[0]) and pair[0].lower() not in dropped]
+    headers = [pair for pair in request.headers if fates[pair[0]] and pair[0].lower() not in dropped]
     if found.protocol_without:
         headers.append((b"Sec-WebSocket-Protocol", found.protocol_without))
     if found.cookie_without:
@@ -216,7 +241,8 @@ def _head(request: Request, plan: Plan, found: appkey.Found, path: bytes) -> byt
     plan.apply(outgoing, path)
     target = outgoing.path + b"?" + outgoing.query if outgoing.query else outgoing.path
     lines = [b"%b %b HTTP/1.1\r\nhost: %b\r\n" % (request.method, target, plan.origin.authority)]
-    lines += [b"%b: %b\r\n" % pair for pair in outgoing.headers]
+    for name, value in outgoing.headers:
+        lines += (name, b": ", value, b"\r\n")
     if request.chunked:
         lines.append(b"transfer-encoding: chunked\r\n")
     elif request.length or request.method in _BODY_METHODS:

@@ -10,7 +10,7 @@ from tieline.core.errors import NotReady, UnknownApi
 from tieline.core.ids import RequestIds
 from tieline.dataplane.ports import SnapshotSource
 from tieline.dataplane.records import Records
-from tieline.dataplane.relay import PREFIX, Relay
+from tieline.dataplane.relay import NOTABLE, PREFIX, Relay
 from tieline.dataplane.snapshot import Snapshot
 from tieline.vault.keyring import Keyring
 from tieline.wire.answers import plain_answer
@@ -46,7 +46,7 @@ class Service:
         self.records = Records(resources.source)
         ids = RequestIds()
         self._relay = Relay(self.snapshot, resources.keyring.derive("app-key"), self.records, ids.next)
-        self.listener = Listener(self._door, self.deadlines, ids.next)
+        self.listener = Listener(self._door, self.deadlines, ids.next, NOTABLE)
         self._tasks: list[asyncio.Task[None]] = []
         self._loaded = False
 

@@ -7,13 +7,14 @@ request is.
 import asyncio
 import logging
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
 
 from tieline.access.permissions import Permissions
+from tieline.access.verdict import Allowed
 from tieline.core.errors import NotReady, Overloaded, TielineError
 from tieline.core.secret import Secret
-from tieline.dataplane.plan import Api, Compiler
+from tieline.dataplane.plan import Api, Compiler, Plan
 from tieline.dataplane.ports import ApiRow, CredentialRow, Environment, KeyRow, SnapshotSource, TooOld
 from tieline.vault.envelope import Place, SealBroken
 from tieline.vault.keyring import Keyring
@@ -30,9 +31,13 @@ _LOOKUPS_AT_ONCE = 16
 _LOOKUPS_WAITING = 2_000
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class AppKey:
-    """An app key as requests are judged by it. ``expires_at`` is seconds since the epoch."""
+    """An app key as requests are judged by it. ``expires_at`` is seconds since the epoch.
+
+    ``allowed`` remembers what was allowed: by plan, method, path as sent and upgrade, the path in its normal form and the
+    verdict. Any change of the key or the API makes a new key or plan, so that nothing in it can grow old.
+    """
 
     key_id: str
     app_id: str
@@ -43,6 +48,7 @@ class AppKey:
     networks: tuple[IPv4Network | IPv6Network, ...]
     expires_at: float | None
     revoked: bool
+    allowed: dict[tuple[Plan, bytes, bytes, bool], tuple[bytes, Allowed]] = field(default_factory=dict)
 
     @classmethod
     def from_row(cls, row: KeyRow) -> "AppKey":

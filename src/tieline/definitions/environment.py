@@ -56,20 +56,6 @@ def resolve(definition: Definition, environment: Environment, variables: Mapping
     )
 
 
-def with_base_url(definition: Definition, base_url: str, environment: Environment | None = None) -> Definition:
-    """The definition with another base URL, in one environment or in all; hosts that were the default follow it.
-
-    Raises DefinitionError where the URL is none, or its host is not among hosts that the definition writes out.
-    """
-    data = to_json(definition)
-    if environment is None:
-        data["base_url"] = base_url
-    else:
-        environments = data.setdefault("environments", {})
-        environments[environment] = {**environments.get(environment, {}), "base_url": base_url}
-    return parse_data(data)
-
-
 def _values(definition: Definition, given: Mapping[str, str]) -> dict[str, str]:
     found: dict[str, str] = {}
     problems = [

@@ -77,7 +77,7 @@ def join(*names: str) -> str:
     path = ""
     for name in names:
         dot = "." if path and name and not name.startswith("[") else ""
-        path += dot + (name if len(name) <= _NAME or "." in name else name[: _SHOWN // 3] + "…")
+        path += dot + (name if len(name) <= _NAME else name[: _SHOWN // 3] + "…")
     return path
 
 

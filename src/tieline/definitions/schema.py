@@ -36,7 +36,11 @@ class Place:
     @property
     def path(self) -> str:
         """Such as ``areas[2].levels``."""
-        return join(self._parent.path if self._parent is not None else "", self._name)
+        return join(*self.names())
+
+    def names(self) -> list[str]:
+        """The keys and list places on the way here."""
+        return [*(self._parent.names() if self._parent is not None else ()), self._name]
 
     def key(self, key: str) -> "Place":
         """The value of ``key``, whose problems are told at the key; this place itself where the key is not given."""

@@ -132,20 +132,17 @@ class Fields:
                 raise self._wrong_type(name, _TYPE_NAMES[wanted], value) from None
         if isinstance(value, bool) or not isinstance(value, int if wanted is int else int | float):
             raise self._wrong_type(name, _TYPE_NAMES[wanted], value)
+        word = "integer" if wanted is int else "decimal"
         if value < lowest:
-            raise self._out_of_bounds(name, value, ("below", "min", ">=", lowest))
+            raise self._out_of_bounds(name, value, word, f"below minimum value. Expected a value >= {lowest}")
         if value > highest:
-            raise self._out_of_bounds(name, value, ("above", "max", "<=", highest))
+            raise self._out_of_bounds(name, value, word, f"above maximum value. Expected a value <= {highest}")
         return value
 
-    def _out_of_bounds(self, name: str, value: float, bound: tuple[str, str, str, float]) -> Refusal:
-        side, end, sign, limit = bound
-        word = "integer" if isinstance(value, int) and isinstance(limit, int) else "decimal"
-        message = (
-            f"Invalid '{self._place}{name}': {word} {side} {end}imum value. "
-            f"Expected a value {sign} {limit}, but got {value} instead."
-        )
-        return Refusal(400, message, param=self._place + name, code=f"{word}_{side}_{end}_value")
+    def _out_of_bounds(self, name: str, value: float, word: str, expected: str) -> Refusal:
+        message = f"Invalid '{self._place}{name}': {word} {expected}, but got {value} instead."
+        side = "below_min" if expected.startswith("below") else "above_max"
+        return Refusal(400, message, param=self._place + name, code=f"{word}_{side}_value")
 
     def _wrong_type(self, name: str, wanted: str, value: Any) -> Refusal:
         given = _TYPE_NAMES.get(type(value), "something else")

@@ -17,10 +17,10 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from tieline.sandbox.assistant import Call, Reply, Tool, Turn, answer
 from tieline.sandbox.fields import Fields, read_json
-from tieline.sandbox.refusal import JSON, Refusal, transport_of
+from tieline.sandbox.refusal import JSON, Raw, Refusal, transport_of
 from tieline.sandbox.sound import RATE, speak
-from tieline.sandbox.state import new_id, sandbox_of
-from tieline.sandbox.switches import Course, course, echo, refusal
+from tieline.sandbox.state import Sandbox, new_id, sandbox_of
+from tieline.sandbox.switches import ECHO, Course, course, delay, echo, malformed, refusal
 from tieline.sandbox.words import count, pieces, text_of
 
 _LIFETIME = 3_600  # seconds
@@ -31,13 +31,15 @@ async def converse(socket: WebSocket) -> None:
     """``/v1/realtime?model=…``."""
     model = socket.query_params.get("model") or "gpt-realtime"
     sandbox = sandbox_of(socket)
-    refused = refusal(model, sandbox.attempts)
     try:
-        chosen = Course() if model == "sandbox-echo-headers" else course(model)
-    except Refusal as unknown:
-        chosen, refused = Course(), unknown
-    if refused:
+        chosen = _chosen(model, sandbox)
+    except Refusal as refused:
         await socket.send_denial_response(refused.answer())
+        return
+    await asyncio.sleep(delay(model))
+    message = malformed(model)
+    if message is not None:
+        await Raw(message)(socket.scope, socket.receive, socket.send)
         return
     offered = socket.scope.get("subprotocols") or []
     await socket.accept("realtime" if "realtime" in offered else None)
@@ -53,6 +55,13 @@ async def converse(socket: WebSocket) -> None:
         stats.open_streams -= 1
         if conversation.cancelled:
             stats.cancelled_streams += 1
+
+
+def _chosen(model: str, sandbox: Sandbox) -> Course:
+    refused = refusal(model, sandbox.attempts)
+    if refused:
+        raise refused
+    return Course() if model == ECHO or malformed(model) is not None else course(model)
 
 
 def session(model: str, expires: int) -> dict[str, Any]:
@@ -106,7 +115,7 @@ class Conversation:
     async def run(self) -> None:
         """Greet, then do what each event asks until the client leaves."""
         await self._send("session.created", session=self._session)
-        if self._model == "sandbox-echo-headers":
+        if self._model == ECHO:
             await self._socket.send_text(orjson.dumps({"type": "sandbox.echo", **echo(self._socket)}).decode())
         try:
             while True:

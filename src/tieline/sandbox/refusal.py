@@ -110,7 +110,7 @@ class Raw(Response):
             return
         transport.write(self.message)
         transport.close()
-        while (await receive())["type"] != "http.disconnect":
+        while not (await receive())["type"].endswith(".disconnect"):
             pass
 
 

@@ -63,6 +63,13 @@ class _Server(uvicorn.Server):
         await super().startup(sockets)
         self._ready()
 
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """As uvicorn does it, but without raising the signal once more at the end: the caller goes on."""
+        with super().capture_signals():
+            yield
+            self._captured_signals.clear()
+
 
 def _listen(host: str, port: int) -> tuple[socket.socket, str]:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -97,10 +104,7 @@ def run(host: str, port: int, *, ready: Callable[[str], None] | None = None) -> 
     """
     listener, address = _listen(host, port)
     with listener:
-        try:
-            _server(lambda: ready(address) if ready else None).run(sockets=[listener])
-        except KeyboardInterrupt:
-            return
+        _server(lambda: ready(address) if ready else None).run(sockets=[listener])
 
 
 @contextmanager

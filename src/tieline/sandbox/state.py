@@ -121,7 +121,7 @@ def new_id(prefix: str) -> str:
 
 
 def page(query: Fields, items: list[dict[str, Any]], *, order: str = "desc") -> dict[str, Any]:
-    """One page of ``items`` (oldest first) as an OpenAI list, by the query's ``limit``, ``order``, ``after``, ``before``.
+    """A page of ``items`` (oldest first), by the query's ``limit``, ``order``, ``after`` and ``before``.
 
     An empty page names "" as its first and last id, since the published document wants a string there.
     """

@@ -19,6 +19,7 @@ from tieline.sandbox.refusal import JSON, Answered, Raw, Refusal
 from tieline.sandbox.state import Sandbox, sandbox_of
 from tieline.sandbox.streams import BrokenBody
 
+ECHO = "sandbox-echo-headers"
 SWITCHES: Mapping[str, str] = {
     "sandbox-401": "401, as for a key that is wrong",
     "sandbox-403": "403, as for a region or project that is not allowed",
@@ -27,12 +28,12 @@ SWITCHES: Mapping[str, str] = {
     "sandbox-500": "500",
     "sandbox-503": "503",
     "sandbox-flaky-<n>[-<tag>]": "500 for the first n requests with this very name, then a good answer",
-    "sandbox-slow-first-byte[-<n>s|-<n>ms]": "waits before the first byte, 5 s unless told",
+    "sandbox-slow-first-byte[-<n>s or -<n>ms]": "waits before the first byte, 5 s unless told",
     "sandbox-stall": "stops in the middle and leaves the connection open",
     "sandbox-cut": "closes the connection in the middle, without the end that the framing needs",
     "sandbox-malformed": "JSON that ends too early; in a stream, one event of broken JSON",
     "sandbox-malformed-http[-<kind>]": "an answer that breaks HTTP: " + ", ".join(MESSAGES),
-    "sandbox-echo-headers": "answers with the request as it arrived; keys are shown as SHA-256 only",
+    ECHO: "answers with the request as it arrived; keys are shown as SHA-256 only",
     "sandbox-stream-<events>x<ms>": "a text of so many tokens, streamed one event at a time with a pause before each",
 }
 
@@ -99,14 +100,13 @@ async def begin(request: Request, model: str, *, streamed: bool = False) -> Cour
     refused = refusal(model, sandbox.attempts)
     if refused:
         raise refused
-    slow = _SLOW.fullmatch(model)
-    if slow:
-        await wait(request, _seconds(slow))
-    if model == "sandbox-echo-headers":
+    if delay(model):
+        await wait(request, delay(model))
+    if model == ECHO:
         raise Answered(JSON(echo(request)))
-    raw = _HTTP.fullmatch(model)
-    if raw and (raw[1] or "status-line") in MESSAGES:
-        raise Answered(Raw(MESSAGES[raw[1] or "status-line"]))
+    message = malformed(model)
+    if message is not None:
+        raise Answered(Raw(message))
     chosen = course(model)
     if chosen.breakage and not streamed:
         raise Answered(_broken(chosen.breakage, sandbox))
@@ -141,10 +141,20 @@ async def wait(request: Request, seconds: float) -> None:
     raise ClientDisconnect
 
 
-def _seconds(slow: re.Match[str]) -> float:
+def delay(model: str) -> float:
+    """Seconds before the first byte that this model's name asks for."""
+    slow = _SLOW.fullmatch(model)
+    if slow is None:
+        return 0.0
     if slow[1] is None:
         return 5.0
     return min(int(slow[1]) / (1000 if slow[2] == "ms" else 1), _LONGEST_WAIT)
+
+
+def malformed(model: str) -> bytes | None:
+    """The bytes that this model's name asks for instead of an answer in HTTP."""
+    found = _HTTP.fullmatch(model)
+    return MESSAGES.get(found[1] or "status-line") if found else None
 
 
 def _broken(breakage: Breakage, sandbox: Sandbox) -> Response:

@@ -28,6 +28,9 @@ from tieline.core.ids import new_id
 from tieline.telemetry.logs import Log
 
 REQUEST_ID = "Tieline-Request-Id"
+UNFIT = "unfit_body"
+"""The type of a validation error whose text says what is wrong with the body as a whole."""
+
 
 _PROBLEMS_MOST = 5
 _SAFE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,23}")
@@ -178,6 +181,8 @@ def _as_ours(refusal: HTTPException) -> TielineError:
 
 def _sentence(error: Mapping[str, Any]) -> str:
     location: Sequence[str | int] = error["loc"]
+    if error["type"] == UNFIT:
+        return f"The body {error['msg']}"
     if location == ("body",):
         return "This needs a body: one JSON object, sent with Content-Type: application/json"
     words = _WORDS.get(error["type"], "is not valid").format(**error.get("ctx", {}))

@@ -132,7 +132,8 @@ class EgressConnection(asyncio.Protocol):
 
     def begin(self, owner: Owner, *, head_only: bool, expects_upgrade: bool) -> None:
         """Take the connection for one request; ``head_only`` says that the answer has no body (HEAD)."""
-        self._reset()
+        if self.reused:
+            self._reset()
         self._owner = owner
         self._head_only = head_only
         self._expects_upgrade = expects_upgrade
@@ -161,7 +162,7 @@ class EgressConnection(asyncio.Protocol):
         self.deadline = NEVER
         if reusable and self._keeps and self.complete and not self._surplus and not self.closed:
             self.reused = True
-            self._reset()
+            self.answer = None
             self._lane.give(self)
         else:
             self.abort()

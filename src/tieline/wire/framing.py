@@ -7,6 +7,7 @@ It owns rules about messages; it does not read or write sockets.
 
 import re
 from collections.abc import Sequence
+from typing import Protocol
 
 from tieline.core.errors import HeadersTooLarge, InvalidRequest, MethodNotAllowed, UpstreamProtocolError, UriTooLong
 
@@ -37,6 +38,8 @@ HOP_BY_HOP = frozenset(
 ENGINE_OWNED = HOP_BY_HOP | {b"content-length", b"host", b"expect"}
 """Fields that only the engine writes: neither callers nor definitions nor schemes set them."""
 
+_REFUSED_METHODS = frozenset({b"CONNECT", b"TRACE"})
+_VERSIONS = frozenset({"1.0", "1.1"})
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _VALUE = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
 _UNDERSCORE_TWINS = frozenset(
@@ -51,6 +54,10 @@ _UNDERSCORE_TWINS = frozenset(
         b"api-key",
     }
 )
+
+
+_PLAIN_CONNECTIONS = frozenset({b"", b"close", b"keep-alive", b"upgrade"})
+_NO_NAMES: frozenset[bytes] = frozenset()
 
 
 def is_name(name: bytes) -> bool:
@@ -73,29 +80,29 @@ def uri_too_long() -> UriTooLong:
     return UriTooLong(f"The request target is longer than {TARGET_BYTES} bytes. Shorten the path or query.")
 
 
-class RequestFraming:
+class Framed(Protocol):
     """What a request's head says about its body and its connection.
 
-    ``length`` is the body's size in bytes, None where it is chunked; ``upgrade`` is the lower-case protocol asked for.
+    ``length`` is the body's size in bytes, None where it is chunked; ``protocol`` is the lower-case protocol that it asks
+    to upgrade to; ``connection_field`` the lower-case ``Connection`` value; ``noted`` holds, by lower-case name, the
+    fields that the listener was told to look out for.
     """
 
-    __slots__ = ("chunked", "connection", "expects", "length", "upgrade")
-
-    def __init__(self) -> None:
-        self.length: int | None = 0
-        self.chunked = False
-        self.expects = False
-        self.upgrade = b""
-        self.connection = b""
+    length: int | None
+    chunked: bool
+    expects: bool
+    protocol: bytes
+    connection_field: bytes
+    noted: dict[bytes, bytes]
 
 
-_NOTED = frozenset(
-    {b"host", b"content-length", b"transfer-encoding", b"expect", b"upgrade", b"connection", b"sec-websocket-key"}
-)
+_FRAMING_FIELDS = frozenset({b"host", b"content-length", b"transfer-encoding", b"expect", b"upgrade", b"connection"})
 
 
-def read_request(method: bytes, target: bytes, version: str, headers: Headers) -> RequestFraming:
-    """Check a request's head and say how its body is framed.
+def read_request(
+    framed: Framed, method: bytes, target: bytes, version: str, headers: Headers, notable: frozenset[bytes]
+) -> None:
+    """Check a request's head and note in ``framed`` how its body is framed, and the ``notable`` fields.
 
     Raises:
         InvalidRequest: the message is ambiguous or malformed (RFC 9112); the connection must be closed.
@@ -107,48 +114,50 @@ def read_request(method: bytes, target: bytes, version: str, headers: Headers) -
         raise uri_too_long()
     if len(headers) > HEAD_FIELDS:
         raise HeadersTooLarge(f"The request has more than {HEAD_FIELDS} header fields. Send fewer.")
-    if method in {b"CONNECT", b"TRACE"}:
+    if method in _REFUSED_METHODS:
         raise MethodNotAllowed(f"{method.decode()} is never relayed. Use another method.")
     if target[:1] != b"/" and not (target == b"*" and method == b"OPTIONS"):
         raise InvalidRequest("The request target must begin with '/'. Send the path alone, not a whole URL.")
-    framing = RequestFraming()
     hosts = 0
     for name, value in headers:
         lower = name.lower()
-        if b"_" in lower and lower.replace(b"_", b"-") in _UNDERSCORE_TWINS:
-            shown = lower.decode("ascii")
-            raise InvalidRequest(f"The header field {shown!r} imitates another one. Write it with '-' or leave it out.")
-        if lower not in _NOTED:
-            continue
         if lower == b"host":
             hosts += 1
-        else:
-            _note(framing, lower, value)
+        elif lower in _FRAMING_FIELDS:
+            _note(framed, lower, value)
+        elif lower in notable:
+            framed.noted = {**framed.noted, lower: value}
+        elif b"_" in lower and ((twin := lower.replace(b"_", b"-")) in _UNDERSCORE_TWINS or twin in notable):
+            shown = lower.decode("ascii")
+            raise InvalidRequest(f"The header field {shown!r} imitates another one. Write it with '-' or leave it out.")
     if hosts != 1 and not (hosts == 0 and version == "1.0"):
         raise InvalidRequest("The request must have exactly one Host header field (RFC 9112, section 3.2).")
-    if version not in {"1.1", "1.0"}:
+    if version not in _VERSIONS:
         raise InvalidRequest("Only HTTP/1.0 and HTTP/1.1 are spoken here.")
-    if framing.chunked and version == "1.0":
+    if framed.chunked and version == "1.0":
         raise InvalidRequest("An HTTP/1.0 request cannot be chunked. Send a Content-Length.")
-    return framing
 
 
-def _note(framing: RequestFraming, lower: bytes, value: bytes) -> None:
+def _note(framed: Framed, lower: bytes, value: bytes) -> None:
     if lower == b"content-length":
-        framing.length = int(value)
+        framed.length = int(value)
     elif lower == b"transfer-encoding":
         if value.lower() != b"chunked":
             raise InvalidRequest("The only Transfer-Encoding taken is 'chunked'.")
-        framing.chunked = True
-        framing.length = None
+        framed.chunked = True
+        framed.length = None
     elif lower == b"expect":
         if value.lower() != b"100-continue":
             raise InvalidRequest("The only Expect taken is '100-continue'.")
-        framing.expects = True
+        framed.expects = True
     elif lower == b"upgrade":
-        framing.upgrade = value.lower()
-    elif lower == b"connection":
-        framing.connection = framing.connection + b"," + value.lower() if framing.connection else value.lower()
+        framed.protocol = value.lower()
+    else:
+        framed.connection_field = _joined(framed.connection_field, value)
+
+
+def _joined(before: bytes, value: bytes) -> bytes:
+    return before + b"," + value.lower() if before else value.lower()
 
 
 class AnswerFraming:
@@ -187,7 +196,7 @@ def read_answer(version: str, headers: Headers) -> AnswerFraming:
                 raise UpstreamProtocolError("The upstream answered with a Transfer-Encoding other than 'chunked'.")
             framing.chunked = True
         else:
-            framing.connection = framing.connection + b"," + value.lower() if framing.connection else value.lower()
+            framing.connection = _joined(framing.connection, value)
     if framing.chunked and framing.length is not None:
         raise UpstreamProtocolError("The upstream answered with both Transfer-Encoding and Content-Length.")
     if framing.chunked and version != "1.1":
@@ -197,7 +206,9 @@ def read_answer(version: str, headers: Headers) -> AnswerFraming:
 
 def named_by_connection(connection: bytes) -> frozenset[bytes]:
     """The lower-case field names that a ``Connection`` value lists."""
-    return frozenset(item.strip() for item in connection.split(b",")) - {b"", b"close", b"keep-alive", b"upgrade"}
+    if connection in _PLAIN_CONNECTIONS:
+        return _NO_NAMES
+    return frozenset(item.strip() for item in connection.split(b",")) - _PLAIN_CONNECTIONS
 
 
 def chunk(data: bytes) -> bytes:

@@ -202,7 +202,10 @@ def _is_literal(host: str) -> bool:
 
 
 def has_address(address: Address) -> bool:
-    """Whether ``address`` is one of this machine's: only then can a socket be bound to it. Nothing is sent."""
+    """Whether ``address`` is one of this machine's: only then can a socket be bound to it. Nothing is sent.
+
+    Where the kernel lets sockets bind to any address (``ip_nonlocal_bind``), every address counts as ours.
+    """
     family = socket.AF_INET if isinstance(address, IPv4Address) else socket.AF_INET6
     try:
         with socket.socket(family, socket.SOCK_DGRAM) as probe:
@@ -277,7 +280,7 @@ class Guard:
             address = parse(ip)
         except ValueError as error:
             raise _refused(host, ip, "is no plain address") from error
-        meant: set[Address] = {address, *embedded(address)}
+        meant: list[Address] = [address, *sorted(embedded(address))]
         if self._is_own(meant, port):
             raise DestinationNotAllowed(
                 f"{host} leads to Tieline itself, which never calls itself. Correct the base URL.",
@@ -285,7 +288,7 @@ class Guard:
             )
         if address in self._exact:
             return
-        if not meant.isdisjoint(METADATA):
+        if not METADATA.isdisjoint(meant):
             raise _refused(host, ip, "belongs to a cloud's metadata service")
         if host in self._hosts:
             return

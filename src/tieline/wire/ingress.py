@@ -77,6 +77,7 @@ class IngressConnection(asyncio.Protocol):
         "_tunnel",
         "deadline",
         "listener",
+        "memo",
         "peer",
     )
 
@@ -84,6 +85,7 @@ class IngressConnection(asyncio.Protocol):
         self.listener = listener
         self.deadline = NEVER
         self.peer = ""
+        self.memo = (b"", b"")
         self._parser = httptools.HttpRequestParser(self)
         self._active: Request | None = None
         self._reading: Request | None = None
@@ -179,23 +181,38 @@ class IngressConnection(asyncio.Protocol):
 
     def _feed(self, data: bytes) -> None:
         self._chunk = data
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade as stop:
+            self._feed_rest(data[stop.args[0] :])
+        except httptools.HttpParserError as error:
+            self._malformed(error)
+        else:
+            if self._in_head:
+                self._keep_head(data)
+        self._chunk = b""
+
+    def _feed_rest(self, data: bytes) -> None:
+        """Go on where llhttp stopped for an upgrade. Only a WebSocket's ends HTTP; any other is an ordinary request."""
         for _ in range(_UPGRADES_MOST):
+            last = self._queue[-1] if self._queue else self._active
+            if last is not None and last.upgrade:
+                self._surplus = data
+                return
+            self._parser = httptools.HttpRequestParser(self)
+            self._chunk = data
             try:
                 self._parser.feed_data(data)
             except httptools.HttpParserUpgrade as stop:
                 data = data[stop.args[0] :]
-                if self._stopped(data):
-                    break
             except httptools.HttpParserError as error:
                 self._malformed(error)
-                break
+                return
             else:
                 if self._in_head:
                     self._keep_head(data)
-                break
-        else:
-            self._refuse_message(InvalidRequest("The connection asks for upgrades over and over. Ask once."))
-        self._chunk = b""
+                return
+        self._refuse_message(InvalidRequest("The connection asks for upgrades over and over. Ask once."))
 
     def _keep_head(self, data: bytes) -> None:
         """A head that arrives in several reads is kept until it is whole, up to its limit."""
@@ -233,17 +250,13 @@ class IngressConnection(asyncio.Protocol):
         method: bytes = parser.get_method()
         version: str = parser.get_http_version()
         headers = self._headers
-        frame = framing.read_request(method, self._target, version, headers)
+        request = Request(self, method, self._target, headers, 1 if version == "1.1" else 0)
+        framing.read_request(request, method, self._target, version, headers, self.listener.notable)
         self._check_head(headers)
-        request = Request(self, method, self._target, 1 if version == "1.1" else 0)
-        request.headers = headers
-        request.length = frame.length
-        request.chunked = frame.chunked
-        request.expects = frame.expects and request.minor == 1
-        request.connection_field = frame.connection
         request.keep_alive = parser.should_keep_alive()
-        if frame.upgrade == b"websocket" and b"upgrade" in frame.connection and method == b"GET":
-            request.upgrade = frame.upgrade
+        if request.protocol:
+            wanted = request.protocol == b"websocket" and b"upgrade" in request.connection_field
+            request.upgrade = wanted and method == b"GET"
         self._reading = request
         self._in_head = False
         self._body_mark = self._received
@@ -273,15 +286,6 @@ class IngressConnection(asyncio.Protocol):
             if size > framing.HEAD_BYTES:
                 raise _head_too_large()
 
-    def _stopped(self, rest: bytes) -> bool:
-        """llhttp stops at an upgrade. Whether it is a WebSocket's; any other is an ordinary request, to be read on."""
-        last = self._queue[-1] if self._queue else self._active
-        if last is not None and last.upgrade:
-            self._surplus = rest
-            return True
-        self._parser = httptools.HttpRequestParser(self)
-        return False
-
     def _malformed(self, error: httptools.HttpParserError) -> None:
         cause = error.__context__
         if isinstance(cause, RequestError):
@@ -297,7 +301,7 @@ class IngressConnection(asyncio.Protocol):
         self._in_head = False
         broken, self._reading = self._reading, None
         if broken is None:
-            broken = Request(self, b"", b"", 1)
+            broken = Request(self, b"", b"", [], 1)
             self._queue.append(broken)
         broken.fault = error
         broken.keep_alive = False
@@ -456,11 +460,19 @@ class IngressConnection(asyncio.Protocol):
 
 
 class Listener:
-    """Accepts clients on a socket and gives their requests to the door."""
+    """Accepts clients on a socket and gives their requests to the door.
+
+    ``notable`` are lower-case names of fields that the door looks for; they are found in ``Request.noted``.
+    """
 
     def __init__(
-        self, door: Callable[[Request], None], deadlines: Deadlines, new_request_id: Callable[[], str]
+        self,
+        door: Callable[[Request], None],
+        deadlines: Deadlines,
+        new_request_id: Callable[[], str],
+        notable: frozenset[bytes] = frozenset(),
     ) -> None:
+        self.notable = notable
         self.deadlines = deadlines
         self.patience = Patience()
         self.draining = False

@@ -40,6 +40,8 @@ class ClientConnection(Protocol):
     """The connection that carries a request."""
 
     peer: str
+    memo: tuple[bytes, bytes]
+    """What the door remembers of the connection: the app key it used last, and that key's keyed hash."""
 
     @property
     def draining(self) -> bool:
@@ -60,12 +62,16 @@ class ClientConnection(Protocol):
     def close(self) -> None: ...
 
 
+_NOTHING: dict[bytes, bytes] = {}
+
+
 class Request:
     """One request as it came, and the way to answer it.
 
     ``headers`` are name and value as sent; ``pieces`` holds body bytes that arrived and nobody took yet; ``complete``
-    says that the whole body arrived; ``trailers`` are then final. ``length`` is None for a chunked body. ``fault`` is why
-    the message itself cannot be served. Whoever answers sets ``live`` where the answer is an endless stream of events.
+    says that the whole body arrived; ``trailers`` are then final. ``length`` is None for a chunked body. ``noted`` holds the
+    fields that the listener looks out for, by lower-case name. ``upgrade`` says that a WebSocket is asked for; ``fault``
+    is why the message itself cannot be served. Whoever answers sets ``live`` where the answer is an endless stream of events.
     """
 
     __slots__ = (
@@ -83,19 +89,23 @@ class Request:
         "live",
         "method",
         "minor",
+        "noted",
         "pieces",
+        "protocol",
         "sink",
         "target",
         "trailers",
         "upgrade",
     )
 
-    def __init__(self, connection: ClientConnection, method: bytes, target: bytes, minor: int) -> None:
+    def __init__(
+        self, connection: ClientConnection, method: bytes, target: bytes, headers: list[tuple[bytes, bytes]], minor: int
+    ) -> None:
         self.connection = connection
         self.method = method
         self.target = target
         self.minor = minor
-        self.headers: list[tuple[bytes, bytes]] = []
+        self.headers = headers
         self.trailers: list[tuple[bytes, bytes]] = []
         self.pieces: list[bytes] = []
         self.complete = False
@@ -104,8 +114,10 @@ class Request:
         self.length: int | None = 0
         self.chunked = False
         self.expects = False
-        self.upgrade = b""
+        self.upgrade = False
+        self.protocol = b""
         self.connection_field = b""
+        self.noted = _NOTHING
         self.keep_alive = True
         self.live = False
         self.fault: RequestError | None = None

@@ -18,7 +18,7 @@ from tieline.controlplane import tokens
 from tieline.controlplane.ports import Environment, Verdict
 from tieline.controlplane.services import Services
 from tieline.core.secret import Secret
-from tieline.storage.engine import open_database
+from tieline.storage.engine import Database, open_database
 from tieline.storage.migrate import migrate
 from tieline.storage.store import SqlStore
 from tieline.storage.vault import SqlDataKeys
@@ -108,7 +108,7 @@ class Admin:
             fields["Content-Type"] = "application/json"
         fields |= {"Content-Length": str(len(content))} | dict(headers or {})
         lines = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
-        target = path if path.startswith(("/api", "/health", "/ready")) or path == "/" else f"/api/v1{path}"
+        target = path if path.startswith(("/api/", "/health", "/ready")) or path == "/" else f"/api/v1{path}"
         return await self.send(f"{method} {target} HTTP/1.1\r\n{lines}\r\n".encode() + content)
 
     async def send(self, request: bytes) -> Reply:
@@ -135,26 +135,35 @@ class Admin:
         return reply.json
 
 
+@dataclass(frozen=True)
+class Prepared:
+    """A store to copy: it has its schema, a data key, and a token for each role."""
+
+    path: Path
+    tokens: Mapping[str, str]
+
+
 @pytest.fixture(scope="session")
-def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A migrated SQLite file to copy."""
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
+    """What every test's store begins as, made once because the writes are most of a test's time."""
     path = tmp_path_factory.mktemp("store") / "tieline.db"
+    held: dict[str, str] = {}
 
     async def make() -> None:
         database = await open_database(f"sqlite:///{path}")
         await migrate(database)
+        services = await services_on(database, MovingClock(), FixedProber())
+        for role in Role:
+            minted = await tokens.create(services, LOCAL, tokens.NewToken(f"the {role}", role))
+            held[role.value] = minted.secret.reveal_bytes().decode()
         await database.close()
 
     asyncio.run(make())
-    return path
+    return Prepared(path, held)
 
 
-@pytest.fixture
-async def admin(tmp_path: Path, empty_store: Path) -> AsyncIterator[Admin]:
-    """A running admin API with an owner's, an editor's and a viewer's token."""
-    shutil.copy(empty_store, tmp_path / "tieline.db")
-    database = await open_database(f"sqlite:///{tmp_path}/tieline.db")
-    clock, prober, log = MovingClock(), FixedProber(), io.StringIO()
+async def services_on(database: Database, clock: MovingClock, prober: FixedProber) -> Services:
+    """The control plane's services on a real store and vault."""
     keyring = await Keyring.open(RootKey.of(Secret(bytes(range(32)))), SqlDataKeys(database), clock=clock)
     guard = Guard(["10.1.0.0/16"])
 
@@ -162,7 +171,7 @@ async def admin(tmp_path: Path, empty_store: Path) -> AsyncIterator[Admin]:
         if host.replace(".", "").isdigit() or ":" in host:
             guard.check_address(host.strip("[]"), 443, host)
 
-    services = Services(
+    return Services(
         store=SqlStore(database, audit_key=keyring.derive("audit"), clock=clock),
         intake=Intake(keyring),
         prober=prober,
@@ -171,17 +180,22 @@ async def admin(tmp_path: Path, empty_store: Path) -> AsyncIterator[Admin]:
         app_key_pepper=keyring.derive("app-key"),
         token_pepper=keyring.derive("admin-token"),
     )
-    held = {}
-    for role in Role:
-        minted = await tokens.create(services, LOCAL, tokens.NewToken(f"the {role}", role))
-        held[role.value] = minted.secret.reveal_bytes().decode()
+
+
+@pytest.fixture
+async def admin(tmp_path: Path, prepared: Prepared) -> AsyncIterator[Admin]:
+    """A running admin API with an owner's, an editor's and a viewer's token."""
+    shutil.copy(prepared.path, tmp_path / "tieline.db")
+    database = await open_database(f"sqlite:///{tmp_path}/tieline.db")
+    clock, prober, log = MovingClock(), FixedProber(), io.StringIO()
+    services = await services_on(database, clock, prober)
     app = create_app(services, allowed_hosts=["tieline.example"], version="1.2.3", log=Log(stream=log, clock=clock))
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, lifespan="off", ws="none"))
     running = asyncio.create_task(server.serve())
     while not server.started:
         await asyncio.sleep(0.005)
     port = server.servers[0].sockets[0].getsockname()[1]
-    yield Admin(port, held, services, clock, prober, log, tmp_path)
+    yield Admin(port, prepared.tokens, services, clock, prober, log, tmp_path)
     server.should_exit = True
     await running
     await database.close()

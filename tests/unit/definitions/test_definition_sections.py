@@ -59,9 +59,9 @@ def test_a_base_url_is_kept_in_one_form(written: str, kept: str) -> None:
         ("https://bücher.example", "xn--"),
         ("https://a..example", "no host"),
         ("https://*.example.com", "no host"),
-        ("https://a.example/../b", "no \"//\""),
-        ("https://a.example/..;/b", "no \"//\""),
-        ("https://a.example//b", "no \"//\""),
+        ("https://a.example/../b", 'no "//"'),
+        ("https://a.example/..;/b", 'no "//"'),
+        ("https://a.example//b", 'no "//"'),
         ("https://a.example/%2e%2e/b", "encoded dots"),
         ("https://a.example/%5Cb", "backslashes"),
         ("https://a.example/%0d%0a", "control characters"),
@@ -85,7 +85,7 @@ def test_a_host_is_a_name_or_address_only(host: str) -> None:
     assert "hosts[1]" in refusal(BASE + f"hosts: [api.weather.example, {host}]\n")
 
 
-@pytest.mark.parametrize("link", ["javascript:alert(1)", "data:text/html,x", "https://a.example/\"onclick", "//a"])
+@pytest.mark.parametrize("link", ["javascript:alert(1)", "data:text/html,x", 'https://a.example/"onclick', "//a"])
 def test_documentation_cannot_be_a_script(link: str) -> None:
     """The console shows it as a link."""
     assert "is no link" in refusal(BASE + f"documentation: '{link}'\n")
@@ -117,7 +117,7 @@ def test_a_schemes_own_problems_are_told_at_its_options() -> None:
 
 def test_an_unknown_scheme_is_refused_where_the_schemes_are_known() -> None:
     """With a suggestion."""
-    with pytest.raises(DefinitionError, match='auth.scheme: "apikey" is no scheme; did you mean "api_key"'):
+    with pytest.raises(DefinitionError, match=r'auth\.scheme: "apikey" is no scheme; did you mean "api_key"'):
         parse(BASE + "auth: {scheme: apikey}\n", schemes=_Rules())
 
 
@@ -129,7 +129,8 @@ def test_an_environments_scheme_is_checked_too() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["Host", "content-length", "Transfer-Encoding", "Connection", "Proxy-Authorization", "Tieline-Key", "a b", ""]
+    "name",
+    ["Host", "content-length", "Transfer-Encoding", "Connection", "Proxy-Authorization", "Tieline-Key", "a b", ""],
 )
 def test_a_header_that_belongs_to_the_connection_cannot_be_set(name: str) -> None:
     """Framing belongs to the engine."""
@@ -155,7 +156,7 @@ def test_a_private_value_is_named_and_not_given() -> None:
         BASE
         + "headers: [{name: X-Account, private: true}]\nparameters: [{name: account, in: query, private: true}]\n"
         + "variables: {tenant: {private: true}}\n"
-        + "calls: {ask: {path: /ask, method: POST, parameters: {seed: {in: body, private: true}}, body: {type: json}}}\n"
+        + "calls: {ask: {path: /, method: POST, parameters: {seed: {in: body, private: true}}, body: {type: json}}}\n"
     )
     assert definition.private_fields() == ("header.X-Account", "parameter.account", "variable.tenant", "call.ask.seed")
 
@@ -191,7 +192,7 @@ def test_a_private_value_is_named_and_not_given() -> None:
         ("environments: {live: {api: b}}", "environments.live.api: cannot differ"),
         ("environments: {live: {titel: b}}", 'environments.live.titel: unknown key "titel"; did you mean "title"'),
         ("environments: {live: {base_url: ftp://x}}", "environments.live.base_url"),
-        ("environments: {live: {title: null}}", "environments.live.title: has no value"),
+        ("environments: {live: {base_url: null}}", 'the key "base_url" is missing'),
     ],
 )
 def test_what_does_not_fit_a_section_is_refused(text: str, expected: str) -> None:
@@ -256,7 +257,10 @@ def test_an_area_that_does_not_fit_is_refused(areas: str, expected: str) -> None
 
 def test_prices_stay_exact() -> None:
     """Money is never a float, neither in memory nor written out."""
-    text = BASE + "prices: {'m*': {date: 2026-08-21, source: 'https://a.example/p', input: 0.10, output: '2.500000000001'}}\n"
+    text = (
+        BASE
+        + "prices: {'m*': {date: 2026-08-21, source: 'https://a.example/p', input: 0.10, output: '2.500000000001'}}\n"
+    )
     definition = parse(text)
     assert definition.prices["m*"].amounts == {"input": Decimal("0.10"), "output": Decimal("2.500000000001")}
     assert parse(to_yaml(definition)) == definition

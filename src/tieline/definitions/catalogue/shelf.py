@@ -21,14 +21,9 @@ class Entry:
     documentation: str | None
 
 
-@functools.cache
 def entries() -> list[Entry]:
     """Every entry, by name."""
-    found = []
-    for name in _names():
-        definition = parse(load(name))
-        found.append(Entry(name, definition.title, definition.documentation))
-    return found
+    return list(_entries())
 
 
 def load(name: str) -> str:
@@ -36,6 +31,12 @@ def load(name: str) -> str:
     if not is_api_name(name) or name not in _names():
         raise NotFound(f"The catalogue has no entry {shown(name)}{suggestion(name, _names())}", param=name[:80])
     return resources.files(__package__).joinpath(name + _SUFFIX).read_text(encoding="utf-8")
+
+
+@functools.cache
+def _entries() -> tuple[Entry, ...]:
+    definitions = {name: parse(load(name)) for name in _names()}
+    return tuple(Entry(name, each.title, each.documentation) for name, each in definitions.items())
 
 
 @functools.cache

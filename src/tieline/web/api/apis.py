@@ -14,7 +14,7 @@ from tieline.controlplane.verify import verify
 from tieline.core.errors import InvalidInput
 from tieline.web.api.credentials import CredentialShown
 from tieline.web.api.credentials import shown as credential_shown
-from tieline.web.api.payload import DEFINITION_BODY, YAML, definition_sent, wants_json
+from tieline.web.api.payload import DEFINITION_BODY, YAML, checked_definition, definition_sent, wants_json
 from tieline.web.api.shared import (
     CallerHere,
     Environment,
@@ -24,7 +24,6 @@ from tieline.web.api.shared import (
     Shown,
     Strict,
     Time,
-    checked_depth,
 )
 
 router = APIRouter(prefix="/apis", tags=["APIs"])
@@ -141,10 +140,7 @@ def _revisions(if_match: str | None) -> list[int] | None:
 @router.post("", status_code=201)
 async def add_api(body: ApiBody, response: Response, services: ServicesHere, caller: CallerHere) -> ApiWhole:
     """Add an API from the catalogue, from a definition or from a base URL alone. Needs the role editor."""
-    definition = checked_depth(body.definition, "definition")
-    if definition is not None and not isinstance(definition, str | dict):
-        msg = "definition must be text (YAML or JSON) or an object."
-        raise InvalidInput(msg, param="definition")
+    definition = None if body.definition is None else checked_definition(body.definition)
     new = apis.NewApi(body.name, body.from_catalogue, definition, body.base_url, body.hosts)
     view = await apis.add(services, caller, new)
     response.headers["Location"] = f"/api/v1/apis/{view.row.name}"

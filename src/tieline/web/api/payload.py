@@ -7,7 +7,7 @@ from typing import Any
 from starlette.requests import Request
 
 from tieline.core.errors import InvalidInput, InvalidRequest
-from tieline.web.api.shared import checked_depth
+from tieline.web.api.shared import unfit
 
 YAML = "application/yaml"
 
@@ -44,15 +44,21 @@ async def definition_sent(request: Request) -> str | Mapping[str, Any]:
     except (ValueError, RecursionError) as error:
         msg = "The body is no valid JSON. Send one JSON object of moderate depth."
         raise InvalidRequest(msg) from error
+    problem = unfit(value)
+    if problem is not None:
+        msg = f"The body {problem}."
+        raise InvalidInput(msg, param="definition")
     if isinstance(value, dict) and value.keys() == {"definition"}:
         value = value["definition"]
-        if isinstance(value, str):
-            return value
-    if not isinstance(value, dict):
+    return checked_definition(value)
+
+
+def checked_definition(value: object) -> str | Mapping[str, Any]:
+    """``value`` if it is text or an object. Raises ``InvalidInput``."""
+    if not isinstance(value, str | dict):
         msg = "definition must be text (YAML or JSON) or an object."
         raise InvalidInput(msg, param="definition")
-    checked: dict[str, Any] = checked_depth(value, "definition")
-    return checked
+    return value
 
 
 def wants_json(accept: str) -> bool:

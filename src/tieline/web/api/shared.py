@@ -1,18 +1,19 @@
 """What the routes share: who calls, the services, pages, times, and models that refuse what they do not know."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Annotated, Any, Generic, Literal, TypeVar, cast
 
 from fastapi import Depends, Query, Request, Security
 from fastapi.security import HTTPBearer
-from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema, model_validator
+from pydantic_core import PydanticCustomError
 
 from tieline.access.caller import Caller
 from tieline.controlplane.services import Services
 from tieline.core.clock import rfc3339
-from tieline.core.errors import InvalidInput
 from tieline.core.pages import LIMIT_DEFAULT, LIMIT_MOST, Page, PageRequest
+from tieline.web.problems import UNFIT
 
 Item = TypeVar("Item")
 Row = TypeVar("Row")
@@ -35,6 +36,15 @@ class Strict(BaseModel):
     """A body: unknown members and values of another type are refused."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def refuse_unfit(cls, value: Any) -> Any:
+        """Refuse what nests too deep or is no Unicode, before a field sees it."""
+        problem = unfit(value)
+        if problem is not None:
+            raise PydanticCustomError(UNFIT, "{problem}", {"problem": problem})
+        return value
 
 
 class Asked(BaseModel):
@@ -102,17 +112,30 @@ CallerHere = Annotated[Caller, Depends(_caller)]
 PageHere = Annotated[PageAsked, Query()]
 
 
-def checked_depth(value: Any, field: str) -> Any:
-    """``value`` if its lists and objects nest at most 64 deep. Raises ``InvalidInput``."""
+def unfit(value: Any) -> str | None:
+    """What makes JSON unfit before anyone looks at what it says, to follow the name of the thing; None for nothing."""
     level = [value]
-    for _ in range(DEPTH_MOST):
-        level = [
-            below
-            for each in level
-            if isinstance(each, dict | list)
-            for below in (each.values() if isinstance(each, dict) else each)
-        ]
+    for _ in range(DEPTH_MOST + 1):
+        if not all(_is_unicode(each) for each in level):
+            return "holds half a surrogate pair, which is no text. Send valid Unicode"
+        level = [below for each in level for below in _members(each)]
         if not level:
-            return value
-    msg = f"{field} nests more than {DEPTH_MOST} deep. Flatten it."
-    raise InvalidInput(msg, param=field)
+            return None
+    return f"nests more than {DEPTH_MOST} deep. Flatten it"
+
+
+def _members(value: Any) -> Iterable[Any]:
+    """What stands directly within a list or object, its names included."""
+    if isinstance(value, dict):
+        return (*value.keys(), *value.values())
+    return value if isinstance(value, list) else ()
+
+
+def _is_unicode(value: Any) -> bool:
+    if not isinstance(value, str) or value.isascii():
+        return True
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

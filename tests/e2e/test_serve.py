@@ -1,0 +1,296 @@
+"""``tieline serve`` as a process: what it creates, says, restarts and leaves behind."""
+
+import http.client
+import json
+import os
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+PASSPHRASE = "correct horse battery staple " + "not a real one"
+
+
+def get(url: str, path: str, headers: dict[str, str] | None = None) -> tuple[int, bytes]:
+    """Status and body of one GET on a connection of its own."""
+    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=10)
+    try:
+        connection.request("GET", path, headers=headers or {})
+        answer = connection.getresponse()
+        return answer.status, answer.read()
+    finally:
+        connection.close()
+
+
+def answers(url: str, path: str = "/readyz") -> bool:
+    """Whether ``path`` is answered with 200 now."""
+    try:
+        return get(url, path)[0] == 200
+    except (OSError, http.client.HTTPException):
+        return False
+
+
+def eventually(condition: Callable[[], bool], seconds: float = 20.0) -> bool:
+    """Whether ``condition`` comes true within ``seconds``."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if condition():
+            return True
+        time.sleep(0.02)
+    return condition()
+
+
+def is_gone(pid: int) -> bool:
+    """Whether no process has this id; one that ended and waits for its parent to notice is gone too."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+
+
+def plane(pid: int) -> str:
+    """Which plane the child process with this id is: ``data`` or ``control``."""
+    words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    return words[words.index(b"serve-worker") + 1].decode()
+
+
+def mode(path: Path) -> int:
+    """The permission bits of a file."""
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_both_listeners_answer_when_it_says_ready(server: Any) -> None:
+    """The one line names the real ports of both listeners, and both are alive and ready by then."""
+    ready = [line for line in server.program.lines if line.startswith("ready ")]
+    assert ready == [f"ready app={server.app} console={server.console}"]
+    assert not server.app.endswith(":0")
+    for url in (server.app, server.console):
+        assert answers(url, "/healthz")
+        assert answers(url, "/readyz")
+
+
+def test_the_first_start_creates_what_is_needed_for_its_owner_only(server: Any) -> None:
+    """Data directory 0700; store, root key and admin token 0600; the operator is told where they are."""
+    assert mode(server.data_dir) == 0o700
+    assert {path.name for path in server.data_dir.iterdir()} >= {"tieline.db", "root.key", "admin.token"}
+    assert all(mode(path) == 0o600 for path in server.data_dir.iterdir())
+    server.program.line(f"files in {server.data_dir}$")
+    server.program.line("root.key: back it up")
+    server.program.line("admin.token$")
+
+
+def test_the_admin_token_opens_the_admin_api(server: Any) -> None:
+    """The token in the file is an owner's: it may list tokens."""
+    assert get(server.console, "/api/v1/tokens", {"Authorization": f"Bearer {server.token}"})[0] == 200
+    assert get(server.console, "/api/v1/tokens")[0] == 401
+
+
+def test_a_second_start_keeps_everything(start_server: Any) -> None:
+    """Root key and token stay the same and still work; nothing is announced again."""
+    first = start_server()
+    before = {path.name: path.read_bytes() for path in first.data_dir.glob("*.*") if path.suffix in (".key", ".token")}
+    assert first.program.stop() == 0
+    second = start_server(data_dir=first.data_dir)
+    assert before == {name: (second.data_dir / name).read_bytes() for name in before}
+    assert get(second.console, "/api/v1/tokens", {"Authorization": f"Bearer {second.token}"})[0] == 200
+    assert not any("root.key" in line for line in second.program.lines)
+
+
+def test_workers_share_one_port(start_server: Any) -> None:
+    """Two data-plane processes and one control plane, and one address for apps."""
+    server = start_server("--workers", "2")
+    assert sorted(plane(pid) for pid in server.children()) == ["control", "data", "data"]
+    assert all(answers(server.app) for _ in range(20))
+
+
+def test_each_plane_runs_alone(start_server: Any, tmp_path: Path) -> None:
+    """The control plane prepares the store, the data plane serves from it, each in a server of its own."""
+    control = start_server("--only", "control", data_dir=tmp_path / "shared")
+    assert (control.app, [plane(pid) for pid in control.children()]) == ("", ["control"])
+    data = start_server("--only", "data", data_dir=tmp_path / "shared")
+    assert (data.console, [plane(pid) for pid in data.children()]) == ("", ["data"])
+    assert answers(data.app)
+    assert answers(control.console)
+
+
+def test_a_data_plane_alone_says_what_is_missing(command: Any, tmp_path: Path) -> None:
+    """Without a store there is nothing to serve: one line, exit 1."""
+    tmp_path.chmod(0o700)
+    result = command("serve", "--only", "data", "--data-dir", str(tmp_path), "--app-listen", "127.0.0.1:0")
+    assert (result.code, result.err.count("\n")) == (1, 1)
+    assert "start `tieline serve` of this version once" in result.err
+
+
+@pytest.mark.parametrize(
+    ("words", "env", "told"),
+    [
+        (["--work", "2"], {}, "--work is no option of tieline serve (did you mean --workers?)"),
+        (["--workers"], {}, "--workers needs a value (N)"),
+        (["--workers", "none"], {}, '--workers is "none": give a whole number'),
+        (["extra"], {}, "extra is too much"),
+        ([], {"TIELINE_WORKRES": "2"}, "TIELINE_WORKRES is not a setting of Tieline (did you mean TIELINE_WORKERS?)"),
+        ([], {"TIELINE_LOG_LEVEL": "loud"}, 'TIELINE_LOG_LEVEL is "loud"'),
+    ],
+)
+def test_wrong_usage_stops_the_start(command: Any, words: list[str], env: dict[str, str], told: str) -> None:
+    """Unknown options, unknown names and unusable values end in one clear line and exit 2, before anything is made."""
+    result = command("serve", *words, env=env)
+    assert (result.code, result.err.count("\n")) == (2, 1)
+    assert result.err.startswith(f"tieline: {told}")
+
+
+def test_a_busy_port_is_told_in_one_line(start_server: Any, command: Any, tmp_path: Path) -> None:
+    """A port that another server has, even another Tieline, is refused before anything starts."""
+    server = start_server()
+    for option, url in (("--app-listen", server.app), ("--console-listen", server.console)):
+        result = command("serve", "--data-dir", str(tmp_path / "other"), option, urlsplit(url).netloc)
+        assert (result.code, result.err.count("\n")) == (1, 1)
+        assert f"{urlsplit(url).netloc} is already in use" in result.err
+        assert option in result.err
+    assert not (tmp_path / "other").exists()
+
+
+def test_a_wrong_root_key_serves_nothing(start_server: Any, command: Any, tmp_path: Path) -> None:
+    """The line names the key id that was expected and the one that was given; nothing listens meanwhile."""
+    server = start_server()
+    server.program.stop()
+    other = start_server(data_dir=tmp_path / "other")
+    other.program.stop()
+    (server.data_dir / "root.key").write_bytes((other.data_dir / "root.key").read_bytes())
+    words = ("--data-dir", str(server.data_dir), "--app-listen", "127.0.0.1:0", "--console-listen", "127.0.0.1:0")
+    result = command("serve", *words)
+    assert (result.code, result.err.count("\n"), result.err.count("rk_")) == (1, 1, 2)
+    assert "not the vault's root key: expected rk_" in result.err
+    (server.data_dir / "root.key").unlink()
+    result = command("serve", *words)
+    assert (result.code, result.err.count("\n"), result.err.count("rk_")) == (1, 1, 1)
+    assert not (server.data_dir / "root.key").exists()
+
+
+def test_a_passphrase_shows_in_no_process(start_server: Any) -> None:
+    """Neither the arguments nor the environment of a child hold the passphrase: it comes over the leash."""
+    env = {"TIELINE_ROOT_KEY": "passphrase", "TIELINE_ROOT_KEY_PASSPHRASE": PASSPHRASE}
+    server = start_server(env=env)
+    for pid in server.children():
+        for place in ("cmdline", "environ"):
+            assert PASSPHRASE.encode() not in Path(f"/proc/{pid}/{place}").read_bytes()
+    assert answers(server.app)
+    assert not (server.data_dir / "root.key").exists()
+
+
+def test_a_killed_supervisor_leaves_no_orphan(start_server: Any) -> None:
+    """kill -9 of the supervisor ends its children too, and the ports are free again."""
+    server = start_server("--workers", "2")
+    children = server.children()
+    server.program.process.kill()
+    assert eventually(lambda: all(is_gone(pid) for pid in children), 5)
+    for url in (server.app, server.console):
+        with pytest.raises(ConnectionRefusedError):
+            get(url, "/healthz")
+
+
+def test_a_supervisor_killed_during_its_start_leaves_no_orphan(start_server: Any) -> None:
+    """Children that are still loading notice as well."""
+    server = start_server(ready=False)
+    assert eventually(lambda: len(server.children()) == 2)
+    children = server.children()
+    server.program.process.kill()
+    assert eventually(lambda: all(is_gone(pid) for pid in children))
+
+
+@pytest.mark.parametrize("which", ["data", "control"])
+def test_a_killed_plane_is_started_again(start_server: Any, which: str) -> None:
+    """A plane that dies is back at the same address; the other one never stops."""
+    server = start_server()
+    victim = next(pid for pid in server.children() if plane(pid) == which)
+    mine, other = (server.app, server.console) if which == "data" else (server.console, server.app)
+    os.kill(victim, signal.SIGKILL)
+    server.program.line("worker.ended")
+    assert answers(other)
+    assert eventually(lambda: answers(mine))
+    assert victim not in server.children()
+    assert len([line for line in server.program.lines if line.startswith("ready ")]) == 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_an_idle_server_at_once(start_server: Any, number: signal.Signals) -> None:
+    """Nothing is under way, so nothing is waited for; the exit status is 0 and no process stays."""
+    server = start_server()
+    children = server.children()
+    server.program.process.send_signal(number)
+    begun = time.monotonic()
+    assert server.program.wait() == 0
+    assert time.monotonic() - begun < 10
+    assert all(is_gone(pid) for pid in children)
+
+
+@contextmanager
+def held_request(server: Any) -> Iterator[socket.socket]:
+    """A request to the console listener that has begun and is not whole yet."""
+    parts = urlsplit(server.console)
+    with socket.create_connection((parts.hostname or "", parts.port or 0), timeout=20) as connection:
+        head = f"POST /api/v1/apps HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {server.token}\r\n"
+        connection.sendall(f"{head}Content-Type: application/json\r\nContent-Length: 20\r\n\r\n".encode())
+        time.sleep(0.3)
+        yield connection
+
+
+def test_a_drain_lets_a_request_finish(start_server: Any) -> None:
+    """A request under way when the signal comes is answered; new connections are refused meanwhile."""
+    server = start_server()
+    with held_request(server) as connection:
+        server.program.process.send_signal(signal.SIGTERM)
+        assert eventually(lambda: not answers(server.console, "/healthz"))
+        connection.sendall(b'{"name": "lastminute"}'[:20])
+        assert connection.recv(4096).startswith(b"HTTP/1.1 4")
+    assert server.program.wait() == 0
+
+
+def test_a_second_signal_ends_at_once(start_server: Any) -> None:
+    """Whoever asks twice does not wait for what is under way."""
+    server = start_server()
+    with held_request(server):
+        server.program.process.send_signal(signal.SIGTERM)
+        server.program.line("draining")
+        server.program.process.send_signal(signal.SIGTERM)
+        begun = time.monotonic()
+        assert server.program.wait() == 1
+        assert time.monotonic() - begun < 5
+
+
+def test_log_lines_are_json_where_asked(start_server: Any) -> None:
+    """With --log-format json the supervisor's events are JSON objects; the ready line stays what scripts wait for."""
+    server = start_server("--log-format", "json")
+    server.program.stop()
+    drain = next(json.loads(line) for line in server.program.lines if line.startswith("{"))
+    assert drain["event"] == "draining"
+
+
+def test_the_supervisor_stays_light() -> None:
+    """The process that lives longest carries no framework, database library, terminal library or event loop."""
+    heavy = ["sqlalchemy", "fastapi", "starlette", "uvicorn", "typer", "rich", "asyncio", "uvloop", "yaml"]
+    code = f"import sys, tieline.cli.serving; print([name for name in {heavy!r} if name in sys.modules])"
+    assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"
+
+
+def test_many_starts_at_once_agree(start_server: Any, tmp_path: Path) -> None:
+    """Two control planes that start on one new data directory use one vault; both serve."""
+    servers: list[Any] = []
+    threads = [
+        threading.Thread(target=lambda: servers.append(start_server(data_dir=tmp_path / "shared"))) for _ in range(2)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [answers(server.app) for server in servers] == [True, True]

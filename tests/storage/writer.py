@@ -1,0 +1,50 @@
+"""A process that writes and says so: one line with the id of each write that was acknowledged.
+
+``python writer.py URL [LIMIT]``: with LIMIT no file may grow past that many bytes, as on a full disk; a refused write is
+answered with ``refused``, and a line on standard input lifts the limit.
+"""
+
+import asyncio
+import resource
+import sys
+
+from tests.storage.rows import AUDIT_KEY, OWNER, record
+from tieline.audit.events import AppCreated
+from tieline.controlplane.ports import AppRow
+from tieline.core.clock import SystemClock
+from tieline.core.errors import NotReady
+from tieline.core.ids import new_id
+from tieline.storage.engine import open_database
+from tieline.storage.records import add_records
+from tieline.storage.store import SqlStore
+
+
+async def write(store: SqlStore, filler: str) -> str:
+    """One app with its audit event and its change."""
+    row = AppRow(new_id("app"), new_id("app"), {}, SystemClock().now(), OWNER.id)
+    async with store.write(OWNER) as tx:
+        assert await tx.apps.add(row)
+        await tx.audit.add(AppCreated(row.id, name=row.name + filler))
+    return row.id
+
+
+async def main(url: str, limit: int | None) -> None:
+    """Write until killed."""
+    database = await open_database(url)
+    store = SqlStore(database, audit_key=AUDIT_KEY)
+    if limit is not None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
+    print("ready", flush=True)
+    while True:
+        try:
+            print(await write(store, "x" * 20_000 if limit else ""), flush=True)
+            await add_records(database, [record()])
+        except NotReady as refused:
+            print(f"refused {refused.public}", flush=True)
+            if not sys.stdin.readline():
+                return
+            resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else None))

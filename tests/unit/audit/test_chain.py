@@ -1,0 +1,135 @@
+"""The audit chain as plain values: what is hashed, how it is extended, and which breaks are told."""
+
+import dataclasses
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+
+from tieline.audit.chain import (
+    EMPTY,
+    GENESIS,
+    Head,
+    Record,
+    Verification,
+    canonical_json,
+    extend,
+    link,
+    sign_head,
+    verify,
+)
+
+KEY = b"a key of the tests"
+AT = datetime(2026, 11, 23, 7, 0, tzinfo=UTC)
+
+
+def record(seq: int, **fields: object) -> Record:
+    """A record."""
+    values = {"id": f"aud_{seq}", "actor": "token:tok_1", "kind": "api.added", "target": "api_1", "data": "{}"}
+    return Record(seq=seq, at=AT, **(values | fields))  # type: ignore[arg-type]
+
+
+def chain(length: int) -> tuple[list[tuple[Record, bytes]], Head]:
+    """A sound chain and its head."""
+    head, links = EMPTY, []
+    for seq in range(1, length + 1):
+        mac, head = extend(KEY, head, record(seq))
+        links.append((record(seq), mac))
+    return links, head
+
+
+def test_a_sound_chain_has_no_breaks() -> None:
+    """What was linked verifies."""
+    links, head = chain(5)
+    assert verify(KEY, links, head) == []
+
+
+def test_an_empty_chain_is_sound() -> None:
+    """Nothing was written, nothing is broken."""
+    assert verify(KEY, [], EMPTY) == []
+
+
+@pytest.mark.parametrize("field", ["id", "at", "actor", "kind", "target", "data"])
+def test_every_field_is_linked(field: str) -> None:
+    """An edit of any field breaks the chain at that record."""
+    links, head = chain(3)
+    changed = AT + timedelta(microseconds=1) if field == "at" else "other"
+    links[1] = (dataclasses.replace(links[1][0], **{field: changed}), links[1][1])  # type: ignore[arg-type]
+    assert [found.seq for found in verify(KEY, links, head)] == [2]
+
+
+def test_one_edit_is_one_break() -> None:
+    """The records after an edited one are not blamed."""
+    links, head = chain(50)
+    links[10] = (dataclasses.replace(links[10][0], actor="x"), links[10][1])
+    assert len(verify(KEY, links, head)) == 1
+
+
+def test_a_mac_is_bound_to_what_stood_before() -> None:
+    """The same record behind another one has another mac."""
+    assert link(KEY, GENESIS, 1, b"record") != link(KEY, b"\1" * 32, 1, b"record")
+
+
+def test_parts_cannot_be_shifted_into_each_other() -> None:
+    """Moving a byte from the number to the record gives another mac."""
+    assert link(KEY, GENESIS, 1, b"2record") != link(KEY, GENESIS, 12, b"record")
+
+
+def test_a_head_is_bound_to_number_and_mac() -> None:
+    """No part of a signed head can be changed without its signature failing."""
+    links, head = chain(3)
+    for forged in (
+        dataclasses.replace(head, seq=2),
+        dataclasses.replace(head, mac=links[1][1]),
+        dataclasses.replace(head, signature=bytes(32)),
+        Head(0, GENESIS, b""),
+        Head(0, GENESIS, bytes(32)),
+    ):
+        assert verify(KEY, links, forged) != []
+
+
+def test_a_head_for_another_last_record_is_found() -> None:
+    """A genuine head of another chain of the same length does not fit."""
+    links, _ = chain(3)
+    assert [found.seq for found in verify(KEY, links, sign_head(KEY, 3, b"\1" * 32))] == [3]
+
+
+def test_a_forged_head_is_not_continued() -> None:
+    """What is appended behind a forged head is linked to the genesis, so the forgery stays a break."""
+    links, _ = chain(3)
+    forged = Head(2, links[1][1], bytes(32))
+    mac, head = extend(KEY, forged, record(3))
+    assert [found.seq for found in verify(KEY, [*links[:2], (record(3), mac)], head)] == [3]
+
+
+def test_a_record_that_stands_twice_is_found() -> None:
+    """A repeated number is a break."""
+    links, head = chain(3)
+    assert verify(KEY, [links[0], links[1], links[1], links[2]], head) != []
+
+
+def test_breaks_are_counted_beyond_those_kept() -> None:
+    """A log that is broken everywhere is told of briefly, and counted in full."""
+    links, head = chain(20)
+    verification = Verification(b"another key", most=5)
+    for one, mac in links:
+        verification.feed(one, mac)
+    assert len(verification.finish(head)) == 5
+    assert verification.broken == 21
+
+
+def test_the_time_is_linked_in_utc() -> None:
+    """The same moment in another zone is the same record."""
+    elsewhere = AT.astimezone(timezone(timedelta(hours=9)))
+    assert dataclasses.replace(record(1), at=elsewhere).to_bytes() == record(1).to_bytes()
+
+
+def test_canonical_json_does_not_depend_on_order() -> None:
+    """Equal values give equal text, without spaces."""
+    assert canonical_json({"b": [1, "ü"], "a": None}) == canonical_json({"a": None, "b": [1, "ü"]})
+    assert canonical_json({"b": [1, "ü"], "a": None}) == '{"a":null,"b":[1,"ü"]}'
+
+
+def test_canonical_json_refuses_what_json_has_not() -> None:
+    """Not-a-number has no canonical form."""
+    with pytest.raises(ValueError, match="JSON"):
+        canonical_json({"a": float("nan")})
