@@ -402,3 +402,51 @@ def test_every_answer_has_openais_headers(client: openai.OpenAI) -> None:
     assert headers["x-request-id"].startswith("req_")
     assert headers["openai-version"] == "2020-10-01"
     assert {"openai-organization", "openai-processing-ms", "x-ratelimit-remaining-requests"} <= set(headers)
+
+
+def test_a_vector_store_and_its_files_are_changed_and_deleted(client: openai.OpenAI) -> None:
+    """Rename, add a file, read its text, delete."""
+    file = client.files.create(file=("a.txt", b"apples"), purpose="assistants").id
+    store = client.vector_stores.create(name="shop").id
+    assert client.vector_stores.update(store, name="market").name == "market"
+    assert client.vector_stores.files.create(store, file_id=file).status == "completed"
+    assert client.vector_stores.files.retrieve(file, vector_store_id=store).usage_bytes == 6
+    assert [part.text for part in client.vector_stores.files.content(file, vector_store_id=store)] == ["apples"]
+    assert client.vector_stores.delete(store).deleted
+    with pytest.raises(openai.NotFoundError):
+        client.vector_stores.files.list(store)
+
+
+def test_a_conversation_is_changed_and_deleted(client: openai.OpenAI) -> None:
+    """New metadata, an item more, an item read, then gone."""
+    conversation = client.conversations.create(metadata={"a": "1"}).id
+    assert client.conversations.update(conversation, metadata={"a": "2"}).metadata == {"a": "2"}
+    item = client.conversations.items.create(conversation, items=[{"role": "user", "content": "x"}]).data[0]
+    found: Any = client.conversations.items.retrieve(item.id or "", conversation_id=conversation)
+    assert found.content[0].text == "x"
+    client.conversations.delete(conversation)
+    with pytest.raises(openai.NotFoundError):
+        client.conversations.retrieve(conversation)
+
+
+def test_token_numbers_are_taken_for_words(client: openai.OpenAI) -> None:
+    """Completions and embeddings take arrays of token numbers."""
+    answer = client.completions.create(model="m", prompt=[[1, 2], [3]], max_tokens=50, echo=True)
+    assert [choice.text for choice in answer.choices] == ["1 2You said: 1 2", "3You said: 3"]
+    assert client.embeddings.create(model="m", input=[1, 2, 3]).usage.prompt_tokens == 3
+
+
+def test_lists_are_read_page_by_page(client: openai.OpenAI) -> None:
+    """The SDK's own paging finds everything, newest first, in either direction."""
+    made = [client.vector_stores.create(name=f"page {number}").id for number in range(5)]
+    found = [store.id for store in client.vector_stores.list(limit=2) if store.id in made]
+    assert found == made[::-1]
+    oldest = [store.id for store in client.vector_stores.list(limit=2, order="asc") if store.id in made]
+    assert oldest == made
+
+
+def test_an_edit_may_name_its_images_in_json(client: openai.OpenAI) -> None:
+    """References in place of files."""
+    body = {"model": "gpt-image-1", "prompt": "Bluer", "images": [{"file_id": "file-1"}]}
+    answer: Any = client.post("/images/edits", cast_to=object, body=body)
+    assert base64.b64decode(answer["data"][0]["b64_json"]).startswith(b"\x89PNG")

@@ -2,6 +2,8 @@
 
 import dataclasses
 from datetime import UTC, datetime, timedelta
+from random import Random
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -50,7 +52,8 @@ def test_any_edit_is_found(chain: tuple[list[tuple[Record, bytes]], Head], data:
         record = dataclasses.replace(record, at=record.at + timedelta(microseconds=data.draw(st.integers(1, 10**9))))
     else:
         before = getattr(record, field)
-        record = dataclasses.replace(record, **{field: data.draw(texts.filter(lambda text: text != before))})
+        changed: dict[str, Any] = {field: data.draw(texts.filter(lambda text: text != before))}
+        record = dataclasses.replace(record, **changed)
     links[place] = (record, mac)
     assert verify(KEY, links, head) != []
 
@@ -86,7 +89,7 @@ def test_no_head_can_be_made_up(
 
 
 @given(st.dictionaries(texts, facts, max_size=6), st.randoms())
-def test_canonical_json_is_canonical(value: dict[str, object], chance) -> None:
+def test_canonical_json_is_canonical(value: dict[str, object], chance: Random) -> None:
     """The order in which a mapping was built leaves no trace."""
     items = list(value.items())
     chance.shuffle(items)

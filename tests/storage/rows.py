@@ -18,7 +18,7 @@ AUDIT_KEY = b"audit key of the tests, 32 bytes"
 
 def api(name: str = "openai", **fields: Any) -> ApiRow:
     """An API."""
-    values = {"definition": '{"api":"openai"}', "revision": 1, "source_entry": "openai"} | fields
+    values: dict[str, Any] = {"definition": '{"api":"openai"}', "revision": 1, "source_entry": "openai"} | fields
     return ApiRow(id=new_id("api"), name=name, created_at=NOW, updated_at=NOW, **values)
 
 

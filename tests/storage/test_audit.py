@@ -7,6 +7,7 @@ from sqlalchemy import text
 
 from tests.storage.rows import AUDIT_KEY, OWNER, add_app, app
 from tieline.audit.events import TokenRevoked
+from tieline.controlplane.ports import AuditRow
 from tieline.core.pages import PageRequest
 from tieline.storage import audit as audit_module
 from tieline.storage.engine import Database
@@ -161,7 +162,8 @@ async def test_a_long_chain_is_verified_in_pieces(
 
 async def test_events_are_listed_newest_first(chain: SqlStore) -> None:
     """Pages follow each other by event id, and facts come back as they were."""
-    seen, after = [], None
+    seen: list[AuditRow] = []
+    after = None
     while True:
         async with chain.read() as rx:
             page = await rx.audit.list(PageRequest(limit=3, after=after))

@@ -4,6 +4,7 @@ import asyncio
 import sqlite3
 import stat
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import asyncpg
@@ -56,7 +57,7 @@ async def test_unusable_urls_are_refused(url: str) -> None:
     assert "\n" not in refused.value.public
 
 
-async def test_an_unreachable_server_is_named_without_its_password(free_port) -> None:
+async def test_an_unreachable_server_is_named_without_its_password(free_port: Callable[[], int]) -> None:
     """Where nothing listens, the error names host and database, and never the password."""
     with pytest.raises(StorageError) as refused:
         await open_database(f"postgresql://tieline:hunter2-hunter2@127.0.0.1:{free_port()}/tieline")
@@ -74,7 +75,7 @@ async def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
     """Another program's file is named and left as it is."""
     path = tmp_path / "letter.txt"
     path.write_bytes(b"Dear Sir or Madam, " * 100)
-    with pytest.raises(StorageError, match="letter.txt"):
+    with pytest.raises(StorageError, match=r"letter\.txt"):
         await open_database(f"sqlite:///{path}")
     assert path.read_bytes().startswith(b"Dear Sir")
 
@@ -189,10 +190,33 @@ async def test_another_process_holding_the_file_is_not_ready(tmp_path: Path, mon
     await database.close()
 
 
+async def test_waiting_writers_leave_connections_to_readers(tmp_path: Path) -> None:
+    """However many writers wait for a locked SQLite file, a reader still finds a connection."""
+    database = await open_database(f"sqlite:///{tmp_path}/tieline.db")
+    holder = sqlite3.connect(tmp_path / "tieline.db", isolation_level=None)
+    holder.execute("BEGIN IMMEDIATE")
+
+    async def write() -> None:
+        async with database.write():
+            pass
+
+    writers = [asyncio.create_task(write()) for _ in range(12)]
+    await asyncio.sleep(0.05)
+    async with asyncio.timeout(3):
+        assert await database.reachable()
+    holder.execute("ROLLBACK")
+    holder.close()
+    await asyncio.gather(*writers)
+    await database.close()
+
+
 async def test_connections_cut_by_postgresql_are_not_ready_then_well_again(postgres_url: str) -> None:
     """A connection cut in mid-transaction is 'not ready', and the next transaction works."""
     database = await open_database(postgres_url)
-    cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    cut = (
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+        "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    )
     with pytest.raises(NotReady):
         async with database.read() as connection:
             killer = await asyncpg.connect(postgres_url)

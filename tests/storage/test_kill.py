@@ -85,7 +85,7 @@ async def test_postgresql_keeps_every_acknowledged_write(postgres_url: str, soak
 
 
 async def test_a_full_disk_refuses_and_recovers(tmp_path: Path, sqlite_template: Path) -> None:
-    """On a disk that fills up no write is acknowledged that is not kept, and with room again the same process goes on."""
+    """On a full disk no write is acknowledged that is not kept; with room again the same process goes on."""
     path = tmp_path / "tieline.db"
     shutil.copy(sqlite_template, path)
     url = f"sqlite:///{path}"

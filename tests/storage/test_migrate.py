@@ -3,6 +3,7 @@
 import asyncio
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -39,7 +40,7 @@ async def test_the_steps_make_the_tables_of_the_schema(empty: Database) -> None:
     """What the migrations make and what the queries expect are the same on both engines."""
     await migrate(empty)
 
-    def differences(connection: Connection) -> list[object]:
+    def differences(connection: Connection) -> object:
         return compare_metadata(MigrationContext.configure(connection), metadata)
 
     async with empty.read() as connection:
@@ -110,7 +111,7 @@ async def test_a_step_that_fails_leaves_nothing(empty: Database, monkeypatch: py
 
     create = op.create_table
 
-    def fail_at_changes(name: str, *columns: object, **options: object) -> object:
+    def fail_at_changes(name: str, *columns: Any, **options: Any) -> object:
         if name == "changes":
             raise ZeroDivisionError
         return create(name, *columns, **options)

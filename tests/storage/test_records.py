@@ -1,5 +1,7 @@
 """Request records: batches in, each once, odd texts and all."""
 
+import dataclasses
+
 from sqlalchemy import select
 
 from tests.storage.rows import NOW, record
@@ -19,7 +21,7 @@ async def test_a_record_is_kept_whole(database: Database) -> None:
     row = record(status=404, code="unknown_api", outcome="refused", upstream_ms=None)
     await add_records(database, [row])
     (found,) = await stored(database)
-    assert found == {name: getattr(row, name) for name in row.__slots__} | {"at": int(row.at * 1_000_000)}
+    assert found == dataclasses.asdict(row) | {"at": int(row.at * 1_000_000)}
 
 
 async def test_a_batch_sent_twice_is_stored_once(database: Database) -> None:

@@ -2,11 +2,11 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import asyncpg
 import pytest
-from sqlalchemy import insert, select
+from sqlalchemy import delete, insert, select
 
 from tests.storage.rows import (
     NOW,
@@ -29,7 +29,7 @@ from tieline.dataplane.ports import ApiRow, Change, CredentialRow, SnapshotSourc
 from tieline.storage import bell as bell_module
 from tieline.storage import changes as changes_module
 from tieline.storage.engine import Database
-from tieline.storage.schema import app_keys, apps, key_secrets
+from tieline.storage.schema import app_keys, apps, changes, key_secrets
 from tieline.storage.snapshots import SqlSnapshots
 from tieline.storage.store import SqlStore
 from tieline.storage.vault import SqlDataKeys
@@ -245,7 +245,7 @@ async def test_a_version_is_never_used_twice(
     await add_app(store)
     version = await source.version()
     async with database.write() as connection:
-        await connection.execute(changes_module.delete(changes_module.changes))
+        await connection.execute(delete(changes))
     await add_app(store, app("shop"))
     assert await source.changes_since(version) == [Change(version + 1, "app", (await _app_id(database, "shop")))]
 
@@ -320,7 +320,7 @@ async def test_another_process_wakes_this_one(url: str, database: Database, sour
 
 
 async def test_a_lost_listener_is_replaced(postgres_url: str) -> None:
-    """After PostgreSQL cut every connection, a change wakes a reader within the second of the poll and soon by notice."""
+    """After PostgreSQL cut every connection, a change wakes a reader by the poll, and soon by notice again."""
     from tests.storage.rows import AUDIT_KEY
     from tieline.storage.engine import open_database
     from tieline.storage.migrate import migrate
@@ -370,7 +370,7 @@ async def test_without_notices_the_poll_finds_a_change(postgres_url: str, monkey
     await database.close()
 
 
-async def test_waiting_on_a_lost_server_does_not_spin(free_port) -> None:
+async def test_waiting_on_a_lost_server_does_not_spin(free_port: Callable[[], int]) -> None:
     """While PostgreSQL is gone, each wait takes its second and returns; the next read says that it is gone."""
     from tieline.core.errors import NotReady
     from tieline.storage.engine import _open_postgresql

@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+from collections.abc import Callable
 
 import pytest
 from sqlalchemy import select
@@ -33,6 +34,7 @@ from tieline.audit.events import (
     KeyRevoked,
     TokenCreated,
 )
+from tieline.controlplane.ports import ApiRow
 from tieline.core.errors import NotReady
 from tieline.core.pages import PageRequest
 from tieline.dataplane.ports import Change
@@ -122,7 +124,8 @@ async def test_an_api_name_is_taken_once(store: SqlStore) -> None:
 async def test_lists_come_in_pages(store: SqlStore) -> None:
     """Following ``next`` gives every API once, oldest first, and ends with None."""
     rows = [await add_api(store, api(f"api-{number}")) for number in range(5)]
-    seen, after = [], None
+    seen: list[ApiRow] = []
+    after = None
     while True:
         async with store.read() as rx:
             page = await rx.apis.list(PageRequest(limit=2, after=after))
@@ -359,7 +362,7 @@ async def test_touching_a_token_needs_no_audit_event(database: Database, store: 
         assert (await connection.execute(select(admin_tokens.c.last_used_at))).scalar() == later(60)
 
 
-async def test_a_closed_store_is_not_reachable(postgres_url: str, free_port) -> None:
+async def test_a_closed_store_is_not_reachable(free_port: Callable[[], int]) -> None:
     """Whether the store answers is known, not guessed."""
     from tieline.storage.engine import _open_postgresql
 

@@ -1,7 +1,7 @@
 """A process that writes and says so: one line with the id of each write that was acknowledged.
 
-``python writer.py URL [LIMIT]``: with LIMIT no file may grow past that many bytes, as on a full disk; a refused write is
-answered with ``refused``, and a line on standard input lifts the limit.
+``python -m tests.storage.writer URL [LIMIT]``: with LIMIT no file may grow past that many bytes, as on a full disk; a
+refused write is told as ``refused``, and a line on standard input lifts the limit.
 """
 
 import asyncio
@@ -28,19 +28,25 @@ async def write(store: SqlStore, filler: str) -> str:
     return row.id
 
 
+def say(words: str) -> None:
+    """One line to whoever started this."""
+    sys.stdout.write(f"{words}\n")
+    sys.stdout.flush()
+
+
 async def main(url: str, limit: int | None) -> None:
     """Write until killed."""
     database = await open_database(url)
     store = SqlStore(database, audit_key=AUDIT_KEY)
     if limit is not None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
-    print("ready", flush=True)
+    say("ready")
     while True:
         try:
-            print(await write(store, "x" * 20_000 if limit else ""), flush=True)
+            say(await write(store, "x" * 20_000 if limit else ""))
             await add_records(database, [record()])
         except NotReady as refused:
-            print(f"refused {refused.public}", flush=True)
+            say(f"refused {refused.public}")
             if not sys.stdin.readline():
                 return
             resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))

@@ -17,11 +17,10 @@ from tieline.app.leash import Leash
 from tieline.app.listeners import BACKLOG, open_listener, own_listeners
 from tieline.app.opening import Opened, create
 from tieline.app.prepare import TOKEN_FILE, admin_token
+from tieline.app.probing import Prober
 from tieline.controlplane.services import Services
 from tieline.core.clock import SystemClock
-from tieline.dataplane.probe import Probe
 from tieline.settings import ServeSettings
-from tieline.storage.snapshots import SqlSnapshots
 from tieline.storage.store import SqlStore
 from tieline.telemetry.logs import Log, capture_libraries
 from tieline.vault.intake import Intake
@@ -67,7 +66,7 @@ def _services(settings: ServeSettings, opened: Opened, guard: Guard) -> Services
     return Services(
         store=SqlStore(opened.database, audit_key=keyring.derive("audit"), clock=clock),
         intake=Intake(keyring),
-        prober=Probe(SqlSnapshots(opened.database, settings.database_url), keyring, guard),
+        prober=Prober(settings, opened, guard),
         clock=clock,
         check_destination=_destination_check(guard),
         app_key_pepper=keyring.derive("app-key"),

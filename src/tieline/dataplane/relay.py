@@ -234,15 +234,7 @@ def _head(request: Request, plan: Plan, found: appkey.Found, path: bytes) -> byt
         headers.append((b"Sec-WebSocket-Protocol", found.protocol_without))
     if found.cookie_without:
         headers.append((b"Cookie", found.cookie_without))
-    query = found.query_without
-    if plan.replaced_query and query:
-        query = _without(query, plan.replaced_query)
-    outgoing = Outgoing(request.method, plan.base_path + path or b"/", query, headers)
-    plan.apply(outgoing, path)
-    target = outgoing.path + b"?" + outgoing.query if outgoing.query else outgoing.path
-    lines = [b"%b %b HTTP/1.1\r\nhost: %b\r\n" % (request.method, target, plan.origin.authority)]
-    for name, value in outgoing.headers:
-        lines += (name, b": ", value, b"\r\n")
+    lines = [outgoing_head(plan, request.method, path, found.query_without, headers)]
     if request.chunked:
         lines.append(b"transfer-encoding: chunked\r\n")
     elif request.length or request.method in _BODY_METHODS:
@@ -250,6 +242,19 @@ def _head(request: Request, plan: Plan, found: appkey.Found, path: bytes) -> byt
     if request.upgrade:
         lines.append(b"connection: upgrade\r\nupgrade: websocket\r\n")
     lines.append(b"\r\n")
+    return b"".join(lines)
+
+
+def outgoing_head(plan: Plan, method: bytes, path: bytes, query: bytes, headers: list[tuple[bytes, bytes]]) -> bytes:
+    """Request line and header fields, each line ended, without what frames the body and without the empty line."""
+    if plan.replaced_query and query:
+        query = _without(query, plan.replaced_query)
+    outgoing = Outgoing(method, plan.base_path + path or b"/", query, headers)
+    plan.apply(outgoing, path)
+    target = outgoing.path + b"?" + outgoing.query if outgoing.query else outgoing.path
+    lines = [b"%b %b HTTP/1.1\r\nhost: %b\r\n" % (method, target, plan.origin.authority)]
+    for name, value in outgoing.headers:
+        lines += (name, b": ", value, b"\r\n")
     return b"".join(lines)
 
 

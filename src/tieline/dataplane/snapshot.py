@@ -132,15 +132,15 @@ class Snapshot:
         self._keys[keyed_hash] = key
         return key
 
-    async def load(self) -> None:
-        """Read everything."""
+    async def load(self, *, only: str | None = None) -> None:
+        """Read everything, or the one API named ``only``."""
         version = await self._source.version()
         self._epoch += 1
         self._keys.clear()
         credentials: dict[str, list[CredentialRow]] = {}
         for credential in await self._source.credentials():
             credentials.setdefault(credential.api_id, []).append(credential)
-        rows = await self._source.apis()
+        rows = [row for row in await self._source.apis() if only is None or row.name == only]
         compiled = [(row, await self._compiled(row, credentials.get(row.id, []))) for row in rows]
         self._by_id.clear()
         self._by_name.clear()

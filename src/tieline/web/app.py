@@ -1,8 +1,9 @@
 """The ASGI app of the console listener: layers, routes and the OpenAPI document put together."""
 
 from collections.abc import Iterable
+from typing import Any
 
-from fastapi import APIRouter, FastAPI
+from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from fastapi.telemetry import TelemetryConfig
 from starlette.exceptions import HTTPException
@@ -35,9 +36,10 @@ _NO_TELEMETRY: TelemetryConfig = {
 }
 
 
-def create_app(
-    services: Services, *, allowed_hosts: Iterable[str], version: str, log: Log | None = None
-) -> FastAPI:
+_ERRORS: dict[int | str, dict[str, Any]] = {"default": {"model": Problem, "description": "An error."}}
+
+
+def create_app(services: Services, *, allowed_hosts: Iterable[str], version: str, log: Log | None = None) -> FastAPI:
     """The ASGI app that serves the admin API, its documentation, health and a start page.
 
     ``allowed_hosts`` are the names, beside those of this machine's loopback, that requests may ask for: the listen host
@@ -67,13 +69,7 @@ def create_app(
     )
     app.state.services = services
     app.state.version = version
-    app.include_router(_api())
+    for part in (catalogue, apis, credentials, apps, keys, tokens, audit):
+        app.include_router(part.router, prefix=API, responses=_ERRORS)
     app.include_router(pages.router)
     return app
-
-
-def _api() -> APIRouter:
-    api = APIRouter(prefix=API, responses={"default": {"model": Problem, "description": "An error."}})
-    for part in (catalogue, apis, credentials, apps, keys, tokens, audit):
-        api.include_router(part.router)
-    return api

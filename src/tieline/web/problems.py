@@ -107,9 +107,7 @@ class Problems:
                 await answer(error, request_id)(scope, receive, send_safe)
         except Exception as error:  # noqa: BLE001 -- the last resort: nothing about the error may reach the client
             route = getattr(scope.get("route"), "path", None)
-            self._log.error(
-                "admin.failed", request_id=request_id, method=scope["method"], path=route, error=error
-            )
+            self._log.error("admin.failed", request_id=request_id, method=scope["method"], path=route, error=error)
             if not begun:
                 await answer(TielineError(_BROKEN), request_id)(scope, receive, send_safe)
 

@@ -113,7 +113,9 @@ async def test_a_key_may_do_everything_unless_it_is_restricted(blog: Admin) -> N
 
 async def test_a_parent_area_sets_its_children(blog: Admin) -> None:
     """The stored grants name children only, each at the highest level it has."""
-    grants = (await mint(blog, permissions=restricted(model_capabilities="read", files="write")))["permissions"]["grants"]
+    grants = (await mint(blog, permissions=restricted(model_capabilities="read", files="write")))["permissions"][
+        "grants"
+    ]
     assert "model_capabilities" not in grants["openai"]
     assert (grants["openai"]["responses"], grants["openai"]["files"]) == ("read", "write")
 
@@ -273,7 +275,17 @@ async def test_allows_asks_which_api_where_the_app_has_several(blog: Admin) -> N
 
 @pytest.mark.parametrize(
     "odd",
-    ["key_", "key_1", "KEY_0123456789012345678901234", "app_0123456789012345678901234", "%00", "..%2f..", "%C3%A9", "'--", "x" * 3000],
+    [
+        "key_",
+        "key_1",
+        "KEY_0123456789012345678901234",
+        "app_0123456789012345678901234",
+        "%00",
+        "..%2f..",
+        "%C3%A9",
+        "'--",
+        "x" * 3000,
+    ],
 )
 async def test_odd_ids_name_nothing(blog: Admin, odd: str) -> None:
     """Whatever stands for an id is answered with 404 and not repeated."""

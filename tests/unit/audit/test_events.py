@@ -3,6 +3,7 @@
 import dataclasses
 import inspect
 import re
+from typing import Any
 
 import pytest
 
@@ -29,7 +30,7 @@ SAMPLES = {
 def sample(kind: type[events.Event]) -> events.Event:
     """An event of ``kind`` with something in each field."""
     annotations = inspect.get_annotations(kind)
-    facts = {}
+    facts: dict[str, Any] = {}
     for field in dataclasses.fields(kind):
         written = annotations.get(field.name, str)
         name = (

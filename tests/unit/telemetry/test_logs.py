@@ -180,7 +180,8 @@ def test_a_librarys_message_is_not_repeated(text: Log, stream: io.StringIO) -> N
 
 def test_a_librarys_exception_shows_its_class(text: Log, stream: io.StringIO) -> None:
     """Its class and places, as for our own."""
-    logger = logging.Logger("somelib")
+    logger = logging.getLogger("tests.somelib")
+    logger.propagate = False
     logger.addHandler(LibraryRecords(text))
     try:
         raise OSError("sk-fake")

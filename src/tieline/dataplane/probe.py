@@ -1,0 +1,85 @@
+"""Tries an API's verify request with its active credential, from a process that relays nothing.
+
+It compiles the API afresh from the store and sends through an exit of its own, so that what an operator sees is what the
+data plane would do.
+"""
+
+from dataclasses import dataclass
+
+from tieline.core.errors import TielineError
+from tieline.dataplane.plan import Api, Plan
+from tieline.dataplane.ports import Environment, SnapshotSource
+from tieline.dataplane.relay import outgoing_head
+from tieline.dataplane.snapshot import Snapshot
+from tieline.vault.keyring import Keyring
+from tieline.wire.deadlines import Deadlines
+from tieline.wire.fetch import Patience, fetch
+from tieline.wire.guard import Guard
+from tieline.wire.pool import Pool
+from tieline.wire.tls import Trust, client_context
+
+_SECONDS = 20.0
+_UNAUTHORIZED = frozenset({401, 403})
+
+
+@dataclass(frozen=True, slots=True)
+class Probed:
+    """What a verify request showed: ``status`` is the upstream's, ``problem`` says what went wrong and what to do."""
+
+    ok: bool
+    status: int | None
+    problem: str | None
+
+
+class Probe:
+    """Sends verify requests."""
+
+    def __init__(self, source: SnapshotSource, keyring: Keyring, guard: Guard, trust: Trust) -> None:
+        self._source = source
+        self._keyring = keyring
+        self._guard = guard
+        self._tls = client_context(trust)
+
+    async def probe(self, api_name: str, environment: Environment) -> Probed:
+        """Send the verify request of the API and judge its answer. Never raises for what the upstream does."""
+        pool = Pool(self._guard, Deadlines(), self._tls)
+        snapshot = Snapshot(self._source, self._keyring, self._guard, pool)
+        try:
+            await snapshot.load(only=api_name)
+            api = snapshot.api(api_name.encode())
+            if api is None:
+                return Probed(False, None, "The definition or credential cannot be used; the log of the server says why.")
+            return await _ask(api, environment)
+        except TielineError as error:
+            return Probed(False, None, error.public)
+        finally:
+            pool.close()
+
+
+async def _ask(api: Api, environment: Environment) -> Probed:
+    plan = api.plans[environment]
+    if plan.problem is not None:
+        raise plan.problem
+    if plan.verify is None or plan.lane is None:
+        return Probed(False, None, "The definition has no verify request. Add one: {method: GET, path: /models}.")
+    path, _, query = plan.verify.path.partition("?")
+    method = plan.verify.method.encode()
+    message = outgoing_head(plan, method, path.encode(), query.encode(), [(b"Accept", b"*/*")])
+    fetched = await fetch(
+        plan.lane,
+        message + b"\r\n",
+        Patience(plan.limits.connect, min(plan.limits.first_byte, _SECONDS)),
+        head_only=method == b"HEAD",
+    )
+    return _judge(plan, fetched.status)
+
+
+def _judge(plan: Plan, status: int) -> Probed:
+    assert plan.verify is not None  # noqa: S101  # asked by the caller
+    if plan.verify.accepts(status):
+        return Probed(True, status, None)
+    if status in _UNAUTHORIZED:
+        why = f"{plan.title} refused the credential ({status}). Check it at the provider and set it again."
+    else:
+        why = f"{plan.title} answered {status}, expected {' or '.join(plan.verify.expect)}. Check base URL and verify."
+    return Probed(False, status, why)
