@@ -26,6 +26,8 @@ def program() -> Iterator[subprocess.Popen[str]]:
     with subprocess.Popen([sys.executable, "-c", PROGRAM], stdout=subprocess.PIPE, text=True) as process:
         try:
             yield process
+            process.terminate()
+            process.wait(10)  # so that it removes its files
         finally:
             process.kill()
 

@@ -25,6 +25,7 @@ from tieline.storage.engine import sqlite_file, wal_is_safe
 State = Literal["good", "note", "wrong"]
 
 OPEN_FILES_LEAST = 4096
+ANSWER_SECONDS = 3.0
 YEAR_OF_THIS_CODE = 2026
 DISK_LEAST = 256 * 1024 * 1024
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
@@ -115,22 +116,28 @@ def _listener(name: str, address: Address) -> Finding:
     """Who, if anybody, answers there: Tieline, another program, or nobody."""
     if is_free(address):
         return Finding("note", name, f"{address} is free: no server runs there; start one with `tieline serve`")
-    connection = http.client.HTTPConnection(address.host, address.port, timeout=3)
     try:
-        connection.request("GET", "/readyz")
+        tieline, _ = _asked(address, "/")
+        _, status = _asked(address, "/readyz")
+    except (OSError, http.client.HTTPException):
+        tieline, status = False, 0
+    if not tieline:
+        return Finding("wrong", name, f"{address} is another program's: stop it, or choose another port")
+    if status != http.client.OK:
+        return Finding("wrong", name, f"{address} answers but is not ready ({status}): see the server's log")
+    return Finding("good", name, f"{address} is ready")
+
+
+def _asked(address: Address, path: str) -> tuple[bool, int]:
+    """Whether Tieline answers GET ``path``, which its fields show, and with which status."""
+    connection = http.client.HTTPConnection(address.host, address.port, timeout=ANSWER_SECONDS)
+    try:
+        connection.request("GET", path)
         answer = connection.getresponse()
         answer.read()
-    except (OSError, http.client.HTTPException):
-        return Finding(
-            "wrong", name, f"{address} is taken by something that does not answer as Tieline: choose another port"
-        )
     finally:
         connection.close()
-    if answer.getheader("Tieline-Request-Id") is None:
-        return Finding("wrong", name, f"{address} is another program's: stop it, or choose another port")
-    if answer.status != http.client.OK:
-        return Finding("wrong", name, f"{address} answers but is not ready ({answer.status}): see the server's log")
-    return Finding("good", name, f"{address} is ready")
+    return any(field.lower().startswith("tieline-") for field, _ in answer.getheaders()), answer.status
 
 
 def _clock(settings: ServeSettings) -> Finding:

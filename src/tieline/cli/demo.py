@@ -171,6 +171,7 @@ def _call(stage: Stage, found: dict[str, str], secret: str) -> None:
                 pieces += 1
                 stage.piece(text)
     stage.line()
+    stage.note("(The sandbox's models say what they are told. With a real key this is OpenAI's answer.)")
     stage.note(
         f"Streamed in {pieces} pieces, the first after {first * 1000:.0f} ms. "
         f"Request {raw.headers['tieline-request-id']}."
@@ -197,7 +198,7 @@ def _hand_over(stage: Stage, found: dict[str, str], secret: str, *, once: bool) 
     base = f"{found['app']}/relay/openai"
     stage.title("Your turn")
     if once:
-        stage.note("Run `make demo` (or `tieline demo`) without --once to keep this running, and paste these:")
+        stage.note("This ends now. Without --once (ONCE=1) it keeps running, and you can paste these:")
     stage.code(
         f"curl {base}/chat/completions \\\n"
         f"  -H 'Authorization: Bearer {secret}' -H 'Content-Type: application/json' \\\n"
@@ -218,6 +219,6 @@ def _hand_over(stage: Stage, found: dict[str, str], secret: str, *, once: bool) 
     )
     stage.line()
     stage.note(f"Console and admin API: {found['console']}  (documentation at /api/docs)")
-    stage.note("With your own OpenAI key: `tieline serve`, then the commands of steps 1 to 3.")
+    stage.note("With your own OpenAI key: start `tieline serve`, then type the commands of steps 1 to 3.")
     if not once:
         stage.note("Serving until Ctrl-C.")

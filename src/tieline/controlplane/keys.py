@@ -32,7 +32,7 @@ SECRETS_MOST = 5
 
 @dataclass(frozen=True, slots=True)
 class NewKey:
-    """What a key shall be: ``permissions`` as ``{"mode": …, "grants": …}``, ``expires_in`` in seconds, None for never."""
+    """What a key shall be: ``permissions`` is ``{"mode", "grants"}``; ``expires_in`` is in seconds, None for never."""
 
     name: str | None = None
     permissions: Mapping[str, Any] = field(default_factory=lambda: EVERYTHING)

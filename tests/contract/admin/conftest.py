@@ -192,7 +192,7 @@ async def admin(tmp_path: Path, prepared: Prepared) -> AsyncIterator[Admin]:
     app = create_app(services, allowed_hosts=["tieline.example"], version="1.2.3", log=Log(stream=log, clock=clock))
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, lifespan="off", ws="none"))
     running = asyncio.create_task(server.serve())
-    while not server.started:
+    while not server.started:  # noqa: ASYNC110 -- uvicorn tells it no other way
         await asyncio.sleep(0.005)
     port = server.servers[0].sockets[0].getsockname()[1]
     yield Admin(port, prepared.tokens, services, clock, prober, log, tmp_path)
