@@ -54,14 +54,21 @@ class Setting:
 
 
 SERVE_SETTINGS: tuple[Setting, ...] = (
-    Setting("data_dir", "--data-dir", "TIELINE_DATA_DIR", None, "where Tieline keeps its files", "DIR"),
-    Setting("app_listen", "--app-listen", "TIELINE_APP_LISTEN", "127.0.0.1:8600", "where apps call", "HOST:PORT"),
+    Setting(
+        "data_dir",
+        "--data-dir",
+        "TIELINE_DATA_DIR",
+        None,
+        "Where Tieline keeps its files; $XDG_DATA_HOME/tieline unless given.",
+        "DIR",
+    ),
+    Setting("app_listen", "--app-listen", "TIELINE_APP_LISTEN", "127.0.0.1:8600", "Where apps call.", "HOST:PORT"),
     Setting(
         "console_listen",
         "--console-listen",
         "TIELINE_CONSOLE_LISTEN",
         "127.0.0.1:8601",
-        "where operators and the command line call",
+        "Where operators and the command line call.",
         "HOST:PORT",
     ),
     Setting(
@@ -69,26 +76,26 @@ SERVE_SETTINGS: tuple[Setting, ...] = (
         "--console-host",
         "TIELINE_CONSOLE_HOSTS",
         None,
-        "a host name that the console is opened by, beside its address",
+        "A host name that the console is opened by, beside its address; repeatable.",
         "NAME",
         repeats=True,
     ),
-    Setting("workers", "--workers", "TIELINE_WORKERS", "1", "how many data-plane processes", "N"),
+    Setting("workers", "--workers", "TIELINE_WORKERS", "1", "How many data-plane processes.", "N"),
     Setting(
         "database_url",
         "--database-url",
         "TIELINE_DATABASE_URL",
         None,
-        "sqlite:////path or postgresql://…; a file in the data directory unless given",
+        "The store: sqlite:////path or postgresql://…; a file in the data directory unless given.",
         "URL",
     ),
-    Setting("redis_url", "--redis-url", "TIELINE_REDIS_URL", None, "where several nodes share limits", "URL"),
+    Setting("redis_url", "--redis-url", "TIELINE_REDIS_URL", None, "Where several nodes share limits.", "URL"),
     Setting(
         "root_key",
         "--root-key",
         "TIELINE_ROOT_KEY",
         None,
-        "file:PATH, env:VARIABLE or passphrase; root.key in the data directory unless given",
+        "Where the root key is: file:PATH, env:VARIABLE or passphrase; root.key in the data directory unless given.",
         "SOURCE",
     ),
     Setting(
@@ -96,19 +103,34 @@ SERVE_SETTINGS: tuple[Setting, ...] = (
         "--allow-destination",
         "TIELINE_ALLOW_DESTINATIONS",
         None,
-        "an inner network or host that APIs may be at",
+        "An inner network or host that APIs may be at; repeatable.",
         "CIDR|HOST",
         repeats=True,
     ),
-    Setting("ca_bundle", "--ca-bundle", "TIELINE_CA_BUNDLE", None, "authorities to trust beside the system's", "FILE"),
-    Setting("log_format", "--log-format", "TIELINE_LOG_FORMAT", "text", "how log lines look", "text|json"),
-    Setting("log_level", "--log-level", "TIELINE_LOG_LEVEL", "info", "the least that is logged", "LEVEL"),
-    Setting("only", "--only", "TIELINE_ONLY", None, "run one plane alone", "data|control"),
+    Setting(
+        "ca_bundle", "--ca-bundle", "TIELINE_CA_BUNDLE", None, "Authorities (PEM) to trust beside the system's.", "FILE"
+    ),
+    Setting("log_format", "--log-format", "TIELINE_LOG_FORMAT", "text", "How log lines look.", "text|json"),
+    Setting(
+        "log_level",
+        "--log-level",
+        "TIELINE_LOG_LEVEL",
+        "info",
+        "What is logged: debug, info, warning or error, and what is worse.",
+        "LEVEL",
+    ),
+    Setting("only", "--only", "TIELINE_ONLY", None, "Run one plane alone.", "data|control"),
 )
 
 CLIENT_SETTINGS: tuple[Setting, ...] = (
-    Setting("url", "TIELINE_URL", "TIELINE_URL", _DEFAULT_URL, "the console's address", "URL"),
-    Setting("token", "TIELINE_TOKEN", "TIELINE_TOKEN", None, "an admin token"),
+    Setting("url", "TIELINE_URL", "TIELINE_URL", _DEFAULT_URL, "The console's address.", "URL"),
+    Setting(
+        "token",
+        "TIELINE_TOKEN",
+        "TIELINE_TOKEN",
+        None,
+        "An admin token; the data directory's admin.token unless given.",
+    ),
 )
 
 _BY_NAME = {setting.name: setting for setting in (*SERVE_SETTINGS, *CLIENT_SETTINGS)}

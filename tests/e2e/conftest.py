@@ -5,6 +5,7 @@
 directory. They know nothing of what is tested.
 """
 
+import http.client
 import json
 import os
 import re
@@ -100,6 +101,27 @@ class Server:
         """What a client command needs to find it."""
         return {"TIELINE_URL": self.console, "TIELINE_DATA_DIR": str(self.data_dir)}
 
+    def admin(self, method: str, path: str, body: Any = None) -> Any:
+        """The JSON answer of the admin API to one request below ``/api/v1``, sent with the admin token."""
+        connection = http.client.HTTPConnection(self.console.removeprefix("http://"), timeout=30)
+        headers = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"}
+        try:
+            connection.request(method, f"/api/v1{path}", None if body is None else json.dumps(body), headers)
+            answer = connection.getresponse()
+            text = answer.read()
+        finally:
+            connection.close()
+        assert answer.status < 300, f"{method} {path}: {answer.status} {text!r}"
+        return json.loads(text) if text else None
+
+    def open_line(self, sandbox: str, permissions: Any = None) -> str:
+        """Add the sandbox as the API ``openai`` with an app ``website``; returns the secret of a new app key for it."""
+        self.admin("POST", "/apis", {"name": "openai", "from_catalogue": "openai", "base_url": sandbox})
+        self.admin("PUT", "/apis/openai/credentials/live", {"fields": {"key": PROVIDER_KEY}})
+        self.admin("POST", "/apps", {"name": "website", "apis": ["openai"]})
+        made = self.admin("POST", "/apps/website/keys", {"permissions": permissions or {"mode": "all"}})
+        return str(made["secret"])
+
     def children(self) -> list[int]:
         """The process ids of its planes."""
         pid = self.program.process.pid
@@ -171,6 +193,12 @@ def sandbox() -> Iterator[str]:
     program = Program(("sandbox", "--listen", "127.0.0.1:0"))
     yield program.line(r"ready sandbox=(\S+)")[1] + "/v1"
     program.stop()
+
+
+@pytest.fixture(scope="module")
+def app_key(server: Server, sandbox: str) -> str:
+    """The secret of an app key that may do everything on the API ``openai`` of ``server``, which is the sandbox."""
+    return server.open_line(sandbox)
 
 
 def run_command(*words: str, stdin: str = "", env: Mapping[str, str] | None = None) -> Result:

@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -149,9 +150,8 @@ def test_wrong_usage_stops_the_start(command: Any, words: list[str], env: dict[s
     assert result.err.startswith(f"tieline: {told}")
 
 
-def test_a_busy_port_is_told_in_one_line(start_server: Any, command: Any, tmp_path: Path) -> None:
+def test_a_busy_port_is_told_in_one_line(server: Any, command: Any, tmp_path: Path) -> None:
     """A port that another server has, even another Tieline, is refused before anything starts."""
-    server = start_server()
     for option, url in (("--app-listen", server.app), ("--console-listen", server.console)):
         result = command("serve", "--data-dir", str(tmp_path / "other"), option, urlsplit(url).netloc)
         assert (result.code, result.err.count("\n")) == (1, 1)
@@ -160,14 +160,12 @@ def test_a_busy_port_is_told_in_one_line(start_server: Any, command: Any, tmp_pa
     assert not (tmp_path / "other").exists()
 
 
-def test_a_wrong_root_key_serves_nothing(start_server: Any, command: Any, tmp_path: Path) -> None:
-    """The line names the key id that was expected and the one that was given; nothing listens meanwhile."""
+def test_a_wrong_root_key_serves_nothing(start_server: Any, command: Any) -> None:
+    """The line names the key id that was expected and the one that was given; a missing key is not made anew."""
     server = start_server()
     server.program.stop()
-    other = start_server(data_dir=tmp_path / "other")
-    other.program.stop()
-    (server.data_dir / "root.key").write_bytes((other.data_dir / "root.key").read_bytes())
     words = ("--data-dir", str(server.data_dir), "--app-listen", "127.0.0.1:0", "--console-listen", "127.0.0.1:0")
+    (server.data_dir / "root.key").write_text("A" * 43)
     result = command("serve", *words)
     assert (result.code, result.err.count("\n"), result.err.count("rk_")) == (1, 1, 2)
     assert "not the vault's root key: expected rk_" in result.err
@@ -208,30 +206,64 @@ def test_a_supervisor_killed_during_its_start_leaves_no_orphan(start_server: Any
     assert eventually(lambda: all(is_gone(pid) for pid in children))
 
 
-@pytest.mark.parametrize("which", ["data", "control"])
-def test_a_killed_plane_is_started_again(start_server: Any, which: str) -> None:
-    """A plane that dies is back at the same address; the other one never stops."""
+def test_a_killed_plane_is_started_again(start_server: Any) -> None:
+    """A plane that dies is back at the same address; the other one never stops; it is not announced anew."""
     server = start_server()
-    victim = next(pid for pid in server.children() if plane(pid) == which)
-    mine, other = (server.app, server.console) if which == "data" else (server.console, server.app)
-    os.kill(victim, signal.SIGKILL)
-    server.program.line("worker.ended")
-    assert answers(other)
-    assert eventually(lambda: answers(mine))
-    assert victim not in server.children()
+    for which, mine, other in (("data", server.app, server.console), ("control", server.console, server.app)):
+        victim = next(pid for pid in server.children() if plane(pid) == which)
+        os.kill(victim, signal.SIGKILL)
+        server.program.line(f"worker.ended .*{which}")
+        assert answers(other)
+        assert eventually(partial(answers, mine))
+        assert victim not in server.children()
     assert len([line for line in server.program.lines if line.startswith("ready ")]) == 1
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_an_idle_server_at_once(start_server: Any, number: signal.Signals) -> None:
+def test_ctrl_c_ends_an_idle_server_at_once(start_server: Any) -> None:
     """Nothing is under way, so nothing is waited for; the exit status is 0 and no process stays."""
     server = start_server()
     children = server.children()
-    server.program.process.send_signal(number)
+    server.program.process.send_signal(signal.SIGINT)
     begun = time.monotonic()
     assert server.program.wait() == 0
     assert time.monotonic() - begun < 10
     assert all(is_gone(pid) for pid in children)
+
+
+@contextmanager
+def stream(server: Any, secret: str, events: int, pause_ms: int) -> Iterator[http.client.HTTPResponse]:
+    """A chat completion that streams ``events`` tokens through the relay, its head read."""
+    connection = http.client.HTTPConnection(urlsplit(server.app).netloc, timeout=30)
+    model = f"sandbox-stream-{events}x{pause_ms}"
+    body = {"model": model, "stream": True, "messages": [{"role": "user", "content": "go"}]}
+    headers = {"Authorization": f"Bearer {secret}", "Content-Type": "application/json"}
+    try:
+        connection.request("POST", "/relay/openai/chat/completions", json.dumps(body), headers)
+        yield connection.getresponse()
+    finally:
+        connection.close()
+
+
+def test_a_drain_lets_a_stream_finish(start_server: Any, sandbox: str) -> None:
+    """A stream under way when the signal comes arrives whole; new connections are refused meanwhile."""
+    server = start_server("--allow-destination", "127.0.0.1")
+    with stream(server, server.open_line(sandbox), events=60, pause_ms=50) as answer:
+        assert answer.status == 200
+        server.program.process.send_signal(signal.SIGTERM)
+        assert eventually(lambda: not answers(server.app, "/healthz"), 2)
+        assert answer.read().endswith(b"data: [DONE]\n\n")
+    assert server.program.wait() == 0
+
+
+def test_a_signal_to_one_worker_restarts_it_in_peace(start_server: Any, sandbox: str) -> None:
+    """SIGTERM to a data-plane process alone: its stream ends whole, and a new process takes its place."""
+    server = start_server("--allow-destination", "127.0.0.1")
+    with stream(server, server.open_line(sandbox), events=20, pause_ms=50) as answer:
+        worker = next(pid for pid in server.children() if plane(pid) == "data")
+        os.kill(worker, signal.SIGTERM)
+        assert answer.read().endswith(b"data: [DONE]\n\n")
+    assert eventually(lambda: is_gone(worker))
+    assert eventually(lambda: answers(server.app))
 
 
 @contextmanager

@@ -92,7 +92,7 @@ def _lacking(mode: Mode, api: str, title: str, match: Match) -> Denied:
     if mode is Mode.READ_ONLY:
         reason = f"{need}, and it is read only. Use a key that has it, or make this key restricted and tick it."
     else:
-        reason = f"{need}. Tick it among the key's permissions in the console, or use a key that has it."
+        reason = f"{need}. An operator can tick it among the key's permissions; or use a key that has it."
     return Denied(reason, param)
 
 

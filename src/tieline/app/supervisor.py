@@ -10,6 +10,7 @@ import signal
 import socket
 import sys
 import time
+from contextlib import suppress
 from dataclasses import replace
 from types import FrameType
 
@@ -176,4 +177,5 @@ def _assignments(settings: ServeSettings) -> list[Assignment]:
 
 
 def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)  # noqa: T201  the supervisor speaks on standard error
+    with suppress(OSError):  # whoever listened is gone; the server is not
+        print(line, file=sys.stderr, flush=True)  # noqa: T201  the supervisor speaks on standard error

@@ -8,6 +8,8 @@ import importlib.util
 import signal
 import tempfile
 import time
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,7 @@ from rich.text import Text
 
 from tieline.app.listeners import is_free
 from tieline.cli.client import AdminClient
-from tieline.cli.programs import running, until_one_ends
+from tieline.cli.programs import Program, running, until_one_ends
 from tieline.core.errors import StartError
 from tieline.settings import Address, client_settings
 
@@ -53,9 +55,15 @@ def run(*, once: bool) -> int:
             _be_refused(stage, found, secret)
             _hand_over(stage, found, secret, once=once)
             if not once:
-                until_one_ends((sandbox, server))
-                raise StartError("one of the programs of the demo ended by itself")
+                _serve_until_interrupted((sandbox, server))
     return 0
+
+
+def _serve_until_interrupted(programs: Sequence[Program]) -> None:
+    """Wait for Ctrl-C. Raises StartError when a program ends before."""
+    with suppress(KeyboardInterrupt):
+        until_one_ends(programs)
+        raise StartError("one of the programs of the demo ended by itself: see what else uses its ports or memory")
 
 
 class Stage:

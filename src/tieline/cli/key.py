@@ -16,7 +16,10 @@ Id = Annotated[str, typer.Argument(help="The key's id (key_…).")]
 Label = Annotated[str | None, typer.Option("--name", metavar="LABEL", help="What people call it.")]
 Mode = Annotated[
     Literal["all", "restricted", "read-only"] | None,
-    typer.Option("--permissions", help="Everything, only what --grant says, or only reads. [default: all]"),
+    typer.Option(
+        "--permissions",
+        help="What it may do. Default: all, or restricted with --grant.",
+    ),
 ]
 Grants = Annotated[
     list[str] | None,

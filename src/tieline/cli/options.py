@@ -47,11 +47,11 @@ def with_settings(names: Sequence[str]) -> Callable[[Callable[..., None]], Calla
 
 def _parameter(setting: Setting) -> inspect.Parameter:
     kind: Any = list[str] | None if setting.repeats else str | None
-    default = f" [default: {setting.default}]" if setting.default else ""
+    default = f" Default: {setting.default}." if setting.default else ""
     option = typer.Option(
         setting.option,
         metavar=setting.metavar,
-        help=f"{setting.title[0].upper()}{setting.title[1:]}.{default} ({setting.variable})",
+        help=f"{setting.title}{default} ({setting.variable})",
     )
     return inspect.Parameter(
         setting.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[kind, option]

@@ -37,7 +37,7 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[object]], empty: str) 
         grid.add_column(column, overflow="fold")
     for row in rows:
         grid.add_row(*(Text(shown(cell)) for cell in row))
-    _console().print(grid)
+    _print(grid)
 
 
 def details(pairs: Mapping[str, object]) -> None:
@@ -48,7 +48,7 @@ def details(pairs: Mapping[str, object]) -> None:
     for name, value in pairs.items():
         if value is not None:
             grid.add_row(Text(name), Text(shown(value)))
-    _console().print(grid)
+    _print(grid)
 
 
 def finding(state: str, subject: str, told: str) -> None:
@@ -80,6 +80,17 @@ def quoted(text: str) -> str:
     return shlex.quote(text)
 
 
+def _print(grid: Table) -> None:
+    """A table as wide as the terminal; to a file or pipe whole, and without blanks at the ends of its lines."""
+    console = _console()
+    if sys.stdout.isatty():
+        console.print(grid)
+        return
+    with console.capture() as captured:
+        console.print(grid)
+    print("\n".join(line.rstrip() for line in captured.get().splitlines()))
+
+
 def _console() -> Console:
-    plain = not sys.stdout.isatty()
-    return Console(width=PLAIN_WIDTH if plain else None, highlight=False, markup=False, emoji=False)
+    width = None if sys.stdout.isatty() else PLAIN_WIDTH
+    return Console(width=width, highlight=False, markup=False, emoji=False)

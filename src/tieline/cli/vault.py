@@ -7,11 +7,6 @@ from tieline.settings import serve_settings
 vault = noun("vault", "The vault: where credentials live encrypted.")
 
 
-@vault.callback()
-def about() -> None:
-    """The vault: where credentials live encrypted."""
-
-
 @vault.command()
 @with_settings(("data_dir", "database_url", "root_key"))
 def status(json: Json = False, **given: str | list[str] | None) -> None:

@@ -58,13 +58,11 @@ class SqliteBell:
         try:
             if self._connection is None:
                 self._connection = await aiosqlite.connect(self._path, isolation_level=None)
-            async with self._connection.execute("PRAGMA data_version") as cursor:
-                row = await cursor.fetchone()
+            ((version,),) = await self._connection.execute_fetchall("PRAGMA data_version")
         except sqlite3.Error:
             await self.close()
             return False
-        assert row is not None
-        before, self._seen = self._seen, row[0]
+        before, self._seen = self._seen, version
         return before != self._seen
 
 

@@ -40,8 +40,8 @@ class HostGate:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["path"] not in HEALTH and not self._is_ours(scope):
             msg = (
-                "Tieline does not answer under this host name. Open it by the address it listens on, or add the name "
-                "to the host names of the console in the settings."
+                "Tieline does not answer under this host name. Open it by the address it listens on, or start it "
+                "with --console-host and this name."
             )
             raise InvalidRequest(msg, param="Host")
         await self._app(scope, receive, send)

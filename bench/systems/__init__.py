@@ -1,0 +1,1 @@
+"""The systems under test, each started, described and ended by its own module."""

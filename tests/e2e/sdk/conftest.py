@@ -1,0 +1,348 @@
+"""One Tieline in front of one sandbox, both programs of their own, for every test with an official SDK.
+
+``stage`` is shared by the whole session; ``client`` is the Python SDK with base URL and key changed and nothing else,
+synchronous and asynchronous in turn. Upstreams that are down, slow or strange are here too. It knows no test.
+"""
+
+import asyncio
+import contextlib
+import inspect
+import json
+import socket
+import socketserver
+import ssl
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.request import Request, urlopen
+
+import openai
+import pytest
+import trustme
+
+from tests.e2e.conftest import PROVIDER_KEY, Program, Server, Starter
+
+APP = "sdks"
+MODEL = "gpt-4.1-mini"
+BODY_MOST = 64 * 1024  # bytes that the API `quick` takes
+
+
+class Admin:
+    """The admin API, for what an operator does before a test."""
+
+    def __init__(self, server: Server) -> None:
+        self._base = f"{server.console}/api/v1/"
+        self._headers = {"Authorization": f"Bearer {server.token}", "Content-Type": "application/json"}
+
+    def __call__(self, method: str, path: str, body: object = None) -> Any:
+        """Send one request; the answer's JSON. Raises ``HTTPError`` for a refusal."""
+        data = None if body is None else json.dumps(body).encode()
+        with urlopen(Request(self._base + path, data, self._headers, method=method), timeout=30) as answer:  # noqa: S310
+            return json.loads(answer.read() or b"null")
+
+
+class Tap:
+    """Stands before a listener, passes bytes both ways and counts the requests that go in.
+
+    With ``tls`` it ends TLS, as a reverse proxy in front of Tieline does.
+    """
+
+    def __init__(self, address: tuple[str, int], tls: ssl.SSLContext | None = None) -> None:
+        self.requests = 0
+        tap = self
+
+        class Passing(socketserver.BaseRequestHandler):
+            def handle(self) -> None:
+                with suppress(OSError), contextlib.ExitStack() as stack:
+                    near = tls.wrap_socket(self.request, server_side=True) if tls else self.request
+                    stack.enter_context(near)
+                    far = stack.enter_context(socket.create_connection(address))
+                    back = threading.Thread(target=tap.pump, args=(far, near, False))
+                    back.start()
+                    tap.pump(near, far, True)
+                    back.join()
+
+        class Listening(socketserver.ThreadingTCPServer):
+            request_queue_size = 64
+
+        self._server = Listening(("127.0.0.1", 0), Passing)
+        self.port = int(self._server.server_address[1])
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
+        self._thread.start()
+
+    def pump(self, source: socket.socket, target: socket.socket, counted: bool) -> None:
+        """Pass bytes on until one side ends, then tell the other."""
+        with suppress(OSError):
+            while data := source.recv(65536):
+                if counted:
+                    self.requests += data.count(b" HTTP/1.1\r\n")
+                target.sendall(data)
+        with suppress(OSError):
+            target.shutdown(socket.SHUT_WR)
+
+    def stop(self) -> None:
+        """End it and the connections through it."""
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+@dataclass
+class Stage:
+    """The running programs, and what an operator can do to them."""
+
+    server: Server
+    sandbox: str
+    tap: Tap
+    admin: Admin
+    key: str = ""
+    added: list[str] = field(default_factory=list)
+
+    def base(self, api: str = "openai") -> str:
+        """The base URL that an app uses for ``api``."""
+        return f"{self.server.app}/relay/{api}"
+
+    def add(self, name: str, credential: dict[str, str] | None = None, **settings: Any) -> None:
+        """Add an API, as POST /apis takes it, put its credential and let the app use it."""
+        hosts = settings.pop("credential_hosts", None)
+        self.admin("POST", "apis", {"name": name, **settings})
+        if credential is not None:
+            body = {"fields": credential} if hosts is None else {"fields": credential, "hosts": hosts}
+            self.admin("PUT", f"apis/{name}/credentials/live", body)
+        self.added.append(name)
+        if len(self.added) == 1:
+            self.admin("POST", "apps", {"name": APP, "apis": self.added})
+        else:
+            self.admin("PATCH", f"apps/{APP}", {"apis": self.added})
+
+    def mint(self, **settings: Any) -> dict[str, Any]:
+        """A new key of the app, with its secret."""
+        minted: dict[str, Any] = self.admin("POST", f"apps/{APP}/keys", settings)
+        return minted
+
+    def stats(self) -> dict[str, Any]:
+        """What the sandbox counts."""
+        with urlopen(self.sandbox.removesuffix("/v1") + "/sandbox/stats", timeout=30) as answer:  # noqa: S310
+            stats: dict[str, Any] = json.load(answer)
+        return stats
+
+    def upstream_requests(self) -> int:
+        """How many requests the upstream has had so far."""
+        return sum(count for path, count in self.stats()["requests"].items() if path.startswith("/v1"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_proxy() -> Iterator[None]:
+    """No proxy named in the environment comes between an SDK and this machine."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+            patch.delenv(name, raising=False)
+        for name in ("OPENAI_BASE_URL", "OPENAI_API_KEY", "OPENAI_ORG_ID", "OPENAI_PROJECT_ID"):
+            patch.delenv(name, raising=False)
+        yield
+
+
+@pytest.fixture(scope="session")
+def stage(tmp_path_factory: pytest.TempPathFactory, no_proxy: None) -> Iterator[Stage]:
+    """Tieline with OpenAI from the catalogue at the sandbox's address, an app, and a key that may do everything."""
+    sandbox = Program(("sandbox", "--listen", "127.0.0.1:0"))
+    starter = Starter(tmp_path_factory.mktemp("sdk"))
+    try:
+        server = starter("--allow-destination", "127.0.0.1")
+        tap = Tap(_place(server.app))
+        base = sandbox.line(r"ready sandbox=(\S+)")[1] + "/v1"
+        stage = Stage(server, base, tap, Admin(server))
+        stage.add("openai", {"key": PROVIDER_KEY}, from_catalogue="openai", base_url=base)
+        stage.key = stage.mint()["secret"]
+        yield stage
+        tap.stop()
+    finally:
+        starter.stop()
+        sandbox.stop()
+
+
+def _place(url: str) -> tuple[str, int]:
+    host, _, port = url.removeprefix("http://").partition(":")
+    return host, int(port)
+
+
+async def eventually(holds: Callable[[], bool], seconds: float = 5) -> bool:
+    """Whether ``holds`` within ``seconds``."""
+    deadline = time.monotonic() + seconds
+    while not (held := holds()) and time.monotonic() < deadline:
+        await asyncio.sleep(0.02)
+    return held
+
+
+# --- Clients -----------------------------------------------------------------------------------------------------
+
+
+class Both:
+    """The Python SDK in one of its two colours; calls of either are awaited."""
+
+    def __init__(self, kind: type[openai.OpenAI] | type[openai.AsyncOpenAI], stack: AsyncExitStack) -> None:
+        self.kind = kind
+        self._stack = stack
+
+    async def open(self, base_url: str, api_key: str, **options: Any) -> Any:
+        """A client, closed with the test."""
+        client: Any = self.kind(base_url=base_url, api_key=api_key, **options)
+        if isinstance(client, openai.OpenAI):
+            return self._stack.enter_context(client)
+        return await self._stack.enter_async_context(client)
+
+
+async def settled(answer: Any) -> Any:
+    """What a call of either colour returns."""
+    return await answer if inspect.isawaitable(answer) else answer
+
+
+async def pieces(stream: Any) -> list[Any]:
+    """Everything that a stream or list of either colour brings."""
+    stream = await settled(stream)
+    if hasattr(stream, "__aiter__"):
+        return [piece async for piece in stream]
+    return list(stream)
+
+
+@pytest.fixture(params=[openai.OpenAI, openai.AsyncOpenAI], ids=["sync", "async"])
+async def both(request: pytest.FixtureRequest) -> AsyncIterator[Both]:
+    """Opens clients of one colour, then of the other."""
+    async with AsyncExitStack() as stack:
+        yield Both(request.param, stack)
+
+
+@pytest.fixture
+async def client(both: Both, stage: Stage) -> Any:
+    """The SDK with base URL and key changed, nothing else."""
+    return await both.open(stage.base(), stage.key)
+
+
+# --- Upstreams ---------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def quick(stage: Stage) -> str:
+    """OpenAI again, with little patience and small bodies."""
+    timeout = {"connect": "2s", "first_byte": "600ms", "idle": "600ms", "total": "20s"}
+    whole = stage.admin("GET", "apis/openai")["definition"]
+    limits = {"timeout": timeout, "body": f"{BODY_MOST}B", "retry": {"attempts": 2}}
+    stage.add("quick", {"key": PROVIDER_KEY}, definition={**whole, "api": "quick", "limits": limits})
+    return "quick"
+
+
+@pytest.fixture(scope="session")
+def down(stage: Stage) -> Iterator[str]:
+    """OpenAI at a port that is taken and that nobody accepts at."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        base = f"http://127.0.0.1:{taken.getsockname()[1]}/v1"
+        stage.add("down", {"key": PROVIDER_KEY}, from_catalogue="openai", base_url=base)
+        yield "down"
+
+
+@pytest.fixture(scope="session")
+def authority() -> trustme.CA:
+    """A certificate authority that nobody trusts unless told to."""
+    return trustme.CA()
+
+
+@pytest.fixture(scope="session")
+def certified(authority: trustme.CA) -> ssl.SSLContext:
+    """TLS as a server at 127.0.0.1."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1", "localhost").configure_cert(context)
+    return context
+
+
+@pytest.fixture(scope="session")
+def untrusted(stage: Stage, certified: ssl.SSLContext) -> Iterator[str]:
+    """The sandbox behind TLS whose authority Tieline does not know."""
+    tap = Tap(_place(stage.sandbox.removesuffix("/v1")), certified)
+    base = f"https://127.0.0.1:{tap.port}/v1"
+    stage.add("untrusted", {"key": PROVIDER_KEY}, from_catalogue="openai", base_url=base)
+    yield "untrusted"
+    tap.stop()
+
+
+@pytest.fixture(scope="session")
+def secure(stage: Stage, certified: ssl.SSLContext) -> Iterator[str]:
+    """Tieline's address behind a reverse proxy that ends TLS."""
+    tap = Tap(_place(stage.server.app), certified)
+    yield f"https://127.0.0.1:{tap.port}/relay/openai"
+    tap.stop()
+
+
+@pytest.fixture(scope="session")
+def unbound(stage: Stage) -> str:
+    """OpenAI whose credential may go elsewhere only."""
+    given: dict[str, Any] = {"from_catalogue": "openai", "base_url": stage.sandbox}
+    stage.add("unbound", {"key": PROVIDER_KEY}, credential_hosts=["api.openai.com"], **given)
+    return "unbound"
+
+
+@pytest.fixture(scope="session")
+def bare(stage: Stage) -> str:
+    """OpenAI without a credential."""
+    stage.add("bare", from_catalogue="openai", base_url=stage.sandbox)
+    return "bare"
+
+
+@dataclass
+class Mirror:
+    """An upstream that remembers the last request it saw."""
+
+    base: str = ""
+    method: str = ""
+    path: str = ""
+    headers: dict[str, str] = field(default_factory=dict)
+    body: bytes = b""
+
+
+@pytest.fixture(scope="session")
+def mirror() -> Iterator[Mirror]:
+    """A plain HTTP server whose answer says nothing of the request; the test asks it."""
+    seen = Mirror()
+
+    class Remembering(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def _answer(self) -> None:
+            seen.method, seen.path = self.command, self.path
+            seen.headers = {name.lower(): value for name, value in self.headers.items()}
+            seen.body = self.rfile.read(int(self.headers.get("content-length", 0)))
+            answer = b'{"ok": true}'
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(answer)))
+            self.end_headers()
+            self.wfile.write(answer)
+
+        do_GET = do_POST = do_DELETE = _answer  # noqa: N815  # the interface
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Remembering) as server:
+        seen.base = f"http://127.0.0.1:{server.server_address[1]}"
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+        thread.start()
+        yield seen
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture(scope="session")
+def authority_file(authority: trustme.CA, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The authority's certificate in PEM."""
+    path = tmp_path_factory.mktemp("authority") / "ca.pem"
+    authority.cert_pem.write_to_path(path)
+    return path
+
+
+Opener = Callable[..., Any]

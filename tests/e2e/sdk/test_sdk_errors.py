@@ -1,0 +1,281 @@
+"""Each error of contract section 4 that this version makes raises the SDK's own exception, says why, and is retried or not.
+
+The client is the SDK with its usual retries, cut down to one so that the tests stay quick; a tap before Tieline counts
+what it really sent.
+"""
+
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+import openai
+import pytest
+from openai._models import FinalRequestOptions
+
+from tests.e2e.sdk.conftest import BODY_MOST, MODEL, Both, Stage, settled
+
+HELLO: Any = [{"role": "user", "content": "Hello you"}]
+PROVIDERS = "sk-" + "proj-not-a-real-key-of-the-provider"
+
+
+@dataclass
+class Case:
+    """One wrong request: what is wrong with it, and what comes of it.
+
+    ``api`` and ``key`` are names of fixtures (``keys``), or taken as they are. ``said`` is part of the message.
+    """
+
+    code: str
+    raised: type[openai.APIStatusError]
+    status: int
+    said: str
+    api: str = "openai"
+    key: str = "live"
+    model: str = MODEL
+    content: str = "Hello you"
+    headers: dict[str, str] = field(default_factory=dict)
+    query: dict[str, str] = field(default_factory=dict)
+    param: str | None = None
+
+    def __str__(self) -> str:
+        """What pytest calls it."""
+        return self.code
+
+
+@pytest.fixture(scope="session")
+def keys(stage: Stage) -> dict[str, str]:
+    """App keys that are good, and app keys that are not."""
+    chat = {"mode": "restricted", "grants": {"openai": {"chat_completions": "request"}}}
+    nothing = {"mode": "restricted", "grants": {"openai": {"models": "read"}}}
+    minted = {
+        "expired": stage.mint(expires_in=1),
+        "revoked": stage.mint(),
+        "chat": stage.mint(permissions=chat),
+        "models": stage.mint(permissions=nothing),
+        "reader": stage.mint(permissions={"mode": "read_only"}),
+        "development": stage.mint(environment="development"),
+        "elsewhere": stage.mint(from_ip=["192.0.2.0/24"]),
+    }
+    stage.admin("DELETE", f"keys/{minted['revoked']['id']}")
+    secrets = {name: key["secret"] for name, key in minted.items()}
+    typo = "A" if stage.key[20] != "A" else "B"
+    secrets |= {
+        "live": stage.key,
+        "mistyped": stage.key[:20] + typo + stage.key[21:],
+        "provider's": PROVIDERS,
+        "no": "",
+    }
+    time.sleep(1.1)
+    return secrets
+
+
+def unknown_key() -> str:
+    """A key with the right form that nobody minted."""
+    from tieline.access import appkey
+
+    return appkey.mint("live").reveal_bytes().decode()
+
+
+REFUSALS = [
+    Case("invalid_request", openai.BadRequestError, 400, "different app keys", headers={"Tieline-Key": "chat"}),
+    Case("invalid_request", openai.BadRequestError, 400, "override", headers={"X-HTTP-Method-Override": "DELETE"}),
+    Case("invalid_app_key", openai.AuthenticationError, 401, 'begins with "tl_live_"', key="provider's"),
+    Case("invalid_app_key", openai.AuthenticationError, 401, "mistyped", key="mistyped"),
+    Case("invalid_app_key", openai.AuthenticationError, 401, "No such app key", key="unknown"),
+    Case("expired_app_key", openai.AuthenticationError, 401, "has expired", key="expired"),
+    Case("revoked_app_key", openai.AuthenticationError, 401, "was revoked", key="revoked"),
+    Case(
+        "missing_permission",
+        openai.PermissionDeniedError,
+        403,
+        'This key needs "Chat completions: Request" on OpenAI.',
+        key="models",
+        param="openai:chat_completions=request",
+    ),
+    Case("missing_permission", openai.PermissionDeniedError, 403, "read", key="reader"),
+    Case(
+        "environment_not_allowed",
+        openai.PermissionDeniedError,
+        403,
+        "belongs to the live environment",
+        headers={"Tieline-Environment": "development"},
+    ),
+    Case("address_not_allowed", openai.PermissionDeniedError, 403, "from your address", key="elsewhere"),
+    Case("destination_not_allowed", openai.PermissionDeniedError, 403, "not bound to the host", api="unbound"),
+    Case("unknown_api", openai.NotFoundError, 404, "no API named 'opnai'", api="opnai", param="opnai"),
+    Case("body_too_large", openai.APIStatusError, 413, "65536 bytes", api="quick", content="x" * BODY_MOST),
+    Case("uri_too_long", openai.APIStatusError, 414, "longer than", query={"long": "x" * 9000}),
+    Case("headers_too_large", openai.APIStatusError, 431, "header", headers={"X-Long": "x" * 40_000}),
+    Case("credential_missing", openai.APIStatusError, 424, "tieline credential set openai", api="bare"),
+    Case("credential_missing", openai.APIStatusError, 424, "--environment development", key="development"),
+]
+
+FAILURES = [
+    Case("upstream_unreachable", openai.InternalServerError, 502, "cannot be reached", api="down"),
+    Case("upstream_unreachable", openai.InternalServerError, 502, "without an answer", model="sandbox-malformed-http-nothing"),
+    Case("upstream_tls_error", openai.InternalServerError, 502, "certificate", api="untrusted"),
+    Case("upstream_protocol_error", openai.InternalServerError, 502, "not valid HTTP", model="sandbox-malformed-http"),
+    Case("upstream_protocol_error", openai.InternalServerError, 502, "too large", model="sandbox-malformed-http-endless-head"),
+    Case("upstream_timeout", openai.InternalServerError, 504, "too long", api="quick", model="sandbox-slow-first-byte-5s"),
+]
+
+
+async def refused(case: Case, both: Both, stage: Stage, keys: dict[str, str], request: Any) -> openai.APIStatusError:
+    """Send what the case says through the tap; the exception."""
+    if case.api not in {"openai", "opnai"}:
+        request.getfixturevalue(case.api)
+    key = unknown_key() if case.key == "unknown" else keys[case.key]
+    base = f"http://127.0.0.1:{stage.tap.port}/relay/{case.api}"
+    client = await both.open(base, key, max_retries=1)
+    headers = {name: keys.get(value, value) for name, value in case.headers.items()}
+    said = [{"role": "user", "content": case.content}]
+    ask = {"model": case.model, "messages": said, "extra_headers": headers, "extra_query": case.query}
+    with pytest.raises(openai.APIStatusError) as caught:
+        await settled(client.chat.completions.create(**ask))
+    return caught.value
+
+
+def check(error: openai.APIStatusError, case: Case) -> None:
+    """It is the very class, and holds all that a program or a person needs."""
+    assert type(error) is case.raised
+    assert (error.status_code, error.code, error.type) == (case.status, case.code, "tieline_error")
+    assert case.said in error.message
+    assert case.param is None or error.param == case.param
+    assert isinstance(error.body, dict)
+    assert error.response.headers["tieline-error"] == case.code
+    assert error.response.headers["tieline-request-id"] == error.body["request_id"]
+
+
+@pytest.mark.parametrize("case", REFUSALS, ids=str)
+async def test_a_refusal_raises_its_class_and_is_not_retried(
+    case: Case, both: Both, stage: Stage, keys: dict[str, str], request: pytest.FixtureRequest
+) -> None:
+    """x-should-retry: false; one attempt reached Tieline and none the upstream."""
+    before = stage.tap.requests, stage.upstream_requests()
+    error = await refused(case, both, stage, keys, request)
+    check(error, case)
+    assert error.response.headers["x-should-retry"] == "false"
+    assert (stage.tap.requests, stage.upstream_requests()) == (before[0] + 1, before[1])
+
+
+@pytest.mark.parametrize("case", FAILURES, ids=str)
+async def test_a_failing_upstream_raises_its_class_and_is_retried(
+    case: Case, both: Both, stage: Stage, keys: dict[str, str], request: pytest.FixtureRequest
+) -> None:
+    """x-should-retry: true; the SDK comes again as often as it is allowed to."""
+    before = stage.tap.requests
+    error = await refused(case, both, stage, keys, request)
+    check(error, case)
+    assert error.response.headers["x-should-retry"] == "true"
+    assert stage.tap.requests == before + 2
+
+
+async def test_no_key_at_all_raises_authentication_error(both: Both, stage: Stage) -> None:
+    """The SDK refuses to send no key, so the header is left out: the answer says where a key goes."""
+    client = await both.open(stage.base(), stage.key)
+    with pytest.raises(openai.AuthenticationError, match="No app key was sent") as caught:
+        await settled(client.models.list(extra_headers={"Authorization": openai.Omit()}))
+    assert caught.value.code == "missing_app_key"
+
+
+async def test_a_method_that_is_never_relayed_raises_status_error(both: Both, stage: Stage) -> None:
+    """TRACE, by the way the SDK has for requests of one's own."""
+    client = await both.open(stage.base(), stage.key)
+    with pytest.raises(openai.APIStatusError, match="never relayed") as caught:
+        await settled(client.request(object, FinalRequestOptions.construct(method="TRACE", url="/models")))
+    assert (caught.value.status_code, caught.value.code) == (405, "method_not_allowed")
+
+
+async def test_a_path_that_could_be_read_in_two_ways_is_a_bad_request(both: Both, stage: Stage) -> None:
+    """A file id that holds an encoded slash and dots is refused, not passed on."""
+    client = await both.open(stage.base(), stage.key)
+    with pytest.raises(openai.BadRequestError) as caught:
+        await settled(client.get("/files/..%2Fmodels", cast_to=object))
+    assert caught.value.code == "invalid_request"
+
+
+@pytest.mark.parametrize(
+    ("call", "needed", "param"),
+    [
+        (lambda client: client.files.list(), '"Files: Read"', "openai:files=read"),
+        (lambda client: client.files.create(file=b"x", purpose="batch"), '"Files: Write"', "openai:files=write"),
+        (lambda client: client.files.delete("file-1"), '"Files: Write"', "openai:files=write"),
+        (lambda client: client.embeddings.create(model="x", input="x"), '"Embeddings: Request"', "openai:embeddings=request"),
+        (lambda client: client.responses.create(model="x", input="x"), '"Responses: Write"', "openai:responses=write"),
+        (lambda client: client.batches.list(), '"Batch: Read"', "openai:batch=read"),
+    ],
+)
+async def test_a_missing_permission_names_what_to_grant(
+    call: Any, needed: str, param: str, both: Both, stage: Stage, keys: dict[str, str]
+) -> None:
+    """In the words of the console, and as the option that grants it."""
+    client = await both.open(stage.base(), keys["chat"])
+    with pytest.raises(openai.PermissionDeniedError) as caught:
+        await settled(call(client))
+    assert f"This key needs {needed} on OpenAI." in caught.value.message
+    assert caught.value.param == param
+
+
+async def test_what_a_restricted_key_may_it_can(both: Both, stage: Stage, keys: dict[str, str]) -> None:
+    """The same key that was refused everything else chats."""
+    client = await both.open(stage.base(), keys["chat"])
+    answer = await settled(client.chat.completions.create(model=MODEL, messages=HELLO))
+    assert answer.choices[0].message.content == "You said: Hello you"
+
+
+@pytest.mark.parametrize(
+    ("model", "raised", "attempts"),
+    [
+        ("sandbox-401", openai.AuthenticationError, 1),
+        ("sandbox-403", openai.PermissionDeniedError, 1),
+        ("sandbox-404", openai.NotFoundError, 1),
+        ("sandbox-429", openai.RateLimitError, 2),
+        ("sandbox-500", openai.InternalServerError, 2),
+        ("sandbox-503", openai.InternalServerError, 2),
+    ],
+)
+async def test_the_upstreams_own_errors_pass_through(
+    model: str, raised: type[openai.APIStatusError], attempts: int, both: Both, stage: Stage
+) -> None:
+    """Class, words, headers and retries are those that the SDK has without Tieline; nothing claims to be Tieline's."""
+    errors = []
+    for base, key in ((stage.base(), stage.key), (stage.sandbox, "sk-sandbox-" + "direct")):
+        client = await both.open(base, key, max_retries=1)
+        before = stage.upstream_requests()
+        with pytest.raises(raised) as caught:
+            await settled(client.chat.completions.create(model=model, messages=HELLO))
+        assert type(caught.value) is raised
+        assert stage.upstream_requests() == before + attempts
+        errors.append(caught.value)
+    relayed, direct = errors
+    assert (relayed.message, relayed.body) == (direct.message, direct.body)
+    assert relayed.request_id is not None
+    assert relayed.response.headers.get("retry-after") == direct.response.headers.get("retry-after")
+    assert "tieline-error" not in relayed.response.headers
+    assert "x-should-retry" not in relayed.response.headers
+
+
+async def test_a_bad_request_is_told_by_the_upstream(client: Any) -> None:
+    """Tieline does not judge bodies: a missing parameter is the provider's own BadRequestError."""
+    with pytest.raises(openai.BadRequestError) as caught:
+        await settled(client.chat.completions.create(model=MODEL, messages=HELLO, temperature=9))
+    assert caught.value.param == "temperature"
+    assert "tieline-error" not in caught.value.response.headers
+
+
+async def test_retry_after_is_honoured(both: Both, stage: Stage) -> None:
+    """The upstream's 429 asks for one second, and the SDK waits it before it comes again."""
+    client = await both.open(stage.base(), stage.key, max_retries=1)
+    begun = time.monotonic()
+    with pytest.raises(openai.RateLimitError) as caught:
+        await settled(client.chat.completions.create(model="sandbox-429", messages=HELLO))
+    assert caught.value.response.headers["retry-after"] == "1"
+    assert 1 <= time.monotonic() - begun < 5
+
+
+async def test_a_flaky_upstream_is_bridged_by_retries(both: Both, stage: Stage) -> None:
+    """With the SDK's usual two retries, two errors of the upstream are never seen."""
+    client = await both.open(stage.base(), stage.key)
+    model = f"sandbox-flaky-2-{both.kind.__name__.lower()}"
+    answer = await settled(client.chat.completions.create(model=model, messages=HELLO))
+    assert answer.choices[0].message.content == "You said: Hello you"
