@@ -2,6 +2,6 @@
 
 BODY = (
     b'{"model":"gpt-4.1","messages":[{"role":"user","content":"Say hello to everybody in the room, please, and be brief'
-    b' about it. Thanks"}]}'
+    b' about it. OK"}]}'
 )
 assert len(BODY) == 130

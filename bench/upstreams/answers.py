@@ -13,7 +13,7 @@ ANSWER = (
     '{"id":"chatcmpl-1","object":"chat.completion","created":1700000000,"model":"gpt-4.1","choices":[{"index":0,'
     '"message":{"role":"assistant","content":"Hello! How can I help you today? This is a normal answer of a normal '
     "size that goes on for a while so that the body has about five hundred bytes in all, which is what a short chat "
-    'completion looks like on the wire. Here it ends, as short answers do."},"finish_reason":"stop"}],'
+    'completion looks like on the wire. Here it ends, as other short answers do."},"finish_reason":"stop"}],'
     '"usage":{"prompt_tokens":9,"completion_tokens":12,"total_tokens":21}}'
 )
 

@@ -259,3 +259,19 @@ def test_every_command_has_help(command: Cli) -> None:
         result = command(*words, "--help")
         assert result.code == 0
         assert told in result.out
+
+
+def test_the_demo_tells_the_whole_story(command: Cli) -> None:
+    """With --once it ends by itself, having streamed an answer, been refused, and shown no provider key."""
+    pytest.importorskip("openai")
+    result = command("demo", "--once")
+    assert (result.code, result.err) == (0, "")
+    for told in (
+        "You said: In one sentence",
+        "403 missing_permission",
+        'needs "Files: Read"',
+        "/relay/openai",
+        "curl ",
+    ):
+        assert told in result.out
+    assert "sk-sandbox-for-the-demo" not in result.out

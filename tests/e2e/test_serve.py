@@ -114,6 +114,16 @@ def test_workers_share_one_port(start_server: Any) -> None:
     assert all(answers(server.app) for _ in range(20))
 
 
+def test_both_planes_run_on_postgresql(start_server: Any, postgres_url: str, sandbox: str) -> None:
+    """With a PostgreSQL URL nothing is kept in a file but keys; a relayed call works, its password shows nowhere."""
+    server = start_server("--allow-destination", "127.0.0.1", env={"TIELINE_DATABASE_URL": postgres_url})
+    secret = server.open_line(sandbox)
+    assert get(server.app, "/relay/openai/models", {"Authorization": f"Bearer {secret}"})[0] == 200
+    assert not (server.data_dir / "tieline.db").exists()
+    for pid in server.children():
+        assert postgres_url.encode() not in Path(f"/proc/{pid}/environ").read_bytes()
+
+
 def test_each_plane_runs_alone(start_server: Any, tmp_path: Path) -> None:
     """The control plane prepares the store, the data plane serves from it, each in a server of its own."""
     control = start_server("--only", "control", data_dir=tmp_path / "shared")

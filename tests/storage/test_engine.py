@@ -5,6 +5,7 @@ import sqlite3
 import stat
 import time
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import asyncpg
@@ -254,3 +255,17 @@ async def test_the_pool_has_an_end(database: Database, monkeypatch: pytest.Monke
     assert await waiting
     assert time.monotonic() - started < 2
     await asyncio.gather(*holders)
+
+
+async def test_a_reader_who_finds_no_free_connection_is_not_ready(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where every connection stays in use beyond the patience, the answer is 'busy, try again'."""
+    monkeypatch.setattr("tieline.storage.engine.BUSY_SECONDS", 0.05)
+    database = await open_database(f"sqlite:///{tmp_path}/tieline.db")
+    async with AsyncExitStack() as held:
+        assert len([await held.enter_async_context(database.read()) for _ in range(5)]) == 5
+        with pytest.raises(NotReady, match="busy"):
+            async with database.read():
+                pass
+    await database.close()

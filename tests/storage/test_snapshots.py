@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 
 import asyncpg
 import pytest
@@ -28,6 +29,7 @@ from tieline.audit.events import ApiRemoved, AppRemoved, KeyRevoked
 from tieline.dataplane.ports import ApiRow, Change, CredentialRow, SnapshotSource, TooOld
 from tieline.storage import bell as bell_module
 from tieline.storage import changes as changes_module
+from tieline.storage.bell import PostgresBell, SqliteBell
 from tieline.storage.engine import Database
 from tieline.storage.schema import app_keys, apps, changes, key_secrets
 from tieline.storage.snapshots import SqlSnapshots
@@ -385,6 +387,16 @@ async def test_waiting_on_a_lost_server_does_not_spin(free_port: Callable[[], in
         await source.changes_since(0)
     await source.close()
     await database.close()
+
+
+async def test_a_bell_without_a_store_keeps_quiet(tmp_path: Path, free_port: Callable[[], int]) -> None:
+    """What cannot be watched now is waited for like silence, and raises nothing."""
+    nowhere = tmp_path / "none" / "tieline.db"
+    for bell in (SqliteBell(str(nowhere)), PostgresBell(f"postgresql://postgres@127.0.0.1:{free_port()}/none")):
+        started = time.monotonic()
+        await bell.wait(0.25)
+        assert time.monotonic() - started > 0.2
+        await bell.close()
 
 
 async def test_last_use_is_kept_to_the_minute_and_never_goes_back(

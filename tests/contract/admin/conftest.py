@@ -5,6 +5,7 @@ import io
 import json
 import shutil
 from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -152,14 +153,22 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
     async def make() -> None:
         database = await open_database(f"sqlite:///{path}")
         await migrate(database)
-        services = await services_on(database, MovingClock(), FixedProber())
-        for role in Role:
-            minted = await tokens.create(services, LOCAL, tokens.NewToken(f"the {role}", role))
-            held[role.value] = minted.secret.reveal_bytes().decode()
+        held.update(await mint_tokens(database))
         await database.close()
 
     asyncio.run(make())
     return Prepared(path, held)
+
+
+async def mint_tokens(database: Database) -> dict[str, str]:
+    """A token for each role, by the role's name."""
+    services = await services_on(database, MovingClock(), FixedProber())
+    return {
+        role.value: (await tokens.create(services, LOCAL, tokens.NewToken(f"the {role}", role)))
+        .secret.reveal_bytes()
+        .decode()
+        for role in Role
+    }
 
 
 async def services_on(database: Database, clock: MovingClock, prober: FixedProber) -> Services:
@@ -182,11 +191,9 @@ async def services_on(database: Database, clock: MovingClock, prober: FixedProbe
     )
 
 
-@pytest.fixture
-async def admin(tmp_path: Path, prepared: Prepared) -> AsyncIterator[Admin]:
-    """A running admin API with an owner's, an editor's and a viewer's token."""
-    shutil.copy(prepared.path, tmp_path / "tieline.db")
-    database = await open_database(f"sqlite:///{tmp_path}/tieline.db")
+@asynccontextmanager
+async def serving(database: Database, held: Mapping[str, str], folder: Path) -> AsyncIterator[Admin]:
+    """The admin API on ``database`` while the block runs."""
     clock, prober, log = MovingClock(), FixedProber(), io.StringIO()
     services = await services_on(database, clock, prober)
     app = create_app(services, allowed_hosts=["tieline.example"], version="1.2.3", log=Log(stream=log, clock=clock))
@@ -195,7 +202,27 @@ async def admin(tmp_path: Path, prepared: Prepared) -> AsyncIterator[Admin]:
     while not server.started:  # noqa: ASYNC110 -- uvicorn tells it no other way
         await asyncio.sleep(0.005)
     port = server.servers[0].sockets[0].getsockname()[1]
-    yield Admin(port, prepared.tokens, services, clock, prober, log, tmp_path)
-    server.should_exit = True
-    await running
-    await database.close()
+    try:
+        yield Admin(port, held, services, clock, prober, log, folder)
+    finally:
+        server.should_exit = True
+        await running
+        await database.close()
+
+
+@pytest.fixture
+async def admin(tmp_path: Path, prepared: Prepared) -> AsyncIterator[Admin]:
+    """A running admin API with an owner's, an editor's and a viewer's token, on SQLite."""
+    shutil.copy(prepared.path, tmp_path / "tieline.db")
+    async with serving(await open_database(f"sqlite:///{tmp_path}/tieline.db"), prepared.tokens, tmp_path) as running:
+        yield running
+
+
+@pytest.fixture
+async def admin_on_postgresql(tmp_path: Path, postgres_url: str) -> AsyncIterator[Admin]:
+    """The same on PostgreSQL."""
+    database = await open_database(postgres_url)
+    await migrate(database)
+    held = await mint_tokens(database)
+    async with serving(database, held, tmp_path) as running:
+        yield running

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 import openai
@@ -115,10 +116,17 @@ class Stage:
             body = {"fields": credential} if hosts is None else {"fields": credential, "hosts": hosts}
             self.admin("PUT", f"apis/{name}/credentials/live", body)
         self.added.append(name)
-        if len(self.added) == 1:
-            self.admin("POST", "apps", {"name": APP, "apis": self.added})
-        else:
-            self.admin("PATCH", f"apps/{APP}", {"apis": self.added})
+        self.admin("PATCH", f"apps/{APP}", {"apis": self.added})
+        while self._answered(name) != "invalid_request":
+            time.sleep(0.02)
+
+    def _answered(self, name: str) -> str | None:
+        """The code of a request that only a worker that knows of the app's new API finds wrong in itself."""
+        headers = {"Authorization": f"Bearer {self.key}", "X-HTTP-Method-Override": "GET"}
+        with pytest.raises(HTTPError) as refused:
+            urlopen(Request(self.base(name), headers=headers), timeout=30)  # noqa: S310
+        with refused.value as answer:
+            return answer.headers["tieline-error"]
 
     def mint(self, **settings: Any) -> dict[str, Any]:
         """A new key of the app, with its secret."""
@@ -156,9 +164,11 @@ def stage(tmp_path_factory: pytest.TempPathFactory, no_proxy: None) -> Iterator[
         server = starter("--allow-destination", "127.0.0.1")
         tap = Tap(_place(server.app))
         base = sandbox.line(r"ready sandbox=(\S+)")[1] + "/v1"
-        stage = Stage(server, base, tap, Admin(server))
-        stage.add("openai", {"key": PROVIDER_KEY}, from_catalogue="openai", base_url=base)
+        admin = Admin(server)
+        admin("POST", "apps", {"name": APP, "apis": []})
+        stage = Stage(server, base, tap, admin)
         stage.key = stage.mint()["secret"]
+        stage.add("openai", {"key": PROVIDER_KEY}, from_catalogue="openai", base_url=base)
         yield stage
         tap.stop()
     finally:
@@ -344,5 +354,3 @@ def authority_file(authority: trustme.CA, tmp_path_factory: pytest.TempPathFacto
     authority.cert_pem.write_to_path(path)
     return path
 
-
-Opener = Callable[..., Any]

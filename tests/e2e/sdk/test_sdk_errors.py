@@ -15,6 +15,7 @@ from openai._models import FinalRequestOptions
 from tests.e2e.sdk.conftest import BODY_MOST, MODEL, Both, Stage, settled
 
 HELLO: Any = [{"role": "user", "content": "Hello you"}]
+OTHER_KEY = "another app key"
 PROVIDERS = "sk-" + "proj-not-a-real-key-of-the-provider"
 
 
@@ -77,10 +78,10 @@ def unknown_key() -> str:
 
 
 REFUSALS = [
-    Case("invalid_request", openai.BadRequestError, 400, "different app keys", headers={"Tieline-Key": "chat"}),
+    Case("invalid_request", openai.BadRequestError, 400, "different app keys", headers={"Tieline-Key": OTHER_KEY}),
     Case("invalid_request", openai.BadRequestError, 400, "override", headers={"X-HTTP-Method-Override": "DELETE"}),
     Case("invalid_app_key", openai.AuthenticationError, 401, 'begins with "tl_live_"', key="provider's"),
-    Case("invalid_app_key", openai.AuthenticationError, 401, "mistyped", key="mistyped"),
+    Case("invalid_app_key", openai.AuthenticationError, 401, "checksum does not fit", key="mistyped"),
     Case("invalid_app_key", openai.AuthenticationError, 401, "No such app key", key="unknown"),
     Case("expired_app_key", openai.AuthenticationError, 401, "has expired", key="expired"),
     Case("revoked_app_key", openai.AuthenticationError, 401, "was revoked", key="revoked"),
@@ -105,8 +106,8 @@ REFUSALS = [
     Case("unknown_api", openai.NotFoundError, 404, "no API named 'opnai'", api="opnai", param="opnai"),
     Case("body_too_large", openai.APIStatusError, 413, "65536 bytes", api="quick", content="x" * BODY_MOST),
     Case("uri_too_long", openai.APIStatusError, 414, "longer than", query={"long": "x" * 9000}),
-    Case("headers_too_large", openai.APIStatusError, 431, "header", headers={"X-Long": "x" * 40_000}),
-    Case("credential_missing", openai.APIStatusError, 424, "tieline credential set openai", api="bare"),
+    Case("headers_too_large", openai.APIStatusError, 431, "head is larger", headers={"X-Long": "x" * 40_000}),
+    Case("credential_missing", openai.APIStatusError, 424, "tieline credential set bare", api="bare"),
     Case("credential_missing", openai.APIStatusError, 424, "--environment development", key="development"),
 ]
 
@@ -127,7 +128,7 @@ async def refused(case: Case, both: Both, stage: Stage, keys: dict[str, str], re
     key = unknown_key() if case.key == "unknown" else keys[case.key]
     base = f"http://127.0.0.1:{stage.tap.port}/relay/{case.api}"
     client = await both.open(base, key, max_retries=1)
-    headers = {name: keys.get(value, value) for name, value in case.headers.items()}
+    headers = {name: keys["chat"] if value == OTHER_KEY else value for name, value in case.headers.items()}
     said = [{"role": "user", "content": case.content}]
     ask = {"model": case.model, "messages": said, "extra_headers": headers, "extra_query": case.query}
     with pytest.raises(openai.APIStatusError) as caught:
