@@ -75,10 +75,12 @@ def _whole(answer: bytes) -> int:
 
 
 def check(system: System, door: Door, expected: str) -> None:
-    """Make one call with the key and one without; raise BenchError unless only the first gets the ``expected`` JSON."""
+    """Make one call with the key and one without; raise BenchError unless only the first gets ``expected``."""
     status, text = _post(system.door(door), system.headers)
     if status != 200 or json.loads(text) != json.loads(expected):
         raise BenchError(f"{system.name} answered {status} to a call that it should relay: {text[:200]}")
+    if not system.checks_key:
+        return
     status, _ = _post(system.door(door), {name: value + "x" for name, value in system.headers.items()})
     if status == 200:
         raise BenchError(f"{system.name} relayed a call with a wrong key")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from bench.process import ROOT, free_ports, running
 from bench.systems.nginx import PROVIDER_KEY
-from bench.systems.system import System, Upstreams, bearer
+from bench.systems.system import Door, System, Upstreams, bearer
 
 _PORTKEY = Path("node_modules/@portkey-ai/gateway/build/start-server.js")
 
@@ -59,4 +59,5 @@ def _portkey(stack: ExitStack, command: list[str], folder: Path, upstreams: Upst
         "x-portkey-provider": "openai",
         "x-portkey-custom-host": f"http://127.0.0.1:{upstreams.calls}/v1",
     }
-    return System("Portkey", {"calls": f"http://127.0.0.1:{port}/v1/chat/completions"}, headers, (process.pid,))
+    doors: dict[Door, str] = {"calls": f"http://127.0.0.1:{port}/v1/chat/completions"}
+    return System("Portkey", doors, headers, (process.pid,), checks_key=False)

@@ -1,8 +1,7 @@
 """A system under test as the measures see it: a name, addresses and processes. Knows no program in particular."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Literal
 
 from bench.process import BenchError
@@ -26,7 +25,7 @@ class System:
     """A running system. ``workers`` are the processes that carry the calls, ``others`` those that do not.
 
     ``doors`` holds the URL of chat completions for each upstream that the system relays to; ``headers`` what a request
-    must carry.
+    must carry. ``checks_key`` says whether a request with another key is refused.
     """
 
     name: str
@@ -34,7 +33,7 @@ class System:
     headers: Mapping[str, str]
     workers: tuple[int, ...]
     others: tuple[int, ...] = ()
-    folder: Path | None = field(default=None, repr=False)
+    checks_key: bool = True
 
     def door(self, door: Door) -> str:
         """The URL for one upstream. Raises BenchError where the system has none."""

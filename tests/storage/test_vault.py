@@ -29,12 +29,13 @@ async def test_data_keys_come_back_as_they_went(database: Database) -> None:
 
 
 async def test_there_is_one_root_record(database: Database) -> None:
-    """Setting the root key's record again takes the place of the earlier one."""
+    """Of two processes that make a vault at once, the one that is first names the root key."""
     kept = SqlDataKeys(database)
     assert await kept.root_record() is None
-    for record in (RootRecord("rk_1", "file", None, NOW), RootRecord("rk_2", "passphrase", bytes(16), NOW)):
-        await kept.set_root_record(record)
-        assert await kept.root_record() == record
+    first = RootRecord("rk_1", "file", None, NOW)
+    await kept.set_root_record(first)
+    await kept.set_root_record(RootRecord("rk_2", "passphrase", bytes(16), NOW))
+    assert await kept.root_record() == first
 
 
 async def test_the_real_keyring_opens_what_it_stored(database: Database) -> None:

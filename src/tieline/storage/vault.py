@@ -5,7 +5,7 @@ Owns the tables ``data_keys`` and ``vault_root``. Knows no unwrapped key.
 
 from collections.abc import Sequence
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import insert, select
 
 from tieline.storage.engine import Database
 from tieline.storage.schema import data_keys, vault_root
@@ -43,9 +43,8 @@ class SqlDataKeys:
 
     async def set_root_record(self, record: RootRecord) -> None:
         async with self._database.write() as connection:
-            await connection.execute(delete(vault_root))
             await connection.execute(
-                insert(vault_root).values(
+                self._database.insert_new(vault_root).values(
                     one=True, key_id=record.key_id, kind=record.kind, salt=record.salt, created_at=record.created_at
                 )
             )

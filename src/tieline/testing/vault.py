@@ -23,7 +23,7 @@ class MemoryDataKeyStore:
         return self.record
 
     async def set_root_record(self, record: RootRecord) -> None:
-        self.record = record
+        self.record = self.record or record
 
 
 def fake_root_key(mark: bytes = b"fake root key") -> RootKey:

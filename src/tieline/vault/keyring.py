@@ -62,13 +62,15 @@ class Keyring:
         vault was made with, and when a data key was altered.
         """
         stored = await store.root_record()
+        if stored is None and record is not None:
+            cls(root, store)._open_all(await store.load())
+            await store.set_root_record(record)
+            stored = await store.root_record()
         if stored is not None and stored.key_id != root.id:
             raise mismatch(stored.key_id, root.id)
         keyring = cls(root, store)
         keys = await store.load()
         opened = keyring._open_all(keys)
-        if stored is None and record is not None:
-            await store.set_root_record(record)
         if all(key.retired_at is not None for key in keys):
             await store.add(keyring._new_data_key((clock or SystemClock()).now()))
             keys = await store.load()

@@ -56,5 +56,5 @@ class DataKeyStore(Protocol):
         ...
 
     async def set_root_record(self, record: RootRecord) -> None:
-        """Keep ``record`` in place of any earlier one."""
+        """Keep ``record`` unless there is one: of two processes that start a vault at once, the first wins."""
         ...
