@@ -34,7 +34,8 @@ class Figure:
 class Goal:
     """What ``docs`` promises of a figure: ``value`` is at most ``limit``, or at least where ``least`` is true.
 
-    ``value`` is None where what it is compared with was not there.
+    ``value`` is None where what it is compared with was not there; ``judged`` is false where the machine is not one
+    that the goal is for.
     """
 
     text: str
@@ -42,11 +43,12 @@ class Goal:
     limit: float
     unit: str = ""
     least: bool = False
+    judged: bool = True
 
     @property
     def met(self) -> bool | None:
         """Whether it is kept; None where that cannot be told."""
-        if self.value is None:
+        if self.value is None or not self.judged:
             return None
         return self.value >= self.limit if self.least else self.value <= self.limit
 

@@ -33,7 +33,9 @@ def needed(name: str) -> str:
     """Where a program is without which there is no benchmark. Raises BenchError."""
     found = program(name)
     if found is None:
-        raise BenchError(f"{name} is not installed: run `make services`, or install it with the system's package manager")
+        raise BenchError(
+            f"{name} is not installed: run `make services`, or install it with the system's package manager"
+        )
     return found
 
 

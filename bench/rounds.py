@@ -1,4 +1,4 @@
-"""Rounds of saturating load: the systems in turn, several times, the order shifted each time; processor time per call."""
+"""Rounds of saturating load: the systems in turn, several times, each time in another order; CPU time per call."""
 
 import statistics
 from collections.abc import Sequence
@@ -51,12 +51,12 @@ def saturate(entrants: Sequence[Entrant], scale: Scale) -> list[Figure]:
         for step in range(len(entrants)):
             at = (number + step) % len(entrants)
             figures[at].rounds.append(_round(entrants[at], scale.seconds, seen[at]))
-    for figure, each in zip(figures, seen, strict=True):
+    for figure, rounds in zip(figures, seen, strict=True):
         figure.facts = {
-            "calls/s": round(statistics.median(each.calls_per_second)),
-            "core used": f"{statistics.median(each.shares):.0%}",
-            "other processes, µs/call": round(statistics.median(each.others), 2),
-            "held up by": statistics.mode(each.held_by),
+            "calls/s": round(statistics.median(rounds.calls_per_second)),
+            "core used": f"{statistics.median(rounds.shares):.0%}",
+            "other processes, µs/call": round(statistics.median(rounds.others), 2),
+            "held up by": statistics.mode(rounds.held_by),
         }
     return figures
 
@@ -74,9 +74,6 @@ def _round(each: Entrant, seconds: float, seen: _Seen) -> float:
 
 
 def held_up(figures: Sequence[Figure]) -> list[str]:
-    """A note for each system that was held up by something else than itself."""
-    return [
-        f"{figure.system} was held up by {figure.facts['held up by']}: its calls/s say little, its CPU per call holds."
-        for figure in figures
-        if figure.facts["held up by"] != "the system"
-    ]
+    """A note that names who was held up by something else than itself."""
+    found = [f"{figure.system} by {by}" for figure in figures if (by := figure.facts["held up by"]) != "the system"]
+    return [f"Held up were {', '.join(found)}: calls/s say little there, CPU per call holds."] if found else []

@@ -1,5 +1,6 @@
 """One run of the benchmark: how much of everything, where its files are, and the line-up that measures share."""
 
+import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -73,9 +74,8 @@ class Run:
     def lineup(self) -> Lineup:
         """Every system that is installed, started when the first measure asks."""
         if self._lineup is None:
-            folder = self.folder / "lineup"
-            folder.mkdir()
-            self._lineup = self._stack.enter_context(standing(folder))
+            folder = tempfile.mkdtemp(prefix="lineup-", dir=self.folder)  # another one should it have failed before
+            self._lineup = self._stack.enter_context(standing(Path(folder)))
         return self._lineup
 
     def close(self) -> None:

@@ -1,8 +1,9 @@
-"""Many event streams at once: opened, counted while they run, closed. Runs in the benchmark's own process, on uvloop."""
+"""Many event streams at once: opened, counted while they run, closed. Runs in the benchmark's own process."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from typing import cast
 from urllib.parse import urlsplit
 
 from bench.load.request import BODY
@@ -24,9 +25,8 @@ class Stream(asyncio.Protocol):
         self.ended = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        transport.write(self._request)
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's is one, though of no common class
+        self._transport.write(self._request)
 
     def data_received(self, data: bytes) -> None:
         self.events += data.count(b"\n\n")
@@ -74,8 +74,9 @@ async def streaming(url: str, headers: Mapping[str, str], count: int) -> AsyncIt
 
 async def _open(url: str, request: bytes) -> Stream:
     parts = urlsplit(url)
+    assert parts.hostname is not None
     loop = asyncio.get_running_loop()
-    _, stream = await loop.create_connection(lambda: Stream(request), parts.hostname, parts.port)
+    _, stream = await loop.create_connection(lambda: Stream(request), parts.hostname, parts.port or 80)
     return stream
 
 

@@ -90,6 +90,7 @@ def run(url: str, with_script: Path, seconds: float, connections: int = CONNECTI
 def _settings(headers: Mapping[str, str]) -> str:
     # The strings are plain ASCII, which JSON and Lua quote alike.
     lines = [f"wrk.headers[{json.dumps(name)}] = {json.dumps(value)}" for name, value in headers.items()]
-    return "\n".join(
-        ['wrk.method = "POST"', 'wrk.headers["Content-Type"] = "application/json"', *lines]
-    ) + f"\nwrk.body = {json.dumps(BODY.decode('ascii'))}\n"
+    return (
+        "\n".join(['wrk.method = "POST"', 'wrk.headers["Content-Type"] = "application/json"', *lines])
+        + f"\nwrk.body = {json.dumps(BODY.decode('ascii'))}\n"
+    )

@@ -11,7 +11,8 @@ _DIRECT = "direct"
 def measure(run: Run) -> Table:
     """The upstream itself and every system in turn, in short blocks, so that all see the same moods of the machine."""
     lineup, scale = run.lineup, run.scale
-    targets = [(_DIRECT, f"http://127.0.0.1:{lineup.answers.port}/v1/chat/completions", {})]
+    direct_url = f"http://127.0.0.1:{lineup.answers.port}/v1/chat/completions"
+    targets: list[tuple[str, str, dict[str, str]]] = [(_DIRECT, direct_url, {})]
     targets += [(system.name, system.door("calls"), dict(system.headers)) for system in lineup.systems]
     taken: dict[str, list[list[float]]] = {name: [] for name, _, _ in targets}
     for number in range(scale.latency_rounds):
@@ -26,7 +27,8 @@ def measure(run: Run) -> Table:
     table = Table("latency", "Added latency at one connection", "ms", figures)
     direct = [each for block in taken[_DIRECT] for each in block]
     table.notes.append(
-        f"Direct to the upstream: p50 {percentile(direct, 0.5) * 1e3:.3f} ms, p99 {percentile(direct, 0.99) * 1e3:.3f} ms."
+        f"Direct to the upstream a call takes {percentile(direct, 0.5) * 1e3:.3f} ms (p50), "
+        f"{percentile(direct, 0.99) * 1e3:.3f} ms (p99)."
     )
     mine = next(figure for figure in figures if figure.system == TIELINE)
     table.goals.append(Goal("Added latency, p50", mine.median, 0.25, "ms"))

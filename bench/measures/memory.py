@@ -19,6 +19,7 @@ _RATE = 0.2  # events a second on each stream: open, alive and mostly quiet, as 
 _WARM_STREAMS = 50
 _SETTLE_SECONDS = 6.0  # more than one event for each
 _GONE_SECONDS = 10.0
+_LOOKS = 50
 _SPARE = 200
 _KIB = 1024
 
@@ -76,8 +77,8 @@ async def _grow(system: System, count: int) -> Figure:
 
 async def _left_open(worker: int, before: int) -> int:
     """How many more files than ``before`` the process has open, some seconds after the streams were closed."""
-    loop = asyncio.get_running_loop()
-    deadline = loop.time() + _GONE_SECONDS
-    while (left := open_descriptors(worker) - before) > 0 and loop.time() < deadline:
-        await asyncio.sleep(0.2)
-    return max(0, left)
+    for _ in range(_LOOKS):
+        if open_descriptors(worker) <= before:
+            return 0
+        await asyncio.sleep(_GONE_SECONDS / _LOOKS)
+    return open_descriptors(worker) - before

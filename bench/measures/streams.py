@@ -84,5 +84,3 @@ async def _round(system: System, lineup: Lineup, seconds: float) -> _Round:
 def _own_seconds() -> float:
     used = resource.getrusage(resource.RUSAGE_SELF)
     return used.ru_utime + used.ru_stime
-
-

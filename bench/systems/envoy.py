@@ -31,7 +31,11 @@ def proxying(program: Path, folder: Path, upstreams: Upstreams, key: str) -> Ite
     calls, streams, tls = ports = free_ports(3)
     config = {
         "static_resources": {
-            "listeners": [_listener(calls, "calls", key), _listener(streams, "streams", key), _listener(tls, "tls", key)],
+            "listeners": [
+                _listener(calls, "calls", key),
+                _listener(streams, "streams", key),
+                _listener(tls, "tls", key),
+            ],
             "clusters": [
                 _cluster("calls", upstreams.calls),
                 _cluster("streams", upstreams.streams),
@@ -85,7 +89,7 @@ def _listener(port: int, cluster: str, key: str) -> dict[str, Any]:
 
 def _cluster(name: str, port: int) -> dict[str, Any]:
     # Without these thresholds the 1,025th open stream would be refused.
-    most = {kind: _MANY for kind in ("max_connections", "max_pending_requests", "max_requests")}
+    most = dict.fromkeys(("max_connections", "max_pending_requests", "max_requests"), _MANY)
     endpoint = {"endpoint": {"address": _address(port)}}
     return {
         "name": name,

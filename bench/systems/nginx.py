@@ -1,4 +1,4 @@
-"""nginx as a proxy: it compares one header with one value and sets one header. Also how any nginx here is configured."""
+"""nginx as a proxy: it compares one header with one value and sets one header. Also how each nginx is configured."""
 
 import subprocess
 import time

@@ -22,6 +22,9 @@ APP = "bench"
 _READY = re.compile(r"^ready app=http://127\.0\.0\.1:(\d+) console=http://127\.0\.0\.1:(\d+)$", re.MULTILINE)
 _READY_SECONDS = 60.0
 _CATALOGUE = "openai"
+_HEARD_SECONDS = 10.0
+_OTHER_WORKERS_SECONDS = 0.3
+_UNHEARD = {"unknown_api", "invalid_app_key", "missing_permission", "credential_missing"}
 GRANTS = {"chat_completions": "request", "files": "write"}
 
 
@@ -69,10 +72,31 @@ class Serving:
     def add_app(self, apis: Sequence[str]) -> str:
         """Add the app that may use ``apis``; returns a key that may chat and use files, and nothing else."""
         self.send("POST", "/apps", {"name": APP, "apis": list(apis)})
-        grants = {api: GRANTS for api in apis}
+        grants = dict.fromkeys(apis, GRANTS)
         permissions = {"mode": "restricted", "grants": grants}
-        key = self.send("POST", f"/apps/{APP}/keys", {"name": "bench", "permissions": permissions})
-        return str(key["secret"])
+        key = str(self.send("POST", f"/apps/{APP}/keys", {"name": "bench", "permissions": permissions})["secret"])
+        self._settle(apis, key)
+        return key
+
+    def _settle(self, apis: Sequence[str], key: str) -> None:
+        """Wait until the data plane has heard of everything: a call is no longer refused for want of it."""
+        deadline = time.monotonic() + _HEARD_SECONDS
+        for api in apis:
+            while (error := self._refusal(self.url(api, "/files/1/content"), key)) in _UNHEARD:
+                if time.monotonic() > deadline:
+                    raise BenchError(f"the data plane refuses calls {_HEARD_SECONDS:g} s after the set-up: {error}")
+                time.sleep(0.05)
+        time.sleep(_OTHER_WORKERS_SECONDS)
+
+    def _refusal(self, url: str, key: str) -> str | None:
+        connection = http.client.HTTPConnection("127.0.0.1", self.app_port, timeout=30)
+        try:
+            connection.request("GET", url, headers=bearer(key))
+            answer = connection.getresponse()
+            answer.read()
+            return answer.headers["Tieline-Error"]
+        finally:
+            connection.close()
 
 
 @contextmanager

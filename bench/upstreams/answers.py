@@ -1,4 +1,4 @@
-"""The upstream of plain calls: an nginx that gives one short chat completion to every request, in plain and over TLS."""
+"""The upstream of plain calls: an nginx that gives one short chat completion to everybody, in plain and over TLS."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

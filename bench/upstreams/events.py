@@ -1,6 +1,6 @@
 """The upstream of streams and files: a small event server, cheap enough not to be what is measured.
 
-``POST …/chat/completions`` gets a server-sent event stream that does not end: the same chunk, made once, so many times a
+``POST …/chat/completions`` gets a server-sent event stream that does not end: one chunk, made once, so many times a
 second. ``POST …/files`` swallows a body and says how long it was; ``GET …/files/{bytes}/content`` gives so many bytes.
 With ``Bench-Stall: 1`` the server stops reading a body for a second in the middle. Run as a program of its own; knows
 just enough HTTP for the benchmark's own requests.
@@ -9,6 +9,7 @@ just enough HTTP for the benchmark's own requests.
 import argparse
 import asyncio
 import re
+from typing import cast
 
 import uvloop
 
@@ -75,8 +76,7 @@ class Connection(asyncio.Protocol):
         self._full = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's is one, though of no common class
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._to_send = 0
@@ -105,7 +105,8 @@ class Connection(asyncio.Protocol):
         if content is not None:
             self._to_send = int(content[1])
             self._transport.write(
-                b"HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\nContent-Length: %d\r\n\r\n" % self._to_send
+                b"HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\nContent-Length: %d\r\n\r\n"
+                % self._to_send
             )
             self._send_more()
         elif b"/chat/completions " in head[: head.find(b"\r\n")]:

@@ -1,7 +1,7 @@
 """Canary secrets and the hunt for them: in which disguises a secret may turn up, and where one did.
 
-A canary is a secret whose random body stands nowhere else. The hunt looks for any sixteen bytes in a row of any disguise
-of any body, so that a part of a secret counts as well as the whole. Knows nothing of what is searched.
+A canary is a secret whose random body stands nowhere else. The hunt looks for any sixteen bytes in a row of any
+disguise of any body, so that a part of a secret counts as well as the whole. Knows nothing of what is searched.
 """
 
 import base64
@@ -88,7 +88,8 @@ class Hunt:
         """A sentence for each canary found in ``data``, which is called ``where``."""
         self.bytes_searched += len(data)
         self.places += 1
-        windows, found = self.windows, {}
+        windows = self.windows
+        found: dict[tuple[Canary, str], int] = {}
         for start in range(len(data) - WINDOW + 1):
             hit = windows.get(data[start : start + WINDOW])
             if hit is not None:

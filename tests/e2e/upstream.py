@@ -1,18 +1,21 @@
 """An upstream on loopback that writes down what arrives and answers as it is told, well or badly.
 
-What it shall do stands in the request's ``x-play`` field, which Tieline passes on: nothing for a plain 200, else a name
-from ``PLAYS``. It keeps every arrival with the moment it came. It speaks just enough HTTP/1.1 for that.
+What it shall do stands in the request's ``x-play`` field, which Tieline passes on, or in a path segment such as
+``~reflect`` of an API's base URL: a name from ``PLAYS``, nothing for a plain 200. It keeps every arrival with the
+moment it came. It speaks just enough HTTP/1.1 for that.
 """
 
 import asyncio
 import contextlib
 import json
+import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 _END = b"\r\n\r\n"
+_TOLD = re.compile(r"/~([a-z_]+)")
 
 
 @dataclass
@@ -25,6 +28,12 @@ class Arrival:
     body: bytes
     raw: bytes
     at: float
+
+    @property
+    def play(self) -> str:
+        """The name of what is asked for, empty for nothing special."""
+        told = _TOLD.search(self.target)
+        return told[1] if told else self.headers.get("x-play", "")
 
     @property
     def secret(self) -> str:
@@ -53,7 +62,7 @@ class Upstream:
         try:
             while (arrival := await _read(reader)) is not None:
                 self._note(arrival)
-                play = PLAYS.get(arrival.headers.get("x-play", ""), well)
+                play = PLAYS.get(arrival.play, well)
                 await play(arrival, reader, writer)
                 await writer.drain()
                 if writer.is_closing():

@@ -65,7 +65,7 @@ class Leash:
                 for line in lines:
                     self._hear(json.loads(line))
         finally:
-            pass
+            os._exit(ORPHANED)
 
     def _hear(self, message: Mapping[str, Any]) -> None:
         if "assignment" in message:

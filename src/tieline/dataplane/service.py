@@ -16,7 +16,7 @@ from tieline.vault.keyring import Keyring
 from tieline.wire.answers import plain_answer
 from tieline.wire.deadlines import Deadlines
 from tieline.wire.guard import Guard
-from tieline.wire.ingress import Listener
+from tieline.wire.listener import Listener
 from tieline.wire.pool import Pool
 from tieline.wire.request import Request
 from tieline.wire.tls import Trust, client_context

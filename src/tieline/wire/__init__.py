@@ -1,1 +1,1 @@
-"""The HTTP engine: requests in, requests out, framing, the egress guard. It knows nothing of APIs, keys or permissions."""
+"""The HTTP engine: requests in, requests out, framing, the egress guard. Knows nothing of APIs, keys or permissions."""

@@ -72,6 +72,7 @@ class EgressConnection(asyncio.Protocol):
 
     __slots__ = (
         "_expects_upgrade",
+        "_held",
         "_head_bytes",
         "_head_only",
         "_headers",
@@ -109,6 +110,7 @@ class EgressConnection(asyncio.Protocol):
         self.reused = False
         self.tunnelled = False
         self._paused = False
+        self._held = False
         self._surplus = False
         self._reset()
 
@@ -150,17 +152,20 @@ class EgressConnection(asyncio.Protocol):
     def pause(self) -> None:
         """Read no more of the answer for now."""
         if not self.closed:
+            self._held = True
             self._transport.pause_reading()
 
     def resume(self) -> None:
         if not self.closed:
+            self._held = False
             self._transport.resume_reading()
 
     def release(self, *, reusable: bool) -> None:
         """The owner is done. The connection goes back to its lane if it can carry another request."""
         self._owner = None
         self.deadline = NEVER
-        if reusable and self._keeps and self.complete and not self._surplus and not self.closed:
+        unfit = self._surplus or self._paused or self._held or self.closed
+        if reusable and self._keeps and self.complete and not unfit:
             self.reused = True
             self.answer = None
             self._lane.give(self)
@@ -200,7 +205,7 @@ class EgressConnection(asyncio.Protocol):
         self.closed = True
         self._lane.lost(self)
         owner, self._owner = self._owner, None
-        if owner is None or self.complete:
+        if owner is None or (self.complete and not self.tunnelled):
             return
         answer = self.answer
         if answer is not None and answer.length is None and not answer.chunked and exc is None and not self.tunnelled:
@@ -213,7 +218,9 @@ class EgressConnection(asyncio.Protocol):
                 UpstreamUnreachable("The upstream closed the connection without an answer. Try again.")
             )
         else:
-            owner.upstream_failed(UpstreamProtocolError("The upstream closed the connection in the middle of its answer."))
+            owner.upstream_failed(
+                UpstreamProtocolError("The upstream closed the connection in the middle of its answer.")
+            )
 
     def data_received(self, data: bytes) -> None:
         owner = self._owner
@@ -286,22 +293,26 @@ class EgressConnection(asyncio.Protocol):
             return
         parser = self._parser
         status = parser.get_status_code()
-        if status < 200 and status != 101:  # noqa: PLR2004
+        if status < 200 and status != 101:
+            framing.read_interim(status, self._headers)
             self._interim = True
             self._interims += 1
             if self._interims > framing.INTERIM_MOST:
                 raise UpstreamProtocolError("The upstream sent interim answers without end.")
             return
-        if status == 101 and not self._expects_upgrade:  # noqa: PLR2004
-            raise UpstreamProtocolError("The upstream switched protocols without being asked.")
+        if status == 101 and not self._asked_for(parser):
+            raise UpstreamProtocolError("The upstream switched to a protocol that was not asked for.")
         frame = framing.read_answer(parser.get_http_version(), self._headers)
         self.answer = Answer(status, self._reason, self._headers, frame)
         self._in_body = True
         self._keeps = parser.should_keep_alive()
-        if self._head_only and status != 101:  # noqa: PLR2004
+        if self._head_only and status != 101:
             # the parser would wait for the body that Content-Length speaks of
             self.complete = True
             self._parser = httptools.HttpResponseParser(self)
+
+    def _asked_for(self, parser: httptools.HttpResponseParser) -> bool:
+        return self._expects_upgrade and parser.should_upgrade() and framing.switches(self._headers)
 
     def on_body(self, data: bytes) -> None:
         if self.complete:
@@ -318,7 +329,7 @@ class EgressConnection(asyncio.Protocol):
             self.complete = True
 
     def _switched(self, rest: bytes) -> None:
-        if self.answer is None or self.answer.status != 101:  # noqa: PLR2004
+        if self.answer is None or self.answer.status != 101:
             self._surplus = True
             self.complete = self.answer is not None
             return

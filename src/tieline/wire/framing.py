@@ -75,6 +75,16 @@ def is_engine_owned(lower: bytes) -> bool:
     return lower in ENGINE_OWNED or lower.startswith(b"proxy-")
 
 
+def has_line(raw: bytes, target: bytes) -> bool:
+    """Whether ``raw`` holds a request line for ``target`` after other messages or empty lines, and none with more spaces.
+
+    llhttp takes any number of spaces around the target, and does not say where in ``raw`` its message began.
+    """
+    if raw.startswith(b"\n") or b"  %b HTTP/1." % target in raw or b" %b  " % target in raw:
+        return False
+    return b" %b HTTP/1." % target in raw
+
+
 def uri_too_long() -> UriTooLong:
     """What a target of more than 8 KiB is refused with."""
     return UriTooLong(f"The request target is longer than {TARGET_BYTES} bytes. Shorten the path or query.")
@@ -83,9 +93,9 @@ def uri_too_long() -> UriTooLong:
 class Framed(Protocol):
     """What a request's head says about its body and its connection.
 
-    ``length`` is the body's size in bytes, None where it is chunked; ``protocol`` is the lower-case protocol that it asks
-    to upgrade to; ``connection_field`` the lower-case ``Connection`` value; ``noted`` holds, by lower-case name, the
-    fields that the listener was told to look out for.
+    ``length`` is the body's size in bytes, None where it is chunked; ``protocol`` is the lower-case protocol that it
+    asks to upgrade to; ``connection_field`` the lower-case ``Connection`` value; ``noted`` holds, by lower-case name,
+    the fields that the listener was told to look out for.
     """
 
     length: int | None
@@ -110,14 +120,9 @@ def read_request(
         HeadersTooLarge: more than 100 fields.
         UriTooLong: a target of more than 8 KiB.
     """
-    if len(target) > TARGET_BYTES:
-        raise uri_too_long()
+    _check_line(method, target, version)
     if len(headers) > HEAD_FIELDS:
         raise HeadersTooLarge(f"The request has more than {HEAD_FIELDS} header fields. Send fewer.")
-    if method in _REFUSED_METHODS:
-        raise MethodNotAllowed(f"{method.decode()} is never relayed. Use another method.")
-    if target[:1] != b"/" and not (target == b"*" and method == b"OPTIONS"):
-        raise InvalidRequest("The request target must begin with '/'. Send the path alone, not a whole URL.")
     hosts = 0
     for name, value in headers:
         lower = name.lower()
@@ -127,37 +132,58 @@ def read_request(
             _note(framed, lower, value)
         elif lower in notable:
             framed.noted = {**framed.noted, lower: value}
-        elif b"_" in lower and ((twin := lower.replace(b"_", b"-")) in _UNDERSCORE_TWINS or twin in notable):
-            shown = lower.decode("ascii")
-            raise InvalidRequest(f"The header field {shown!r} imitates another one. Write it with '-' or leave it out.")
+        elif b"_" in lower:
+            _check_twin(lower, notable)
     if hosts != 1 and not (hosts == 0 and version == "1.0"):
         raise InvalidRequest("The request must have exactly one Host header field (RFC 9112, section 3.2).")
+    if version == "1.0":
+        framed.expects = False  # RFC 9110 section 10.1.1
+        if framed.chunked:
+            raise InvalidRequest("An HTTP/1.0 request cannot be chunked. Send a Content-Length.")
+
+
+def _check_line(method: bytes, target: bytes, version: str) -> None:
     if version not in _VERSIONS:
         raise InvalidRequest("Only HTTP/1.0 and HTTP/1.1 are spoken here.")
-    if framed.chunked and version == "1.0":
-        raise InvalidRequest("An HTTP/1.0 request cannot be chunked. Send a Content-Length.")
+    if len(target) > TARGET_BYTES:
+        raise uri_too_long()
+    if method in _REFUSED_METHODS:
+        raise MethodNotAllowed(f"{method.decode()} is never relayed. Use another method.")
+    if target[:1] != b"/" and not (target == b"*" and method == b"OPTIONS"):
+        raise InvalidRequest("The request target must begin with '/'. Send the path alone, not a whole URL.")
+    if b"#" in target:
+        raise InvalidRequest("The request target holds a '#'. Send it without its fragment, or write %23.")
+
+
+def _check_twin(lower: bytes, notable: frozenset[bytes]) -> None:
+    """Refuse a name that some servers take for another one, which was checked."""
+    twin = lower.replace(b"_", b"-")
+    if twin in _UNDERSCORE_TWINS or twin in notable or twin.startswith(b"tieline-"):
+        shown = lower.decode("ascii")
+        raise InvalidRequest(f"The header field {shown!r} imitates another one. Write it with '-' or leave it out.")
 
 
 def _note(framed: Framed, lower: bytes, value: bytes) -> None:
+    value = value.lower().rstrip()  # llhttp leaves the space that may follow a value
     if lower == b"content-length":
         framed.length = int(value)
     elif lower == b"transfer-encoding":
-        if value.lower() != b"chunked":
+        if value != b"chunked":
             raise InvalidRequest("The only Transfer-Encoding taken is 'chunked'.")
         framed.chunked = True
         framed.length = None
     elif lower == b"expect":
-        if value.lower() != b"100-continue":
+        if value != b"100-continue":
             raise InvalidRequest("The only Expect taken is '100-continue'.")
         framed.expects = True
     elif lower == b"upgrade":
-        framed.protocol = value.lower()
+        framed.protocol = value
     else:
         framed.connection_field = _joined(framed.connection_field, value)
 
 
 def _joined(before: bytes, value: bytes) -> bytes:
-    return before + b"," + value.lower() if before else value.lower()
+    return before + b"," + value if before else value
 
 
 class AnswerFraming:
@@ -172,6 +198,7 @@ class AnswerFraming:
 
 
 _ANSWER_NOTED = frozenset({b"content-length", b"transfer-encoding", b"connection"})
+_FRAMES_BODY = frozenset({b"content-length", b"transfer-encoding"})
 
 
 def read_answer(version: str, headers: Headers) -> AnswerFraming:
@@ -188,20 +215,35 @@ def read_answer(version: str, headers: Headers) -> AnswerFraming:
         if lower not in _ANSWER_NOTED:
             continue
         if lower == b"content-length":
-            if framing.length is not None:
-                raise UpstreamProtocolError("The upstream answered with several Content-Length fields.")
             framing.length = int(value)
         elif lower == b"transfer-encoding":
-            if framing.chunked or value.lower() != b"chunked":
+            if value.lower().rstrip() != b"chunked":
                 raise UpstreamProtocolError("The upstream answered with a Transfer-Encoding other than 'chunked'.")
             framing.chunked = True
         else:
-            framing.connection = _joined(framing.connection, value)
-    if framing.chunked and framing.length is not None:
-        raise UpstreamProtocolError("The upstream answered with both Transfer-Encoding and Content-Length.")
+            framing.connection = _joined(framing.connection, value.lower())
+    if version not in _VERSIONS:
+        raise UpstreamProtocolError("The upstream did not answer in HTTP/1.0 or HTTP/1.1.")
     if framing.chunked and version != "1.1":
         raise UpstreamProtocolError("The upstream sent a chunked HTTP/1.0 answer.")
     return framing
+
+
+def switches(headers: Headers) -> bool:
+    """Whether a 101 answer with these fields goes over to WebSocket, the one protocol that is asked for."""
+    return [value.lower().rstrip() for name, value in headers if name.lower() == b"upgrade"] == [b"websocket"]
+
+
+def read_interim(status: int, headers: Headers) -> None:
+    """Check the head of a 1xx answer, which has no body (RFC 9110 section 15.2).
+
+    Raises:
+        UpstreamProtocolError: it says that it has one, or is no answer at all.
+    """
+    if status < 100:
+        raise UpstreamProtocolError("The upstream answered with a status below 100.")
+    if any(name.lower() in _FRAMES_BODY for name, _ in headers):
+        raise UpstreamProtocolError("The upstream sent an interim answer with a body.")
 
 
 def named_by_connection(connection: bytes) -> frozenset[bytes]:

@@ -6,31 +6,27 @@ deadlines and its framing; it does not know what a request means.
 """
 
 import asyncio
-import logging
-import socket
+import select
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Coroutine
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, Protocol, cast
 
 import httptools
 
-from tieline.core.errors import HeadersTooLarge, InvalidRequest, RequestError, TielineError
-from tieline.wire import answers, framing
+from tieline.core.errors import HeadersTooLarge, InvalidRequest, RequestError
+from tieline.wire import framing
 from tieline.wire.deadlines import NEVER, Deadlines
-from tieline.wire.request import HOLD_BUFFER, HOLD_QUEUE, Request, Sink
-
-log = logging.getLogger("tieline.wire.ingress")
+from tieline.wire.request import HOLD_BUFFER, HOLD_QUEUE, HOLD_SINK, Request, Sink
 
 BUFFERED_MOST = 64 * 1024
 _LINGER_SECONDS = 2.0
 _LINGER_BYTES = 1024 * 1024
-_CLOSE_SECONDS = 10.0
-_PROBE_SECONDS = 0.25
+_LOOK_SECONDS = 0.25
 _PROBES = 2
 _BODY_WINDOW = 10.0
 _UPGRADES_MOST = 32
-
+_QUEUE_MOST = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +39,27 @@ class Patience:
     body_rate: float = 240.0
 
 
+class Host(Protocol):
+    """What a connection belongs to; see ``wire.listener``."""
+
+    deadlines: Deadlines
+    patience: Patience
+    draining: bool
+    notable: frozenset[bytes]
+
+    def opened(self, connection: "IngressConnection") -> None: ...
+
+    def closed(self, connection: "IngressConnection") -> None: ...
+
+    def serve(self, request: Request) -> None: ...
+
+    def run(self, request: Request, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]: ...
+
+
 def _head_too_large() -> HeadersTooLarge:
-    return HeadersTooLarge(f"The request's head is larger than {framing.HEAD_BYTES} bytes. Send fewer or shorter fields.")
+    return HeadersTooLarge(
+        f"The request's head is larger than {framing.HEAD_BYTES} bytes. Send fewer or shorter fields."
+    )
 
 
 class IngressConnection(asyncio.Protocol):
@@ -71,6 +86,8 @@ class IngressConnection(asyncio.Protocol):
         "_reading",
         "_received",
         "_serving",
+        "_skipped",
+        "_standing",
         "_surplus",
         "_target",
         "_transport",
@@ -81,7 +98,7 @@ class IngressConnection(asyncio.Protocol):
         "peer",
     )
 
-    def __init__(self, listener: "Listener") -> None:
+    def __init__(self, listener: Host) -> None:
         self.listener = listener
         self.deadline = NEVER
         self.peer = ""
@@ -104,6 +121,8 @@ class IngressConnection(asyncio.Protocol):
         self._in_head = False
         self._idle = False
         self._serving = False
+        self._skipped = False
+        self._standing = False
         self._closing = False
         self._deaf = False
         self._ended = False
@@ -116,7 +135,7 @@ class IngressConnection(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
         peername = transport.get_extra_info("peername")
         self.peer = peername[0] if peername else ""
-        self.deadline = self.listener.deadlines.now + self.listener.patience.head
+        self._wait()
         self.listener.opened(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -132,31 +151,40 @@ class IngressConnection(asyncio.Protocol):
             sink.client_gone()
 
     def eof_received(self) -> bool:
-        """The client sent its last byte. It may still read: answer it, but find out soon whether it does."""
+        """The client sent its last byte. It may still read: answer what is whole, but find out soon whether it does."""
+        if self._ended:
+            return True
         self._ended = True
         if self._tunnel is not None:
             self._tunnel.client_ended()
             return True
-        if self._active is None or self._reading is not None:
+        if self._active is None or self._reading is self._active:
             return False
-        self.deadline = self.listener.deadlines.now + _PROBE_SECONDS
+        if self._reading is not None:  # it waits behind others and will never be whole
+            self._queue.pop()
+            self._reading = None
+        self._wait()
         return True
 
     def pause_writing(self) -> None:
         self._paused_writing = True
-        sink = self._tunnel or (self._active.sink if self._active is not None else None)
-        if self._tunnel is None:
-            self.deadline = self.listener.deadlines.now + self.listener.patience.stalled
-        if sink is not None:
-            sink.client_paused()
+        if self._tunnel is not None:
+            self._tunnel.client_paused()
+            return
+        self._wait()
+        if self._active is not None and self._active.sink is not None:
+            self._active.sink.client_paused()
 
     def resume_writing(self) -> None:
         self._paused_writing = False
-        sink = self._tunnel or (self._active.sink if self._active is not None else None)
-        if self._active is not None and self._reading is None:
-            self.deadline = NEVER
-        if sink is not None:
-            sink.client_resumed()
+        if self._tunnel is not None:
+            self._tunnel.client_resumed()
+            return
+        self._wait()
+        if self._active is None:
+            self._serve()
+        elif self._active.sink is not None:
+            self._active.sink.client_resumed()
 
     def data_received(self, data: bytes) -> None:
         if self._tunnel is not None:
@@ -200,6 +228,8 @@ class IngressConnection(asyncio.Protocol):
                 self._surplus = data
                 return
             self._parser = httptools.HttpRequestParser(self)
+            if self._reading is not None:
+                self._stand_before_body(self._reading)
             self._chunk = data
             try:
                 self._parser.feed_data(data)
@@ -213,6 +243,15 @@ class IngressConnection(asyncio.Protocol):
                     self._keep_head(data)
                 return
         self._refuse_message(InvalidRequest("The connection asks for upgrades over and over. Ask once."))
+
+    def _stand_before_body(self, request: Request) -> None:
+        """Bring a new parser to where a body begins: llhttp skips the body of a request that asks for an upgrade."""
+        self._standing = True
+        frame = b"transfer-encoding: chunked" if request.chunked else b"content-length: %d" % (request.length or 0)
+        self._parser.feed_data(b"POST / HTTP/1.1\r\n%b\r\n\r\n" % frame)
+        self._standing = False
+        self._in_head = False
+        request.trailers.clear()
 
     def _keep_head(self, data: bytes) -> None:
         """A head that arrives in several reads is kept until it is whole, up to its limit."""
@@ -246,40 +285,54 @@ class IngressConnection(asyncio.Protocol):
             raise HeadersTooLarge("The request has too many trailer fields.")
 
     def on_headers_complete(self) -> None:
+        if self._standing:
+            return
         parser = self._parser
         method: bytes = parser.get_method()
         version: str = parser.get_http_version()
         headers = self._headers
         request = Request(self, method, self._target, headers, 1 if version == "1.1" else 0)
         framing.read_request(request, method, self._target, version, headers, self.listener.notable)
-        self._check_head(headers)
+        self._check_head(method, headers)
+        if len(self._queue) >= _QUEUE_MOST:
+            raise InvalidRequest(f"More than {_QUEUE_MOST} requests wait on this connection. Read answers in between.")
         request.keep_alive = parser.should_keep_alive()
-        if request.protocol:
-            wanted = request.protocol == b"websocket" and b"upgrade" in request.connection_field
-            request.upgrade = wanted and method == b"GET"
+        if request.protocol and parser.should_upgrade():
+            self._consider_upgrade(request)
         self._reading = request
         self._in_head = False
         self._body_mark = self._received
         self._queue.append(request)
 
+    def _consider_upgrade(self, request: Request) -> None:
+        self._skipped = request.chunked or bool(request.length)
+        request.upgrade = (
+            request.protocol == b"websocket" and request.method == b"GET" and request.minor == 1 and not self._skipped
+        )
+        if request.upgrade:
+            request.keep_alive = False  # what follows is no HTTP, whatever the answer
+
     def on_body(self, data: bytes) -> None:
-        assert self._reading is not None  # noqa: S101  # llhttp gives bodies after heads only
+        assert self._reading is not None  # llhttp gives bodies after heads only
         self._reading.pieces.append(data)
 
     def on_message_complete(self) -> None:
         request = self._reading
         if request is None:
             return
+        if self._skipped:  # llhttp stops here for an upgrade that is not granted; the body is still to come
+            self._skipped = False
+            return
         request.complete = True
         self._reading = None
         if not self._paused_writing:
             self.deadline = NEVER
 
-    def _check_head(self, headers: framing.Headers) -> None:
+    def _check_head(self, method: bytes, headers: framing.Headers) -> None:
         """What can only be seen in the bytes of the head: its size, and single spaces in the request line."""
         raw = b"".join([*self._head_parts, self._chunk]) if self._head_parts else self._chunk
         self._head_parts.clear()
-        if (b" " + self._target + b" HTTP/1.") not in raw:
+        if not raw.startswith(b"%b %b HTTP/1." % (method, self._target)) and not framing.has_line(raw, self._target):
             raise InvalidRequest("The request line must hold single spaces only (RFC 9112, section 3).")
         if len(raw) > framing.HEAD_BYTES:
             size = len(self._target) + sum([len(name) + len(value) + 4 for name, value in headers])
@@ -327,32 +380,44 @@ class IngressConnection(asyncio.Protocol):
 
     def hold(self, reason: int) -> None:
         """Read no further for ``reason`` (a bit), until every reason is released."""
-        if not self._holds and not self._closing:
+        if self._closing:
+            return
+        if not self._holds:
             self._transport.pause_reading()
         self._holds |= reason
+        self._wait()
 
     def release(self, reason: int) -> None:
-        if self._holds == reason:
-            self._body_mark = self._received
-            if not self._closing:
-                self._transport.resume_reading()
+        if not self._holds & reason:
+            return
         self._holds &= ~reason
+        if self._holds or self._closing:
+            return
+        self._body_mark = self._received
+        self._wait()
+        if not self._ended:
+            self._transport.resume_reading()
+
+    def run(self, request: Request, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        return self.listener.run(request, work)
 
     def finished(self, request: Request) -> None:
         request.sink = None
         if request is not self._active:
             return
         self._active = None
+        if self._holds:
+            self.release(HOLD_SINK)
         if not request.complete:
             self._linger()
-        elif not request.keep_alive or self.listener.draining or self._ended or self._surplus is not None:
+        elif not request.keep_alive or self.listener.draining or (self._ended and not self._queue):
             self.close()
+        elif self._queue or self._in_head or self._paused_writing:
+            self._wait()
+            self._serve()
         else:
-            patience = self.listener.patience
-            self._idle = not self._in_head
-            self.deadline = self.listener.deadlines.now + (patience.idle if self._idle else patience.head)
-            if self._queue:
-                self._serve()
+            self._idle = True
+            self.deadline = self.listener.deadlines.now + self.listener.patience.idle
 
     def abort(self) -> None:
         self._closing = True
@@ -365,14 +430,16 @@ class IngressConnection(asyncio.Protocol):
         self.deadline = NEVER
         rest, self._surplus = self._surplus or b"", None
         self.release(HOLD_BUFFER)
+        if self._ended and self._tunnel is not None:
+            asyncio.get_running_loop().call_soon(self._tunnel.client_ended)
         return rest
 
     def close(self) -> None:
-        """Close once what was written is sent, within ten seconds."""
+        """Close once what was written is sent, as long as the client goes on reading."""
         if self._closing:
             return
         self._closing = True
-        self.deadline = self.listener.deadlines.now + _CLOSE_SECONDS
+        self._wait()
         self._transport.close()
 
     def close_if_idle(self) -> None:
@@ -380,26 +447,87 @@ class IngressConnection(asyncio.Protocol):
         if self._active is None and self._reading is None and not self._queue and self._tunnel is None:
             self.close()
 
+    # -- time
+
+    def _wait(self) -> None:
+        """Set the deadline for what the client has to do next."""
+        patience = self.listener.patience
+        if self._closing or self._paused_writing:
+            seconds = patience.stalled
+        elif self._active is not None:
+            if self._holds or self._ended:
+                seconds = _LOOK_SECONDS
+            else:
+                seconds = _BODY_WINDOW if self._reading is self._active else NEVER
+        elif self._tunnel is not None:
+            seconds = _LOOK_SECONDS if self._holds else NEVER
+        elif self._deaf:
+            seconds = _LINGER_SECONDS
+        else:
+            seconds = patience.idle if self._idle else patience.head
+        self.deadline = self.listener.deadlines.now + seconds
+
     def expired(self) -> None:
         """A deadline of this connection has passed."""
-        if self._ended and self._active is not None and not self._paused_writing:
-            self._probe(self._active)
-        elif self._reading is not None and not self._paused_writing and not self._deaf:
-            self._check_rate(self._reading)
-        elif self._in_head and self._active is None and not self._deaf:
+        if self._closing or self._paused_writing:
+            self.abort()
+        elif self._holds or (self._ended and self._active is not None):
+            self._look()
+        elif self._active is not None:
+            self._check_rate(self._active)
+        elif self._in_head:
             self._refuse_message(InvalidRequest("The request's head took too long to arrive. Send it faster."))
             self._serve()
-        elif self._active is None and not self._deaf and not self._closing:
-            self.close()
-        else:
+        elif self._deaf:
             self.abort()
+        else:
+            self.close()
+
+    def _check_rate(self, request: Request) -> None:
+        arrived = self._received - self._body_mark
+        self._body_mark = self._received
+        enough = arrived >= self.listener.patience.body_rate * _BODY_WINDOW
+        if enough or request.expects or request is not self._reading:
+            self._wait()
+        else:
+            self._refuse_message(InvalidRequest("The request's body arrived too slowly. Send it faster."))
+
+    def _look(self) -> None:
+        """Find out whether a client that is not being read from is still there.
+
+        One that closed and one that only sends no more look the same until something is written to them: an interim
+        answer to the former comes back as a reset. Once an answer flows, writing it tells the same; a stream of events
+        may be silent for long, so a client that ended counts as gone.
+        """
+        self._wait()
+        active = self._active
+        seen = self._events()
+        if seen & (select.POLLHUP | select.POLLERR):
+            self.abort()
+        elif active is None or not (self._ended or seen & select.POLLRDHUP):
+            return
+        elif active.answer_begun:
+            if active.live:
+                self.abort()
+        elif active.minor == 1 and self._probes < _PROBES:
+            self._probes += 1
+            self.write(b"HTTP/1.1 102 Processing\r\n\r\n")
+
+    def _events(self) -> int:
+        """What the kernel knows of the connection's other end."""
+        poll = select.poll()
+        poll.register(self._transport.get_extra_info("socket").fileno(), select.POLLRDHUP)
+        found = poll.poll(0)
+        return found[0][1] if found else 0
+
+    # -- what waits
 
     def _serve(self) -> None:
         if self._serving:
             return
         self._serving = True
         try:
-            while self._queue and self._active is None and not self._closing:
+            while self._queue and self._active is None and not self._closing and not self._paused_writing:
                 request = self._active = self._queue.popleft()
                 if self._reading is request:
                     self.deadline = self.listener.deadlines.now + _BODY_WINDOW
@@ -414,117 +542,22 @@ class IngressConnection(asyncio.Protocol):
             self.release(HOLD_QUEUE)
 
     def _keep_surplus(self, data: bytes) -> None:
-        assert self._surplus is not None  # noqa: S101  # asked by the caller
+        assert self._surplus is not None  # asked by the caller
         self._surplus += data
         if len(self._surplus) > BUFFERED_MOST:
             self.hold(HOLD_BUFFER)
-
-    def _check_rate(self, request: Request) -> None:
-        arrived = self._received - self._body_mark
-        self._body_mark = self._received
-        slow = arrived < self.listener.patience.body_rate * _BODY_WINDOW and not self._holds
-        if not slow or request.expects:
-            self.deadline = self.listener.deadlines.now + _BODY_WINDOW
-        else:
-            self._refuse_message(InvalidRequest("The request's body arrived too slowly. Send it faster."))
-
-    def _probe(self, active: Request) -> None:
-        """Tell a client that half-closed from one that left: an interim answer to the latter comes back as a reset.
-
-        Once an answer flows, writing it tells the same; a stream of events may be silent for long, so its client counts
-        as gone.
-        """
-        self.deadline = NEVER
-        if active.answer_begun:
-            if active.live:
-                self.abort()
-        elif active.minor == 1 and self._probes < _PROBES:
-            self._probes += 1
-            self.deadline = self.listener.deadlines.now + _PROBE_SECONDS
-            self.write(b"HTTP/1.1 102 Processing\r\n\r\n")
 
     def _linger(self) -> None:
         """Close so that the answer is read even though the client still sends (RFC 9112 section 9.6)."""
         self._deaf = True
         self._reading = None
         self._discarded = 0
-        self.deadline = self.listener.deadlines.now + _LINGER_SECONDS
         self.release(self._holds)
         if not self._closing:
+            self._wait()
             self._transport.write_eof()
 
     def _discard(self, count: int) -> None:
         self._discarded += count
         if self._discarded > _LINGER_BYTES:
             self.abort()
-
-
-class Listener:
-    """Accepts clients on a socket and gives their requests to the door.
-
-    ``notable`` are lower-case names of fields that the door looks for; they are found in ``Request.noted``.
-    """
-
-    def __init__(
-        self,
-        door: Callable[[Request], None],
-        deadlines: Deadlines,
-        new_request_id: Callable[[], str],
-        notable: frozenset[bytes] = frozenset(),
-    ) -> None:
-        self.notable = notable
-        self.deadlines = deadlines
-        self.patience = Patience()
-        self.draining = False
-        self._door = door
-        self._new_request_id = new_request_id
-        self._connections: set[IngressConnection] = set()
-        self._server: asyncio.Server | None = None
-
-    @property
-    def open_connections(self) -> int:
-        return len(self._connections)
-
-    async def start(self, sock: socket.socket) -> None:
-        """Accept on ``sock``, which is bound."""
-        loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: IngressConnection(self), sock=sock, backlog=2048)
-
-    async def drain(self, seconds: float) -> None:
-        """Accept no more, let what runs end within ``seconds``, then cut the rest."""
-        self.draining = True
-        if self._server is not None:
-            self._server.close()
-        for connection in list(self._connections):
-            connection.close_if_idle()
-        end = asyncio.get_running_loop().time() + seconds
-        while self._connections and asyncio.get_running_loop().time() < end:
-            await asyncio.sleep(0.02)
-        for connection in list(self._connections):
-            connection.abort()
-
-    def opened(self, connection: IngressConnection) -> None:
-        self._connections.add(connection)
-        self.deadlines.watch(connection)
-
-    def closed(self, connection: IngressConnection) -> None:
-        self._connections.discard(connection)
-        self.deadlines.forget(connection)
-
-    def serve(self, request: Request) -> None:
-        """Give a request to the door, or refuse it if its message was malformed."""
-        error: TielineError | None = request.fault
-        if error is None:
-            try:
-                self._door(request)
-            except TielineError as refused:
-                error = refused
-            except Exception:
-                log.exception("unexpected failure while a request was opened")
-                error = answers.internal_error()
-        if error is None:
-            return
-        if request.answer_begun:
-            request.abort()
-        else:
-            request.refuse(error, self._new_request_id())

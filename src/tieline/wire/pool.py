@@ -1,7 +1,8 @@
 """Connections to upstreams, kept for reuse.
 
-A lane holds the connections of one origin, one TLS identity and one credential; nothing is shared between lanes, so that
-nothing of one tenant's answer can reach another. It owns dialling; whether an address may be dialled is the guard's word.
+A lane holds the connections of one origin, one TLS identity and one credential; nothing is shared between lanes, so
+that nothing of one tenant's answer can reach another. It owns dialling; whether an address may be dialled is the
+guard's word.
 """
 
 import asyncio
@@ -35,7 +36,7 @@ class LaneKey:
 class Lane:
     """The connections of one key: idle ones last in first out, and a way to dial more."""
 
-    __slots__ = ("_busy", "_guard", "_idle", "_tls", "deadlines", "key")
+    __slots__ = ("_busy", "_ended", "_guard", "_idle", "_tls", "deadlines", "key")
 
     def __init__(self, key: LaneKey, guard: Guard, deadlines: Deadlines, tls: ssl.SSLContext | None) -> None:
         self.key = key
@@ -44,6 +45,7 @@ class Lane:
         self._tls = tls
         self._idle: deque[EgressConnection] = deque()
         self._busy: set[EgressConnection] = set()
+        self._ended = False
 
     @property
     def open_connections(self) -> int:
@@ -97,7 +99,9 @@ class Lane:
             except OSError as error:
                 failure = error
                 continue
-            return self._admit(connection, address)
+            if not connection.closed:
+                return self._admit(connection, address)
+            failure = ConnectionResetError(errno.ECONNRESET, "closed as soon as it was open")
         raise UpstreamUnreachable(
             f"{origin.host} cannot be reached ({_reason(failure)}). Check the base URL, or try again.",
             detail=str(failure),
@@ -116,7 +120,7 @@ class Lane:
     def give(self, connection: EgressConnection) -> None:
         """Take back a connection that can carry another request."""
         self._busy.discard(connection)
-        if len(self._idle) >= IDLE_MOST:
+        if self._ended or len(self._idle) >= IDLE_MOST:
             connection.abort()
             return
         connection.deadline = self.deadlines.now + IDLE_SECONDS
@@ -129,8 +133,9 @@ class Lane:
         with contextlib.suppress(ValueError):
             self._idle.remove(connection)
 
-    def close_idle(self) -> None:
-        """Close what carries nothing; what is busy ends with its request."""
+    def end(self) -> None:
+        """Keep no connection any more: close what carries nothing now, and what is busy with its request."""
+        self._ended = True
         for connection in list(self._idle):
             connection.abort()
 
@@ -173,7 +178,7 @@ class Pool:
     def keep_only(self, keys: set[LaneKey]) -> None:
         """Drop lanes that no definition or credential uses any more."""
         for key in self._lanes.keys() - keys:
-            self._lanes.pop(key).close_idle()
+            self._lanes.pop(key).end()
 
     def close(self) -> None:
         self.keep_only(set())

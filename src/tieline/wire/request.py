@@ -3,8 +3,10 @@
 It owns no socket: the connection that carries the request does (``wire.ingress``).
 """
 
+import asyncio
 import time
-from typing import Protocol
+from collections.abc import Coroutine
+from typing import Any, Protocol
 
 from tieline.core.errors import RequestError, TielineError
 from tieline.wire import answers
@@ -53,6 +55,8 @@ class ClientConnection(Protocol):
 
     def release(self, reason: int) -> None: ...
 
+    def run(self, request: "Request", work: Coroutine[Any, Any, None]) -> asyncio.Task[None]: ...
+
     def finished(self, request: "Request") -> None: ...
 
     def abort(self) -> None: ...
@@ -69,9 +73,10 @@ class Request:
     """One request as it came, and the way to answer it.
 
     ``headers`` are name and value as sent; ``pieces`` holds body bytes that arrived and nobody took yet; ``complete``
-    says that the whole body arrived; ``trailers`` are then final. ``length`` is None for a chunked body. ``noted`` holds the
-    fields that the listener looks out for, by lower-case name. ``upgrade`` says that a WebSocket is asked for; ``fault``
-    is why the message itself cannot be served. Whoever answers sets ``live`` where the answer is an endless stream of events.
+    says that the whole body arrived; ``trailers`` are then final. ``length`` is None for a chunked body. ``noted``
+    holds the fields that the listener looks out for, by lower-case name. ``upgrade`` says that a WebSocket is asked for;
+    ``fault`` is why the message itself cannot be served. Whoever answers sets ``live`` where the answer is an endless
+    stream of events.
     """
 
     __slots__ = (
@@ -162,6 +167,9 @@ class Request:
         """Read on."""
         self.connection.release(HOLD_SINK)
 
+    def run(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Do ``work``, which raises nothing on purpose, for this request; an unexpected failure becomes its answer."""
+        return self.connection.run(self, work)
 
     def finish(self) -> None:
         """The answer is whole."""

@@ -138,10 +138,11 @@ class Admin:
 
 @dataclass(frozen=True)
 class Prepared:
-    """A store to copy: it has its schema, a data key, and a token for each role."""
+    """A store to copy: it has its schema, a data key, and a token for each role; ``names`` fill in paths."""
 
     path: Path
     tokens: Mapping[str, str]
+    names: Mapping[str, str] = field(default_factory=dict)
 
 
 @pytest.fixture(scope="session")
@@ -197,16 +198,18 @@ async def serving(database: Database, held: Mapping[str, str], folder: Path) -> 
     clock, prober, log = MovingClock(), FixedProber(), io.StringIO()
     services = await services_on(database, clock, prober)
     app = create_app(services, allowed_hosts=["tieline.example"], version="1.2.3", log=Log(stream=log, clock=clock))
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, lifespan="off", ws="none"))
-    running = asyncio.create_task(server.serve())
-    while not server.started:  # noqa: ASYNC110 -- uvicorn tells it no other way
-        await asyncio.sleep(0.005)
+    config = uvicorn.Config(app, port=0, log_config=None, lifespan="off", ws="none")
+    config.load()
+    server = uvicorn.Server(config)  # without its main loop, whose only work is a tick that each test would wait for
+    server.lifespan = config.lifespan_class(config)
+    await server.startup()
     port = server.servers[0].sockets[0].getsockname()[1]
     try:
         yield Admin(port, held, services, clock, prober, log, folder)
     finally:
-        server.should_exit = True
-        await running
+        for listener in server.servers:
+            listener.close()
+            await listener.wait_closed()
         await database.close()
 
 
@@ -216,6 +219,37 @@ async def admin(tmp_path: Path, prepared: Prepared) -> AsyncIterator[Admin]:
     shutil.copy(prepared.path, tmp_path / "tieline.db")
     async with serving(await open_database(f"sqlite:///{tmp_path}/tieline.db"), prepared.tokens, tmp_path) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def furnished(prepared: Prepared, tmp_path_factory: pytest.TempPathFactory) -> Prepared:
+    """A store that also has an API with a credential, and an app with a key."""
+    path = tmp_path_factory.mktemp("furnished") / "tieline.db"
+    shutil.copy(prepared.path, path)
+
+    async def furnish() -> dict[str, str]:
+        database = await open_database(f"sqlite:///{path}")
+        async with serving(database, prepared.tokens, path.parent) as running:
+            return await filled(running)
+
+    return Prepared(path, prepared.tokens, asyncio.run(furnish()))
+
+
+@pytest.fixture
+async def furnished_admin(tmp_path: Path, furnished: Prepared) -> AsyncIterator[Admin]:
+    """An admin API that has what ``furnished.names`` names."""
+    shutil.copy(furnished.path, tmp_path / "tieline.db")
+    async with serving(await open_database(f"sqlite:///{tmp_path}/tieline.db"), furnished.tokens, tmp_path) as running:
+        yield running
+
+
+async def filled(admin: Admin) -> dict[str, str]:
+    """Add an API, a credential, an app and a key; what to put into paths for them."""
+    await admin.made("POST", "/apis", {"name": "openai", "from_catalogue": "openai"})
+    await admin.made("PUT", "/apis/openai/credentials/live", {"fields": {"key": "sk-sandbox-0123456789abcdef"}})
+    await admin.made("POST", "/apps", {"name": "blog", "apis": ["openai"]})
+    key = await admin.made("POST", "/apps/blog/keys", {})
+    return {"entry": "openai", "api": "openai", "environment": "live", "version": "1", "app": "blog", "id": key["id"]}
 
 
 @pytest.fixture

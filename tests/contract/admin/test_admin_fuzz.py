@@ -7,8 +7,7 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.contract.admin.conftest import Admin
-from tests.contract.admin.test_admin_roles import filled
+from tests.contract.admin.conftest import Admin, filled
 from tieline.web.openapi import document
 
 ODD_TEXTS = (

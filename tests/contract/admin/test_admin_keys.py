@@ -12,11 +12,11 @@ DAY = 86_400
 
 
 @pytest.fixture
-async def blog(admin: Admin) -> Admin:
-    """An admin API with OpenAI and the app ``blog`` that may use it."""
-    await admin.made("POST", "/apis", {"name": "openai", "from_catalogue": "openai"})
-    await admin.made("POST", "/apps", {"name": "blog", "apis": ["openai"]})
-    return admin
+async def blog(furnished_admin: Admin) -> Admin:
+    """An admin API with OpenAI and the app ``blog`` that may use it, without keys."""
+    await furnished_admin("DELETE", "/apps/blog")
+    await furnished_admin.made("POST", "/apps", {"name": "blog", "apis": ["openai"]})
+    return furnished_admin
 
 
 async def mint(admin: Admin, **body: Any) -> dict[str, Any]:

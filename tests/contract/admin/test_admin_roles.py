@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from tests.contract.admin.conftest import Admin
+from tests.contract.admin.conftest import Admin, Prepared
 from tieline.controlplane import tokenform
 from tieline.core.ids import new_id
 
@@ -58,15 +58,6 @@ BODIES: Mapping[tuple[str, str], object] = {
 }
 
 
-async def filled(admin: Admin) -> dict[str, str]:
-    """An API, a credential, an app and a key; what to put into paths for them."""
-    await admin.made("POST", "/apis", {"name": "openai", "from_catalogue": "openai"})
-    await admin.made("PUT", "/apis/openai/credentials/live", {"fields": {"key": "sk-sandbox-0123456789abcdef"}})
-    await admin.made("POST", "/apps", {"name": "blog", "apis": ["openai"]})
-    key = await admin.made("POST", "/apps/blog/keys", {})
-    return {"entry": "openai", "api": "openai", "environment": "live", "version": "1", "app": "blog", "id": key["id"]}
-
-
 def place(path: str, names: Mapping[str, str]) -> str:
     """``path`` with names filled in."""
     for name, value in names.items():
@@ -82,9 +73,11 @@ async def test_the_table_of_roles_names_every_route(admin: Admin) -> None:
 
 
 @pytest.mark.parametrize("route", NEEDS, ids=" ".join)
-async def test_a_route_is_closed_below_its_role_and_open_from_it(admin: Admin, route: tuple[str, str]) -> None:
+async def test_a_route_is_closed_below_its_role_and_open_from_it(
+    furnished_admin: Admin, furnished: Prepared, route: tuple[str, str]
+) -> None:
     """Without a token 401, below the role 403 with nothing done, from the role on it works."""
-    names = await filled(admin)
+    admin, names = furnished_admin, dict(furnished.names)
     if route == ("DELETE", "/tokens/{id}"):
         names["id"] = (await admin.made("POST", "/tokens", {"name": "other", "role": "viewer"}))["id"]
     method, path = route[0], place(route[1], names)

@@ -7,8 +7,8 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.contract.admin.conftest import Admin
-from tests.contract.admin.test_admin_roles import BODIES, NEEDS, filled, place
+from tests.contract.admin.conftest import Admin, Prepared
+from tests.contract.admin.test_admin_roles import BODIES, NEEDS, place
 
 CANARY = "sk-sandbox-CaNaRy0123456789zYxWvUtSrQpOnM"
 FORMS = (
@@ -24,9 +24,9 @@ def holds(content: bytes) -> bool:
     return any(form in content for form in FORMS)
 
 
-async def test_a_stored_secret_is_in_no_answer_log_or_file(admin: Admin) -> None:
+async def test_a_stored_secret_is_in_no_answer_log_or_file(furnished_admin: Admin, furnished: Prepared) -> None:
     """Put, listed, activated, verified, retired, and everything else that can be asked while it is there."""
-    names = await filled(admin)
+    admin, names = furnished_admin, dict(furnished.names)
     for query in ("", "?activate=true"):
         await admin.made("PUT", f"/apis/openai/credentials/live{query}", {"fields": {"key": CANARY}})
     for method, path in sorted(NEEDS, key=lambda route: route[0] == "DELETE"):
@@ -37,9 +37,9 @@ async def test_a_stored_secret_is_in_no_answer_log_or_file(admin: Admin) -> None
     assert not [file for file in admin.folder.iterdir() if holds(file.read_bytes())]
 
 
-async def test_minted_secrets_are_in_one_answer_and_no_file(admin: Admin) -> None:
+async def test_minted_secrets_are_in_one_answer_and_no_file(furnished_admin: Admin, furnished: Prepared) -> None:
     """App keys and admin tokens: only their keyed hashes are stored."""
-    names = await filled(admin)
+    admin, names = furnished_admin, dict(furnished.names)
     secrets = [
         (await admin.made("POST", "/apps/blog/keys", {}))["secret"],
         (await admin.made("POST", f"/keys/{names['id']}/rotate"))["secret"],
@@ -53,9 +53,11 @@ async def test_minted_secrets_are_in_one_answer_and_no_file(admin: Admin) -> Non
 
 
 @pytest.mark.parametrize("route", NEEDS, ids=" ".join)
-async def test_a_misplaced_secret_is_not_repeated(admin: Admin, route: tuple[str, str]) -> None:
+async def test_a_misplaced_secret_is_not_repeated(
+    furnished_admin: Admin, furnished: Prepared, route: tuple[str, str]
+) -> None:
     """In paths, queries, headers, and at every place of the body, as value, name and list: refused without an echo."""
-    names = await filled(admin)
+    admin, names = furnished_admin, dict(furnished.names)
     method, path = route
     good = place(path, names)
     await admin(method, place(path, dict.fromkeys(names, CANARY)), BODIES.get(route))

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import time
 from base64 import b64encode
 from typing import Any
 
@@ -32,6 +33,7 @@ def said(came: list[Any]) -> str:
     return "".join(event.delta for event in came if event.type == "response.output_text.delta")
 
 
+@pytest.mark.filterwarnings("ignore:connect\\(\\) must be used as a context manager:DeprecationWarning")  # the SDK's own
 def test_a_conversation_with_the_synchronous_sdk(stage: Stage) -> None:
     """Session, item, response: what the SDK's documentation does, with base URL and key changed."""
     with (
@@ -193,6 +195,15 @@ async def test_a_conversation_that_is_cut_ends_at_once(stage: Stage) -> None:
             while True:
                 await connection.recv()
     assert caught.value.rcvd is None
+
+
+async def test_a_conversation_ends_when_the_upstream_ends_it(stage: Stage) -> None:
+    """After the closing handshake the upstream hangs up; the client is told and does not wait out its own ten seconds."""
+    async with browser(stage, stage.key) as connection:
+        await connection.recv()
+        begun = time.monotonic()
+        await connection.close()
+    assert time.monotonic() - begun < 5
 
 
 async def test_a_client_that_leaves_ends_the_conversation(stage: Stage) -> None:

@@ -1,0 +1,252 @@
+"""A data plane without a database: a snapshot source in memory, and a worker that serves from it on loopback.
+
+What the source holds is changed as the store would be changed: each change raises the version and is told to whoever
+waits. Nothing here knows SQL, and nothing of the data plane is replaced.
+"""
+
+import asyncio
+import socket
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import orjson
+
+from tieline.access import appkey
+from tieline.core.errors import NotReady
+from tieline.core.secret import Secret
+from tieline.dataplane.ports import (
+    ApiRow,
+    Change,
+    ChangeKind,
+    CredentialRow,
+    Environment,
+    KeyRow,
+    RequestRecord,
+    TooOld,
+)
+from tieline.dataplane.service import Resources, Service
+from tieline.definitions.parse import parse, parse_data, to_json
+from tieline.schemes.registry import SCHEMES
+from tieline.testing.vault import memory_keyring
+from tieline.vault.envelope import Place
+from tieline.vault.intake import Intake
+from tieline.vault.keyring import Keyring
+from tieline.wire.guard import Guard
+from tieline.wire.tls import Trust
+
+ALL: Mapping[str, Any] = {"mode": "all"}
+
+
+@dataclass
+class MemorySource:
+    """A ``SnapshotSource`` whose rows are dictionaries.
+
+    ``away`` makes every method raise ``NotReady``; ``reach`` is how many changes the log keeps. What the data plane saves
+    is in ``records`` and ``used``.
+    """
+
+    keyring: Keyring
+    away: bool = False
+    reach: int = 1_000_000
+    records: list[RequestRecord] = field(default_factory=list)
+    used: dict[str, float] = field(default_factory=dict)
+    rows: dict[str, ApiRow] = field(default_factory=dict)
+    sealed: dict[tuple[str, Environment], CredentialRow] = field(default_factory=dict)
+    keys: dict[bytes, KeyRow] = field(default_factory=dict)
+    log: list[Change] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._changed = asyncio.Event()
+        self._changed.set()
+        self._count = 0
+
+    # -- what an operator would do
+
+    def put_api(self, definition: str | Mapping[str, Any]) -> str:
+        """Add or replace an API by its definition, YAML text or data; returns its id."""
+        parsed = (
+            parse(definition, schemes=SCHEMES)
+            if isinstance(definition, str)
+            else parse_data(definition, schemes=SCHEMES)
+        )
+        return self.put_row(parsed.api, orjson.dumps(to_json(parsed)).decode())
+
+    def put_row(self, name: str, definition: str) -> str:
+        """Add or replace an API by the text that is stored of it, usable or not; returns its id."""
+        api_id = f"api_{name}"
+        before = self.rows.get(api_id)
+        self.rows[api_id] = ApiRow(api_id, name, definition, before.revision + 1 if before else 1)
+        self._note("api", api_id)
+        return api_id
+
+    def drop_api(self, name: str) -> None:
+        """Remove an API."""
+        del self.rows[f"api_{name}"]
+        self._note("api", f"api_{name}")
+
+    def put_credential(
+        self,
+        api: str,
+        fields: Mapping[str, str],
+        *,
+        environment: Environment = "live",
+        hosts: Sequence[str] = (),
+        keyring: Keyring | None = None,
+    ) -> CredentialRow:
+        """Make ``fields`` the active credential of the API called ``api``; ``keyring`` seals it instead of the own one."""
+        self._count += 1
+        id, version = f"cred_{self._count}", self._count
+        intake = Intake(keyring or self.keyring)
+        sealed = {
+            name: intake.seal(Place("secrets", id, name, version, environment), Secret.from_text(value))
+            for name, value in fields.items()
+        }
+        row = CredentialRow(id, f"api_{api}", environment, version, tuple(hosts), sealed)
+        self.sealed[(row.api_id, environment)] = row
+        self._note("credential", row.api_id)
+        return row
+
+    def put_key(
+        self,
+        *apis: str,
+        permissions: Mapping[str, Any] = ALL,
+        environment: Environment = "live",
+        from_ip: Sequence[str] = (),
+        expires_at: float | None = None,
+    ) -> str:
+        """A new app key for ``apis``; returns the secret."""
+        self._count += 1
+        secret = appkey.mint(environment).reveal_bytes()
+        row = KeyRow(
+            key_id=f"key_{self._count}",
+            secret_id=f"sec_{self._count}",
+            app_id="app_1",
+            app_name="An app",
+            api_ids=frozenset(f"api_{name}" for name in apis),
+            environment=environment,
+            permissions=permissions,
+            from_ip=tuple(from_ip),
+            expires_at=expires_at,
+            revoked=False,
+        )
+        self.keys[self._hash(secret)] = row
+        self._note("key", row.key_id)
+        return secret.decode()
+
+    def change_key(self, secret: str, **values: Any) -> KeyRow:
+        """Change fields of a key's row, such as ``revoked=True``."""
+        keyed_hash = self._hash(secret.encode())
+        row = self.keys[keyed_hash] = replace(self.keys[keyed_hash], **values)
+        self._note("key", row.key_id)
+        return row
+
+    def _hash(self, secret: bytes) -> bytes:
+        return appkey.keyed_hash(self.keyring.derive("app-key"), secret)
+
+    def _note(self, kind: ChangeKind, ref: str) -> None:
+        self.log.append(Change(len(self.log) + 1, kind, ref))
+        self._changed.set()
+
+    # -- what the data plane asks
+
+    def _reached(self) -> None:
+        if self.away:
+            raise NotReady("The store cannot be reached. Try again.", retry_after=1)
+
+    async def version(self) -> int:
+        self._reached()
+        return len(self.log)
+
+    async def changes_since(self, version: int) -> list[Change]:
+        self._reached()
+        if len(self.log) - version > self.reach:
+            raise TooOld
+        return self.log[version:]
+
+    async def apis(self) -> list[ApiRow]:
+        self._reached()
+        return sorted(self.rows.values(), key=lambda row: row.name)
+
+    async def api(self, api_id: str) -> ApiRow | None:
+        self._reached()
+        return self.rows.get(api_id)
+
+    async def credentials(self, api_id: str | None = None) -> list[CredentialRow]:
+        self._reached()
+        return [row for row in self.sealed.values() if api_id in {None, row.api_id}]
+
+    async def key_by_hash(self, keyed_hash: bytes) -> KeyRow | None:
+        self._reached()
+        return self.keys.get(keyed_hash)
+
+    async def wait_for_change(self, seconds: float) -> None:
+        self._reached()
+        try:
+            async with asyncio.timeout(seconds):
+                await self._changed.wait()
+        except TimeoutError:
+            return
+        finally:
+            self._changed.clear()
+        self._reached()
+
+    async def touch_keys(self, used: Mapping[str, float]) -> None:
+        self._reached()
+        self.used.update(used)
+
+    async def add_records(self, records: Sequence[RequestRecord]) -> None:
+        self._reached()
+        known = {record.id for record in self.records}
+        self.records += [record for record in records if record.id not in known]
+
+
+@dataclass(frozen=True)
+class Worker:
+    """A data-plane worker that serves on ``127.0.0.1:port`` in this process."""
+
+    service: Service
+    source: MemorySource
+    port: int
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    async def caught_up(self, seconds: float = 5.0) -> None:
+        """Wait until the worker has seen every change of its source; TimeoutError when it never does."""
+        async with asyncio.timeout(seconds):
+            while self.service.snapshot.version < len(self.source.log):
+                await asyncio.sleep(0.005)
+
+    async def recorded(self, count: int, seconds: float = 5.0) -> list[RequestRecord]:
+        """The source's records, once there are ``count``; TimeoutError when they never come."""
+        async with asyncio.timeout(seconds):
+            while len(self.source.records) < count:
+                await asyncio.sleep(0.01)
+        return self.source.records
+
+
+@asynccontextmanager
+async def serving(
+    source: MemorySource | None = None, *, guard: Guard | None = None, trust: Trust | None = None
+) -> AsyncIterator[Worker]:
+    """A worker over ``source`` (a new one unless given); it may dial 127.0.0.1 unless ``guard`` says otherwise."""
+    if source is None:
+        source = MemorySource(await memory_keyring())
+    resources = Resources(source, source.keyring, guard or Guard(["127.0.0.1"]), trust or Trust())
+    service = Service(resources)
+    sock = socket.create_server(("127.0.0.1", 0), backlog=1024)
+    sock.setblocking(False)
+    await service.start(sock)
+    try:
+        yield Worker(service, source, sock.getsockname()[1])
+    finally:
+        await service.stop(0)
+
+
+def in_seconds(seconds: float) -> float:
+    """The moment ``seconds`` from now, as rows hold it."""
+    return time.time() + seconds

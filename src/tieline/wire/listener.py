@@ -1,0 +1,117 @@
+"""Accepts clients on a socket, gives their requests to the door, and answers for whatever fails unforeseen.
+
+Owns the set of open connections and their end. It does not know what a request means.
+"""
+
+import asyncio
+import contextlib
+import logging
+import socket
+from collections.abc import Callable, Coroutine
+from functools import partial
+from typing import Any
+
+from tieline.core.errors import TielineError
+from tieline.wire import answers
+from tieline.wire.deadlines import Deadlines
+from tieline.wire.ingress import IngressConnection, Patience
+from tieline.wire.request import Request
+
+log = logging.getLogger("tieline.wire.listener")
+
+
+class Listener:
+    """Accepts clients on a socket and gives their requests to the door.
+
+    ``notable`` are lower-case names of fields that the door looks for; they are found in ``Request.noted``.
+    """
+
+    def __init__(
+        self,
+        door: Callable[[Request], None],
+        deadlines: Deadlines,
+        new_request_id: Callable[[], str],
+        notable: frozenset[bytes] = frozenset(),
+    ) -> None:
+        self.notable = notable
+        self.deadlines = deadlines
+        self.patience = Patience()
+        self.draining = False
+        self._door = door
+        self._new_request_id = new_request_id
+        self._connections: set[IngressConnection] = set()
+        self._one_closed = asyncio.Event()
+        self._server: asyncio.Server | None = None
+
+    @property
+    def open_connections(self) -> int:
+        return len(self._connections)
+
+    async def start(self, sock: socket.socket) -> None:
+        """Accept on ``sock``, which is bound."""
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(lambda: IngressConnection(self), sock=sock, backlog=2048)
+
+    async def drain(self, seconds: float) -> None:
+        """Accept no more, let what runs end within ``seconds``, then cut the rest."""
+        self.draining = True
+        if self._server is not None:
+            self._server.close()
+        for connection in list(self._connections):
+            connection.close_if_idle()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._all_closed()
+        for connection in list(self._connections):
+            connection.abort()
+        await self._all_closed()
+
+    async def _all_closed(self) -> None:
+        while self._connections:
+            self._one_closed.clear()
+            await self._one_closed.wait()
+
+    def opened(self, connection: IngressConnection) -> None:
+        self._connections.add(connection)
+        self.deadlines.watch(connection)
+
+    def closed(self, connection: IngressConnection) -> None:
+        self._connections.discard(connection)
+        self.deadlines.forget(connection)
+        self._one_closed.set()
+
+    def serve(self, request: Request) -> None:
+        """Give a request to the door, or refuse it if its message was malformed."""
+        if request.fault is not None:
+            self._refuse(request, request.fault)
+            return
+        try:
+            self._door(request)
+        except TielineError as refused:
+            self._refuse(request, refused)
+        except Exception:
+            log.exception("unexpected failure while a request was opened")
+            self._refuse(request, answers.internal_error())
+
+    def run(self, request: Request, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Do ``work`` for ``request`` beside everything else; if it fails unexpectedly, that is the answer."""
+        task = asyncio.get_running_loop().create_task(work)
+        task.add_done_callback(partial(self._worked, request))
+        return task
+
+    def _worked(self, request: Request, task: "asyncio.Task[None]") -> None:
+        failure = None if task.cancelled() else task.exception()
+        if failure is None:
+            return
+        log.error("unexpected failure while a request was served", exc_info=failure)
+        if request.sink is not None:
+            self._refuse(request, answers.internal_error())
+
+    def _refuse(self, request: Request, error: TielineError) -> None:
+        sink, request.sink = request.sink, None
+        if sink is not None:
+            sink.client_gone()
+        if request.answer_begun:
+            request.abort()
+        else:
+            request.refuse(error, self._new_request_id())
