@@ -62,7 +62,7 @@ class Growth:
 
     def sample(self) -> None:
         """Look once."""
-        self.most = 0
+        self.most = max(self.most, resident_bytes(self._pid) - self._base)
 
 
 @contextmanager

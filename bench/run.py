@@ -11,7 +11,10 @@ from bench.lineup import Lineup, standing
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """How much: ``seconds`` and ``rounds`` of each system, numbers of streams and keys, sizes in bytes."""
+    """How much: ``seconds`` and ``rounds`` of each system, numbers of streams and keys, sizes in bytes.
+
+    ``open_rate`` is how many events a second the open streams have whose memory is measured: few, as when a model thinks.
+    """
 
     rounds: int
     seconds: float
@@ -20,6 +23,7 @@ class Scale:
     latency_rounds: int
     latency_calls: int
     open_streams: int
+    open_rate: float
     file_bytes: int
     keys: int
     apis: int
@@ -36,6 +40,7 @@ FULL = Scale(
     latency_rounds=5,
     latency_calls=1_000,
     open_streams=5_000,
+    open_rate=0.2,
     file_bytes=512 * 1024 * 1024,
     keys=100_000,
     apis=1_000,
@@ -51,6 +56,7 @@ QUICK = Scale(
     latency_rounds=2,
     latency_calls=200,
     open_streams=500,
+    open_rate=1,
     file_bytes=64 * 1024 * 1024,
     keys=2_000,
     apis=20,

@@ -15,9 +15,8 @@ from bench.systems.product import DOORS, relaying
 from bench.systems.system import System, Upstreams
 from bench.upstreams import certificates
 
-_RATE = 0.2  # events a second on each stream: open, alive and mostly quiet, as streams are while a model thinks
 _WARM_STREAMS = 50
-_SETTLE_SECONDS = 6.0  # more than one event for each
+_SETTLE_EVENTS = 1.2  # each stream has had an event since all are open
 _GONE_SECONDS = 10.0
 _LOOKS = 50
 _SPARE = 200
@@ -31,16 +30,17 @@ def measure(run: Run) -> Table:
     folder = run.folder / "memory"
     folder.mkdir()
     made = certificates.make(folder)
+    settle = _SETTLE_EVENTS / run.scale.open_rate
     figures: list[Figure] = []
-    with event_server(folder, _RATE) as (_, port):
+    with event_server(folder, run.scale.open_rate) as (_, port):
         upstreams = Upstreams(port, port, port, made)  # streams only: the other doors are not used
         with nginx.proxying(folder, upstreams, "bench") as system:
-            figures.append(_figure(system, count))
+            figures.append(_figure(system, count, settle))
         program = envoy.binary()
         if program is not None:
             with envoy.proxying(program, folder, upstreams, "bench") as system:
-                figures.append(_figure(system, count))
-        figures.append(_tieline(folder, upstreams, count))
+                figures.append(_figure(system, count, settle))
+        figures.append(_tieline(folder, upstreams, count, settle))
     table = Table("memory", f"Memory per open stream, {count:,} at once", "KiB", figures)
     if count < run.scale.open_streams:
         table.notes.append(f"Only {count:,} streams: a process may open no more than {run.descriptors:,} files here.")
@@ -48,16 +48,16 @@ def measure(run: Run) -> Table:
     return table
 
 
-def _tieline(folder: Path, upstreams: Upstreams, count: int) -> Figure:
+def _tieline(folder: Path, upstreams: Upstreams, count: int, settle: float) -> Figure:
     with relaying(folder, upstreams) as (server, key):
-        return _figure(server.system(DOORS, key), count)
+        return _figure(server.system(DOORS, key), count, settle)
 
 
-def _figure(system: System, count: int) -> Figure:
-    return uvloop.run(_grow(system, count))
+def _figure(system: System, count: int, settle: float) -> Figure:
+    return uvloop.run(_grow(system, count, settle))
 
 
-async def _grow(system: System, count: int) -> Figure:
+async def _grow(system: System, count: int, settle: float) -> Figure:
     (worker,) = system.workers
     url = system.door("streams")
     async with streaming(url, system.headers, _WARM_STREAMS):
@@ -65,7 +65,7 @@ async def _grow(system: System, count: int) -> Figure:
     await asyncio.sleep(1)
     before, files = resident_bytes(worker), open_descriptors(worker)
     async with streaming(url, system.headers, count) as streams:
-        await asyncio.sleep(_SETTLE_SECONDS)
+        await asyncio.sleep(settle)
         grown = resident_bytes(worker) - before
         ended = sum(each.ended for each in streams)
         if ended:

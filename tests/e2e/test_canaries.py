@@ -125,24 +125,25 @@ async def _tables(url: str) -> dict[str, bytes]:
 def test_no_canary_is_in_a_file_or_journal(left: Left) -> None:
     """Neither in the data directory when all has ended, nor in a journal meanwhile, nor in a temporary file."""
     journals = [each for data in left.journals for each in left.hunt.search("a journal", data)]
-    assert left.files + journals == []
+    assert not (hits := left.files + journals), "\n".join(hits)
 
 
 def test_no_canary_is_in_a_table(left: Left) -> None:
     """Whoever has a dump of PostgreSQL has no secret."""
     found = [each for name, data in left.tables.items() for each in left.hunt.search(f"table {name}", data)]
-    assert found == []
+    assert not found, "\n".join(found)
 
 
 def test_no_canary_is_in_what_it_said(left: Left) -> None:
     """Standard output and standard error at log level debug, of every process."""
-    assert left.hunt.search("the log", left.said.encode()) == []
+    found = left.hunt.search("the log", left.said.encode())
+    assert not found, "\n".join(found)
 
 
 def test_no_canary_is_in_an_answer_or_export(left: Left) -> None:
     """No answer, export or output of a command has one, but for the field that shows a new secret once."""
     found = [each for asked, raw in left.tour.answers for each in left.hunt.search(f"the answer to {asked}", raw)]
-    assert found == []
+    assert not found, "\n".join(found)
     assert left.tour.shown > left.tour.count // 3
 
 

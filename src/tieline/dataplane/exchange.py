@@ -12,7 +12,7 @@ from typing import Protocol
 
 from tieline.core.errors import BodyTooLarge, TielineError, UpstreamError, UpstreamUnreachable
 from tieline.dataplane.mask import StreamMask, mask
-from tieline.dataplane.plan import CONTENT_ENCODING, CONTENT_TYPE, Plan
+from tieline.dataplane.plan import CONTENT_ENCODING, CONTENT_TYPE, HeaderFate, Plan
 from tieline.dataplane.ports import Outcome
 from tieline.dataplane.snapshot import AppKey
 from tieline.wire import answers, framing
@@ -25,7 +25,8 @@ _SWITCHING = 101
 _BODYLESS = frozenset({204, 304})
 _REPEATABLE = frozenset({b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE"})
 _LIVE = (b"text/event-stream", b"application/x-ndjson", b"application/stream+json", b"application/jsonl")
-_EVENT_END = (b"\n\n", b"\r\n\r\n", b"\r\r")
+_HALF_SECONDS = 10.0
+_MEMORY = 1000
 _status_lines: dict[tuple[int, bytes], bytes] = {}
 
 
@@ -61,17 +62,18 @@ class Exchange:
     __slots__ = (
         "_chunking",
         "_connection",
-        "_deaf",
         "_done",
         "_encoded",
         "_events",
         "_first_write",
+        "_half_closed",
         "_head_sent",
         "_ledger",
         "_mask",
         "_plan",
-        "_tail",
+        "_sent",
         "_tries",
+        "_unwanted",
         "_waiting",
         "admitted",
         "answered_at",
@@ -102,9 +104,10 @@ class Exchange:
         self._chunking = False
         self._events = False
         self._encoded = False
-        self._deaf = False
+        self._sent = False
+        self._unwanted = False
+        self._half_closed = False
         self._done = False
-        self._tail = b""
         self._mask: StreamMask | None = None
         request.sink = self
 
@@ -133,7 +136,7 @@ class Exchange:
     # -- towards the upstream
 
     def _dial(self) -> None:
-        self._waiting = asyncio.get_running_loop().create_task(self._dial_and_send())
+        self._waiting = self.request.run(self._dial_and_send())
 
     async def _dial_and_send(self) -> None:
         try:
@@ -162,9 +165,8 @@ class Exchange:
         connection.write(data)
         if request.expects:
             request.continue_()
-        self._deaf = request.complete
-        limits = self._plan.limits
-        connection.deadline = connection.clock.now + (limits.first_byte if request.complete else limits.total)
+        self._sent = request.complete
+        self._expect_more(connection)
         request.resume()
 
     def _take_body(self) -> bytes:
@@ -182,7 +184,7 @@ class Exchange:
             if request.chunked:
                 data = framing.chunk(data)
         if request.chunked and request.complete:
-            data += framing.last_chunk(_kept_trailers(request.trailers))
+            data += framing.last_chunk(_kept_trailers(request.trailers, self._plan.request_fate))
         return data
 
     def _overrun(self) -> None:
@@ -206,7 +208,7 @@ class Exchange:
             if sum([len(piece) for piece in request.pieces]) > _HELD_MOST:
                 request.pause()
             return
-        if self._deaf:
+        if self._sent or self._unwanted:
             request.pieces.clear()
             return
         if not request.pieces and not request.chunked:
@@ -215,10 +217,9 @@ class Exchange:
         if self._done:
             return
         connection.write(data)
-        if request.complete:
-            self._deaf = True
-            if not self._head_sent:
-                        connection.deadline = connection.clock.now + self._plan.limits.first_byte
+        self._sent = request.complete
+        if self._sent or self._head_sent:
+            self._expect_more(connection)
 
     def client_gone(self) -> None:
         tunnelled = self._connection is not None and self._connection.tunnelled
@@ -226,9 +227,11 @@ class Exchange:
         self._end("complete" if tunnelled else "client_gone", None)
 
     def client_paused(self) -> None:
-        if self._connection is not None:
-            self._connection.pause()
-            self._connection.deadline = self._connection.clock.now + self._left()
+        connection = self._connection
+        if connection is not None:
+            connection.pause()
+            if not connection.tunnelled:
+                connection.deadline = connection.clock.now + self._left()
 
     def client_resumed(self) -> None:
         if self._connection is not None:
@@ -242,8 +245,11 @@ class Exchange:
             self._expect_more(self._connection)
 
     def client_ended(self) -> None:
-        if self._connection is not None:
-            self._connection.end_writing()
+        connection = self._connection
+        if connection is not None:
+            self._half_closed = True
+            connection.deadline = connection.clock.now + _HALF_SECONDS
+            connection.end_writing()
 
     # -- what the upstream does
 
@@ -252,7 +258,7 @@ class Exchange:
         data = b""
         if not self._head_sent:
             answer = connection.answer
-            assert answer is not None  # noqa: S101  # it arrived
+            assert answer is not None  # it arrived
             if answer.status == _SWITCHING:
                 self._switch(connection, answer)
                 return
@@ -266,24 +272,25 @@ class Exchange:
                 body = self._mask.feed(body, last=complete)
             if body:
                 self.bytes_out += len(body)
-                if self._events:
-                    self._tail = body[-4:]
                 data += b"%x\r\n%b\r\n" % (len(body), body) if self._chunking else body
         if not complete:
+            self._expect_more(connection)
             if data:
                 request.send(data)
-            if self._connection is not None:
-                self._expect_more(connection)
             return
+        self._connection = None
         if self._chunking:
-            data += framing.last_chunk(_kept_trailers(connection.trailers))
+            data += self._last_chunk(connection.trailers)
         request.send(data)
-        self._complete(connection)
+        connection.release(reusable=self._sent)
+        self._end("complete", None)
+        request.finish()
 
     def interim_arrived(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
-        if status == 100:  # noqa: PLR2004  # the client was told already
+        if status == 100:  # the client was told already
             return
-        lines = b"".join([b"%b: %b\r\n" % pair for pair in headers if not framing.is_engine_owned(pair[0].lower())])
+        fates = self._plan.answer_fate
+        lines = b"".join([b"%b: %b\r\n" % pair for pair in headers if fates[pair[0]]])
         self.request.send_interim(b"HTTP/1.1 %d \r\n%b\r\n" % (status, mask(lines, self._plan.reflections)))
 
     def upstream_failed(self, error: UpstreamError) -> None:
@@ -312,7 +319,7 @@ class Exchange:
 
     def tunnel_bytes(self, data: bytes) -> None:
         self.bytes_out += len(data)
-        self.request.connection.write(data)
+        self.request.connection.write(mask(data, self._plan.reflections))
         if self._connection is not None:
             self._expect_more(self._connection)
 
@@ -324,6 +331,7 @@ class Exchange:
         self.answered_at = time.perf_counter()
         self._head_sent = True
         self._first_write = b""
+        self._unwanted = answer.status >= 300  # the upstream has seen enough of the body
         self.status = answer.status
         out = [_status_line(answer.status, answer.reason)]
         fates = plan.answer_fate
@@ -339,26 +347,16 @@ class Exchange:
             elif fate == CONTENT_ENCODING:
                 self._encoded = True
         bodyless = request.method == b"HEAD" or answer.status in _BODYLESS
-        if answer.length is not None:
+        if answer.length is not None and answer.status != 204:
             out.append(b"content-length: %d\r\n" % answer.length)
         elif not bodyless:
-            if request.minor == 1:
-                self._chunking = True
-                out.append(b"transfer-encoding: chunked\r\n")
-            else:
-                request.keep_alive = False
+            out.append(self._delimit())
         self._events = content_type.startswith(b"text/event-stream")
         request.live = content_type.startswith(_LIVE)
         out.append(b"tieline-request-id: %b\r\n" % self.id.encode())
         if not request.live:
             out.append(self._server_timing())
-        if not request.complete and answer.status >= 300:  # noqa: PLR2004  # the upstream has seen enough of the body
-            self._deaf = True
-        if request.closes:
-            out.append(b"connection: close\r\n")
-        elif request.minor == 0:
-            out.append(b"connection: keep-alive\r\n")
-        out.append(b"\r\n")
+        out.append(self._persist())
         head = b"".join(out)
         if plan.reflections:
             head = mask(head, plan.reflections)
@@ -366,25 +364,38 @@ class Exchange:
                 self._mask = StreamMask(plan.reflections)
         return head
 
+    def _delimit(self) -> bytes:
+        """How a body of unknown length is delimited for this client."""
+        if self.request.minor == 1:
+            self._chunking = True
+            return b"transfer-encoding: chunked\r\n"
+        self.request.keep_alive = False
+        return b""
+
+    def _persist(self) -> bytes:
+        """The end of the head: whether the client's connection goes on after this answer."""
+        request = self.request
+        if request.closes:
+            request.keep_alive = False
+            return b"connection: close\r\n\r\n"
+        return b"connection: keep-alive\r\n\r\n" if request.minor == 0 else b"\r\n"
+
     def _server_timing(self) -> bytes:
         upstream = self.answered_at - self.sent_at
         ours = self.answered_at - self.request.began - upstream
         return b"server-timing: tieline;dur=%.3f, upstream;dur=%.3f\r\n" % (ours * 1000, upstream * 1000)
 
-    def _complete(self, connection: EgressConnection) -> None:
-        self._connection = None
-        request = self.request
-        connection.release(reusable=request.complete and not request.pieces)
-        self._end("complete", None)
-        request.finish()
+    def _last_chunk(self, trailers: list[tuple[bytes, bytes]]) -> bytes:
+        last = framing.last_chunk(_kept_trailers(trailers, self._plan.answer_fate))
+        return mask(last, self._plan.reflections)
 
     def _cut(self, error: TielineError, outcome: Outcome) -> None:
         """End an answer that has begun and will not be whole, so that nobody takes it for whole."""
         self._drop_connection()
         request = self.request
         if self._events and self._chunking and not self._encoded:
-            gap = b"" if self._tail.endswith(_EVENT_END) or not self._tail else b"\n\n"
-            event = gap + b"event: error\ndata: " + answers.error_body(error, self.id) + b"\n\n"
+            # an event that was cut is ended by the empty line; where none was, it means nothing
+            event = b"\n\nevent: error\ndata: " + answers.error_body(error, self.id) + b"\n\n"
             request.send(framing.chunk(event) + framing.last_chunk(()))
             self._end(outcome, error)
             request.finish()
@@ -416,12 +427,15 @@ class Exchange:
 
     def _expect_more(self, connection: EgressConnection) -> None:
         limits = self._plan.limits
-        if connection.tunnelled:
-            connection.deadline = connection.clock.now + limits.total
-        elif not self._head_sent:
-            connection.deadline = connection.clock.now + limits.first_byte
+        if self._half_closed:
+            return
+        if connection.tunnelled or not (self._sent or self._head_sent):
+            seconds = limits.total
+        elif self._head_sent:
+            seconds = min(limits.idle, self._left())
         else:
-            connection.deadline = connection.clock.now + min(limits.idle, self._left())
+            seconds = min(limits.first_byte, limits.total)
+        connection.deadline = connection.clock.now + seconds
 
     def _left(self) -> float:
         """Seconds until the exchange has taken all the time it may."""
@@ -450,23 +464,17 @@ class Exchange:
 def _status_line(status: int, reason: bytes) -> bytes:
     known = _status_lines.get((status, reason))
     if known is None:
-        known = b"HTTP/1.1 %d %b\r\n" % (status, reason)
-        if len(_status_lines) < 1000:  # noqa: PLR2004  # an upstream may make up reasons
+        known = b"HTTP/1.1 %d %b\r\n" % (status, reason if framing.is_value(reason) else b"")
+        if len(_status_lines) < _MEMORY and len(reason) < _MEMORY:  # an upstream may make up reasons
             _status_lines[(status, reason)] = known
     return known
 
 
-def _kept_trailers(trailers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+def _kept_trailers(trailers: list[tuple[bytes, bytes]], fates: HeaderFate) -> list[tuple[bytes, bytes]]:
     """Trailer fields that may go on: none that frame, route or authenticate (RFC 9110 section 6.5.1)."""
     if not trailers:
         return trailers
-    return [
-        (name, value)
-        for name, value in trailers
-        if not framing.is_engine_owned(lower := name.lower())
-        and lower not in _NEVER_TRAILING
-        and not lower.startswith(b"tieline-")
-    ]
+    return [pair for pair in trailers if fates[pair[0]] and pair[0].lower() not in _NEVER_TRAILING]
 
 
 _NEVER_TRAILING = frozenset(

@@ -15,7 +15,7 @@ from tieline.core.errors import CredentialMissing, TielineError
 from tieline.core.secret import Secret
 from tieline.dataplane.ports import ApiRow, CredentialRow, Environment
 from tieline.definitions.environment import resolve
-from tieline.definitions.model import Definition, Limits, SharedHeader, Usage, Verify
+from tieline.definitions.model import Definition, Limits, SharedHeader, SharedParameter, Usage, Verify
 from tieline.definitions.parse import parse_data
 from tieline.schemes.base import Applier, Outgoing
 from tieline.schemes.registry import SCHEMES, bind, credential_fields
@@ -27,10 +27,11 @@ ENVIRONMENTS: tuple[Environment, ...] = ("live", "development")
 DROPPED, PASSED, CONTENT_TYPE, CONTENT_ENCODING = range(4)
 _TELLING = {b"content-type": CONTENT_TYPE, b"content-encoding": CONTENT_ENCODING}
 _MEMORY = 1024
+_NAME_MEMORY = 128
 
 
 class HeaderFate(dict[bytes, int]):
-    """What becomes of a header field in one direction, by its name as it is written; learnt at the first sight of it."""
+    """What becomes of a header field in one direction, by its name as written; learnt at the first sight of it."""
 
     def __init__(self, dropped: frozenset[bytes]) -> None:
         super().__init__()
@@ -42,18 +43,27 @@ class HeaderFate(dict[bytes, int]):
             fate = DROPPED
         else:
             fate = _TELLING.get(lower, PASSED)
-        if len(self) < _MEMORY:
+        if len(self) < _MEMORY and len(name) < _NAME_MEMORY:
             self[name] = fate
         return fate
 
 
 @dataclass(frozen=True, slots=True)
-class Added:
-    """A shared header that is added to the requests whose path it applies to."""
+class AddedHeader:
+    """A shared header, and its value wherever that comes from."""
 
-    header: SharedHeader
+    shared: SharedHeader
     name: bytes
     value: Secret
+
+
+@dataclass(frozen=True, slots=True)
+class AddedPair:
+    """A shared query parameter as the ``name=value`` that is sent, encoded."""
+
+    shared: SharedParameter
+    name: bytes
+    pair: Secret
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,7 +71,8 @@ class Plan:
     """One API in one environment.
 
     ``problem`` is why it cannot be relayed to now (no credential); then ``lane`` is None. ``base_path`` has no slash at
-    its end. ``reflections`` are secrets that are masked if the upstream sends them back.
+    its end. What callers send under a name in ``replaced_query``, or under one that ``request_fate`` drops, does not go
+    on. ``reflections`` are secrets that are masked if the upstream sends them back.
     """
 
     api_id: str
@@ -78,8 +89,8 @@ class Plan:
     request_fate: HeaderFate
     answer_fate: HeaderFate
     replaced_query: frozenset[bytes]
-    added_headers: tuple[Added, ...]
-    added_query: bytes
+    added_headers: tuple[AddedHeader, ...]
+    added_pairs: tuple[AddedPair, ...]
     reflections: tuple[bytes, ...]
     usage: Usage | None
     verify: Verify | None
@@ -87,13 +98,27 @@ class Plan:
 
     def apply(self, outgoing: Outgoing, path: bytes) -> None:
         """Add shared headers, shared parameters and the secret; ``path`` is the part below the base URL."""
-        for added in self.added_headers:
-            if added.header.when is None or added.header.applies(path.decode("ascii")):
-                outgoing.headers.append((added.name, added.value.reveal_bytes()))
-        if self.added_query:
-            outgoing.add_query(self.added_query)
+        if self.added_headers:
+            self._add_headers(outgoing, path.decode("ascii"))
+        if self.added_pairs:
+            self._add_pairs(outgoing, path.decode("ascii"))
         for applier in self.appliers:
             applier.apply(outgoing)
+
+    def _add_headers(self, outgoing: Outgoing, path: str) -> None:
+        added = [each for each in self.added_headers if each.shared.applies(path)]
+        sometimes = {each.name.lower() for each in added if each.shared.when is not None}
+        if sometimes:
+            outgoing.headers[:] = [pair for pair in outgoing.headers if pair[0].lower() not in sometimes]
+        outgoing.headers += [(each.name, each.value.reveal_bytes()) for each in added]
+
+    def _add_pairs(self, outgoing: Outgoing, path: str) -> None:
+        added = [each for each in self.added_pairs if each.shared.applies(path)]
+        sometimes = frozenset(each.name for each in added if each.shared.when is not None)
+        if sometimes and outgoing.query:
+            outgoing.drop_query(sometimes)
+        for each in added:
+            outgoing.add_query(each.pair.reveal_bytes())
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,8 +170,11 @@ class Compiler:
             appliers = bind(definition, fields)
             tenant = f"{row.id}/{credential.id if credential is not None else environment}"
             lane = self.lane(LaneKey(origin, tenant))
-        added = _added_headers(definition, fields)
-        replaced = frozenset({each.name.lower() for each in added}).union(*(each.replaces for each in appliers))
+        headers = _added_headers(definition, fields)
+        pairs = _added_pairs(definition, fields)
+        always = frozenset(each.name.lower() for each in headers if each.shared.when is None)
+        always_query = frozenset(each.name for each in pairs if each.shared.when is None)
+        replaced = always.union(*(each.replaces for each in appliers))
         return Plan(
             api_id=row.id,
             name=row.name,
@@ -163,11 +191,9 @@ class Compiler:
                 replaced | {name.lower().encode() for name in definition.drop_request_headers} | {b"host"}
             ),
             answer_fate=HeaderFate(frozenset(name.lower().encode() for name in definition.drop_response_headers)),
-            replaced_query=frozenset(each.name.encode() for each in definition.parameters if each.place == "query").union(
-                *(each.replaces_query for each in appliers)
-            ),
-            added_headers=added,
-            added_query=_added_query(definition, fields),
+            replaced_query=always_query.union(*(each.replaces_query for each in appliers)),
+            added_headers=headers,
+            added_pairs=pairs,
             reflections=_reflections(appliers, fields),
             usage=definition.usage,
             verify=definition.verify,
@@ -214,31 +240,31 @@ def _joined(each: Sequence[KeyPlaces]) -> KeyPlaces:
     )
 
 
-def _added_headers(definition: Definition, fields: Mapping[str, Secret]) -> tuple[Added, ...]:
+def _added_headers(definition: Definition, fields: Mapping[str, Secret]) -> tuple[AddedHeader, ...]:
     added = []
     for header in definition.headers:
         value = fields.get(f"header.{header.name}") if header.private else Secret.from_text(header.value or "")
         if value is not None:
-            added.append(Added(header, header.name.encode(), value))
+            added.append(AddedHeader(header, header.name.encode(), value))
     return tuple(added)
 
 
-def _added_query(definition: Definition, fields: Mapping[str, Secret]) -> bytes:
-    pairs = []
+def _added_pairs(definition: Definition, fields: Mapping[str, Secret]) -> tuple[AddedPair, ...]:
+    added = []
     for parameter in definition.parameters:
-        if parameter.place != "query":
-            continue
         private = fields.get(f"parameter.{parameter.name}")
-        value = private.reveal_bytes().decode() if private is not None else parameter.value
-        if value is not None:
-            pairs.append(f"{quote(parameter.name, safe='')}={quote(value, safe='')}")
-    return "&".join(pairs).encode()
+        value = private.reveal_bytes() if private is not None else (parameter.value or "").encode()
+        if parameter.place == "query" and (private is not None or not parameter.private):
+            pair = f"{quote(parameter.name, safe='')}={quote(value, safe='')}"
+            added.append(AddedPair(parameter, parameter.name.encode(), Secret.from_text(pair)))
+    return tuple(added)
 
 
 def _reflections(appliers: Sequence[Applier], fields: Mapping[str, Secret]) -> tuple[bytes, ...]:
-    """What to look for in answers. Short values are left out: they would match by chance."""
+    """What to look for in answers: as it is and as a URL holds it. Short values are left out: they match by chance."""
     values = {secret.reveal_bytes() for applier in appliers for secret in applier.secrets()}
     values |= {secret.reveal_bytes() for secret in fields.values()}
+    values |= {quote(value, safe="").encode() for value in values}
     long_enough = {value for value in values if len(value) >= _REFLECTED_LEAST}
     return tuple(value for value in long_enough if not any(other != value and other in value for other in long_enough))
 

@@ -1,7 +1,7 @@
 """Tries an API's verify request with its active credential, from a process that relays nothing.
 
-It compiles the API afresh from the store and sends through an exit of its own, so that what an operator sees is what the
-data plane would do.
+It compiles the API afresh from the store and sends through an exit of its own, so that what an operator sees is what
+the data plane would do.
 """
 
 from dataclasses import dataclass
@@ -48,7 +48,9 @@ class Probe:
             await snapshot.load(only=api_name)
             api = snapshot.api(api_name.encode())
             if api is None:
-                return Probed(False, None, "The definition or credential cannot be used; the log of the server says why.")
+                return Probed(
+                    False, None, "The definition or credential cannot be used; the log of the server says why."
+                )
             return await _ask(api, environment)
         except TielineError as error:
             return Probed(False, None, error.public)
@@ -75,7 +77,7 @@ async def _ask(api: Api, environment: Environment) -> Probed:
 
 
 def _judge(plan: Plan, status: int) -> Probed:
-    assert plan.verify is not None  # noqa: S101  # asked by the caller
+    assert plan.verify is not None  # asked by the caller
     if plan.verify.accepts(status):
         return Probed(True, status, None)
     if status in _UNAUTHORIZED:

@@ -21,7 +21,7 @@ _PATH_MOST = 512
 
 
 class Records:
-    """The ledger of a worker. When the store is slow or away, the oldest records beyond 50,000 are given up and counted."""
+    """The ledger of a worker. While the store is away, the oldest records beyond 50,000 are given up and counted."""
 
     def __init__(self, source: SnapshotSource) -> None:
         self.given_up = 0
@@ -60,7 +60,7 @@ class Records:
         )
 
     def refused(self, request: Request, request_id: str, key: AppKey | None, error: TielineError) -> None:
-        """Note a request that was not admitted. One without a good key leaves no record: strangers do not fill tables."""
+        """Note a request that was not admitted. Without a good key it leaves no record: strangers fill no tables."""
         if key is None:
             return
         path = request.target.partition(b"?")[0][:_PATH_MOST].decode("ascii", "replace")
@@ -100,10 +100,17 @@ class Records:
             return
         try:
             await self._source.add_records(waiting)
+            waiting = []
             await self._source.touch_keys(used)
+            used = {}
         except TielineError as error:
             log.warning("%d request records could not be saved yet: %s", len(waiting), error.detail or error.public)
-            kept = (waiting + self._waiting)[-WAITING_MOST:]
-            self.given_up += len(waiting) + len(self._waiting) - len(kept)
-            self._waiting = kept
-            self._used = used | self._used
+        finally:
+            if waiting or used:
+                self._keep(waiting, used)
+
+    def _keep(self, waiting: list[RequestRecord], used: dict[str, float]) -> None:
+        kept = (waiting + self._waiting)[-WAITING_MOST:]
+        self.given_up += len(waiting) + len(self._waiting) - len(kept)
+        self._waiting = kept
+        self._used = used | self._used

@@ -12,7 +12,6 @@ from typing import Protocol
 
 from tieline.access import appkey
 from tieline.access.decide import Allowed, Denied, decide
-from tieline.access.keyplaces import form_decoded
 from tieline.access.overrides import OVERRIDE_FIELDS, check_override
 from tieline.access.paths import normalise
 from tieline.core.errors import (
@@ -49,7 +48,7 @@ class RefusalLedger(Ledger, Protocol):
 
 
 class Relay:
-    """Admits requests to ``/relay/`` and sends them on their way. ``pepper`` keys the hash that app keys are found by."""
+    """Admits requests to ``/relay/`` and sends them on. ``pepper`` keys the hash that app keys are found by."""
 
     def __init__(
         self, snapshot: Snapshot, pepper: bytes, ledger: RefusalLedger, new_request_id: Callable[[], str]
@@ -97,7 +96,9 @@ class Relay:
         _check_key(key, request.peer)
         api = asked.api
         if api is None:
-            raise UnknownApi(f"There is no API named {asked.name!r} here. Check the path after /relay/.", param=asked.name)
+            raise UnknownApi(
+                f"There is no API named {asked.name!r} here. Check the path after /relay/.", param=asked.name
+            )
         if api.row.id not in key.api_ids:
             raise MissingPermission(
                 f'The app "{key.app_name}" does not use {api.row.name}. An operator can add the API to the app.',
@@ -111,7 +112,7 @@ class Relay:
         path, verdict = self._decide(request, plan, key, asked.rest)
         if plan.problem is not None:
             raise plan.problem
-        assert plan.lane is not None  # noqa: S101  # there is one where there is no problem
+        assert plan.lane is not None  # there is one where there is no problem
         head = _head(request, plan, asked.found, path)
         admitted = Admitted(plan, plan.lane, key, path, verdict.area, verdict.level, head)
         Exchange(request, request_id, admitted, self._ledger).open()
@@ -128,7 +129,7 @@ class Relay:
         )
         if isinstance(verdict, Denied):
             raise MissingPermission(verdict.reason, param=verdict.param)
-        if len(key.allowed) < _REMEMBERED:
+        if len(key.allowed) < _REMEMBERED and len(rest) < _REMEMBERED:
             key.allowed[asked] = path, verdict
         return path, verdict
 
@@ -168,7 +169,7 @@ class _ColdStart:
     def begin(self) -> None:
         """Look the key up; the request goes on afterwards."""
         self._request.sink = self
-        self._task = asyncio.get_running_loop().create_task(self._go_on())
+        self._task = self._request.run(self._go_on())
 
     async def _go_on(self) -> None:
         key: AppKey | None = None
@@ -247,16 +248,12 @@ def _head(request: Request, plan: Plan, found: appkey.Found, path: bytes) -> byt
 
 def outgoing_head(plan: Plan, method: bytes, path: bytes, query: bytes, headers: list[tuple[bytes, bytes]]) -> bytes:
     """Request line and header fields, each line ended, without what frames the body and without the empty line."""
-    if plan.replaced_query and query:
-        query = _without(query, plan.replaced_query)
     outgoing = Outgoing(method, plan.base_path + path or b"/", query, headers)
+    if query and plan.replaced_query:
+        outgoing.drop_query(plan.replaced_query)
     plan.apply(outgoing, path)
     target = outgoing.path + b"?" + outgoing.query if outgoing.query else outgoing.path
     lines = [b"%b %b HTTP/1.1\r\nhost: %b\r\n" % (method, target, plan.origin.authority)]
     for name, value in outgoing.headers:
         lines += (name, b": ", value, b"\r\n")
     return b"".join(lines)
-
-
-def _without(query: bytes, names: frozenset[bytes]) -> bytes:
-    return b"&".join([pair for pair in query.split(b"&") if form_decoded(pair.partition(b"=")[0]) not in names])

@@ -1,13 +1,12 @@
 """The data plane of one worker: its listener, its doors, its snapshot, its records; started, drained and stopped."""
 
-import asyncio
-import contextlib
 import logging
 import socket
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tieline.core.errors import NotReady, UnknownApi
 from tieline.core.ids import RequestIds
+from tieline.dataplane.lasting import Lasting
 from tieline.dataplane.ports import SnapshotSource
 from tieline.dataplane.records import Records
 from tieline.dataplane.relay import NOTABLE, PREFIX, Relay
@@ -33,7 +32,7 @@ class Resources:
     source: SnapshotSource
     keyring: Keyring
     guard: Guard
-    trust: Trust = Trust()
+    trust: Trust = field(default_factory=Trust)
 
 
 class Service:
@@ -47,7 +46,7 @@ class Service:
         ids = RequestIds()
         self._relay = Relay(self.snapshot, resources.keyring.derive("app-key"), self.records, ids.next)
         self.listener = Listener(self._door, self.deadlines, ids.next, NOTABLE)
-        self._tasks: list[asyncio.Task[None]] = []
+        self._lasting = (Lasting("snapshot", self.snapshot.follow), Lasting("records", self.records.run))
         self._loaded = False
 
     @property
@@ -60,19 +59,15 @@ class Service:
         self.deadlines.start()
         await self.snapshot.load()
         self._loaded = True
-        self._tasks = [
-            asyncio.create_task(self.snapshot.follow(), name="snapshot"),
-            asyncio.create_task(self.records.run(), name="records"),
-        ]
+        for each in self._lasting:
+            each.start()
         await self.listener.start(sock)
 
     async def stop(self, seconds: float = FINISH_SECONDS) -> None:
         """Accept no more, let requests end within ``seconds``, save what is to be saved."""
         await self.listener.drain(seconds)
-        for task in self._tasks:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+        for each in self._lasting:
+            await each.stop()
         await self.records.flush()
         self.pool.close()
         self.deadlines.stop()

@@ -35,8 +35,8 @@ _LOOKUPS_WAITING = 2_000
 class AppKey:
     """An app key as requests are judged by it. ``expires_at`` is seconds since the epoch.
 
-    ``allowed`` remembers what was allowed: by plan, method, path as sent and upgrade, the path in its normal form and the
-    verdict. Any change of the key or the API makes a new key or plan, so that nothing in it can grow old.
+    ``allowed`` remembers what was allowed: by plan, method, path as sent and upgrade, the path in its normal form and
+    the verdict. Any change of the key or the API makes a new key or plan, so that nothing in it can grow old.
     """
 
     key_id: str
@@ -90,6 +90,11 @@ class Snapshot:
         self._seen = 0.0
 
     @property
+    def version(self) -> int:
+        """The version of the latest change that is served, -1 before the first load."""
+        return self._version
+
+    @property
     def fresh(self) -> bool:
         return time.monotonic() - self._seen < STALE_SECONDS
 
@@ -108,18 +113,20 @@ class Snapshot:
 
         Raises:
             Overloaded: too many lookups wait already.
-            NotReady: the store cannot be reached.
+            NotReady: the store cannot be reached, or does not answer within five seconds.
         """
         if self._waiting >= _LOOKUPS_WAITING:
             raise Overloaded("Too many unknown app keys are being looked up. Try again shortly.", retry_after=1)
         self._waiting += 1
         try:
-            async with self._lookups:
+            async with asyncio.timeout(STALE_SECONDS), self._lookups:
                 while True:
                     epoch = self._epoch
                     row = await self._source.key_by_hash(keyed_hash)
                     if epoch == self._epoch:
                         return self._remember(keyed_hash, row)
+        except TimeoutError:
+            raise NotReady("Tieline's store is too slow to check the app key. Try again.", retry_after=2) from None
         finally:
             self._waiting -= 1
 
@@ -172,9 +179,8 @@ class Snapshot:
             return
         apis = {change.ref for change in changes if change.kind in {"api", "credential"}}
         owners = {change.ref for change in changes if change.kind in {"app", "key"}}
-        # keys first: a revocation does not wait for a definition to be compiled
-        self._epoch += 1
-        if owners:
+        if owners:  # first: a revocation does not wait for a definition to be compiled
+            self._epoch += 1
             stale = [held for held, key in self._keys.items() if key.key_id in owners or key.app_id in owners]
             for held in stale:
                 del self._keys[held]
@@ -210,8 +216,8 @@ class Snapshot:
             except SealBroken:
                 await self._keyring.refresh()  # another process may have sealed with a newer data key
                 return self._compiler.compile(row, credentials)
-        except TielineError as error:
-            log.error("the API %s is not served: %s %s", row.name, error.public, error.detail)
+        except (TielineError, ValueError, LookupError):
+            log.exception("the API %s is not served", row.name)
             return None
 
     def _reveal(self, credential: CredentialRow) -> dict[str, Secret]:

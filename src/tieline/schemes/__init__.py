@@ -1,1 +1,1 @@
-"""How a secret is applied to a request: one module per scheme. Knows requests and secrets, not where either comes from."""
+"""How a secret is applied to a request: one module per scheme. Knows requests and secrets, not where they come from."""

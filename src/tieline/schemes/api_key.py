@@ -1,8 +1,8 @@
-"""``api_key``: a key in a header field, the query or a cookie. ``bearer`` is its shorthand for ``Authorization: Bearer``.
+"""``api_key``: a key in a header field, the query or a cookie. ``bearer`` is short for ``Authorization: Bearer``.
 
 Options: ``in`` (header, query, cookie; header unless said), ``name`` (of the field, the query pair or the cookie;
-``Authorization`` unless said, for a header), ``format`` (text with ``<key>``; ``<key>`` alone unless said), ``encoding``
-(``base64``: the key is so encoded before it is put into the format).
+``Authorization`` unless said, for a header), ``format`` (text with ``<key>``; ``<key>`` alone unless said),
+``encoding`` (``base64``: the key is so encoded before it is put into the format).
 """
 
 import base64
@@ -85,7 +85,7 @@ class ApiKey:
     name = "api_key"
     sentence = "A key in a header, the query or a cookie."
 
-    def fields(self, options: Options) -> Sequence[Field]:  # noqa: ARG002  # the interface
+    def fields(self, options: Options) -> Sequence[Field]:  # the interface
         return (Field("key", "API key"),)
 
     def check(self, options: Options) -> list[str]:
@@ -137,14 +137,14 @@ class Bearer:
     name = "bearer"
     sentence = "A token as Authorization: Bearer."
 
-    def fields(self, options: Options) -> Sequence[Field]:  # noqa: ARG002  # the interface
+    def fields(self, options: Options) -> Sequence[Field]:  # the interface
         return (Field("key", "Token"),)
 
     def check(self, options: Options) -> list[str]:
         return unknown_options(options, frozenset())
 
-    def places(self, options: Options) -> KeyPlaces:  # noqa: ARG002  # the interface
+    def places(self, options: Options) -> KeyPlaces:  # the interface
         return KeyPlaces(headers=frozenset({b"authorization"}))
 
-    def bind(self, options: Options, secrets: Mapping[str, Secret]) -> Applier:  # noqa: ARG002  # the interface
+    def bind(self, options: Options, secrets: Mapping[str, Secret]) -> Applier:  # the interface
         return _InHeader(b"Authorization", Secret(b"Bearer " + secrets["key"].reveal_bytes()))

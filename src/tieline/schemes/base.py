@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from tieline.access.appkey import KeyPlaces
+from tieline.access.keyplaces import form_decoded
 from tieline.core.secret import Secret
 
 Options = Mapping[str, Any]
@@ -47,6 +48,11 @@ class Outgoing:
     def add_query(self, pair: bytes) -> None:
         """Append a ``name=value`` pair that is encoded already."""
         self.query = self.query + b"&" + pair if self.query else pair
+
+    def drop_query(self, names: frozenset[bytes]) -> None:
+        """Remove every pair with one of ``names``, however it is encoded."""
+        pairs = self.query.split(b"&")
+        self.query = b"&".join([pair for pair in pairs if form_decoded(pair.partition(b"=")[0]) not in names])
 
 
 class Applier(Protocol):
@@ -88,5 +94,7 @@ class Scheme(Protocol):
 def unknown_options(options: Options, known: frozenset[str]) -> list[str]:
     """A problem for each option that a scheme does not have."""
     return [
-        f"unknown option {name!r}; it takes {', '.join(sorted(known)) or 'none'}" for name in options if name not in known
+        f"unknown option {name!r}; it takes {', '.join(sorted(known)) or 'none'}"
+        for name in options
+        if name not in known
     ]

@@ -29,7 +29,7 @@ class Basic:
     name = "basic"
     sentence = "A user name and a password; either may be the key."
 
-    def fields(self, options: Options) -> Sequence[Field]:  # noqa: ARG002  # the interface
+    def fields(self, options: Options) -> Sequence[Field]:  # the interface
         return (
             Field("username", "User name", required=False),
             Field("password", "Password", required=False),
@@ -38,10 +38,10 @@ class Basic:
     def check(self, options: Options) -> list[str]:
         return unknown_options(options, frozenset())
 
-    def places(self, options: Options) -> KeyPlaces:  # noqa: ARG002  # the interface
+    def places(self, options: Options) -> KeyPlaces:  # the interface
         return KeyPlaces(headers=frozenset({b"authorization"}), basic=True)
 
-    def bind(self, options: Options, secrets: Mapping[str, Secret]) -> Applier:  # noqa: ARG002  # the interface
+    def bind(self, options: Options, secrets: Mapping[str, Secret]) -> Applier:  # the interface
         empty = Secret(b"")
         return _BasicApplier(
             secrets.get("username", empty).reveal_bytes(), secrets.get("password", empty).reveal_bytes()

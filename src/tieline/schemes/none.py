@@ -24,14 +24,14 @@ class NoScheme:
     name = "none"
     sentence = "The API needs no key."
 
-    def fields(self, options: Options) -> Sequence[Field]:  # noqa: ARG002  # the interface
+    def fields(self, options: Options) -> Sequence[Field]:  # the interface
         return ()
 
     def check(self, options: Options) -> list[str]:
         return unknown_options(options, frozenset())
 
-    def places(self, options: Options) -> KeyPlaces:  # noqa: ARG002  # the interface
+    def places(self, options: Options) -> KeyPlaces:  # the interface
         return KeyPlaces()
 
-    def bind(self, options: Options, secrets: Mapping[str, Secret]) -> Applier:  # noqa: ARG002  # the interface
+    def bind(self, options: Options, secrets: Mapping[str, Secret]) -> Applier:  # the interface
         return _Nothing()

@@ -57,10 +57,9 @@ def credential_fields(definition: Definition) -> tuple[CredentialField, ...]:
     found: list[CredentialField] = []
     for position, auth in enumerate(definition.auth):
         prefix = _prefix(definition.auth, position)
-        for field in SCHEMES.get(auth.scheme).fields(auth.options):
-            found.append(CredentialField(prefix + field.name, field, position))
-    for name in definition.private_fields():
-        found.append(CredentialField(name, Field(name, name), None))
+        fields = SCHEMES.get(auth.scheme).fields(auth.options)
+        found += [CredentialField(prefix + field.name, field, position) for field in fields]
+    found += [CredentialField(name, Field(name, name), None) for name in definition.private_fields()]
     return tuple(found)
 
 

@@ -72,10 +72,10 @@ class EgressConnection(asyncio.Protocol):
 
     __slots__ = (
         "_expects_upgrade",
-        "_held",
         "_head_bytes",
         "_head_only",
         "_headers",
+        "_held",
         "_in_body",
         "_interim",
         "_interims",
@@ -145,9 +145,13 @@ class EgressConnection(asyncio.Protocol):
             self._transport.write(data)
 
     def end_writing(self) -> None:
-        """Send no more on a tunnel, but keep reading."""
-        if not self.closed and self._transport.can_write_eof():
+        """Send no more on a tunnel, but keep reading. TLS cannot end one way only: there it ends both."""
+        if self.closed:
+            return
+        if self._transport.can_write_eof():
             self._transport.write_eof()
+        else:
+            self._transport.close()
 
     def pause(self) -> None:
         """Read no more of the answer for now."""

@@ -76,7 +76,7 @@ def is_engine_owned(lower: bytes) -> bool:
 
 
 def has_line(raw: bytes, target: bytes) -> bool:
-    """Whether ``raw`` holds a request line for ``target`` after other messages or empty lines, and none with more spaces.
+    """Whether ``raw`` holds, after other messages or empty lines, a request line for ``target`` with single spaces.
 
     llhttp takes any number of spaces around the target, and does not say where in ``raw`` its message began.
     """

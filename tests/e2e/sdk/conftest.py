@@ -27,10 +27,10 @@ import pytest
 import trustme
 
 from tests.e2e.conftest import PROVIDER_KEY, Program, Server, Starter
+from tests.e2e.sdk.cases import BODY_MOST
+from tieline.access import appkey
 
 APP = "sdks"
-MODEL = "gpt-4.1-mini"
-BODY_MOST = 64 * 1024  # bytes that the API `quick` takes
 
 
 class Admin:
@@ -183,10 +183,11 @@ def _place(url: str) -> tuple[str, int]:
 
 async def eventually(holds: Callable[[], bool], seconds: float = 5) -> bool:
     """Whether ``holds`` within ``seconds``."""
-    deadline = time.monotonic() + seconds
-    while not (held := holds()) and time.monotonic() < deadline:
+    for _ in range(round(seconds / 0.02)):
+        if holds():
+            return True
         await asyncio.sleep(0.02)
-    return held
+    return holds()
 
 
 # --- Clients -----------------------------------------------------------------------------------------------------
@@ -231,6 +232,33 @@ async def both(request: pytest.FixtureRequest) -> AsyncIterator[Both]:
 async def client(both: Both, stage: Stage) -> Any:
     """The SDK with base URL and key changed, nothing else."""
     return await both.open(stage.base(), stage.key)
+
+
+@pytest.fixture(scope="session")
+def keys(stage: Stage) -> dict[str, str]:
+    """App keys that are good, and app keys that are not."""
+    chat = {"mode": "restricted", "grants": {"openai": {"chat_completions": "request"}}}
+    nothing = {"mode": "restricted", "grants": {"openai": {"models": "read"}}}
+    minted = {
+        "expired": stage.mint(expires_in=1),
+        "revoked": stage.mint(),
+        "chat": stage.mint(permissions=chat),
+        "models": stage.mint(permissions=nothing),
+        "reader": stage.mint(permissions={"mode": "read_only"}),
+        "development": stage.mint(environment="development"),
+        "elsewhere": stage.mint(from_ip=["192.0.2.0/24"]),
+    }
+    stage.admin("DELETE", f"keys/{minted['revoked']['id']}")
+    secrets = {name: key["secret"] for name, key in minted.items()}
+    typo = "A" if stage.key[20] != "A" else "B"
+    secrets |= {
+        "live": stage.key,
+        "mistyped": stage.key[:20] + typo + stage.key[21:],
+        "unknown": appkey.mint("live").reveal_bytes().decode(),
+        "provider's": "sk-" + "proj-not-a-real-key-of-the-provider",
+    }
+    time.sleep(1.1)
+    return secrets
 
 
 # --- Upstreams ---------------------------------------------------------------------------------------------------
@@ -353,4 +381,3 @@ def authority_file(authority: trustme.CA, tmp_path_factory: pytest.TempPathFacto
     path = tmp_path_factory.mktemp("authority") / "ca.pem"
     authority.cert_pem.write_to_path(path)
     return path
-

@@ -12,7 +12,8 @@ import openai
 import pytest
 
 from tests.e2e.conftest import PROVIDER_KEY
-from tests.e2e.sdk.conftest import MODEL, Both, Stage, pieces, settled
+from tests.e2e.sdk.cases import MODEL
+from tests.e2e.sdk.conftest import Both, Stage, pieces, settled
 
 HELLO: Any = [{"role": "user", "content": "Hello you"}]
 WEATHER: Any = [{"role": "user", "content": "What is the weather in Paris?"}]

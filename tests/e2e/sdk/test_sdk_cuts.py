@@ -5,7 +5,8 @@ from typing import Any
 import openai
 import pytest
 
-from tests.e2e.sdk.conftest import MODEL, Both, Stage, eventually, settled
+from tests.e2e.sdk.cases import MODEL
+from tests.e2e.sdk.conftest import Both, Stage, eventually, settled
 
 HELLO: Any = [{"role": "user", "content": "Hello you"}]
 

@@ -1,133 +1,29 @@
-"""Each error of contract section 4 that this version makes raises the SDK's own exception, says why, and is retried or not.
+"""Each error of contract section 4 that this version makes raises the SDK's own class and is retried or not.
 
 The client is the SDK with its usual retries, cut down to one so that the tests stay quick; a tap before Tieline counts
 what it really sent.
 """
 
 import time
-from dataclasses import dataclass, field
 from typing import Any
 
 import openai
 import pytest
 from openai._models import FinalRequestOptions
 
-from tests.e2e.sdk.conftest import BODY_MOST, MODEL, Both, Stage, settled
+from tests.e2e.conftest import PROVIDER_KEY
+from tests.e2e.sdk.cases import FAILURES, MODEL, OTHER_KEY, REFUSALS, Case
+from tests.e2e.sdk.conftest import Both, Stage, settled
 
 HELLO: Any = [{"role": "user", "content": "Hello you"}]
-OTHER_KEY = "another app key"
-PROVIDERS = "sk-" + "proj-not-a-real-key-of-the-provider"
-
-
-@dataclass
-class Case:
-    """One wrong request: what is wrong with it, and what comes of it.
-
-    ``api`` and ``key`` are names of fixtures (``keys``), or taken as they are. ``said`` is part of the message.
-    """
-
-    code: str
-    raised: type[openai.APIStatusError]
-    status: int
-    said: str
-    api: str = "openai"
-    key: str = "live"
-    model: str = MODEL
-    content: str = "Hello you"
-    headers: dict[str, str] = field(default_factory=dict)
-    query: dict[str, str] = field(default_factory=dict)
-    param: str | None = None
-
-    def __str__(self) -> str:
-        """What pytest calls it."""
-        return self.code
-
-
-@pytest.fixture(scope="session")
-def keys(stage: Stage) -> dict[str, str]:
-    """App keys that are good, and app keys that are not."""
-    chat = {"mode": "restricted", "grants": {"openai": {"chat_completions": "request"}}}
-    nothing = {"mode": "restricted", "grants": {"openai": {"models": "read"}}}
-    minted = {
-        "expired": stage.mint(expires_in=1),
-        "revoked": stage.mint(),
-        "chat": stage.mint(permissions=chat),
-        "models": stage.mint(permissions=nothing),
-        "reader": stage.mint(permissions={"mode": "read_only"}),
-        "development": stage.mint(environment="development"),
-        "elsewhere": stage.mint(from_ip=["192.0.2.0/24"]),
-    }
-    stage.admin("DELETE", f"keys/{minted['revoked']['id']}")
-    secrets = {name: key["secret"] for name, key in minted.items()}
-    typo = "A" if stage.key[20] != "A" else "B"
-    secrets |= {
-        "live": stage.key,
-        "mistyped": stage.key[:20] + typo + stage.key[21:],
-        "provider's": PROVIDERS,
-        "no": "",
-    }
-    time.sleep(1.1)
-    return secrets
-
-
-def unknown_key() -> str:
-    """A key with the right form that nobody minted."""
-    from tieline.access import appkey
-
-    return appkey.mint("live").reveal_bytes().decode()
-
-
-REFUSALS = [
-    Case("invalid_request", openai.BadRequestError, 400, "different app keys", headers={"Tieline-Key": OTHER_KEY}),
-    Case("invalid_request", openai.BadRequestError, 400, "override", headers={"X-HTTP-Method-Override": "DELETE"}),
-    Case("invalid_app_key", openai.AuthenticationError, 401, 'begins with "tl_live_"', key="provider's"),
-    Case("invalid_app_key", openai.AuthenticationError, 401, "checksum does not fit", key="mistyped"),
-    Case("invalid_app_key", openai.AuthenticationError, 401, "No such app key", key="unknown"),
-    Case("expired_app_key", openai.AuthenticationError, 401, "has expired", key="expired"),
-    Case("revoked_app_key", openai.AuthenticationError, 401, "was revoked", key="revoked"),
-    Case(
-        "missing_permission",
-        openai.PermissionDeniedError,
-        403,
-        'This key needs "Chat completions: Request" on OpenAI.',
-        key="models",
-        param="openai:chat_completions=request",
-    ),
-    Case("missing_permission", openai.PermissionDeniedError, 403, "read", key="reader"),
-    Case(
-        "environment_not_allowed",
-        openai.PermissionDeniedError,
-        403,
-        "belongs to the live environment",
-        headers={"Tieline-Environment": "development"},
-    ),
-    Case("address_not_allowed", openai.PermissionDeniedError, 403, "from your address", key="elsewhere"),
-    Case("destination_not_allowed", openai.PermissionDeniedError, 403, "not bound to the host", api="unbound"),
-    Case("unknown_api", openai.NotFoundError, 404, "no API named 'opnai'", api="opnai", param="opnai"),
-    Case("body_too_large", openai.APIStatusError, 413, "65536 bytes", api="quick", content="x" * BODY_MOST),
-    Case("uri_too_long", openai.APIStatusError, 414, "longer than", query={"long": "x" * 9000}),
-    Case("headers_too_large", openai.APIStatusError, 431, "head is larger", headers={"X-Long": "x" * 40_000}),
-    Case("credential_missing", openai.APIStatusError, 424, "tieline credential set bare", api="bare"),
-    Case("credential_missing", openai.APIStatusError, 424, "--environment development", key="development"),
-]
-
-FAILURES = [
-    Case("upstream_unreachable", openai.InternalServerError, 502, "cannot be reached", api="down"),
-    Case("upstream_unreachable", openai.InternalServerError, 502, "without an answer", model="sandbox-malformed-http-nothing"),
-    Case("upstream_tls_error", openai.InternalServerError, 502, "certificate", api="untrusted"),
-    Case("upstream_protocol_error", openai.InternalServerError, 502, "not valid HTTP", model="sandbox-malformed-http"),
-    Case("upstream_protocol_error", openai.InternalServerError, 502, "too large", model="sandbox-malformed-http-endless-head"),
-    Case("upstream_timeout", openai.InternalServerError, 504, "too long", api="quick", model="sandbox-slow-first-byte-5s"),
-]
 
 
 async def refused(case: Case, both: Both, stage: Stage, keys: dict[str, str], request: Any) -> openai.APIStatusError:
     """Send what the case says through the tap; the exception."""
     if case.api not in {"openai", "opnai"}:
         request.getfixturevalue(case.api)
-    key = unknown_key() if case.key == "unknown" else keys[case.key]
     base = f"http://127.0.0.1:{stage.tap.port}/relay/{case.api}"
-    client = await both.open(base, key, max_retries=1)
+    client = await both.open(base, keys[case.key], max_retries=1)
     headers = {name: keys["chat"] if value == OTHER_KEY else value for name, value in case.headers.items()}
     said = [{"role": "user", "content": case.content}]
     ask = {"model": case.model, "messages": said, "extra_headers": headers, "extra_query": case.query}
@@ -201,7 +97,11 @@ async def test_a_path_that_could_be_read_in_two_ways_is_a_bad_request(both: Both
         (lambda client: client.files.list(), '"Files: Read"', "openai:files=read"),
         (lambda client: client.files.create(file=b"x", purpose="batch"), '"Files: Write"', "openai:files=write"),
         (lambda client: client.files.delete("file-1"), '"Files: Write"', "openai:files=write"),
-        (lambda client: client.embeddings.create(model="x", input="x"), '"Embeddings: Request"', "openai:embeddings=request"),
+        (
+            lambda client: client.embeddings.create(model="x", input="x"),
+            '"Embeddings: Request"',
+            "openai:embeddings=request",
+        ),
         (lambda client: client.responses.create(model="x", input="x"), '"Responses: Write"', "openai:responses=write"),
         (lambda client: client.batches.list(), '"Batch: Read"', "openai:batch=read"),
     ],
@@ -239,15 +139,15 @@ async def test_the_upstreams_own_errors_pass_through(
     model: str, raised: type[openai.APIStatusError], attempts: int, both: Both, stage: Stage
 ) -> None:
     """Class, words, headers and retries are those that the SDK has without Tieline; nothing claims to be Tieline's."""
-    errors = []
-    for base, key in ((stage.base(), stage.key), (stage.sandbox, "sk-sandbox-" + "direct")):
-        client = await both.open(base, key, max_retries=1)
-        before = stage.upstream_requests()
+    errors: list[Any] = []
+    before = stage.upstream_requests()
+    for base, key, retries in ((stage.base(), stage.key, 1), (stage.sandbox, PROVIDER_KEY, 0)):
+        client = await both.open(base, key, max_retries=retries)
         with pytest.raises(raised) as caught:
             await settled(client.chat.completions.create(model=model, messages=HELLO))
         assert type(caught.value) is raised
-        assert stage.upstream_requests() == before + attempts
         errors.append(caught.value)
+    assert stage.upstream_requests() == before + attempts + 1
     relayed, direct = errors
     assert (relayed.message, relayed.body) == (direct.message, direct.body)
     assert relayed.request_id is not None

@@ -119,7 +119,9 @@ def test_the_query_takes_the_app_key(stage: Stage, mirror: Mirror, maps: str) ->
 
 
 @pytest.mark.parametrize("api", ["anthropic", "stripe", "maps"])
-def test_the_providers_own_key_is_refused(stage: Stage, request: pytest.FixtureRequest, mirror: Mirror, api: str) -> None:
+def test_the_providers_own_key_is_refused(
+    stage: Stage, request: pytest.FixtureRequest, mirror: Mirror, api: str
+) -> None:
     """Whoever forgot to change the key is told so, and nothing goes out."""
     path = request.getfixturevalue(api)
     mirror.path = "untouched"

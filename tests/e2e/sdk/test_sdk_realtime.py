@@ -22,7 +22,7 @@ TEXT: Any = {"type": "realtime", "output_modalities": ["text"]}
 
 def events(connection: Any, last: str) -> list[Any]:
     """What a synchronous connection brings up to the event ``last``."""
-    came = []
+    came: list[Any] = []
     while not came or came[-1].type != last:
         came.append(connection.recv())
     return came
@@ -33,7 +33,9 @@ def said(came: list[Any]) -> str:
     return "".join(event.delta for event in came if event.type == "response.output_text.delta")
 
 
-@pytest.mark.filterwarnings("ignore:connect\\(\\) must be used as a context manager:DeprecationWarning")  # the SDK's own
+@pytest.mark.filterwarnings(
+    "ignore:connect\\(\\) must be used as a context manager:DeprecationWarning"
+)  # the SDK's own
 def test_a_conversation_with_the_synchronous_sdk(stage: Stage) -> None:
     """Session, item, response: what the SDK's documentation does, with base URL and key changed."""
     with (
@@ -75,7 +77,7 @@ async def test_sound_goes_both_ways(stage: Stage) -> None:
             await connection.input_audio_buffer.append(audio=b64encode(bytes(4_800)).decode())
         await connection.input_audio_buffer.commit()
         await connection.response.create()
-        names = []
+        names: list[str] = []
         while not names or names[-1] != "response.done":
             names.append((await connection.recv()).type)
     assert "input_audio_buffer.committed" in names
