@@ -280,6 +280,8 @@ def client_settings(options: Given, environ: Mapping[str, str] | None = None) ->
 
 def variable_secret(variable: str, environ: Mapping[str, str] | None = None) -> Secret:
     """The secret in an environment variable named on the command line. Raises SettingsError if there is none."""
+    if not _VARIABLE.fullmatch(variable):
+        raise SettingsError("That is no name of an environment variable: name the one that holds the secret.")
     value = (os.environ if environ is None else environ).get(variable)
     if not value:
         raise SettingsError(f"The environment variable {variable} is not set or is empty.", param=variable)

@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -120,7 +121,19 @@ class Server:
         self.admin("PUT", "/apis/openai/credentials/live", {"fields": {"key": PROVIDER_KEY}})
         self.admin("POST", "/apps", {"name": "website", "apis": ["openai"]})
         made = self.admin("POST", "/apps/website/keys", {"permissions": permissions or {"mode": "all"}})
+        self._await_line(made["secret"])
         return str(made["secret"])
+
+    def _await_line(self, secret: str) -> None:
+        """Wait until the data plane has heard of it all: it promises that within a second, not at once."""
+        end = time.monotonic() + 20
+        status = 404
+        while status in (404, 424) and time.monotonic() < end:
+            connection = http.client.HTTPConnection(self.app.removeprefix("http://"), timeout=30)
+            connection.request("HEAD", "/relay/openai/models", headers={"Authorization": f"Bearer {secret}"})
+            status = connection.getresponse().status
+            connection.close()
+            time.sleep(0.05)
 
     def children(self) -> list[int]:
         """The process ids of its planes."""

@@ -109,7 +109,8 @@ class Tour:
         except (OSError, EOFError):
             reply = Reply(0, [])
         await line.close()
-        self.answers.append((f"{method} {target} {fields.get('x-play', '')} {reply.status} {reply.code}", reply.raw))
+        asked = f"{method} {target} {fields.get('x-play', '')} {reply.status} {reply.code}"
+        self.answers += [(asked, reply.raw), (f"{asked} (body)", reply.body)]
         return reply
 
     async def raw(self, address: tuple[str, int], message: bytes) -> None:
@@ -286,10 +287,12 @@ class Tour:
             ):
                 await self.ask("GET", "/apis/bearer/definition", headers=headers)
             await self.ask("PUT", "/apis/bearer", b"{", {"content-type": secret, "if-match": secret})
-            for target in (f"/relay/{secret}/things", f"/{secret}", f"/relay/bearer/{secret}", f"/healthz/{secret}"):
+            for target in (f"/relay/{secret}/things", f"/{secret}", f"/healthz/{secret}", f"/relay/{secret}"):
                 await self.relay(target, good, headers={"x-mark": "misplaced"})
-                await self.relay(target, keys[2][1], headers={"x-mark": "misplaced"})
                 await self.relay(target)
+        for target in (f"/relay/bearer/{app_key}", f"/relay/bearer/things/{app_key}"):
+            for key in (good, keys[2][1]):
+                await self.relay(target, key, headers={"x-mark": "misplaced"})
 
     async def _misplaced_in_definitions(self) -> None:
         """Secrets within definitions, as text and as JSON, so that each is refused."""

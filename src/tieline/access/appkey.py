@@ -24,6 +24,7 @@ __all__ = [
     "environment_of",
     "find",
     "has_form",
+    "hidden",
     "keyed_hash",
     "mint",
     "redacted",
@@ -39,6 +40,7 @@ _RANDOM_LENGTH = 43
 _CHECK_LENGTH = 6
 _LENGTH = 8 + _RANDOM_LENGTH + _CHECK_LENGTH
 _FORM = re.compile(rb"tl_(?:live|test)_[0-9A-Za-z]{49}")
+_FORM_IN_TEXT = re.compile(r"tl_(?:live|test)_[0-9A-Za-z]{16,}")
 
 
 def mint(environment: Environment) -> Secret:
@@ -77,6 +79,13 @@ def environment_of(key: bytes | Secret) -> Environment:
 def redacted(key: bytes | Secret) -> str:
     """How ``key`` may be shown: ``tl_live_…wxyz``."""
     return redact(_plain(key).decode("ascii", "replace"))
+
+
+def hidden(text: str) -> str:
+    """``text`` with every app key in it redacted: a path or a name may hold one by mistake."""
+    if "tl_" not in text:
+        return text
+    return _FORM_IN_TEXT.sub(lambda match: redact(match[0]), text)
 
 
 def _plain(key: bytes | Secret) -> bytes:

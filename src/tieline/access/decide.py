@@ -7,6 +7,7 @@ Knows nothing of how the request came in or how a denial is answered.
 import re
 from typing import TypedDict, Unpack
 
+from tieline.access.appkey import hidden
 from tieline.access.areas import AreaTable, Match
 from tieline.access.levels import Level, covers
 from tieline.access.paths import readings
@@ -98,7 +99,8 @@ def _lacking(mode: Mode, api: str, title: str, match: Match) -> Denied:
 
 def _uncovered(mode: Mode, title: str, method: bytes, path: bytes) -> Denied:
     kind = "a restricted key may not use it" if mode is Mode.RESTRICTED else "a read-only key may only GET it"
-    shown = path[:_SHOWN].decode("ascii", "replace") + ("…" if len(path) > _SHOWN else "")
+    text = hidden(path.decode("ascii", "replace"))
+    shown = text[:_SHOWN] + ("…" if len(text) > _SHOWN else "")
     reason = (
         f"No area of {title} covers {method.decode()} {shown}, so {kind}. "
         "Check the path, or use a key with all permissions."

@@ -10,6 +10,7 @@ from tieline.core.errors import InvalidRequest
 NEVER_ALLOWED = frozenset({b"TRACE", b"CONNECT"})
 """Methods that no key may use: one echoes the credential back, the other asks for a tunnel."""
 
+_SHOWN = 40
 _METHOD = re.compile(r"[A-Z][A-Z-]{0,31}")
 _NAMED = re.compile(r"\{[A-Za-z][A-Za-z0-9_-]*\}")
 _PARTS = re.compile(r"(?P<methods>\S+)\s+(?P<pattern>\S+?)(?:\s*=\s*(?P<level>\S+))?")
@@ -57,13 +58,19 @@ def parse_rule(text: str) -> Rule:
     """
     parts = _PARTS.fullmatch(text.strip())
     if parts is None:
-        msg = f'"{text}" is no rule. Write METHODS PATH, such as "GET,HEAD /files" or "POST /stores/*/search = read".'
+        rules = '"GET,HEAD /files" or "POST /stores/*/search = read"'
+        msg = f'"{_cut(text)}" is no rule. Write METHODS PATH, such as {rules}.'
         raise ValueError(msg)
     return Rule(
         methods=_parse_methods(parts["methods"]),
         pattern=_parse_pattern(parts["pattern"]),
         level=_parse_level(parts["level"]),
     )
+
+
+def _cut(text: str) -> str:
+    """The beginning of what cannot be read at all: it may be a secret in the wrong place."""
+    return text if len(text) <= _SHOWN else text[: _SHOWN // 3] + "…"
 
 
 def _parse_methods(text: str) -> frozenset[str] | None:

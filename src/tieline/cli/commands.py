@@ -17,6 +17,8 @@ for group in (api.api, credential.credential, app.app, key.key, token.token, aud
     root.add_typer(group)
 machine.register(root)
 
+_EXTRA = "unexpected extra argument"
+
 
 def invoke(words: Sequence[str]) -> int:
     """Run the command that ``words`` name; returns its exit code. A usage error is one line on standard error."""
@@ -26,6 +28,8 @@ def invoke(words: Sequence[str]) -> int:
         return 1
     except typer.TyperException as error:
         text = error.format_message()
+        if _EXTRA in text:  # it would repeat what was given, which may be a secret
+            text = "Too many arguments. A secret is never one: it is read from standard input, a variable or a file."
         if text:
             output.say(f"tieline: {text}")
         return error.exit_code

@@ -4,6 +4,7 @@ Starts Tieline and the sandbox in a directory of their own, does what an operato
 step as it happens. Everything it says happened: the same admin API, relay and SDK that anybody uses.
 """
 
+import http.client
 import importlib.util
 import signal
 import tempfile
@@ -12,6 +13,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from rich.console import Console
 from rich.padding import Padding
@@ -27,6 +29,8 @@ from tieline.settings import Address, client_settings
 PROVIDER_KEY = "sk-sandbox-for-the-demo"  # the sandbox's: it opens nothing else
 PROMPT = "In one sentence: what is a tie line?"
 MODEL = "gpt-4.1-mini"
+CHANGE_SECONDS = 10.0
+NOT_YET = (404, 424)  # unknown_api, credential_missing
 _PLAIN_WIDTH = 100
 
 
@@ -149,7 +153,24 @@ def _operate(stage: Stage, found: dict[str, str]) -> str:
     key = admin.post("apps", "website", "keys", body={"name": "demo", "permissions": permissions})
     stage.note(f"{key['secret']}  (shown this once; kept as a hash)")
     stage.note(key["summary"])
+    _await_line(found["app"], key["secret"])
     return str(key["secret"])
+
+
+def _await_line(app: str, secret: str) -> None:
+    """Wait until the data plane knows API, credential and key: it hears of changes within a second, not at once."""
+    address = urlsplit(app).netloc
+    headers = {"Authorization": f"Bearer {secret}"}
+    end = time.monotonic() + CHANGE_SECONDS
+    status = NOT_YET[0]
+    while status in NOT_YET and time.monotonic() < end:
+        connection = http.client.HTTPConnection(address, timeout=CHANGE_SECONDS)
+        try:
+            connection.request("GET", "/relay/openai/chat/completions", headers=headers)
+            status = connection.getresponse().status
+        finally:
+            connection.close()
+        time.sleep(0.02)
 
 
 def _client(found: dict[str, str], secret: str) -> Any:

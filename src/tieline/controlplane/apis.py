@@ -29,6 +29,8 @@ HOSTS_MOST = 64
 class NewApi:
     """What an API shall be: an entry of the catalogue, or a definition, or neither; a base URL goes before theirs.
 
+    A base URL alone makes an API that takes a bearer token, as most do; what takes none or another needs a definition.
+
     ``hosts`` are where its credentials may go; None means what the definition says or, with
     ``base_url``, that URL's host.
     """
@@ -194,7 +196,7 @@ def _assemble(new: NewApi) -> Definition:
     elif new.definition is not None:
         content = to_json(_parsed(new.definition))
     elif new.base_url is not None:
-        content = {"tieline": "v1", "title": new.name, "auth": {"scheme": "none"}}
+        content = {"tieline": "v1", "title": new.name, "auth": {"scheme": "bearer"}}
     else:
         msg = "Give from_catalogue, definition or base_url: without one of them there is nothing to call."
         raise InvalidInput(msg, param="definition")

@@ -261,12 +261,21 @@ def _added_pairs(definition: Definition, fields: Mapping[str, Secret]) -> tuple[
 
 
 def _reflections(appliers: Sequence[Applier], fields: Mapping[str, Secret]) -> tuple[bytes, ...]:
-    """What to look for in answers: as it is and as a URL holds it. Short values are left out: they match by chance."""
+    """What to look for in answers: as it is and as URLs and JSON hold it. Short values match by chance: left out."""
     values = {secret.reveal_bytes() for applier in appliers for secret in applier.secrets()}
     values |= {secret.reveal_bytes() for secret in fields.values()}
-    values |= {quote(value, safe="").encode() for value in values}
+    values |= {form for value in values for form in _written(value)}
     long_enough = {value for value in values if len(value) >= _REFLECTED_LEAST}
     return tuple(value for value in long_enough if not any(other != value and other in value for other in long_enough))
+
+
+def _written(value: bytes) -> tuple[bytes, ...]:
+    """How URLs and JSON hold a secret; most hold it as it is."""
+    try:
+        in_json = orjson.dumps(value.decode())[1:-1]
+    except UnicodeDecodeError:
+        in_json = value
+    return quote(value, safe="").encode(), quote(value).encode(), in_json, in_json.replace(b"/", b"\\/")
 
 
 _REFLECTED_LEAST = 12

@@ -7,7 +7,9 @@ import asyncio
 import logging
 import time
 
+from tieline.access.appkey import hidden
 from tieline.core.errors import ANSWERS, TielineError
+from tieline.core.names import is_api_name
 from tieline.dataplane.exchange import Exchange
 from tieline.dataplane.ports import Outcome, RequestRecord, SnapshotSource
 from tieline.dataplane.snapshot import AppKey
@@ -46,7 +48,7 @@ class Records:
                 admitted.plan.name,
                 key.environment,
                 request.method.decode("ascii"),
-                admitted.path[:_PATH_MOST].decode("ascii"),
+                hidden(admitted.path.decode("ascii"))[:_PATH_MOST],
                 admitted.area,
                 admitted.level,
                 exchange.status or (ANSWERS[error.code].status if error is not None else 0),
@@ -63,7 +65,7 @@ class Records:
         """Note a request that was not admitted. Without a good key it leaves no record: strangers fill no tables."""
         if key is None:
             return
-        path = request.target.partition(b"?")[0][:_PATH_MOST].decode("ascii", "replace")
+        path = _shown(request.target.partition(b"?")[0].decode("ascii", "replace"))
         self._waiting.append(
             RequestRecord(
                 request_id,
@@ -114,3 +116,12 @@ class Records:
         self.given_up += len(waiting) + len(self._waiting) - len(kept)
         self._waiting = kept
         self._used = used | self._used
+
+
+def _shown(path: str) -> str:
+    """A path that was not admitted, without app keys and without what stands for the API and cannot be its name."""
+    door, relay, rest = path.partition("/relay/")
+    name, slash, rest = rest.partition("/")
+    if relay and not is_api_name(name):
+        name = "…"
+    return hidden(door + relay + name + slash + rest)[:_PATH_MOST]

@@ -26,6 +26,7 @@ from tieline.core.errors import (
     TielineError,
     UnknownApi,
 )
+from tieline.core.names import is_api_name
 from tieline.dataplane.exchange import Admitted, Exchange, Ledger
 from tieline.dataplane.plan import Api, Plan
 from tieline.dataplane.snapshot import AppKey, Snapshot
@@ -96,9 +97,7 @@ class Relay:
         _check_key(key, request.peer)
         api = asked.api
         if api is None:
-            raise UnknownApi(
-                f"There is no API named {asked.name!r} here. Check the path after /relay/.", param=asked.name
-            )
+            raise _unknown_api(asked.name)
         if api.row.id not in key.api_ids:
             raise MissingPermission(
                 f'The app "{key.app_name}" does not use {api.row.name}. An operator can add the API to the app.',
@@ -199,6 +198,15 @@ class _ColdStart:
 
     def client_ended(self) -> None:
         """There is no tunnel yet."""
+
+
+def _unknown_api(name: str) -> UnknownApi:
+    """The error for an API that is not there; what cannot be a name is not repeated, it may be a secret."""
+    if not is_api_name(name):
+        return UnknownApi(
+            "What follows /relay/ in the path is no name of an API. Write /relay/{api}/ and the API's path."
+        )
+    return UnknownApi(f"There is no API named {name!r} here. Check the path after /relay/.", param=name)
 
 
 def _check_key(key: AppKey, peer: str) -> None:

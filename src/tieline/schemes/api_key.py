@@ -26,16 +26,17 @@ _SLOT = "<key>"
 class _InHeader:
     replaces_query: frozenset[bytes] = frozenset()
 
-    def __init__(self, name: bytes, value: Secret) -> None:
+    def __init__(self, name: bytes, value: Secret, key: Secret) -> None:
         self.replaces = frozenset({name.lower()})
         self._name = name
         self._value = value
+        self._key = key
 
     def apply(self, outgoing: Outgoing) -> None:
         outgoing.headers.append((self._name, self._value.reveal_bytes()))
 
     def secrets(self) -> Sequence[Secret]:
-        return (self._value,)
+        return self._value, self._key
 
 
 class _InQuery:
@@ -92,12 +93,12 @@ class ApiKey:
         problems = unknown_options(options, _KNOWN)
         place = options.get("in", "header")
         if place not in _PLACES:
-            problems.append(f"in: must be one of {', '.join(_PLACES)}, not {place!r}")
+            problems.append(f"in: must be one of {', '.join(_PLACES)}")  # what was written may be a secret
         name = options.get("name", "Authorization" if place == "header" else None)
         if not isinstance(name, str) or not name:
             problems.append("name: give the name of the header, query parameter or cookie")
         elif place != "query" and not _TOKEN.fullmatch(name):
-            problems.append(f"name: {name!r} is no valid {place} name")
+            problems.append("name: no header or cookie can have this name; write letters, digits and hyphens")
         elif place == "header" and (name.lower() in _ENGINE_OWNED or name.lower().startswith("proxy-")):
             problems.append(f"name: {name!r} is written by Tieline itself")
         template = options.get("format", _SLOT)
@@ -124,7 +125,7 @@ class ApiKey:
         place = options.get("in", "header")
         name = options.get("name", "Authorization")
         if place == "header":
-            return _InHeader(name.encode(), value)
+            return _InHeader(name.encode(), value, Secret(key))
         if place == "query":
             pair = quote(name, safe="").encode() + b"=" + quote(value.reveal_bytes(), safe="").encode()
             return _InQuery(name.encode(), Secret(pair), value)
@@ -147,4 +148,4 @@ class Bearer:
         return KeyPlaces(headers=frozenset({b"authorization"}))
 
     def bind(self, options: Options, secrets: Mapping[str, Secret]) -> Applier:  # the interface
-        return _InHeader(b"Authorization", Secret(b"Bearer " + secrets["key"].reveal_bytes()))
+        return _InHeader(b"Authorization", Secret(b"Bearer " + secrets["key"].reveal_bytes()), secrets["key"])

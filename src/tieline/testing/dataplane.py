@@ -6,8 +6,7 @@ waits. Nothing here knows SQL, and nothing of the data plane is replaced.
 
 import asyncio
 import socket
-import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -44,8 +43,8 @@ ALL: Mapping[str, Any] = {"mode": "all"}
 class MemorySource:
     """A ``SnapshotSource`` whose rows are dictionaries.
 
-    ``away`` makes every method raise ``NotReady``; ``reach`` is how many changes the log keeps. What the data plane saves
-    is in ``records`` and ``used``.
+    ``away`` makes every method raise ``NotReady``; ``reach`` is how many changes the log keeps. What the data plane
+    saves is in ``records`` and ``used``.
     """
 
     keyring: Keyring
@@ -96,15 +95,15 @@ class MemorySource:
         hosts: Sequence[str] = (),
         keyring: Keyring | None = None,
     ) -> CredentialRow:
-        """Make ``fields`` the active credential of the API called ``api``; ``keyring`` seals it instead of the own one."""
+        """Make ``fields`` the active credential of the API called ``api``; ``keyring`` may be another one to seal with."""
         self._count += 1
-        id, version = f"cred_{self._count}", self._count
+        row_id, version = f"cred_{self._count}", self._count
         intake = Intake(keyring or self.keyring)
         sealed = {
-            name: intake.seal(Place("secrets", id, name, version, environment), Secret.from_text(value))
+            name: intake.seal(Place("secrets", row_id, name, version, environment), Secret.from_text(value))
             for name, value in fields.items()
         }
-        row = CredentialRow(id, f"api_{api}", environment, version, tuple(hosts), sealed)
+        row = CredentialRow(row_id, f"api_{api}", environment, version, tuple(hosts), sealed)
         self.sealed[(row.api_id, environment)] = row
         self._note("credential", row.api_id)
         return row
@@ -217,16 +216,18 @@ class Worker:
 
     async def caught_up(self, seconds: float = 5.0) -> None:
         """Wait until the worker has seen every change of its source; TimeoutError when it never does."""
-        async with asyncio.timeout(seconds):
-            while self.service.snapshot.version < len(self.source.log):
-                await asyncio.sleep(0.005)
+        await _until(lambda: self.service.snapshot.version >= len(self.source.log), seconds)
 
     async def recorded(self, count: int, seconds: float = 5.0) -> list[RequestRecord]:
         """The source's records, once there are ``count``; TimeoutError when they never come."""
-        async with asyncio.timeout(seconds):
-            while len(self.source.records) < count:
-                await asyncio.sleep(0.01)
+        await _until(lambda: len(self.source.records) >= count, seconds)
         return self.source.records
+
+
+async def _until(true: Callable[[], bool], seconds: float) -> None:
+    async with asyncio.timeout(seconds):
+        while not true():  # noqa: ASYNC110  # the worker tells nobody when
+            await asyncio.sleep(0.005)
 
 
 @asynccontextmanager
@@ -245,8 +246,3 @@ async def serving(
         yield Worker(service, source, sock.getsockname()[1])
     finally:
         await service.stop(0)
-
-
-def in_seconds(seconds: float) -> float:
-    """The moment ``seconds`` from now, as rows hold it."""
-    return time.time() + seconds

@@ -166,6 +166,8 @@ def _path(text: str) -> str:
 def bound_host(text: str) -> str:
     """One entry of a credential's host list in its one form: a host, or ``*.`` and a name for the names below it.
 
+    An IPv6 address may stand in brackets, as in a URL; its one form has none.
+
     Raises InvalidInput for anything else.
     """
     try:
@@ -180,6 +182,8 @@ def bound_host(text: str) -> str:
 
 
 def _bound_host(text: str) -> str:
+    if text.startswith("[") and text.endswith("]") and ":" in text:
+        return canonical_host(text[1:-1])
     if not text.startswith("*."):
         return canonical_host(text)
     host = canonical_host(text[2:])

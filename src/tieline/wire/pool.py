@@ -51,6 +51,10 @@ class Lane:
     def open_connections(self) -> int:
         return len(self._idle) + len(self._busy)
 
+    @property
+    def busy_connections(self) -> int:
+        return len(self._busy)
+
     def take(self) -> EgressConnection | None:
         """An idle connection, or None: dial then."""
         while self._idle:
@@ -166,6 +170,10 @@ class Pool:
     @property
     def open_connections(self) -> int:
         return sum(lane.open_connections for lane in self._lanes.values())
+
+    @property
+    def busy_connections(self) -> int:
+        return sum(lane.busy_connections for lane in self._lanes.values())
 
     def lane(self, key: LaneKey) -> Lane:
         """The lane of ``key``, made when it is first asked for."""

@@ -53,12 +53,12 @@ async def test_a_base_url_replaces_the_entrys_and_its_host_is_where_credentials_
     assert stored["hosts"] == ["10.1.2.3"]
 
 
-async def test_a_base_url_alone_makes_an_api_without_a_key(admin: Admin) -> None:
-    """The smallest definition is a base URL with the scheme ``none``."""
+async def test_a_base_url_alone_makes_an_api_with_a_bearer_token(admin: Admin) -> None:
+    """Most APIs take one, so the smallest definition is a base URL and its key the field ``key``."""
     api = await admin.made("POST", "/apis", {"name": "echo", "base_url": "https://echo.example"})
     assert (api["title"], api["areas"]) == ("echo", [])
-    refused = await admin("PUT", "/apis/echo/credentials/live", {"fields": {"key": "sk-sandbox-0123456789"}})
-    assert (refused.status, refused.error["param"]) == (422, "fields")
+    kept = await admin.made("PUT", "/apis/echo/credentials/live", {"fields": {"key": "sk-sandbox-0123456789"}})
+    assert (kept["state"], kept["hosts"]) == ("active", ["echo.example"])
 
 
 @pytest.mark.parametrize("form", ["text", "object"])

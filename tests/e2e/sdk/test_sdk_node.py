@@ -46,13 +46,14 @@ def environment(
         "secure": secure,
         "sandbox": stage.sandbox,
         "providerKey": PROVIDER_KEY,
-        "keys": {**keys, OTHER_KEY: keys["chat"]},
+        "keys": keys,
+        "otherKey": OTHER_KEY,
         "model": MODEL,
         "refusals": [case.shown() for case in REFUSALS],
         "failures": [case.shown() for case in FAILURES],
     }
     given = {"OPENAI_BASE_URL": stage.base(), "OPENAI_API_KEY": stage.key, "STAGE": json.dumps(shown)}
-    return {**os.environ, **given, "NODE_EXTRA_CA_CERTS": str(authority_file), "NO_COLOR": "1"}
+    return {**given, "NODE_EXTRA_CA_CERTS": str(authority_file), "NO_COLOR": "1"}
 
 
 @pytest.mark.parametrize("file", FILES)
@@ -61,7 +62,7 @@ def test_the_node_sdk(file: str, node: tuple[str, ...], environment: dict[str, s
     done = subprocess.run(
         [*node, "--test-reporter=tap", file],
         cwd=FOLDER,
-        env=environment,
+        env={**os.environ, **environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -200,7 +200,7 @@ async def test_a_conversation_that_is_cut_ends_at_once(stage: Stage) -> None:
 
 
 async def test_a_conversation_ends_when_the_upstream_ends_it(stage: Stage) -> None:
-    """After the closing handshake the upstream hangs up; the client is told and does not wait out its own ten seconds."""
+    """After the closing handshake the upstream hangs up; the client is told and need not wait its ten seconds."""
     async with browser(stage, stage.key) as connection:
         await connection.recv()
         begun = time.monotonic()

@@ -174,6 +174,7 @@ class TestHostList:
             ("xn--bcher-kva.example", ["bücher.example"]),
             ("203.0.113.7", ["203.0.113.7"]),
             ("2001:db8::1", ["2001:DB8:0::1"]),
+            ("2001:db8::1", ["[2001:db8::1]"]),
         ],
     )
     def test_a_bound_host_may_have_the_credential(self, host: str, bound: list[str]) -> None:
@@ -197,7 +198,7 @@ class TestHostList:
                 ["https://api.example.com", "api.example.com:443", "api.example.com/", "api.example.com."],
             ),
             ("127.0.0.1", ["*.0.0.1", "*.1", "*.127.0.0.1", "127.1"]),
-            ("2001:db8::1", ["*.2001:db8::1", "[2001:db8::1]", "*"]),
+            ("2001:db8::1", ["*.2001:db8::1", "[2001:db8::1", "*"]),
         ],
     )
     def test_another_host_may_not(self, host: str, bound: list[str]) -> None:
