@@ -13,7 +13,7 @@ from bench.lineup import Lineup, standing
 class Scale:
     """How much: ``seconds`` and ``rounds`` of each system, numbers of streams and keys, sizes in bytes.
 
-    ``open_rate`` is how many events a second the open streams have whose memory is measured: few, as when a model thinks.
+    ``open_rate`` is how many events a second the open streams have whose memory is measured: few, as in thought.
     """
 
     rounds: int

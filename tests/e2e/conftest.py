@@ -127,11 +127,11 @@ class Server:
     def _await_line(self, secret: str) -> None:
         """Wait until the data plane has heard of it all: it promises that within a second, not at once."""
         end = time.monotonic() + 20
-        status = 404
-        while status in (404, 424) and time.monotonic() < end:
+        code: str | None = "unknown_api"
+        while code in ("unknown_api", "credential_missing") and time.monotonic() < end:
             connection = http.client.HTTPConnection(self.app.removeprefix("http://"), timeout=30)
             connection.request("HEAD", "/relay/openai/models", headers={"Authorization": f"Bearer {secret}"})
-            status = connection.getresponse().status
+            code = connection.getresponse().getheader("Tieline-Error")
             connection.close()
             time.sleep(0.05)
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import uvloop
 
-from tests.wire.raw import Peer, Script, Upstream, answer
+from tests.wire.raw import Script, Upstream, drop, greet
 from tests.wire.stage import PROVIDER_KEY, Stage, definition
 from tieline.testing.dataplane import serving
 
@@ -32,7 +32,7 @@ def start_upstream(stack: AsyncExitStack) -> StartUpstream:
     """``await start_upstream(script)`` is a running upstream; without a script it greets every request."""
 
     async def start(script: Script | None = None, **options: Any) -> Upstream:
-        upstream = Upstream(script or (lambda peer: greet(upstream, peer)))
+        upstream = Upstream(script or greet)
         await upstream.start(**options)
         stack.push_async_callback(upstream.stop)
         return upstream
@@ -42,7 +42,7 @@ def start_upstream(stack: AsyncExitStack) -> StartUpstream:
 
 @pytest.fixture
 def start_stage(stack: AsyncExitStack, start_upstream: StartUpstream) -> StartStage:
-    """``await start_stage(script, **changes)``: a worker before an upstream; ``changes`` go into the definition."""
+    """``await start_stage(script, **changes)``: a worker before an upstream; ``changes`` are to the definition."""
 
     async def start(script: Script | None = None, **changes: Any) -> Stage:
         upstream = await start_upstream(script)
@@ -51,7 +51,9 @@ def start_stage(stack: AsyncExitStack, start_upstream: StartUpstream) -> StartSt
         worker.source.put_credential("api", {"key": PROVIDER_KEY})
         key = worker.source.put_key("api")
         await worker.caught_up()
-        return Stage(worker, upstream, key)
+        stage = Stage(worker, upstream, key)
+        stack.push_async_callback(drop, stage.clients)
+        return stage
 
     return start
 
@@ -60,10 +62,3 @@ def start_stage(stack: AsyncExitStack, start_upstream: StartUpstream) -> StartSt
 async def stage(start_stage: StartStage) -> Stage:
     """A worker before an upstream that greets every request."""
     return await start_stage()
-
-
-async def greet(upstream: Upstream, peer: Peer) -> None:
-    """Answer every request of a connection with ``hello``."""
-    while True:
-        await upstream.read(peer)
-        await peer.send(answer())

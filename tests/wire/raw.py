@@ -6,7 +6,7 @@ Written apart from the product: no parser of its is used here.
 import asyncio
 import socket
 import struct
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 
 SECONDS = 8.0
@@ -54,7 +54,8 @@ def parse_head(raw: bytes) -> Message:
     headers = []
     for each in fields:
         name, colon, value = each.partition(b": ")
-        assert colon and name and b" " not in name, each
+        assert colon, each
+        assert name.strip() == name, each
         headers.append((name, value))
     return Message(raw, line, headers)
 
@@ -190,7 +191,7 @@ class Peer:
         return False
 
 
-Script = Callable[[Peer], Awaitable[None]]
+Script = Callable[["Upstream", Peer], Awaitable[None]]
 
 
 class Upstream:
@@ -201,6 +202,7 @@ class Upstream:
         self.accepted = 0
         self.ended = 0
         self.seen: list[Message] = []
+        self._peers: set[Peer] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
 
@@ -227,6 +229,7 @@ class Upstream:
             task.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks)
+        await drop(self._peers)
 
     async def read(self, peer: Peer) -> Message:
         """Read a request and note it in ``seen``."""
@@ -240,24 +243,34 @@ class Upstream:
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.accepted += 1
-        task = asyncio.get_running_loop().create_task(self._run(Peer(reader, writer)))
+        peer = Peer(reader, writer)
+        self._peers.add(peer)
+        task = asyncio.get_running_loop().create_task(self._run(peer))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
     async def _run(self, peer: Peer) -> None:
         try:
-            await self.script(peer)
+            await self.script(self, peer)
         except (ConnectionError, asyncio.IncompleteReadError, TimeoutError):
             pass
         finally:
             self.ended += 1
-            peer.writer.transport.abort() if peer.writer.transport.is_closing() else peer.close()
+            peer.close()
+
+
+async def drop(peers: Iterable[Peer]) -> None:
+    """Cut connections, and let the loop notice."""
+    for peer in peers:
+        peer.writer.transport.abort()
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
 
 
 async def until(true: Callable[[], bool], seconds: float = SECONDS) -> None:
     """Wait until ``true()``; TimeoutError when it never becomes so."""
     async with asyncio.timeout(seconds):
-        while not true():
+        while not true():  # noqa: ASYNC110  # the product tells nobody when
             await asyncio.sleep(0.005)
 
 
@@ -270,3 +283,35 @@ def answer(body: bytes = b"hello", *fields: bytes, status: bytes = b"200 OK", le
 def chunked(*pieces: bytes, trailers: bytes = b"") -> bytes:
     """``pieces`` as a chunked body."""
     return b"".join(b"%x\r\n%b\r\n" % (len(piece), piece) for piece in pieces) + b"0\r\n" + trailers + b"\r\n"
+
+
+async def greet(upstream: Upstream, peer: Peer) -> None:
+    """Answer every request of a connection with ``hello``."""
+    while True:
+        await upstream.read(peer)
+        await peer.send(answer())
+
+
+def saying(*answers: bytes) -> Script:
+    """A script that gives each request of a connection the next of ``answers``, the last one for ever."""
+
+    async def say(upstream: Upstream, peer: Peer) -> None:
+        count = 0
+        while True:
+            await upstream.read(peer)
+            await peer.send(answers[min(count, len(answers) - 1)])
+            count += 1
+
+    return say
+
+
+def saying_once(*pieces: bytes) -> Script:
+    """A script that answers a connection's first request with ``pieces``, each a segment of its own, and closes."""
+
+    async def say(upstream: Upstream, peer: Peer) -> None:
+        await upstream.read(peer)
+        for piece in pieces:
+            await peer.send(piece)
+            await asyncio.sleep(0.01)
+
+    return say

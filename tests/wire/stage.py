@@ -1,7 +1,7 @@
 """A worker in front of one raw upstream, with one API, one provider key and one app key."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from tests.wire.raw import Message, Peer, Upstream, until
@@ -29,6 +29,7 @@ class Stage:
     worker: Worker
     upstream: Upstream
     key: str
+    clients: list[Peer] = field(default_factory=list)
 
     @property
     def bearer(self) -> bytes:
@@ -53,8 +54,10 @@ class Stage:
         return b"\r\n".join(lines) + b"\r\n\r\n" + (body or b"")
 
     async def connect(self, **options: Any) -> Peer:
-        """A new connection of a client."""
-        return await Peer.connect(self.worker.port, **options)
+        """A new connection of a client; it is cut when the test ends."""
+        client = await Peer.connect(self.worker.port, **options)
+        self.clients.append(client)
+        return client
 
     async def ask(self, raw: bytes, *, method: bytes = b"GET") -> Message:
         """Send ``raw`` on a connection of its own and read one answer."""

@@ -30,7 +30,7 @@ PROVIDER_KEY = "sk-sandbox-for-the-demo"  # the sandbox's: it opens nothing else
 PROMPT = "In one sentence: what is a tie line?"
 MODEL = "gpt-4.1-mini"
 CHANGE_SECONDS = 10.0
-NOT_YET = (404, 424)  # unknown_api, credential_missing
+NOT_YET = ("unknown_api", "credential_missing")
 _PLAIN_WIDTH = 100
 
 
@@ -162,12 +162,12 @@ def _await_line(app: str, secret: str) -> None:
     address = urlsplit(app).netloc
     headers = {"Authorization": f"Bearer {secret}"}
     end = time.monotonic() + CHANGE_SECONDS
-    status = NOT_YET[0]
-    while status in NOT_YET and time.monotonic() < end:
+    code: str | None = NOT_YET[0]
+    while code in NOT_YET and time.monotonic() < end:
         connection = http.client.HTTPConnection(address, timeout=CHANGE_SECONDS)
         try:
             connection.request("GET", "/relay/openai/chat/completions", headers=headers)
-            status = connection.getresponse().status
+            code = connection.getresponse().getheader("Tieline-Error")
         finally:
             connection.close()
         time.sleep(0.02)

@@ -6,7 +6,10 @@ deadlines and its framing; it does not know what a request means.
 """
 
 import asyncio
+import contextlib
 import select
+import socket
+import struct
 from collections import deque
 from collections.abc import Coroutine
 from dataclasses import dataclass
@@ -27,6 +30,7 @@ _PROBES = 2
 _BODY_WINDOW = 10.0
 _UPGRADES_MOST = 32
 _QUEUE_MOST = 500
+_RESET = struct.pack("ii", 1, 0)  # SO_LINGER: what is not sent yet is thrown away
 
 
 @dataclass(frozen=True, slots=True)
@@ -420,8 +424,11 @@ class IngressConnection(asyncio.Protocol):
             self.deadline = self.listener.deadlines.now + self.listener.patience.idle
 
     def abort(self) -> None:
+        """Cut the connection by a reset: a client must not take the end for the proper end of an answer."""
         self._closing = True
         self._queue.clear()
+        with contextlib.suppress(OSError):  # it may be gone already
+            self._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
         self._transport.abort()
 
     def become_tunnel(self, request: Request) -> bytes:
