@@ -22,16 +22,16 @@ EVENTS_PER_SECOND = 50.0
 
 @dataclass(frozen=True, slots=True)
 class Lineup:
-    """Systems under test, slowest last to join; ``answers`` and ``events`` are the upstreams' processes."""
+    """Systems under test: ``proxies`` take part in every measure, ``peers`` in the calls alone.
 
-    systems: tuple[System, ...]
+    ``answers`` and ``events`` are the upstreams, ``missing`` says who is not installed.
+    """
+
+    proxies: tuple[System, ...]
+    peers: tuple[System, ...]
     answers: Answers
     events: Process
     missing: tuple[str, ...]
-
-    def upstream_pid(self, door: str) -> int:
-        """The process behind a door."""
-        return self.events.pid if door == "streams" else self.answers.pid
 
 
 @contextmanager
@@ -51,12 +51,12 @@ def standing(folder: Path) -> Iterator[Lineup]:
         else:
             systems.append(stack.enter_context(envoy.proxying(program, folder, upstreams, key)))
         systems.append(server.system(DOORS, key))
-        systems += peers.standing(stack, folder, upstreams, key)
-        for system in systems:
+        others = peers.standing(stack, folder, upstreams, key)
+        for system in (*systems, *others):
             for door in ("calls", "tls"):
                 if door in system.doors:
                     check(system, door, ANSWER)
-        yield Lineup(tuple(systems), answers, events, tuple(missing))
+        yield Lineup(tuple(systems), tuple(others), answers, events, tuple(missing))
 
 
 @contextmanager

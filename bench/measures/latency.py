@@ -13,7 +13,7 @@ def measure(run: Run) -> Table:
     lineup, scale = run.lineup, run.scale
     direct_url = f"http://127.0.0.1:{lineup.answers.port}/v1/chat/completions"
     targets: list[tuple[str, str, dict[str, str]]] = [(_DIRECT, direct_url, {})]
-    targets += [(system.name, system.door("calls"), dict(system.headers)) for system in lineup.systems]
+    targets += [(system.name, system.door("calls"), dict(system.headers)) for system in lineup.proxies]
     taken: dict[str, list[list[float]]] = {name: [] for name, _, _ in targets}
     for number in range(scale.latency_rounds):
         for step in range(len(targets)):

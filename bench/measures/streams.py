@@ -23,7 +23,7 @@ _BUSY = 0.9
 def measure(run: Run) -> Table:
     """Every system in turn, in front of the same event server."""
     lineup, scale = run.lineup, run.scale
-    systems = [system for system in lineup.systems if "streams" in system.doors]
+    systems = lineup.proxies
     figures = {system.name: Figure(system.name) for system in systems}
     seen: dict[str, list[_Round]] = {system.name: [] for system in systems}
     for number in range(scale.stream_rounds):

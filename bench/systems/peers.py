@@ -47,7 +47,8 @@ def _litellm(stack: ExitStack, program: str, folder: Path, upstreams: Upstreams,
     words = [program, "--config", str(path), "--host", "127.0.0.1", "--port", str(port), "--num_workers", "1"]
     added = {"LITELLM_LOCAL_MODEL_COST_MAP": "True"}  # no download at start
     process = stack.enter_context(running("litellm", words, folder, ports=(port,), added=added))
-    return System("LiteLLM", {"calls": f"http://127.0.0.1:{port}/v1/chat/completions"}, bearer(key), (process.pid,))
+    doors: dict[Door, str] = {"calls": f"http://127.0.0.1:{port}/v1/chat/completions"}
+    return System("LiteLLM", doors, bearer(key), (process.pid,), rewrites=True)
 
 
 def _portkey(stack: ExitStack, command: list[str], folder: Path, upstreams: Upstreams) -> System:

@@ -25,7 +25,8 @@ class System:
     """A running system. ``workers`` are the processes that carry the calls, ``others`` those that do not.
 
     ``doors`` holds the URL of chat completions for each upstream that the system relays to; ``headers`` what a request
-    must carry. ``checks_key`` says whether a request with another key is refused.
+    must carry. ``checks_key`` says whether a request with another key is refused,
+    ``rewrites`` that answers are made anew, with fields of the system's own.
     """
 
     name: str
@@ -34,6 +35,7 @@ class System:
     workers: tuple[int, ...]
     others: tuple[int, ...] = ()
     checks_key: bool = True
+    rewrites: bool = False
 
     def door(self, door: Door) -> str:
         """The URL for one upstream. Raises BenchError where the system has none."""

@@ -347,6 +347,61 @@ async def admin_of(node: Node, token: str = "", *, keep: bool = False) -> AsyncI
         await admin.close()
 
 
+_SHELL = """
+import contextlib, http.client, io, json, os, sys
+import tieline.app.doctor, tieline.app.vault, tieline.cli.client, tieline.cli.commands
+from tieline.cli.main import main
+with contextlib.redirect_stdout(io.StringIO()):
+    tieline.cli.commands.invoke(["api", "list", "--help"])  # what is loaded at the first command stays loaded
+for line in sys.stdin:
+    words, variables, stdin, said = json.loads(line)
+    pid = os.fork()
+    if pid == 0:
+        os.dup2(os.open(stdin, os.O_RDONLY), 0)
+        os.dup2(os.open(said, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 1)
+        os.dup2(1, 2)
+        sys.stdin = open(0)
+        os.environ.update(variables)
+        try:
+            main(words)
+        except SystemExit as end:
+            sys.stdout.flush()
+            os._exit(end.code)  # without the slow end of an interpreter
+    print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
+"""
+
+
+class Shell:
+    """Runs ``tieline`` commands, each in a process of its own that is forked from one which has loaded them."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self._process: asyncio.subprocess.Process | None = None
+
+    async def run(self, *words: str, stdin: str = "", env: Mapping[str, str] | None = None) -> tuple[int, bytes]:
+        """The exit code of one command and what it said on both streams."""
+        if self._process is None:
+            pipe = asyncio.subprocess.PIPE
+            self._process = await asyncio.create_subprocess_exec(
+                sys.executable, "-P", "-c", _SHELL, stdin=pipe, stdout=pipe
+            )
+        given, said = self._node.home.parent / "stdin", self._node.home.parent / "said"
+        given.write_text(stdin)
+        job = [words, {**self._node.environment, **(env or {})}, str(given), str(said)]
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps(job).encode() + b"\n")
+        code = int(await self._process.stdout.readline())
+        given.unlink()
+        return code, said.read_bytes()
+
+    async def close(self) -> None:
+        """End the process that forks."""
+        if self._process is not None and self._process.stdin is not None:
+            self._process.stdin.close()
+            await self._process.wait()
+
+
 def definition(name: str, base_url: str, **more: object) -> dict[str, Any]:
     """A definition with two areas, ``things`` (read, write) and ``work`` (request), and a verify request."""
     return {

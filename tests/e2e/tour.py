@@ -7,7 +7,6 @@ was asked. It judges nothing: what was left behind is for whoever searches it.
 import asyncio
 import base64
 import json
-import os
 import random
 import re
 from collections.abc import Mapping, Sequence
@@ -16,7 +15,7 @@ from typing import Any
 from urllib.parse import quote
 
 from tests.e2e.canaries import Canary, Hunt, given, mint
-from tests.e2e.stage import COMMAND, Admin, Line, Node, Reply, definition
+from tests.e2e.stage import Admin, Line, Node, Reply, Shell, definition
 from tests.e2e.upstream import PLAYS, Upstream
 
 SCHEMES: dict[str, dict[str, Any]] = {
@@ -37,7 +36,6 @@ FIELDS: dict[str, Sequence[str]] = {
     "shared": ("key", "header.X-Team-Key", "parameter.team"),
 }
 PLAIN_ONLY = {"cookie"}  # a cookie's value has no quotes and backslashes
-COMMANDS_AT_ONCE = 3
 
 
 @dataclass
@@ -58,6 +56,10 @@ class Tour:
     driven: set[tuple[str, str]] = field(default_factory=set)
     commands: set[tuple[str, ...]] = field(default_factory=set)
     shown: int = 0
+    shell: Shell = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.shell = Shell(self.node)
 
     # --- Canaries
 
@@ -127,23 +129,15 @@ class Tour:
 
     async def command(self, *words: str, stdin: str = "", env: Mapping[str, str] | None = None) -> Any:
         """Run a command and keep what it says; its JSON where it gives some."""
-        process = await asyncio.create_subprocess_exec(
-            *COMMAND,
-            *words,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-            env={**os.environ, **self.node.environment, **(env or {})},
-        )
-        said, _ = await process.communicate(stdin.encode())
-        if process.returncode == 0:
+        code, said = await self.shell.run(*words, stdin=stdin, env=env)
+        if code == 0:
             self.commands.add(tuple(word for word in words[:2] if re.fullmatch("[a-z]+", word)))
         found = json.loads(said) if said.startswith(b"{") and "--json" in words else None
         if isinstance(found, dict) and "secret" in found:
             secret = self.known(f"the secret made by {words[:2]}", found["secret"])
             said = said.replace(secret.encode(), b"", 1)
             self.shown += 1
-        self.answers.append((f"tieline {' '.join(words[:2])} (exit {process.returncode})", said))
+        self.answers.append((f"tieline {' '.join(words[:2])} (exit {code})", said))
         return found
 
     # --- The way
@@ -357,7 +351,7 @@ class Tour:
         ids = [each["id"] for each in made]
         await self.command("key", "rotate", ids[0], "--overlap", "0s", "--json")
         token = await self.command("token", "create", "ci", "--role", "viewer", "--json")
-        await self._at_once(
+        for words in (
             ("app", "list"),
             ("app", "show", "shell", "--json"),
             ("key", "list"),
@@ -370,15 +364,18 @@ class Tour:
             ("vault", "status", "--data-dir", str(self.node.data_dir), "--json"),
             ("doctor", "--data-dir", str(self.node.data_dir)),
             ("version",),
-        )
+        ):
+            await self.command(*words)
         await self._commands_refused()
-        await self._at_once(
+        for words in (
             ("key", "revoke", ids[2]),
             ("token", "revoke", token["id"]),
             ("credential", "retire", "typed", "1"),
             ("app", "remove", "shell"),
             ("api", "remove", "named"),
-        )
+        ):
+            await self.command(*words)
+        await self.shell.close()
 
     async def _command_apis(self) -> None:
         file = self.node.home.parent / "secret.txt"
@@ -393,14 +390,15 @@ class Tour:
         await self.command("credential", "set", "typed", "--file", str(file), "--activate", "--json")
         await self.command("credential", "set", "typed", "--stdin", stdin=self.provider("a second one") + "\n")
         await self.command("credential", "activate", "typed", "3")
-        await self._at_once(
+        for words in (
             ("credential", "list", "typed"),
             ("api", "list"),
             ("api", "show", "typed", "--json"),
             ("api", "export", "typed"),
             ("api", "export", "named", "--json"),
             ("api", "verify", "typed"),
-        )
+        ):
+            await self.command(*words)
         file.unlink()
 
     async def _commands_refused(self) -> None:
@@ -419,16 +417,6 @@ class Tour:
         await self.command("credential", "set", "typed", "--stdin", stdin=newline)
         token = {"TIELINE_TOKEN": self.provider("a provider key as admin token", odd=False)}
         await self.command("api", "list", env=token)
-
-    async def _at_once(self, *commands: Sequence[str]) -> None:
-        """Run commands that do not depend on each other, a few at a time."""
-        turn = asyncio.Semaphore(COMMANDS_AT_ONCE)
-
-        async def run(words: Sequence[str]) -> None:
-            async with turn:
-                await self.command(*words)
-
-        await asyncio.gather(*(run(words) for words in commands))
 
 
 def misplacements(secret: str, key_id: str) -> list[tuple[str, str, object]]:

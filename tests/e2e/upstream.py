@@ -157,6 +157,8 @@ async def drip(arrival: Arrival, _: asyncio.StreamReader, writer: asyncio.Stream
     for start in range(0, len(body), 3):
         piece = body[start : start + 3]
         writer.write(b"%x\r\n%b\r\n" % (len(piece), piece))
+        if writer.is_closing():
+            return
         if not start % 60:
             await writer.drain()
             await asyncio.sleep(0)

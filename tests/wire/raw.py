@@ -167,6 +167,10 @@ class Peer:
                     return got
                 got += piece
 
+    async def gone(self) -> None:
+        """Say nothing until the other side ends."""
+        await self.reader.read()
+
     async def is_over(self) -> bool:
         """Whether nothing more comes and the other side has ended."""
         return await self.rest() == b""

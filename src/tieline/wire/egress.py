@@ -248,7 +248,7 @@ class EgressConnection(asyncio.Protocol):
             self._surplus = True
         if self.answer is None:
             if self._head_bytes > framing.ANSWER_HEAD_BYTES:
-                self._end_with(UpstreamProtocolError("The upstream's answer head is too large."))
+                self._end_with(framing.answer_head_too_large())
         elif self._owner is not None:
             owner.answer_arrived(self)
 
@@ -306,6 +306,8 @@ class EgressConnection(asyncio.Protocol):
             return
         if status == 101 and not self._asked_for(parser):
             raise UpstreamProtocolError("The upstream switched to a protocol that was not asked for.")
+        if self._head_bytes > framing.ANSWER_HEAD_BYTES and framing.size(self._headers) > framing.ANSWER_HEAD_BYTES:
+            raise framing.answer_head_too_large()
         frame = framing.read_answer(parser.get_http_version(), self._headers)
         self.answer = Answer(status, self._reason, self._headers, frame)
         self._in_body = True

@@ -85,6 +85,16 @@ def has_line(raw: bytes, target: bytes) -> bool:
     return b" %b HTTP/1." % target in raw
 
 
+def size(headers: Headers) -> int:
+    """How many bytes ``headers`` take in a head."""
+    return sum([len(name) + len(value) + 4 for name, value in headers])
+
+
+def answer_head_too_large() -> UpstreamProtocolError:
+    """What an answer with a head of more than 64 KiB ends in."""
+    return UpstreamProtocolError(f"The head of the upstream's answer is larger than {ANSWER_HEAD_BYTES} bytes.")
+
+
 def uri_too_long() -> UriTooLong:
     """What a target of more than 8 KiB is refused with."""
     return UriTooLong(f"The request target is longer than {TARGET_BYTES} bytes. Shorten the path or query.")

@@ -338,10 +338,8 @@ class IngressConnection(asyncio.Protocol):
         self._head_parts.clear()
         if not raw.startswith(b"%b %b HTTP/1." % (method, self._target)) and not framing.has_line(raw, self._target):
             raise InvalidRequest("The request line must hold single spaces only (RFC 9112, section 3).")
-        if len(raw) > framing.HEAD_BYTES:
-            size = len(self._target) + sum([len(name) + len(value) + 4 for name, value in headers])
-            if size > framing.HEAD_BYTES:
-                raise _head_too_large()
+        if len(raw) > framing.HEAD_BYTES and len(self._target) + framing.size(headers) > framing.HEAD_BYTES:
+            raise _head_too_large()
 
     def _malformed(self, error: httptools.HttpParserError) -> None:
         cause = error.__context__

@@ -64,6 +64,7 @@ REFUSALS = [
     ),
     Case("address_not_allowed", openai.PermissionDeniedError, 403, "from your address", key="elsewhere"),
     Case("destination_not_allowed", openai.PermissionDeniedError, 403, "not bound to the host", api="unbound"),
+    Case("destination_not_allowed", openai.PermissionDeniedError, 403, "leads to Tieline itself", api="circle"),
     Case("unknown_api", openai.NotFoundError, 404, "no API named 'opnai'", api="opnai", param="opnai"),
     Case("body_too_large", openai.APIStatusError, 413, "65536 bytes", api="quick", content="x" * BODY_MOST),
     Case("uri_too_long", openai.APIStatusError, 414, "longer than", query={"long": "x" * 9000}),

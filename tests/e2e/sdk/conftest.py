@@ -325,10 +325,40 @@ def unbound(stage: Stage) -> str:
 
 
 @pytest.fixture(scope="session")
+def circle(stage: Stage) -> str:
+    """An API that is Tieline's own address."""
+    stage.add("circle", {"key": PROVIDER_KEY}, from_catalogue="openai", base_url=stage.base())
+    return "circle"
+
+
+@pytest.fixture(scope="session")
 def bare(stage: Stage) -> str:
     """OpenAI without a credential."""
     stage.add("bare", from_catalogue="openai", base_url=stage.sandbox)
     return "bare"
+
+
+@pytest.fixture(scope="session")
+def torn(stage: Stage) -> Iterator[str]:
+    """An upstream that hangs up in the middle of its second event."""
+    whole = b'data: {"id":"whole","choices":[{"index":0,"delta":{"content":"x"}}]}\n\n'
+    head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+
+    class Tearing(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            self.request.recv(65536)
+            self.request.sendall(head)
+            for piece in (whole, whole[:20]):
+                self.request.sendall(b"%x\r\n%b\r\n" % (len(piece), piece))
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Tearing) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+        thread.start()
+        base = f"http://127.0.0.1:{server.server_address[1]}/v1"
+        stage.add("torn", {"key": PROVIDER_KEY}, from_catalogue="openai", base_url=base)
+        yield "torn"
+        server.shutdown()
+        thread.join()
 
 
 @dataclass

@@ -1,0 +1,103 @@
+"""What a stream is read into: deltas of the text, events, and one end. Knows neither bytes nor providers.
+
+Exactly one ``Done`` or ``Failed`` ends a stream, and nothing follows it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from tieline.core.errors import (
+    TielineError,
+    UpstreamFailed,
+    UpstreamProtocolError,
+    UpstreamResponseTooLarge,
+)
+
+MOST_EVENT = 1024 * 1024
+"""Bytes of one event, and of one line."""
+MOST_TEXT = 1024 * 1024
+"""Bytes (as UTF-8) of the whole text that is kept for the end."""
+MOST_DEPTH = 64
+"""Levels of nesting of one event's JSON."""
+_MOST_MESSAGE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """The next piece of the text; never empty."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """An event beside the text. ``fields`` are by the names that callers know; ``name`` None: it has no name."""
+
+    name: str | None
+    fields: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The stream's proper end: the whole text, the fields kept from all events, and usage.
+
+    ``cut`` says that the text was longer than 1 MiB and ``text`` holds its beginning only; the deltas had it all.
+    ``usage`` is as ``usage.normalise`` has it, None where none was sent.
+    """
+
+    text: str
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    usage: Mapping[str, Any] | None = None
+    cut: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The stream's other end; ``error`` is told to the caller, ``usage`` is what had been used up until then."""
+
+    error: TielineError
+    usage: Mapping[str, Any] | None = None
+
+
+StreamItem = Delta | Event | Done | Failed
+
+
+def malformed(what: str) -> UpstreamProtocolError:
+    """``what`` finishes the sentence "The upstream's stream …"."""
+    return UpstreamProtocolError(
+        f"The upstream's stream {what}. Try again; if it stays, check the stream's format in the call's definition."
+    )
+
+
+def truncated(what: str) -> UpstreamProtocolError:
+    """The stream ended where it must not; ``what`` says how one can tell."""
+    return UpstreamProtocolError(f"The upstream's stream is not whole: {what}. What came so far stands; try again.")
+
+
+def too_large(what: str) -> UpstreamResponseTooLarge:
+    """``what`` is over the limit of an event."""
+    return UpstreamResponseTooLarge(
+        f"The upstream's stream has {what} of more than {MOST_EVENT // 1024**2} MiB. Ask the API for smaller pieces."
+    )
+
+
+def too_deep() -> UpstreamProtocolError:
+    """An event nests deeper than is read."""
+    return malformed(f"has an event that nests deeper than {MOST_DEPTH} levels")
+
+
+def reported(error: object) -> UpstreamFailed:
+    """The upstream told an ``error`` of its own within the stream: text, or an object with message and code."""
+    message, code = (error, None) if isinstance(error, str) else _told(error)
+    said = " ".join(str(message or "").split())[:_MOST_MESSAGE] or "it did not say why"
+    named = f" ({' '.join(code.split())[:100]})" if code and code not in said else ""
+    return UpstreamFailed(f"The upstream stopped its stream with an error: {said}{named}. What came so far stands.")
+
+
+def _told(error: object) -> tuple[str | None, str | None]:
+    if not isinstance(error, dict):
+        return None, None
+    message = next((error[key] for key in ("message", "detail", "msg", "error") if isinstance(error.get(key), str)), None)
+    code = next((error[key] for key in ("code", "type", "status") if isinstance(error.get(key), str)), None)
+    return message, code

@@ -1,0 +1,141 @@
+"""JSON as text, exact in both directions: no number is rounded, no text changed. Knows no parameters.
+
+Decimals are ``Decimal`` and come out as they came in; floats, as definitions hold them, come out in the shortest form
+that is read back as the same float.
+"""
+
+import json
+import math
+from collections.abc import Mapping
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+import orjson
+
+from tieline.core.errors import InvalidRequest
+
+MOST_DEPTH = 64
+_WHOLE_BITS = 8192  # some 2,466 digits: far beyond any API, and quick to write
+
+
+class UnwritableError(ValueError):
+    """A value that JSON has no text for; its text completes ``The parameter x …``."""
+
+
+def read_parameters(body: bytes) -> dict[str, Any]:
+    """The JSON object of parameters in a ``/call`` request's ``body``; nothing at all is an empty object.
+
+    Raises InvalidRequest for anything but one JSON object (RFC 8259) in UTF-8, without duplicate members, ``NaN`` or
+    nesting beyond 64 levels.
+    """
+    if not body.strip(b" \t\r\n"):
+        return {}
+    try:
+        found = read_json(body.decode())
+    except ValueError as error:
+        problem = "is not UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)
+        msg = f"The body is no JSON object of parameters: it {problem}. Send one such as {{}} in UTF-8."
+        raise InvalidRequest(msg) from None
+    if not isinstance(found, dict):
+        msg = "The body is JSON, but no object. Send the parameters by name, such as {}."
+        raise InvalidRequest(msg)
+    return found
+
+
+def read_json(text: str) -> Any:
+    """The value in ``text``; raises ValueError with a text that completes ``it …``."""
+    try:
+        return _DECODER.decode(text)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"is not valid JSON at line {error.lineno}, column {error.colno}") from None
+    except RecursionError:
+        raise ValueError(f"is nested deeper than {MOST_DEPTH} levels") from None
+    except InvalidOperation:
+        raise ValueError("holds a number that is out of range") from None
+    except UnwritableError:
+        raise
+    except ValueError:
+        raise ValueError("holds a number with too many digits") from None
+
+
+def write_json(value: Any) -> bytes:
+    """``value`` as compact JSON in UTF-8; raises UnwritableError."""
+    if type(value) is str:
+        return _text(value)
+    out: list[bytes] = []
+    _write(value, out, 0)
+    return b"".join(out)
+
+
+def _text(value: str) -> bytes:
+    try:
+        return orjson.dumps(value)
+    except orjson.JSONEncodeError:
+        raise UnwritableError("holds half a character (a lone surrogate); remove it") from None
+
+
+def _write(value: Any, out: list[bytes], depth: int) -> None:
+    if isinstance(value, str):
+        out.append(_text(value))
+    elif isinstance(value, Mapping):
+        _write_members(value, out, depth)
+    elif isinstance(value, list | tuple):
+        _deepen(depth)
+        mark = b"["
+        for item in value:
+            out.append(mark)
+            _write(item, out, depth + 1)
+            mark = b","
+        out.append(b"]" if value else b"[]")
+    else:
+        out.append(scalar_text(value).encode())
+
+
+def _write_members(value: Mapping[Any, Any], out: list[bytes], depth: int) -> None:
+    _deepen(depth)
+    mark = b"{"
+    for key, item in value.items():
+        if not isinstance(key, str):
+            raise UnwritableError("holds an object whose member has no text for a name; give it one")
+        out += (mark, _text(key), b":")
+        _write(item, out, depth + 1)
+        mark = b","
+    out.append(b"}" if value else b"{}")
+
+
+def _deepen(depth: int) -> None:
+    if depth >= MOST_DEPTH:
+        raise UnwritableError(f"is nested deeper than {MOST_DEPTH} levels; flatten it")
+
+
+def scalar_text(value: Any) -> str:
+    """A number, flag or nothing as JSON writes it; raises UnwritableError."""
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "true" if value else "false"
+        case int() if value.bit_length() <= _WHOLE_BITS:
+            return str(value)
+        case Decimal() if value.is_finite():
+            return str(value)
+        case float() if math.isfinite(value):
+            return repr(value)
+        case int() | float() | Decimal():
+            raise UnwritableError("holds a number that JSON cannot write; give a finite one of at most 2,400 digits")
+        case _:
+            raise UnwritableError("holds a value that JSON does not know; give text, numbers, flags, lists or objects")
+
+
+def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise UnwritableError("names a member twice")
+    return found
+
+
+def _constant(_: str) -> Any:
+    raise UnwritableError("holds NaN or Infinity, which JSON does not have")
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_members, parse_float=Decimal, parse_constant=_constant)

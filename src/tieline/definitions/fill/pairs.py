@@ -1,0 +1,127 @@
+"""Names and values in pairs: a query string or an urlencoded form, and headers.
+
+An optional parameter that is not given takes its whole pair with it; a list that is a whole value gives one pair an item.
+"""
+
+import re
+from urllib.parse import quote_plus, unquote_plus
+
+from tieline.core.errors import HeadersTooLarge
+from tieline.definitions import values
+from tieline.definitions.fill.scope import Pieces, Run, Scope, joined, slots_of
+from tieline.definitions.fill.values import invalid
+
+HEADERS_MOST = 32 * 1024
+# Latin-1 without control characters of either set (RFC 9110 section 5.5; what fetch calls a byte string). Text beyond it
+# has no one form in a header, so that the caller must choose: RFC 8187 holds for a few fields' parameters only.
+_NOT_IN_HEADER = re.compile(r"[^\t\x20-\x7e\xa0-\xff]")
+
+
+class FormPair:
+    """A pair as forms and queries write it (WHATWG URL, section 5.2)."""
+
+    __slots__ = ("_listed", "_needs", "_pieces", "_start")
+
+    def __init__(self, start: str, pieces: Pieces, scope: Scope, *, encoded: bool = False) -> None:
+        """``start`` is the encoded name with its ``=``; ``encoded`` that the literal texts of ``pieces`` are so, too."""
+        self._start = start
+        self._needs = scope.needs(pieces)
+        self._listed = scope.listed(pieces)
+        self._pieces = tuple(
+            quote_plus(piece) if isinstance(piece, str) and not encoded else piece for piece in pieces
+        )
+
+    def add(self, run: Run, parts: list[str]) -> None:
+        """Append the pair to ``parts``, with an ``&`` after it."""
+        if self._needs and run.lacks(self._needs):
+            return
+        if self._listed is not None:
+            for item in run.items(self._listed):
+                parts += (self._start, quote_plus(item), "&")
+            return
+        parts.append(self._start)
+        parts += [piece if isinstance(piece, str) else run.form(piece.name) for piece in self._pieces]
+        parts.append("&")
+
+
+def form_pair(name: str, value: str, scope: Scope) -> FormPair:
+    """A pair of a definition's plain name and template."""
+    return FormPair(quote_plus(name) + "=", scope.split(value), scope)
+
+
+def query_pairs(query: str, scope: Scope) -> list[FormPair]:
+    """The pairs of a query that a path or URL is written with; its literal texts are encoded already."""
+    pairs = []
+    for text in query.split("&") if query else ():
+        name, mark, value = text.partition("=")
+        if slots_of(scope.split(name)) and mark:
+            raise ValueError("a slot stands in a query pair's value, not in its name")
+        if mark:
+            refuse_owned(unquote_plus(name), scope.surroundings.query, "query pair")
+            literal = "".join(piece for piece in scope.split(name) if isinstance(piece, str))
+            pairs.append(FormPair(literal + mark, scope.split(value), scope, encoded=True))
+        else:
+            pairs.append(FormPair("", scope.split(text), scope, encoded=True))
+    return pairs
+
+
+def render_pairs(pairs: tuple[FormPair, ...], run: Run) -> list[str]:
+    """The pairs in parts, to be joined."""
+    parts: list[str] = []
+    for pair in pairs:
+        pair.add(run, parts)
+    if parts:
+        parts.pop()
+    return parts
+
+
+class Header:
+    """A compiled header field."""
+
+    __slots__ = ("_name", "_needs", "_pieces", "_static")
+
+    def __init__(self, name: str, value: str, scope: Scope) -> None:
+        values.header_name(name)
+        refuse_owned(name.lower(), scope.surroundings.headers, "header")
+        self._name = name.encode()
+        self._pieces = scope.split(value)
+        self._needs = scope.needs(self._pieces)
+        literal = "".join(piece for piece in self._pieces if isinstance(piece, str))
+        self._static = literal.encode("ascii") if not slots_of(self._pieces) else None
+
+    def add(self, run: Run, headers: list[tuple[bytes, bytes]]) -> None:
+        """Append the field to ``headers``; raises InvalidParameter for a value that a header cannot hold."""
+        if self._static is not None:
+            headers.append((self._name, self._static))
+            return
+        if self._needs and run.lacks(self._needs):
+            return
+        parts = []
+        for piece in self._pieces:
+            if isinstance(piece, str):
+                parts.append(piece)
+                continue
+            text = run.text(piece.name)
+            if _NOT_IN_HEADER.search(text) is not None:
+                raise invalid(
+                    piece.name, "goes into a header and holds a line break, control character or one beyond Latin-1; encode it"
+                )
+            parts.append(text)
+        value = joined(parts, HEADERS_MOST, headers_too_large)
+        if value != value.strip(" \t"):
+            name = slots_of(self._pieces)[0]
+            raise invalid(name, "makes a header's value begin or end with a blank, which would be lost; remove it")
+        headers.append((self._name, value.encode("latin-1")))
+
+
+def refuse_owned(name: str, owned: frozenset[str], what: str) -> None:
+    """Raise ValueError for a name that the API's auth scheme sets."""
+    if name in owned:
+        raise ValueError(f"the {what} {name} is set by the API's auth scheme; remove it from the call")
+
+
+def headers_too_large() -> HeadersTooLarge:
+    """What headers of more than 32 KiB are refused with."""
+    return HeadersTooLarge(
+        f"The headers that this call makes of its parameters are larger than {HEADERS_MOST // 1024} KiB. Give less."
+    )

@@ -1,0 +1,179 @@
+"""What the slots of a call's templates stand for, and the values of one run in every form that templates ask for.
+
+Knows no template's syntax but that of slots, and no body type.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+from urllib.parse import quote_plus
+
+import orjson
+
+from tieline.core.errors import BodyTooLarge, TielineError
+from tieline.definitions import template
+from tieline.definitions.fill.json_text import UnwritableError, write_json
+from tieline.definitions.fill.values import Rule, invalid, text_of
+from tieline.definitions.model import SharedParameter
+from tieline.definitions.template import Slot
+
+BODY_MOST = 16 * 1024 * 1024
+_Text = TypeVar("_Text", str, bytes)
+Pieces = tuple[str | Slot, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A shared parameter that goes into bodies, and its value: that of the definition, or the private one."""
+
+    parameter: SharedParameter
+    value: str = field(repr=False)
+
+    @property
+    def key(self) -> str:
+        """Its name among the values of a run; the dot keeps it apart from the call's own parameters."""
+        return f"parameter.{self.parameter.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What an API says for all of its calls.
+
+    ``variables`` are the API's, by name; ``members`` its shared parameters in bodies; ``headers`` (lower case) and
+    ``query`` the names that its scheme owns and no call may set.
+    """
+
+    variables: Mapping[str, str] = field(default_factory=dict, repr=False)
+    members: tuple[Member, ...] = ()
+    headers: frozenset[str] = frozenset()
+    query: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """The names that slots may have. Compiling raises ValueError with what is wrong with a template."""
+
+    rules: Mapping[str, Rule]
+    surroundings: Surroundings
+
+    def split(self, text: str, *, files: bool = False) -> Pieces:
+        """The literal texts and slots of ``text``; ``files`` allows slots of files."""
+        pieces = tuple(
+            piece if isinstance(piece, Slot) else piece.text for piece in template.parse(text).pieces
+        )
+        for slot in slots_of(pieces):
+            known = self.rules.get(slot)
+            if known is None and slot not in self.surroundings.variables:
+                raise ValueError(f"<{slot}> is no parameter of this call and no variable; add it to parameters")
+            if known is not None and known.kind == "file" and not files:
+                raise ValueError(f"the file <{slot}> cannot stand here; give it a part of its own in a multipart body")
+        return pieces
+
+    def needs(self, pieces: Pieces) -> tuple[str, ...]:
+        """The parameters without which a text is left out: optional ones that it holds."""
+        return tuple(name for name in slots_of(pieces) if name in self.rules and self.rules[name].optional)
+
+    def refuse_optional(self, pieces: Pieces, where: str) -> None:
+        """Raise ValueError where something optional stands in what cannot be left out."""
+        for name in self.needs(pieces):
+            raise ValueError(f"the optional <{name}> stands in the {where}, which is never left out; give it a default")
+
+    def kind(self, name: str | None) -> str:
+        """The type of the parameter ``name``, text for a variable, nothing for None."""
+        if name is None:
+            return ""
+        return self.rules[name].kind if name in self.rules else "text"
+
+    def listed(self, pieces: Pieces) -> str | None:
+        """The list parameter that ``pieces`` are exactly, None for anything else."""
+        name = whole(pieces)
+        return name if self.kind(name) == "list" else None
+
+
+def slots_of(pieces: Pieces) -> tuple[str, ...]:
+    """The names of the slots in ``pieces``, each once."""
+    return tuple(dict.fromkeys(piece.name for piece in pieces if isinstance(piece, Slot)))
+
+
+def whole(pieces: Pieces) -> str | None:
+    """The name of the slot that ``pieces`` are exactly, None where they are anything else."""
+    if len(pieces) == 1 and isinstance(pieces[0], Slot):
+        return pieces[0].name
+    return None
+
+
+class Run:
+    """The values of one run, in the forms that templates ask for, each made once.
+
+    Every method raises InvalidParameter, which names the parameter, where a value has no such form.
+    """
+
+    __slots__ = ("_forms", "_inside", "_json", "_texts", "values")
+
+    def __init__(self, values: dict[str, Any]) -> None:
+        self.values = values
+        self._json: dict[str, bytes] = {}
+        self._inside: dict[str, bytes] = {}
+        self._texts: dict[str, str] = {}
+        self._forms: dict[str, str] = {}
+
+    def lacks(self, needs: Sequence[str]) -> bool:
+        """Whether something of ``needs`` was not given."""
+        return any(name not in self.values for name in needs)
+
+    def text(self, name: str) -> str:
+        """The value as text; empty where it is optional and not given."""
+        found = self._texts.get(name)
+        if found is None:
+            found = self._texts[name] = _made(text_of, self.values.get(name, ""), name)
+        return found
+
+    def json(self, name: str) -> bytes:
+        """The value as JSON of its type."""
+        found = self._json.get(name)
+        if found is None:
+            found = self._json[name] = _made(write_json, self.values[name], name)
+        return found
+
+    def inside(self, name: str) -> bytes:
+        """The value as text inside a JSON string, without its quotes."""
+        found = self._inside.get(name)
+        if found is None:
+            found = self._inside[name] = _made(orjson.dumps, self.text(name), name)[1:-1]
+        return found
+
+    def form(self, name: str) -> str:
+        """The value as text by the rules of forms (WHATWG URL, section 5.2)."""
+        found = self._forms.get(name)
+        if found is None:
+            found = self._forms[name] = quote_plus(self.text(name))
+        return found
+
+    def items(self, name: str) -> list[str]:
+        """The items of a list as texts."""
+        return [_made(text_of, item, name) for item in self.values[name]]
+
+
+_Made = TypeVar("_Made")
+
+
+def _made(make: Callable[[Any], _Made], value: Any, name: str) -> _Made:
+    try:
+        return make(value)
+    except (UnwritableError, orjson.JSONEncodeError) as error:
+        raise invalid(name, str(error).rstrip(".")) from None
+
+
+def joined(parts: Sequence[_Text], most: int, refusal: Callable[[], TielineError]) -> _Text:
+    """``parts`` as one, unless they are more than ``most`` characters or bytes; looks before it copies."""
+    if sum(map(len, parts)) > most:
+        raise refusal()
+    return parts[0][:0].join(parts) if parts else parts  # type: ignore[return-value]
+
+
+def body_too_large() -> BodyTooLarge:
+    """What a body without files of more than 16 MiB is refused with."""
+    return BodyTooLarge(
+        f"The body that this call makes of its parameters is larger than {BODY_MOST // 1024**2} MiB. "
+        "Give less, or send the large part as a file."
+    )

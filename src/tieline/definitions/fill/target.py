@@ -1,0 +1,121 @@
+"""A call's path or URL: a value fills one segment, one host label or one port, and cannot reach beyond it.
+
+Query pairs are in ``pairs``.
+"""
+
+import re
+from urllib.parse import quote
+
+from tieline.access.paths import normalise, readings
+from tieline.core.errors import InvalidParameter, InvalidRequest, UriTooLong
+from tieline.definitions.fill.scope import Pieces, Run, Scope, joined, slots_of, whole
+from tieline.definitions.fill.values import invalid
+
+TARGET_MOST = 64 * 1024
+_NOT_RAW = re.compile(r"[\x00-\x20\x7f\\?#]")
+_RAW_SAFE = "!$&'()*+,;=:@/-._~[]|{}%"
+_NOT_IN_PATH = re.compile(r"[\x00-\x1f\x7f\\]")
+_LABEL = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
+_HOST = re.compile(rf"{_LABEL.pattern}(?:\.{_LABEL.pattern})*")
+_PORT = re.compile(r"[1-9][0-9]{0,4}")
+
+
+class Path:
+    """A compiled path, without query."""
+
+    __slots__ = ("_names", "_pieces", "_raw", "_static")
+
+    def __init__(self, text: str, scope: Scope) -> None:
+        self._pieces = scope.split(text)
+        scope.refuse_optional(self._pieces, "path")
+        self._names = slots_of(self._pieces)
+        self._raw = frozenset(name for name in self._names if name in scope.rules and scope.rules[name].raw)
+        self._static = "".join(piece for piece in self._pieces if isinstance(piece, str)) if not self._names else None
+
+    def render(self, run: Run) -> str:
+        """The path as it is sent: each value percent-encoded as one segment, raw ones as they are.
+
+        Raises InvalidParameter for a value that would climb, empty its segment, or that servers could read in two ways.
+        """
+        if self._static is not None:
+            return self._static
+        parts = [piece if isinstance(piece, str) else self._value(piece.name, run) for piece in self._pieces]
+        path = joined(parts, TARGET_MOST, uri_too_long)
+        self._refuse_empty(path, run)
+        try:
+            # The normal form is what permissions are decided on; a value must not make it another path than this.
+            settled = normalise(path.encode("ascii"))
+            readings(settled)
+        except InvalidRequest:
+            raise self._refusal() from None
+        if settled.count(b"/") != path.count("/"):
+            raise self._refusal()
+        return path
+
+    def _value(self, name: str, run: Run) -> str:
+        text = run.text(name)
+        if name in self._raw:
+            if _NOT_RAW.search(text) is not None:
+                raise invalid(name, "goes into a path as it is and holds a blank, backslash, ? or #; encode or remove it")
+            return quote(text, safe=_RAW_SAFE)
+        if _NOT_IN_PATH.search(text) is not None:
+            raise invalid(name, "goes into a path and holds a control character or backslash; remove it")
+        return quote(text, safe="")
+
+    def _refuse_empty(self, path: str, run: Run) -> None:
+        last = self._pieces[-1]
+        ends = path.endswith("/") and not (isinstance(last, str) and last.endswith("/"))
+        raw_end = not isinstance(last, str) and last.name in self._raw and run.text(last.name).endswith("/")
+        if "//" in path or (ends and not raw_end):
+            blank = next((name for name in self._names if not run.text(name)), self._names[0])
+            raise invalid(blank, "is blank and would leave a segment of the path empty; give a value")
+
+    def _refusal(self) -> InvalidParameter:
+        names = " or ".join(self._names)
+        message = f"The value of {names} would change the path's shape; give one without dot segments and odd encodings."
+        return InvalidParameter(message, param=self._names[0])
+
+
+class Url:
+    """A compiled URL in full, without query: scheme, host and path."""
+
+    __slots__ = ("_host", "_path", "_port", "_scheme")
+
+    def __init__(self, text: str, scope: Scope) -> None:
+        scheme, _, rest = text.partition("://")
+        authority, slash, path = rest.partition("/")
+        self._scheme = f"{scheme.lower()}://"
+        self._path = Path(slash + path or "/", scope)
+        host, colon, port = authority.rpartition(":")
+        if not colon or port.endswith("]"):
+            host, port = authority, ""
+        self._host, self._port = scope.split(host), scope.split(port)
+        scope.refuse_optional((*self._host, *self._port), "host")
+
+    def render(self, run: Run) -> str:
+        """The URL as it is sent. Whether the host may be reached is for the credential's hosts and the guard to say."""
+        host = _authority(self._host, run, _HOST if whole(self._host) is not None else _LABEL).lower()
+        if len(host) > 253 and self._host:
+            raise invalid(slots_of(self._host)[0], "makes the host longer than 253 characters; give a shorter one")
+        port = _authority(self._port, run, _PORT)
+        return f"{self._scheme}{host}{':' if port else ''}{port}{self._path.render(run)}"
+
+
+def _authority(pieces: Pieces, run: Run, fits: re.Pattern[str]) -> str:
+    parts = []
+    for piece in pieces:
+        if isinstance(piece, str):
+            parts.append(piece)
+            continue
+        text = run.text(piece.name)
+        if fits.fullmatch(text) is None:
+            raise invalid(piece.name, "goes into the host; give letters, digits and hyphens only, a port as a number")
+        parts.append(text)
+    return "".join(parts)
+
+
+def uri_too_long() -> UriTooLong:
+    """What a path or query of more than 64 KiB is refused with."""
+    return UriTooLong(
+        f"The URL that this call makes of its parameters is longer than {TARGET_MOST // 1024} KiB. Give less."
+    )
