@@ -21,7 +21,7 @@
     ├── CredentialError         CredentialMissing, ConnectionRequired, ReauthorizationRequired
     ├── LimitError              RateLimited, ConcurrencyLimited, BudgetExceeded
     ├── UpstreamError           UpstreamUnreachable, UpstreamTlsError, UpstreamProtocolError,
-    │                           UpstreamResponseTooLarge, UpstreamTimeout
+    │                           UpstreamResponseTooLarge, UpstreamTimeout, UpstreamFailed
     ├── Unavailable             Overloaded, NotReady
     ├── AdminError              what an operator asked of the admin API
     │   ├── InvalidToken, Forbidden, NotFound, AlreadyExists, LostUpdate, InvalidInput
@@ -203,6 +203,12 @@ class UpstreamTimeout(UpstreamError):
     code = "upstream_timeout"
 
 
+class UpstreamFailed(UpstreamError):
+    """The upstream answered, and what it said is that it failed."""
+
+    code = "upstream_error"
+
+
 class Unavailable(TielineError):
     """Tieline cannot serve this now and says when to come back."""
 
@@ -310,6 +316,7 @@ ANSWERS: dict[str, Answer] = {
     "upstream_tls_error": Answer(502, True),
     "upstream_protocol_error": Answer(502, True),
     "upstream_response_too_large": Answer(502, True),
+    "upstream_error": Answer(502, None),
     "overloaded": Answer(503, True),
     "not_ready": Answer(503, True),
     "upstream_timeout": Answer(504, True),

@@ -6,6 +6,7 @@ A lost process loses at most what it gathered since. Owns the batches; the store
 import asyncio
 import logging
 import time
+from collections.abc import Mapping
 
 from tieline.access.appkey import hidden
 from tieline.core.errors import ANSWERS, TielineError
@@ -20,6 +21,7 @@ log = logging.getLogger("tieline.dataplane.records")
 FLUSH_SECONDS = 0.25
 WAITING_MOST = 50_000
 _PATH_MOST = 512
+_MINUTE = 60
 
 
 class Records:
@@ -30,6 +32,7 @@ class Records:
         self._source = source
         self._waiting: list[RequestRecord] = []
         self._used: dict[str, float] = {}
+        self._saved: dict[str, float] = {}
 
     def ended(self, exchange: Exchange, outcome: Outcome, error: TielineError | None) -> None:
         """Note how an admitted request ended."""
@@ -103,13 +106,22 @@ class Records:
         try:
             await self._source.add_records(waiting)
             waiting = []
-            await self._source.touch_keys(used)
+            await self._touch(used)
             used = {}
         except TielineError as error:
             log.warning("%d request records could not be saved yet: %s", len(waiting), error.detail or error.public)
         finally:
             if waiting or used:
                 self._keep(waiting, used)
+
+    async def _touch(self, used: Mapping[str, float]) -> None:
+        """Save last uses, which the store keeps to the minute: once a minute for each key."""
+        due = {key: at for key, at in used.items() if self._saved.get(key) != at // _MINUTE}
+        if due:
+            await self._source.touch_keys(due)
+            if len(self._saved) > WAITING_MOST:
+                self._saved.clear()
+            self._saved.update({key: at // _MINUTE for key, at in due.items()})
 
     def _keep(self, waiting: list[RequestRecord], used: dict[str, float]) -> None:
         kept = (waiting + self._waiting)[-WAITING_MOST:]

@@ -113,10 +113,10 @@ def escape(text: str) -> str:
 
 
 def names_in(value: Any) -> tuple[str, ...]:
-    """The names of the slots in every text of plain data, each once; raises ValueError as ``parse``."""
+    """The names of the slots in every text and key of plain data, each once; raises ValueError as ``parse``."""
     if isinstance(value, str):
         return parse(value).names()
-    below = value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ()
+    below = [*value, *value.values()] if isinstance(value, Mapping) else value if isinstance(value, list) else ()
     return tuple(dict.fromkeys(name for item in below for name in names_in(item)))
 
 

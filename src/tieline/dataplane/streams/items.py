@@ -15,7 +15,7 @@ from tieline.core.errors import (
 )
 
 MOST_EVENT = 1024 * 1024
-"""Bytes of one event, and of one line."""
+"""Bytes of one event, and of one line of it."""
 MOST_TEXT = 1024 * 1024
 """Bytes (as UTF-8) of the whole text that is kept for the end."""
 MOST_DEPTH = 64
@@ -75,10 +75,10 @@ def truncated(what: str) -> UpstreamProtocolError:
     return UpstreamProtocolError(f"The upstream's stream is not whole: {what}. What came so far stands; try again.")
 
 
-def too_large(what: str) -> UpstreamResponseTooLarge:
-    """``what`` is over the limit of an event."""
+def too_large() -> UpstreamResponseTooLarge:
+    """An event is over the limit."""
     return UpstreamResponseTooLarge(
-        f"The upstream's stream has {what} of more than {MOST_EVENT // 1024**2} MiB. Ask the API for smaller pieces."
+        f"The upstream's stream has an event of more than {MOST_EVENT // 1024**2} MiB. Ask the API for smaller pieces."
     )
 
 

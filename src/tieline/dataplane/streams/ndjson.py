@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 
 from tieline.dataplane.streams.frames import Frame
-from tieline.dataplane.streams.items import MOST_EVENT, too_large
 from tieline.dataplane.streams.lines import Lines
 
 _BLANK = b" \t\r"
@@ -27,8 +26,6 @@ class NdjsonDecoder:
         return self._frame(self._lines.rest())
 
     def _frame(self, line: bytes) -> Iterator[Frame]:
-        if len(line) > MOST_EVENT:
-            raise too_large("a line")
         value = line.strip(_BLANK)
         if value:
             yield Frame(None, value)

@@ -46,20 +46,20 @@ class SseDecoder:
 
     def finish(self) -> Iterator[Frame]:
         rest = self._lines.rest()
-        if rest:
+        if rest and not rest.startswith(b":"):
             self._field(rest)
-        if self._data and b"\n".join(self._data) == self._end:
-            yield Frame(self._name, b"\n".join(self._data))
-        elif self._data or self._name is not None or not (rest.startswith(b":") or not rest):
+        elif not self._data and self._name is None:
+            return
+        data = b"\n".join(self._data)
+        if data != self._end:
             raise truncated("it ended in the middle of an event")
+        yield Frame(self._name, data)
 
     def _field(self, line: bytes) -> None:
         name, _, value = line.partition(b":")
         value = value.removeprefix(b" ")
         if name == b"data":
             self._add(value)
-        elif len(line) > MOST_EVENT:
-            raise too_large("a line")
         elif name == b"event":
             self._name = text_of(value) or None
         elif name == b"id":
@@ -71,7 +71,7 @@ class SseDecoder:
     def _add(self, value: bytes) -> None:
         self._size += len(value) + 1
         if self._size > MOST_EVENT:
-            raise too_large("an event")
+            raise too_large()
         self._data.append(value)
 
     def _clear(self) -> None:

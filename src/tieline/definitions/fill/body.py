@@ -1,73 +1,58 @@
 """The body of a call, whatever its type: one compiled form with one way to fill it."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
+from urllib.parse import quote_plus
 
-from tieline.core.errors import InvalidParameter
 from tieline.definitions import template
 from tieline.definitions.fill.json_body import JsonTemplate
-from tieline.definitions.fill.json_text import write_json
-from tieline.definitions.fill.multipart import Multipart, refuse_repeated_files
-from tieline.definitions.fill.pairs import FormPair, form_pair, render_pairs
+from tieline.definitions.fill.multipart import Field, Multipart, refuse_repeated_files
+from tieline.definitions.fill.pairs import FormPair, render_pairs
 from tieline.definitions.fill.request import FilledBody, FilePart, Piece, body_of
 from tieline.definitions.fill.scope import BODY_MOST, Run, Scope, body_too_large, joined, slots_of, whole
 from tieline.definitions.fill.xml_body import XmlTemplate
 from tieline.definitions.model import Body, BodyField
+from tieline.definitions.template import Slot
 
-FilledBodyMaker = Callable[[Run], FilledBody | None]
+BodyMaker = Callable[[Run], FilledBody | None]
 _JSON = "application/json"
 _XML = "application/xml"
 _FORM = b"application/x-www-form-urlencoded"
 _CHARSET = re.compile(r";\s*charset\s*=\s*\"?([^\s;\"]+)", re.IGNORECASE)
 # Types whose structure a value inserted as it is could change; each has a body type that escapes.
-_STRUCTURED = re.compile(r"(?:application|text)/(?:json|xml|x-www-form-urlencoded|[^;]*\+(?:json|xml))\s*(?:;.*)?", re.IGNORECASE)
+_STRUCTURED = re.compile(
+    r"(?:application|text)/(?:json|xml|x-www-form-urlencoded|[^;]*\+(?:json|xml))\s*(?:;.*)?", re.IGNORECASE
+)
 
 
-def compile_body(body: Body, members: Mapping[str, str], scope: Scope) -> FilledBodyMaker | None:
+def compile_body(body: Body, named: Sequence[str], scope: Scope) -> BodyMaker | None:
     """What makes the body of a run, None for a call without one.
 
-    ``members`` are the parameters and shared values that go into it without a slot: by name in the body, the slot's name.
-    Raises ValueError for a template that cannot be filled.
+    ``named`` are the parameters that go into it under their own names, without a slot; so do the API's shared values,
+    where the body has no such member. Raises ValueError for a template that cannot be filled.
     """
-    _check_charset(body)
+    charset = _CHARSET.search(body.content_type or "")
+    if charset is not None and charset[1].lower() != "utf-8":
+        raise ValueError(f"the body's content type says charset {charset[1]}, but bodies are sent in UTF-8; correct it")
     match body.type:
         case "none":
             return None
         case "json":
-            return _whole(body.content_type or _JSON, JsonTemplate(body.template, scope, _unnamed(body.template, members, scope)))
+            return _whole(body.content_type or _JSON, _json(_with_named(body.template, named), scope))
         case "graphql":
-            return _whole(_JSON, _graphql(body, members, scope))
+            return _whole(_JSON, _json(_graphql(body, named), scope))
         case "xml":
             return _whole(body.content_type or _XML, XmlTemplate(body.template, scope))
         case "form":
-            return _form(_fields(body, members, scope), scope)
+            return _form(_fields(body, named, scope), scope)
         case "multipart":
-            return Multipart(_fields(body, members, scope), scope).render
+            return Multipart(_fields(body, named, scope), scope).render
         case _:
             return _raw(body, scope)
 
 
-def _check_charset(body: Body) -> None:
-    charset = _CHARSET.search(body.content_type or "")
-    if charset is not None and charset[1].lower() != "utf-8":
-        raise ValueError(f"the body's content type says charset {charset[1]}, but bodies are sent in UTF-8; correct it")
-
-
-def _unnamed(data: Any, members: Mapping[str, str], scope: Scope) -> dict[str, str]:
-    """The members that the template does not name itself; a parameter may not be there twice, a shared value gives way."""
-    named = set(data or {}) if isinstance(data, Mapping) or data is None else None
-    kept = {}
-    for name, slot in members.items():
-        if named is None or name in named:
-            if slot in scope.rules:
-                raise ValueError(f"the body's template has a member {name}, which is a parameter too; write <{name}> there")
-            continue
-        kept[name] = slot
-    return kept
-
-
-def _whole(content_type: str, compiled: JsonTemplate | XmlTemplate) -> FilledBodyMaker:
+def _whole(content_type: str, compiled: JsonTemplate | XmlTemplate) -> BodyMaker:
     kind = content_type.encode()
 
     def make(run: Run) -> FilledBody | None:
@@ -77,33 +62,80 @@ def _whole(content_type: str, compiled: JsonTemplate | XmlTemplate) -> FilledBod
     return make
 
 
-def _graphql(body: Body, members: Mapping[str, str], scope: Scope) -> JsonTemplate:
-    """The GraphQL over HTTP request: the document is fixed, variables are a JSON template."""
-    parameters = {name: slot for name, slot in members.items() if slot in scope.rules}
-    shared = {name: slot for name, slot in members.items() if slot not in scope.rules and name not in _GRAPHQL_KEYS}
+def _json(data: Any, scope: Scope) -> JsonTemplate:
+    if data is not None and not isinstance(data, Mapping):
+        return JsonTemplate(data, scope)
+    shared = {each.parameter.name: each.key for each in scope.surroundings.members}
+    return JsonTemplate(data, scope, {name: key for name, key in shared.items() if name not in (data or {})})
+
+
+def _with_named(data: Any, named: Sequence[str]) -> Any:
+    if not named:
+        return data
+    if data is not None and not isinstance(data, Mapping):
+        raise ValueError(
+            f"the body's template is no mapping, so {named[0]} has no place in it; write <{named[0]}> there"
+        )
+    for name in named:
+        if name in (data or {}):
+            raise ValueError(
+                f"the body has a member {name}, and the parameter {name} adds another; write <{name}> there"
+            )
+    return {**(data or {}), **{name: f"<{name}>" for name in named}}
+
+
+def _graphql(body: Body, named: Sequence[str]) -> dict[str, Any]:
+    """GraphQL over HTTP: the document is fixed, the variables are a JSON template."""
     data: dict[str, Any] = {"query": template.escape(body.query or "")}
     if body.operation_name is not None:
         data["operationName"] = template.escape(body.operation_name)
-    variables = None
-    if body.variables is not None or parameters:
-        variables = JsonTemplate(body.variables or {}, scope, _unnamed(body.variables, parameters, scope))
-    return JsonTemplate(data, scope, shared, {"variables": variables} if variables is not None else {})
+    variables = _with_named(body.variables, named)
+    return data | ({"variables": variables} if variables is not None else {})
 
 
-def _fields(body: Body, members: Mapping[str, str], scope: Scope) -> list[BodyField]:
-    fields = list(body.fields)
-    named = {field.name for field in fields}
-    for name, slot in members.items():
-        if slot in scope.rules or name not in named:
-            fields.append(BodyField(name, f"<{slot}>"))
-    return fields
+def _fields(body: Body, named: Sequence[str], scope: Scope) -> list[Field]:
+    fields = [(field, scope.split(field.value, files=body.type == "multipart")) for field in body.fields]
+    fields += [(BodyField(name, ""), (Slot(name),)) for name in named]
+    taken = {field.name for field, _ in fields}
+    shared = [each for each in scope.surroundings.members if each.parameter.name not in taken]
+    return fields + [(BodyField(each.parameter.name, ""), (Slot(each.key),)) for each in shared]
 
 
-def _form(fields: list[BodyField], scope: Scope) -> FilledBodyMaker:
-    pairs: tuple[FormPair, ...] = tuple(form_pair(field.name, field.value, scope) for field in fields)
+def _form(fields: list[Field], scope: Scope) -> BodyMaker:
+    pairs = tuple(FormPair(quote_plus(field.name) + "=", pieces, scope) for field, pieces in fields)
 
     def make(run: Run) -> FilledBody:
         content = joined(render_pairs(pairs, run), BODY_MOST, body_too_large).encode("ascii")
         return FilledBody(_FORM, (content,), len(content))
+
+    return make
+
+
+def _raw(body: Body, scope: Scope) -> BodyMaker:
+    """Text as it is, or a file. An optional value that is the whole body takes it along; within a text it is empty."""
+    pieces = scope.split(body.template, files=True)
+    names = slots_of(pieces)
+    content_type = (body.content_type or "").encode()
+    needed = scope.needs(pieces) if whole(pieces) is not None else ()
+    refuse_repeated_files([piece.name for piece in pieces if isinstance(piece, Slot)], scope)
+    if names and whole(pieces) is None and _STRUCTURED.fullmatch(body.content_type or "") is not None:
+        raise ValueError(
+            f"a raw body escapes nothing, so that a value could change the structure of {body.content_type}; "
+            "use a body of type json, xml or form"
+        )
+
+    def make(run: Run) -> FilledBody | None:
+        if needed and run.lacks(needed):
+            return None
+        made: list[Piece] = []
+        for piece in pieces:
+            if isinstance(piece, str):
+                made.append(piece.encode())
+                continue
+            value = run.values.get(piece.name)
+            made.append(value if isinstance(value, FilePart) else run.text(piece.name).encode())
+        if sum(len(piece) for piece in made if isinstance(piece, bytes)) > BODY_MOST:
+            raise body_too_large()
+        return body_of(content_type, made)
 
     return make

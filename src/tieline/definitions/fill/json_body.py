@@ -119,7 +119,9 @@ def _group(opening: bytes, entries: list[_Entry], closing: bytes, unique: tuple[
 
 
 def _text(pieces: Pieces) -> list[_Part]:
-    inner: list[_Part] = [write_json(piece)[1:-1] if isinstance(piece, str) else _Inside(piece.name) for piece in pieces]
+    inner: list[_Part] = [
+        write_json(piece)[1:-1] if isinstance(piece, str) else _Inside(piece.name) for piece in pieces
+    ]
     return [b'"', *inner, b'"']
 
 

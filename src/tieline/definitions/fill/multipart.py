@@ -8,10 +8,11 @@ import secrets
 
 from tieline.definitions.bodies import media_type
 from tieline.definitions.fill.request import FilledBody, FilePart, Piece, body_of
-from tieline.definitions.fill.scope import BODY_MOST, Run, Scope, body_too_large, joined, slots_of, whole
+from tieline.definitions.fill.scope import BODY_MOST, Pieces, Run, Scope, body_too_large, joined, slots_of, whole
 from tieline.definitions.fill.values import invalid
 from tieline.definitions.model import BodyField
 
+Field = tuple[BodyField, Pieces]
 _QUOTED = str.maketrans({'"': "%22", "\r": "%0D", "\n": "%0A"})
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _FILENAME_MOST = 255
@@ -24,11 +25,10 @@ class Part:
 
     __slots__ = ("_content_type", "_file", "_filename", "_listed", "_name", "_needs", "_pieces")
 
-    def __init__(self, field: BodyField, scope: Scope) -> None:
-        pieces = scope.split(field.value, files=True)
+    def __init__(self, field: BodyField, pieces: Pieces, scope: Scope) -> None:
         self._file = whole(pieces) if scope.kind(whole(pieces)) == "file" else None
         if self._file is None:
-            scope.split(field.value)
+            scope.refuse_files(pieces)
         if "\\" in field.name:
             raise ValueError("a part's name holds a backslash, which servers read in two ways; remove it")
         self._name = f'Content-Disposition: form-data; name="{field.name.translate(_QUOTED)}"'.encode()
@@ -55,7 +55,9 @@ class Part:
         # A name only, as browsers send it: a path says where the caller keeps it, and a backslash ends quotes for some.
         name = self._filename or re.split(r"[/\\]", file.filename)[-1] or _UNNAMED
         if _CONTROL.search(name) is not None or len(name) > _FILENAME_MOST:
-            raise invalid(file.name, f"has a file name with control characters or more than {_FILENAME_MOST}; rename it")
+            raise invalid(
+                file.name, f"has a file name with control characters or more than {_FILENAME_MOST}; rename it"
+            )
         return self._head(name, self._content_type or file_type(file), file.name)
 
     def _head(self, filename: str | None, content_type: str | None, parameter: str = "") -> bytes:
@@ -64,7 +66,9 @@ class Part:
             try:
                 head += b'; filename="%b"' % filename.translate(_QUOTED).replace("\\", "%5C").encode()
             except UnicodeEncodeError:
-                raise invalid(parameter, "has a file name with half a character (a lone surrogate); rename it") from None
+                raise invalid(
+                    parameter, "has a file name with half a character (a lone surrogate); rename it"
+                ) from None
         if content_type is not None:
             head += b"\r\nContent-Type: %b" % content_type.encode()
         return head + b"\r\n\r\n"
@@ -83,10 +87,9 @@ class Multipart:
 
     __slots__ = ("_parts",)
 
-    def __init__(self, fields: list[BodyField], scope: Scope) -> None:
-        self._parts = tuple(Part(field, scope) for field in fields)
-        files = [name for field in fields for name in slots_of(scope.split(field.value, files=True))]
-        refuse_repeated_files(files, scope)
+    def __init__(self, fields: list[Field], scope: Scope) -> None:
+        self._parts = tuple(Part(field, pieces, scope) for field, pieces in fields)
+        refuse_repeated_files([name for _, pieces in fields for name in slots_of(pieces)], scope)
 
     def render(self, run: Run) -> FilledBody:
         """The body; raises InvalidParameter, and BodyTooLarge for more than 16 MiB besides its files."""

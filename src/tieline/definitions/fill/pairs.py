@@ -27,9 +27,7 @@ class FormPair:
         self._start = start
         self._needs = scope.needs(pieces)
         self._listed = scope.listed(pieces)
-        self._pieces = tuple(
-            quote_plus(piece) if isinstance(piece, str) and not encoded else piece for piece in pieces
-        )
+        self._pieces = tuple(quote_plus(piece) if isinstance(piece, str) and not encoded else piece for piece in pieces)
 
     def add(self, run: Run, parts: list[str]) -> None:
         """Append the pair to ``parts``, with an ``&`` after it."""
@@ -42,11 +40,6 @@ class FormPair:
         parts.append(self._start)
         parts += [piece if isinstance(piece, str) else run.form(piece.name) for piece in self._pieces]
         parts.append("&")
-
-
-def form_pair(name: str, value: str, scope: Scope) -> FormPair:
-    """A pair of a definition's plain name and template."""
-    return FormPair(quote_plus(name) + "=", scope.split(value), scope)
 
 
 def query_pairs(query: str, scope: Scope) -> list[FormPair]:
@@ -104,7 +97,8 @@ class Header:
             text = run.text(piece.name)
             if _NOT_IN_HEADER.search(text) is not None:
                 raise invalid(
-                    piece.name, "goes into a header and holds a line break, control character or one beyond Latin-1; encode it"
+                    piece.name,
+                    "goes into a header and holds a line break, control character or one beyond Latin-1; encode it",
                 )
             parts.append(text)
         value = joined(parts, HEADERS_MOST, headers_too_large)

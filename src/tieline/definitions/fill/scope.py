@@ -58,20 +58,26 @@ class Scope:
 
     def split(self, text: str, *, files: bool = False) -> Pieces:
         """The literal texts and slots of ``text``; ``files`` allows slots of files."""
-        pieces = tuple(
-            piece if isinstance(piece, Slot) else piece.text for piece in template.parse(text).pieces
-        )
+        pieces = tuple(piece if isinstance(piece, Slot) else piece.text for piece in template.parse(text).pieces)
         for slot in slots_of(pieces):
             known = self.rules.get(slot)
             if known is None and slot not in self.surroundings.variables:
                 raise ValueError(f"<{slot}> is no parameter of this call and no variable; add it to parameters")
-            if known is not None and known.kind == "file" and not files:
-                raise ValueError(f"the file <{slot}> cannot stand here; give it a part of its own in a multipart body")
+        if not files:
+            self.refuse_files(pieces)
         return pieces
 
+    def refuse_files(self, pieces: Pieces) -> None:
+        """Raise ValueError where a file stands in what is text."""
+        for name in slots_of(pieces):
+            if self.kind(name) == "file":
+                raise ValueError(f"the file <{name}> cannot stand here; give it a part of its own in a multipart body")
+
     def needs(self, pieces: Pieces) -> tuple[str, ...]:
-        """The parameters without which a text is left out: optional ones that it holds."""
-        return tuple(name for name in slots_of(pieces) if name in self.rules and self.rules[name].optional)
+        """The names without which a text is left out: optional parameters and shared values that it holds."""
+        return tuple(
+            name for name in slots_of(pieces) if "." in name or (name in self.rules and self.rules[name].optional)
+        )
 
     def refuse_optional(self, pieces: Pieces, where: str) -> None:
         """Raise ValueError where something optional stands in what cannot be left out."""

@@ -56,7 +56,9 @@ class Path:
         text = run.text(name)
         if name in self._raw:
             if _NOT_RAW.search(text) is not None:
-                raise invalid(name, "goes into a path as it is and holds a blank, backslash, ? or #; encode or remove it")
+                raise invalid(
+                    name, "goes into a path as it is and holds a blank, backslash, ? or #; encode or remove it"
+                )
             return quote(text, safe=_RAW_SAFE)
         if _NOT_IN_PATH.search(text) is not None:
             raise invalid(name, "goes into a path and holds a control character or backslash; remove it")
@@ -72,7 +74,9 @@ class Path:
 
     def _refusal(self) -> InvalidParameter:
         names = " or ".join(self._names)
-        message = f"The value of {names} would change the path's shape; give one without dot segments and odd encodings."
+        message = (
+            f"The value of {names} would change the path's shape; give one without dot segments and odd encodings."
+        )
         return InvalidParameter(message, param=self._names[0])
 
 

@@ -249,7 +249,9 @@ def _checked(kind: str) -> Callable[[Any], str]:
     return lambda value: "" if fits(value) else f"must be {says}"
 
 
-_SAYS = {kind: says.replace("a mapping", "an object") for kind, (says, _) in PARAMETER_TYPES.items()} | {"file": "a file"}
+_SAYS = {kind: says.replace("a mapping", "an object") for kind, (says, _) in PARAMETER_TYPES.items()} | {
+    "file": "a file"
+}
 _CHECKS: dict[str, Callable[[Any], str]] = {
     "text": _text,
     "number": _number,

@@ -102,7 +102,9 @@ class _Builder:
         self._scope = scope
         self._open: list[_Open] = []
         self._names: list[str] = []
-        self._text = "".join(self._literal(piece) if isinstance(piece, str) else self._stand_in(piece.name) for piece in pieces)
+        self._text = "".join(
+            self._literal(piece) if isinstance(piece, str) else self._stand_in(piece.name) for piece in pieces
+        )
 
     def build(self) -> None:
         _check(self._text)
@@ -134,7 +136,9 @@ class _Builder:
     def _refuse_slots(self, text: str) -> None:
         for found in _STAND_IN.finditer(text):
             name = self._names[ord(found[0]) - _STAND_INS]
-            raise ValueError(f"<{name}> stands in a comment, name or CDATA of the XML; only text and attributes take values")
+            raise ValueError(
+                f"<{name}> stands in a comment, name or CDATA of the XML; only text and attributes take values"
+            )
 
     def _begin(self, token: re.Match[str]) -> None:
         self._open.append(_Open(len(self.parts)))

@@ -1,0 +1,64 @@
+"""Paths in answers, such as ``choices[0].message.content``: their grammar, their steps. Knows no field and no document.
+
+A step is a member's name, a place in a list, or ``None`` for every item of a list. ``$``, the whole, has no steps.
+"""
+
+import re
+from functools import lru_cache
+from typing import Final
+
+Step = str | int | None
+Steps = tuple[Step, ...]
+
+MOST_STEPS: Final = 64
+MOST_LENGTH: Final = 1000
+_MOST_KEY = 200
+_NAME = r'(?:[A-Za-z0-9_$-]{1,200}|"[^"\\]{1,200}")'
+_PLACES = r"(?:\[[0-9]{0,6}\]){0,16}"
+_PATH = re.compile(
+    rf"(?:\$|{_NAME}{_PLACES}(?:\.{_NAME}{_PLACES})*|(?:\[[0-9]{{0,6}}\]){_PLACES}(?:\.{_NAME}{_PLACES})*)"
+)
+_TOKEN = re.compile(r'"([^"]*)"|\[([0-9]*)\]|([A-Za-z0-9_$-]+)')
+_BARE = re.compile(r"[A-Za-z0-9_$-]{1,200}")
+
+
+def is_path(text: str) -> bool:
+    """Whether ``text`` is a path of at most 64 steps and 1,000 characters."""
+    return len(text) <= MOST_LENGTH and _PATH.fullmatch(text) is not None and len(split(text)) <= MOST_STEPS
+
+
+@lru_cache(maxsize=4096)
+def split(path: str) -> Steps:
+    """The steps of a path."""
+    if path == "$":
+        return ()
+    steps: list[Step] = []
+    for found in _TOKEN.finditer(path):
+        quoted, place, bare = found.groups()
+        if place is not None:
+            steps.append(int(place) if place else None)
+        else:
+            steps.append(bare if quoted is None else quoted)
+    return tuple(steps)
+
+
+def join(steps: Steps) -> str:
+    """The path with these steps, whose names :func:`is_expressible`."""
+    pieces: list[str] = []
+    for step in steps:
+        if isinstance(step, str):
+            bare = _BARE.fullmatch(step) is not None and step != "$"
+            pieces.append(("." if pieces else "") + (step if bare else f'"{step}"'))
+        else:
+            pieces.append("[]" if step is None else f"[{step}]")
+    return "".join(pieces) or "$"
+
+
+def is_expressible(key: str) -> bool:
+    """Whether a path can name the member ``key``."""
+    return 0 < len(key) <= _MOST_KEY and '"' not in key and "\\" not in key and key.isprintable()
+
+
+def last_name(steps: Steps) -> str:
+    """The last name among the steps, empty where there is none."""
+    return next((step for step in reversed(steps) if isinstance(step, str)), "")
