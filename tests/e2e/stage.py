@@ -287,6 +287,7 @@ class Admin:
     keep: bool = False
     replies: list[Reply] = field(default_factory=list)
     line: Line = field(init=False)
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def __post_init__(self) -> None:
         self.line = Line(self.node.console)
@@ -301,7 +302,8 @@ class Admin:
         if content is not None:
             fields.setdefault("content-type", "application/json")
         target = path if path.startswith(("/api/", "/healthz", "/readyz")) or path == "/" else f"/api/v1{path}"
-        reply = await self.line.send(method, target, fields, content)
+        async with self.turn:
+            reply = await self.line.send(method, target, fields, content)
         if self.keep:
             self.replies.append(reply)
         return reply

@@ -79,6 +79,8 @@ class Peer:
 
     async def send(self, data: bytes) -> None:
         """Write ``data`` and wait until the kernel has most of it."""
+        if self.writer.is_closing():
+            raise ConnectionResetError("the other side ended")
         self.writer.write(data)
         async with asyncio.timeout(SECONDS):
             await self.writer.drain()

@@ -1,7 +1,6 @@
 """How a call is written: its request, parameters and settings. Slots are held against parameters in ``slots``."""
 
 import re
-import warnings
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, Literal
@@ -9,6 +8,7 @@ from typing import Any, Literal
 from tieline.core.names import is_api_name, is_parameter_name
 from tieline.definitions import template, values
 from tieline.definitions.bodies import BODY, slots
+from tieline.definitions.fill.pattern import Pattern
 from tieline.definitions.model import Body, Cache, Call, Pagination, Pair, Parameter, Response
 from tieline.definitions.responses import PATH, RESPONSE
 from tieline.definitions.schema import Choice, Data, Flag, Key, Many, Named, Place, Record, Text, Whole
@@ -67,12 +67,7 @@ PLACES = ("path", "query", "header", "body", "host")
 
 
 def _pattern(text: str) -> str:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")
-            re.compile(text)
-    except (re.error, OverflowError, RecursionError, Warning) as error:
-        raise ValueError(f"is no regular expression that Python reads: {error}") from None
+    Pattern(text)
     return text
 
 

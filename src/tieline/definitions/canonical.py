@@ -199,9 +199,12 @@ def _response(one: Response) -> dict[str, Any]:
 def _stream(one: Stream) -> dict[str, Any]:
     events = [_given(name=each.name, fields=_fields(each.fields) or None) for each in one.events]
     return _given(
+        preset=one.preset,
         format=one.format if one.format != Stream().format else None,
         text=_spot(one.text),
         usage=_spot(one.usage),
+        done=_spot(one.done),
+        error=_spot(one.error),
         end=one.end,
         events=events or None,
     )
@@ -212,7 +215,7 @@ def _spot(one: Spot | None) -> dict[str, Any] | None:
 
 
 def _fields(fields: Iterable[Field]) -> list[dict[str, Any]]:
-    names = ("list", "include", "name", "object", "parse", "pinned", "sample")
+    names = ("list", "include", "name", "object", "parse", "optional", "undecided", "pinned", "sample")
     return [{"path": one.path, "type": one.type, **_differing(one, Field("", ""), names)} for one in fields]
 
 

@@ -166,7 +166,8 @@ class Body:
 class Field:
     """A field of an answer: where it is, what it is, and whether callers get it.
 
-    ``object`` names the object type of ``type: object``; ``parse`` reads text that holds JSON; ``pinned`` keeps a
+    ``object`` names the object type of ``type: object``; ``parse`` reads text that holds JSON; ``optional`` says that
+    samples at times lacked it or had null, ``undecided`` that none has shown yet what it holds; ``pinned`` keeps a
     person's edit when the call is initialized again.
     """
 
@@ -177,6 +178,8 @@ class Field:
     name: str | None = None
     object: str | None = None
     parse: bool = False
+    optional: bool = False
+    undecided: bool = False
     pinned: bool = False
     sample: Any = None
 
@@ -199,13 +202,19 @@ class Spot:
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """The shape of a streamed answer: its framing, events, text delta, usage, and the data that ends it."""
+    """The shape of a streamed answer: its framing, events, text delta, usage, and what ends it.
+
+    A ``preset`` names a provider whose shape it is, and brings the format; what is given beside it replaces its own.
+    """
 
     format: str = "sse"
     text: Spot | None = None
     usage: Spot | None = None
     end: str | None = None
     events: tuple[StreamEvent, ...] = ()
+    preset: str | None = None
+    done: Spot | None = None
+    error: Spot | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,24 +1,18 @@
 """How a call's response is written: its type, fields and stream."""
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
 from tieline.definitions import values
+from tieline.definitions.infer import paths
 from tieline.definitions.model import Field, Response, Spot, Stream, StreamEvent
 from tieline.definitions.problems import shown
 from tieline.definitions.schema import Choice, Data, Flag, Key, Many, Place, Record, Text
 from tieline.definitions.sections import HEADER_NAME, TITLE
 
-_STEP = r'(?:[A-Za-z0-9_$-]{1,200}|"[^"\\]{1,200}")'
-_PLACES = r"(?:\[[0-9]{0,6}\]){0,16}"
-_PATH = re.compile(
-    rf"(?:\$|{_STEP}{_PLACES}(?:\.{_STEP}{_PLACES})*|(?:\[[0-9]{{0,6}}\]){_PLACES}(?:\.{_STEP}{_PLACES})*)"
-)
-
 
 def _path(text: str) -> str:
-    if _PATH.fullmatch(text) is None:
+    if not paths.is_path(text):
         raise ValueError(f"{shown(text)} is no path; write it like choices[0].message, items[].id or $ (the whole)")
     return text
 
@@ -26,8 +20,10 @@ def _path(text: str) -> str:
 def _field(found: Mapping[str, Any], place: Place) -> Field:
     if (found["object"] is not None) != (found["type"] == "object"):
         place.problem("type: object and object (the name of the object type) go together; give both or neither")
-    if found["parse"] and found["type"] not in {"json", "object"}:
-        place.key("parse").problem("only json and object fields are parsed from text; remove it")
+    if found["parse"] and not (found["list"] or found["type"] in {"json", "object"}):
+        place.key("parse").problem("only json, objects and lists are parsed from text; remove it")
+    if found["undecided"] and found["type"] not in {"json", "text"}:
+        place.key("undecided").problem("a field of a type is decided; remove it")
     return Field(**found)
 
 
@@ -45,6 +41,12 @@ def _response(found: Mapping[str, Any], place: Place) -> Response:
     return Response(kind, found["fields"], found["include_errors"], headers, stream)
 
 
+def _stream(found: Mapping[str, Any], place: Place) -> Stream:
+    if found["preset"] is not None and place.has("format"):
+        place.key("format").problem("comes with the preset; remove one of the two")
+    return Stream(**found)
+
+
 PATH = Text("path in the answer", _path, most=1000)
 FIELD_TYPES = (
     "text", "number", "integer", "boolean", "date", "datetime", "unix_time", "duration", "url", "email", "image",
@@ -60,6 +62,8 @@ FIELD = Record(
         Key("name", TITLE, None),
         Key("object", TITLE, None),
         Key("parse", Flag(), default=False),
+        Key("optional", Flag(), default=False),
+        Key("undecided", Flag(), default=False),
         Key("pinned", Flag(), default=False),
         Key("sample", Data(), None),
     ),
@@ -75,16 +79,23 @@ EVENT = Record(
     (Key("name", _EVENT, None, shows="events without a name"), Key("fields", _FIELDS, ())),
     lambda found, _: StreamEvent(**found),
 )
+STREAM_FORMATS = ("sse", "ndjson", "json_array", "json_concatenated", "text")
+STREAM_PRESETS = (
+    "openai_chat", "openai_responses", "anthropic_messages", "gemini", "gemini_array", "ollama", "ollama_generate",
+)  # fmt: skip
 STREAM = Record(
     "stream",
     (
-        Key("format", Choice(("sse", "ndjson", "json_array")), "sse"),
+        Key("preset", Choice(STREAM_PRESETS), None),
+        Key("format", Choice(STREAM_FORMATS), "sse"),
         Key("text", SPOT, None),
         Key("usage", SPOT, None),
+        Key("done", SPOT, None),
+        Key("error", SPOT, None),
         Key("end", Text("text of 1–200 characters", values.pair_name), None, shows="the end of the answer"),
         Key("events", Many(EVENT, 200), ()),
     ),
-    lambda found, _: Stream(**found),
+    _stream,
 )
 RESPONSE_TYPES = ("json", "xml", "text", "number", "boolean", "csv", "image", "file", "empty", "stream")
 RESPONSE = Record(

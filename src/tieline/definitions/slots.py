@@ -4,6 +4,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from tieline.definitions import template, values
+from tieline.definitions.fill.call import compile_call
+from tieline.definitions.fill.scope import Surroundings
 from tieline.definitions.model import Call, Definition, Parameter
 from tieline.definitions.problems import shown, suggestion
 from tieline.definitions.schema import Place
@@ -19,6 +21,7 @@ def settle_calls(definition: Definition, place: Place) -> dict[str, Call]:
 
 
 def _settle(call: Call, definition: Definition, place: Place) -> Call:
+    before = len(place.findings)
     used: dict[str, list[str]] = {}
     for where, name, spot in _slots(call, place):
         if name in call.parameters:
@@ -38,7 +41,18 @@ def _settle(call: Call, definition: Definition, place: Place) -> Call:
         settled[name] = replace(parameter, place=_place_of(name, parameter, used.get(name, []), call, below))
     _check_names(call, place)
     _check_url(call, definition, place)
-    return replace(call, parameters=settled)
+    settled_call = replace(call, parameters=settled)
+    if len(place.findings) == before:
+        _check_fill(settled_call, definition, place)
+    return settled_call
+
+
+def _check_fill(call: Call, definition: Definition, place: Place) -> None:
+    """No value can change the structure of what the call sends."""
+    try:
+        compile_call(call, Surroundings(dict.fromkeys(definition.variables, "x")))
+    except ValueError as error:
+        place.problem(str(error))
 
 
 def _place_of(name: str, parameter: Parameter, used: list[str], call: Call, place: Place) -> str:

@@ -25,11 +25,12 @@ from tieline.wire.request import HOLD_BUFFER, HOLD_QUEUE, HOLD_SINK, Request, Si
 BUFFERED_MOST = 64 * 1024
 _LINGER_SECONDS = 2.0
 _LINGER_BYTES = 1024 * 1024
-_LOOK_SECONDS = 0.25
+_LOOK_SECONDS = 0.0  # at every sweep
 _PROBES = 2
 _BODY_WINDOW = 10.0
 _UPGRADES_MOST = 32
 _QUEUE_MOST = 500
+_PROBE = b"HTTP/1.1 100 Continue\r\n\r\n"  # any other interim answer is taken for the final one by some clients
 _RESET = struct.pack("ii", 1, 0)  # SO_LINGER: what is not sent yet is thrown away
 
 
@@ -516,7 +517,7 @@ class IngressConnection(asyncio.Protocol):
                 self.abort()
         elif active.minor == 1 and self._probes < _PROBES:
             self._probes += 1
-            self.write(b"HTTP/1.1 102 Processing\r\n\r\n")
+            self.write(_PROBE)
 
     def _events(self) -> int:
         """What the kernel knows of the connection's other end."""

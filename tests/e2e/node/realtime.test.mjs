@@ -1,4 +1,4 @@
-// Realtime: the Node SDK's WebSockets behind TLS (it opens no others), and a browser's own with the key as a subprotocol.
+// Realtime: the Node SDK's WebSockets behind TLS (it opens no others), and a browser's own, the key a subprotocol.
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { test } from "node:test";
@@ -18,7 +18,7 @@ const EVENTS = [
 ];
 const client = new OpenAI({ baseURL: stage.secure, apiKey: stage.keys.live });
 
-/** The text that a connection of the SDK brings, once the response is done. */
+/** The text that a connection brings, once its last event is here: Node's WebSocket loses a close amid events. */
 function conversation(realtime) {
   return new Promise((resolve, reject) => {
     let text = "";
@@ -27,7 +27,7 @@ function conversation(realtime) {
     realtime.on("response.output_text.delta", ({ delta }) => {
       text += delta;
     });
-    realtime.on("response.done", () => resolve(text));
+    realtime.on("rate_limits.updated", () => resolve(text));
   });
 }
 

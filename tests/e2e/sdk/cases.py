@@ -88,7 +88,7 @@ FAILURES = [
         "upstream_protocol_error",
         openai.InternalServerError,
         502,
-        "too large",
+        "head of the upstream",
         model="sandbox-malformed-http-endless-head",
     ),
     Case(

@@ -5,7 +5,6 @@ synchronous and asynchronous in turn. Upstreams that are down, slow or strange a
 """
 
 import asyncio
-import contextlib
 import inspect
 import json
 import socket
@@ -50,47 +49,61 @@ class Admin:
 class Tap:
     """Stands before a listener, passes bytes both ways and counts the requests that go in.
 
-    With ``tls`` it ends TLS, as a reverse proxy in front of Tieline does.
+    With ``tls`` it ends TLS, as a reverse proxy in front of Tieline does. It lives on a loop and thread of its own.
     """
 
     def __init__(self, address: tuple[str, int], tls: ssl.SSLContext | None = None) -> None:
         self.requests = 0
-        tap = self
-
-        class Passing(socketserver.BaseRequestHandler):
-            def handle(self) -> None:
-                with suppress(OSError), contextlib.ExitStack() as stack:
-                    near = tls.wrap_socket(self.request, server_side=True) if tls else self.request
-                    stack.enter_context(near)
-                    far = stack.enter_context(socket.create_connection(address))
-                    back = threading.Thread(target=tap.pump, args=(far, near, False))
-                    back.start()
-                    tap.pump(near, far, True)
-                    back.join()
-
-        class Listening(socketserver.ThreadingTCPServer):
-            request_queue_size = 64
-
-        self._server = Listening(("127.0.0.1", 0), Passing)
-        self.port = int(self._server.server_address[1])
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
+        self.port = 0
+        self._address = address
+        self._tls = tls
+        self._over = asyncio.Event()
+        self._loop = asyncio.new_event_loop()
+        ready = threading.Event()
+        self._thread = threading.Thread(target=self._loop.run_until_complete, args=(self._serve(ready),))
         self._thread.start()
+        assert ready.wait(10)
 
-    def pump(self, source: socket.socket, target: socket.socket, counted: bool) -> None:
-        """Pass bytes on until one side ends, then tell the other."""
+    async def _serve(self, ready: threading.Event) -> None:
+        server = await asyncio.start_server(self._pass, "127.0.0.1", 0, ssl=self._tls)
+        self.port = server.sockets[0].getsockname()[1]
+        ready.set()
+        await self._over.wait()
+        server.close()
+        passing = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in passing:
+            task.cancel()
+        await asyncio.gather(*passing, return_exceptions=True)
+
+    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        far_reader, far_writer = await asyncio.open_connection(*self._address)
+        ways = [
+            asyncio.create_task(self._pump(reader, far_writer, counted=True)),
+            asyncio.create_task(self._pump(far_reader, writer, counted=False)),
+        ]
+        try:
+            await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for way in ways:
+                way.cancel()
+            for end in (writer, far_writer):
+                end.close()
+                with suppress(OSError):
+                    await end.wait_closed()
+
+    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, counted: bool) -> None:
         with suppress(OSError):
-            while data := source.recv(65536):
+            while data := await reader.read(65536):
                 if counted:
                     self.requests += data.count(b" HTTP/1.1\r\n")
-                target.sendall(data)
-        with suppress(OSError):
-            target.shutdown(socket.SHUT_WR)
+                writer.write(data)
+                await writer.drain()
 
     def stop(self) -> None:
         """End it and the connections through it."""
-        self._server.shutdown()
-        self._server.server_close()
+        self._loop.call_soon_threadsafe(self._over.set)
         self._thread.join()
+        self._loop.close()
 
 
 @dataclass

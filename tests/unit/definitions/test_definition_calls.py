@@ -142,7 +142,7 @@ def test_what_a_call_does_is_implied_by_its_method() -> None:
         ("path: /a, response: {fields: [{path: 'a b', type: text}]}", "is no path"),
         ("path: /a, response: {fields: [{path: a, type: text}, {path: a, type: text}]}", "names a path twice"),
         ("path: /a, response: {fields: [{path: a, type: object}]}", "go together"),
-        ("path: /a, response: {fields: [{path: a, type: text, parse: true}]}", "only json and object"),
+        ("path: /a, response: {fields: [{path: a, type: text, parse: true}]}", "only json, objects and lists"),
         ("path: /a, response: {fields: [{path: a, type: txt}]}", 'did you mean "text"?'),
     ],
 )

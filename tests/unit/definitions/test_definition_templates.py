@@ -47,8 +47,8 @@ def test_escaped_text_stands_for_itself() -> None:
 
 
 def test_names_are_found_in_data_of_any_depth() -> None:
-    """A JSON body's texts are templates."""
-    assert names_in({"a": ["<b>", {"c": "x <d> <b>"}], "<e>": 5}) == ("b", "d")
+    """A JSON body's texts and keys are templates."""
+    assert names_in({"a": ["<b>", {"c": "x <d> <b>"}], "<e>": 5}) == ("e", "b", "d")
 
 
 def test_a_path_value_is_one_segment() -> None:

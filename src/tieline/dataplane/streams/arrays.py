@@ -48,9 +48,13 @@ class _Value:
 
         Raises UpstreamResponseTooLarge and UpstreamProtocolError (too deep).
         """
+        room = MOST_EVENT - len(self._begun)
+        if len(data) - start > room:
+            end = self._end(data[: start + room + 1], start)
+            if not start <= end <= start + room:
+                raise too_large()
+            return end
         end = self._end(data, start)
-        if len(self._begun) + (len(data) if end < 0 else end) - start > MOST_EVENT:
-            raise too_large()
         if end < 0:
             self._begun += data[start:] if start else data
         return end
@@ -127,7 +131,7 @@ class _Value:
 
 def _word_end(data: bytes, start: int) -> int:
     match = _WORD.match(data, start)
-    return max(match.end() if match is not None else start, start)
+    return match.end() if match is not None else start
 
 
 class ConcatenatedDecoder:

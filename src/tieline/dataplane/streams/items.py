@@ -98,6 +98,8 @@ def reported(error: object) -> UpstreamFailed:
 def _told(error: object) -> tuple[str | None, str | None]:
     if not isinstance(error, dict):
         return None, None
-    message = next((error[key] for key in ("message", "detail", "msg", "error") if isinstance(error.get(key), str)), None)
+    message = next(
+        (error[key] for key in ("message", "detail", "msg", "error") if isinstance(error.get(key), str)), None
+    )
     code = next((error[key] for key in ("code", "type", "status") if isinstance(error.get(key), str)), None)
     return message, code

@@ -1,7 +1,7 @@
 """Server-sent events as WHATWG HTML section 9.2 has them, from bytes cut anywhere. Knows no provider.
 
-Two things are stricter than in a browser: bytes that are not UTF-8 are an error rather than replaced, and so is an event
-that the end of the stream cuts, where a browser drops it.
+Two things are stricter than in a browser: bytes that are not UTF-8 are an error rather than replaced, and so is an
+event that the end of the stream cuts, where a browser drops it.
 """
 
 from collections.abc import Iterator

@@ -9,7 +9,7 @@ from tieline.definitions import template
 from tieline.definitions.fill.json_body import JsonTemplate
 from tieline.definitions.fill.multipart import Field, Multipart, refuse_repeated_files
 from tieline.definitions.fill.pairs import FormPair, render_pairs
-from tieline.definitions.fill.request import FilledBody, FilePart, Piece, body_of
+from tieline.definitions.fill.request import FilePart, FilledBody, Piece, body_of
 from tieline.definitions.fill.scope import BODY_MOST, Run, Scope, body_too_large, joined, slots_of, whole
 from tieline.definitions.fill.xml_body import XmlTemplate
 from tieline.definitions.model import Body, BodyField
@@ -105,7 +105,7 @@ def _form(fields: list[Field], scope: Scope) -> BodyMaker:
     pairs = tuple(FormPair(quote_plus(field.name) + "=", pieces, scope) for field, pieces in fields)
 
     def make(run: Run) -> FilledBody:
-        content = joined(render_pairs(pairs, run), BODY_MOST, body_too_large).encode("ascii")
+        content = joined("", render_pairs(pairs, run), BODY_MOST, body_too_large).encode("ascii")
         return FilledBody(_FORM, (content,), len(content))
 
     return make

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote_plus
 
-from tieline.core.errors import HeadersTooLarge
 from tieline.core.secret import Secret
 from tieline.definitions import template
 from tieline.definitions.fill.body import compile_body
@@ -21,7 +20,7 @@ from tieline.definitions.fill.pairs import (
     refuse_owned,
     render_pairs,
 )
-from tieline.definitions.fill.request import Filled, FilePart
+from tieline.definitions.fill.request import FilePart, Filled
 from tieline.definitions.fill.scope import Run, Scope, Surroundings, joined
 from tieline.definitions.fill.target import TARGET_MOST, Path, Url, uri_too_long
 from tieline.definitions.fill.values import Given, read_values, rule
@@ -77,7 +76,7 @@ class CompiledCall:
             # Shared values say which paths below the base URL they are for; a full URL is below none.
             if member.parameter.applies(target) if is_path else member.parameter.when is None:
                 values[member.key] = member.value
-        query = joined(render_pairs(self._query, run), TARGET_MOST, uri_too_long) if self._query else ""
+        query = joined("", render_pairs(self._query, run), TARGET_MOST, uri_too_long) if self._query else ""
         headers: list[tuple[bytes, bytes]] = []
         for header in self._headers:
             header.add(run, headers)

@@ -1,7 +1,7 @@
 """JSON templates: data whose texts and keys hold slots. Compiled to bytes and slots; filled without building data.
 
-Text that is exactly ``<name>`` becomes the JSON value of its type; inside a longer text, and in a key, a value is inserted
-as text. A member or item that holds an optional parameter that is not given is left out.
+Text that is exactly ``<name>`` becomes the JSON value of its type; inside a longer text, and in a key, a value is
+inserted as text. A member or item that holds an optional parameter that is not given is left out.
 """
 
 from collections.abc import Iterable, Mapping
@@ -71,7 +71,7 @@ class JsonTemplate:
             return None
         out: list[bytes] = []
         _render(self._parts, run, out)
-        return joined(out, BODY_MOST, body_too_large)
+        return joined(b"", out, BODY_MOST, body_too_large)
 
 
 def _compiled(data: Any, scope: Scope) -> list[_Part]:
@@ -164,7 +164,7 @@ def _render_group(group: _Group, run: Run, out: list[bytes]) -> None:
         if entry.key is not None:
             key: list[bytes] = []
             _render(entry.key, run, key)
-            text = joined(key, BODY_MOST, body_too_large)
+            text = joined(b"", key, BODY_MOST, body_too_large)
             if group.unique and text in seen:
                 raise invalid(group.unique[0], "names a member of the JSON body that is there already; give another")
             seen.add(text)

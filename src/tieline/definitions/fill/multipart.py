@@ -7,7 +7,7 @@ import re
 import secrets
 
 from tieline.definitions.bodies import media_type
-from tieline.definitions.fill.request import FilledBody, FilePart, Piece, body_of
+from tieline.definitions.fill.request import FilePart, FilledBody, Piece, body_of
 from tieline.definitions.fill.scope import BODY_MOST, Pieces, Run, Scope, body_too_large, joined, slots_of, whole
 from tieline.definitions.fill.values import invalid
 from tieline.definitions.model import BodyField
@@ -49,7 +49,7 @@ class Part:
         if self._listed is not None:
             return [(head, item.encode()) for item in run.items(self._listed)]
         parts = [piece if isinstance(piece, bytes) else run.text(piece).encode() for piece in self._pieces]
-        return [(head, joined(parts, BODY_MOST, body_too_large))]
+        return [(head, joined(b"", parts, BODY_MOST, body_too_large))]
 
     def _file_head(self, file: FilePart) -> bytes:
         # A name only, as browsers send it: a path says where the caller keeps it, and a backslash ends quotes for some.

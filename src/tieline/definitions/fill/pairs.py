@@ -1,6 +1,6 @@
 """Names and values in pairs: a query string or an urlencoded form, and headers.
 
-An optional parameter that is not given takes its whole pair with it; a list that is a whole value gives one pair an item.
+What is optional and not given takes its whole pair with it; a list that is a whole value gives each item a pair.
 """
 
 import re
@@ -12,8 +12,8 @@ from tieline.definitions.fill.scope import Pieces, Run, Scope, joined, slots_of
 from tieline.definitions.fill.values import invalid
 
 HEADERS_MOST = 32 * 1024
-# Latin-1 without control characters of either set (RFC 9110 section 5.5; what fetch calls a byte string). Text beyond it
-# has no one form in a header, so that the caller must choose: RFC 8187 holds for a few fields' parameters only.
+# Latin-1 without control characters of either set (RFC 9110 section 5.5; what fetch calls a byte string). Text beyond
+# it has no one form in a header, so that the caller must choose: RFC 8187 holds for a few fields' parameters only.
 _NOT_IN_HEADER = re.compile(r"[^\t\x20-\x7e\xa0-\xff]")
 
 
@@ -23,7 +23,7 @@ class FormPair:
     __slots__ = ("_listed", "_needs", "_pieces", "_start")
 
     def __init__(self, start: str, pieces: Pieces, scope: Scope, *, encoded: bool = False) -> None:
-        """``start`` is the encoded name with its ``=``; ``encoded`` that the literal texts of ``pieces`` are so, too."""
+        """``start`` is the encoded name with its ``=``; ``encoded`` that the literals of ``pieces`` are so, too."""
         self._start = start
         self._needs = scope.needs(pieces)
         self._listed = scope.listed(pieces)
@@ -101,7 +101,7 @@ class Header:
                     "goes into a header and holds a line break, control character or one beyond Latin-1; encode it",
                 )
             parts.append(text)
-        value = joined(parts, HEADERS_MOST, headers_too_large)
+        value = joined("", parts, HEADERS_MOST, headers_too_large)
         if value != value.strip(" \t"):
             name = slots_of(self._pieces)[0]
             raise invalid(name, "makes a header's value begin or end with a blank, which would be lost; remove it")

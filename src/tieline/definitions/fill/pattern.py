@@ -2,7 +2,8 @@
 
 Python's ``re`` tries alternatives one after the other and can take exponential time (``(a+)+``); it has no time limit.
 Here its parser reads the pattern, and the result becomes an automaton that looks at each character once, its
-transitions remembered as they are met (K. Thompson, 1968; R. Cox, "Regular Expression Matching Can Be Simple And Fast").
+transitions remembered as they are met (K. Thompson, 1968; R. Cox, "Regular Expression Matching Can Be Simple And
+Fast", 2007).
 What an automaton cannot do (back references, looking around, atomic groups, word boundaries) is refused when a
 definition is read. ``$`` means the very end. The work is at most states x characters, and that product is bounded.
 """

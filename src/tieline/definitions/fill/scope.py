@@ -170,11 +170,11 @@ def _made(make: Callable[[Any], _Made], value: Any, name: str) -> _Made:
         raise invalid(name, str(error).rstrip(".")) from None
 
 
-def joined(parts: Sequence[_Text], most: int, refusal: Callable[[], TielineError]) -> _Text:
-    """``parts`` as one, unless they are more than ``most`` characters or bytes; looks before it copies."""
+def joined(empty: _Text, parts: Sequence[_Text], most: int, refusal: Callable[[], TielineError]) -> _Text:
+    """``parts`` after ``empty`` as one, unless they are more than ``most`` characters or bytes; looks before it copies."""
     if sum(map(len, parts)) > most:
         raise refusal()
-    return parts[0][:0].join(parts) if parts else parts  # type: ignore[return-value]
+    return empty.join(parts)
 
 
 def body_too_large() -> BodyTooLarge:

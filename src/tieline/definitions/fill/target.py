@@ -8,16 +8,17 @@ from urllib.parse import quote
 
 from tieline.access.paths import normalise, readings
 from tieline.core.errors import InvalidParameter, InvalidRequest, UriTooLong
-from tieline.definitions.fill.scope import Pieces, Run, Scope, joined, slots_of, whole
+from tieline.definitions.fill.scope import Run, Scope, joined, slots_of, whole
 from tieline.definitions.fill.values import invalid
 
 TARGET_MOST = 64 * 1024
 _NOT_RAW = re.compile(r"[\x00-\x20\x7f\\?#]")
 _RAW_SAFE = "!$&'()*+,;=:@/-._~[]|{}%"
 _NOT_IN_PATH = re.compile(r"[\x00-\x1f\x7f\\]")
+_DOTS = re.compile(r"/(?:\.|%2e){1,2}(?:;[^/]*)?(?=/|$)", re.IGNORECASE)
 _LABEL = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
 _HOST = re.compile(rf"{_LABEL.pattern}(?:\.{_LABEL.pattern})*")
-_PORT = re.compile(r"[1-9][0-9]{0,4}")
+_HOST_MOST = 253
 
 
 class Path:
@@ -40,16 +41,15 @@ class Path:
         if self._static is not None:
             return self._static
         parts = [piece if isinstance(piece, str) else self._value(piece.name, run) for piece in self._pieces]
-        path = joined(parts, TARGET_MOST, uri_too_long)
+        path = joined("", parts, TARGET_MOST, uri_too_long)
         self._refuse_empty(path, run)
+        if _DOTS.search(path) is not None:
+            raise self._refusal()
         try:
-            # The normal form is what permissions are decided on; a value must not make it another path than this.
-            settled = normalise(path.encode("ascii"))
-            readings(settled)
+            # Permissions are decided on the normal form and all its readings; what has none must not be sent.
+            readings(normalise(path.encode("ascii")))
         except InvalidRequest:
             raise self._refusal() from None
-        if settled.count(b"/") != path.count("/"):
-            raise self._refusal()
         return path
 
     def _value(self, name: str, run: Run) -> str:
@@ -83,7 +83,7 @@ class Path:
 class Url:
     """A compiled URL in full, without query: scheme, host and path."""
 
-    __slots__ = ("_host", "_path", "_port", "_scheme")
+    __slots__ = ("_fits", "_host", "_path", "_port", "_scheme")
 
     def __init__(self, text: str, scope: Scope) -> None:
         scheme, _, rest = text.partition("://")
@@ -91,31 +91,27 @@ class Url:
         self._scheme = f"{scheme.lower()}://"
         self._path = Path(slash + path or "/", scope)
         host, colon, port = authority.rpartition(":")
-        if not colon or port.endswith("]"):
-            host, port = authority, ""
-        self._host, self._port = scope.split(host), scope.split(port)
-        scope.refuse_optional((*self._host, *self._port), "host")
+        if not port.isdigit():
+            host, colon, port = authority, "", ""
+        self._port = colon + port
+        self._host = scope.split(host)
+        self._fits = _HOST if whole(self._host) is not None else _LABEL
+        scope.refuse_optional(self._host, "host")
 
     def render(self, run: Run) -> str:
         """The URL as it is sent. Whether the host may be reached is for the credential's hosts and the guard to say."""
-        host = _authority(self._host, run, _HOST if whole(self._host) is not None else _LABEL).lower()
-        if len(host) > 253 and self._host:
-            raise invalid(slots_of(self._host)[0], "makes the host longer than 253 characters; give a shorter one")
-        port = _authority(self._port, run, _PORT)
-        return f"{self._scheme}{host}{':' if port else ''}{port}{self._path.render(run)}"
-
-
-def _authority(pieces: Pieces, run: Run, fits: re.Pattern[str]) -> str:
-    parts = []
-    for piece in pieces:
-        if isinstance(piece, str):
-            parts.append(piece)
-            continue
-        text = run.text(piece.name)
-        if fits.fullmatch(text) is None:
-            raise invalid(piece.name, "goes into the host; give letters, digits and hyphens only, a port as a number")
-        parts.append(text)
-    return "".join(parts)
+        parts = []
+        for piece in self._host:
+            if isinstance(piece, str):
+                parts.append(piece)
+                continue
+            text = run.text(piece.name)
+            if len(text) > _HOST_MOST or self._fits.fullmatch(text) is None:
+                raise invalid(
+                    piece.name, "goes into a host, which has letters, digits and hyphens only; give such a name"
+                )
+            parts.append(text)
+        return f"{self._scheme}{''.join(parts).lower()}{self._port}{self._path.render(run)}"
 
 
 def uri_too_long() -> UriTooLong:

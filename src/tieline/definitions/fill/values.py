@@ -1,7 +1,7 @@
 """A call's parameters as values: what the caller gave, the server fixed, or the definition sets by default; checked.
 
-A value is what JSON can say (text, whole number, Decimal or float, flag, None, list, dict) or a ``FilePart``. Errors name
-the parameter and never show its value. Knows no template.
+A value is what JSON can say (text, whole number, Decimal or float, flag, None, list, dict) or a ``FilePart``. Errors
+name the parameter and never show its value. Knows no template.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -45,6 +45,7 @@ class Rule:
     private: bool
     optional: bool
     blank: bool
+    raw: bool
     default: Any
     choices: frozenset[Any]
     pattern: Pattern | None
@@ -84,6 +85,7 @@ def rule(name: str, parameter: Parameter) -> Rule:
         private=parameter.private,
         optional=parameter.optional,
         blank=parameter.allow_blank or parameter.type not in _BLANKABLE,
+        raw=parameter.raw,
         default=ABSENT if parameter.default is None else parameter.default,
         choices=frozenset(comparable(choice) for choice in parameter.choices),
         pattern=Pattern(parameter.pattern) if parameter.pattern is not None else None,
@@ -92,7 +94,7 @@ def rule(name: str, parameter: Parameter) -> Rule:
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """What a call is run with: the caller's ``values`` and ``files``, and the server's ``private`` ones, by parameter."""
+    """All a call is run with, by parameter: the caller's ``values`` and ``files``, the server's ``private`` ones."""
 
     values: Mapping[str, Any]
     private: Mapping[str, Secret | str]
@@ -102,8 +104,8 @@ class Given:
 def read_values(rules: Mapping[str, Rule], given: Given) -> dict[str, Any]:
     """The value of each parameter that has one, in the order of ``rules``.
 
-    Nothing given, ``null`` (but for ``json``) and blank text (unless ``allow_blank``) are the same: the default, or left
-    out where that is optional. Raises MissingParameter, InvalidParameter, and CredentialMissing for a private value.
+    Nothing given, ``null`` (but for ``json``) and blank text (unless ``allow_blank``) are the same: the default, or
+    left out where that is optional. Raises MissingParameter, InvalidParameter, and CredentialMissing for a private one.
     """
     values, files = given.values, given.files
     for name in values:
@@ -155,9 +157,9 @@ def _private_value(each: Rule, private: Mapping[str, Secret | str]) -> Any:
 def coerce_text(call: Call, pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:
     """Parameters that arrive as text, from a query string or form fields, as values of their types.
 
-    A number is written as in JSON, a flag ``true`` or ``false``; ``json`` and ``object`` are JSON; a ``list`` is JSON in
-    brackets, or the texts of all pairs with its name. A blank number, flag or time is as if it were not given. Names that
-    the call does not have stay as they are, for ``fill`` to refuse. Raises InvalidParameter.
+    A number is written as in JSON, a flag ``true`` or ``false``; ``json`` and ``object`` are JSON; a ``list`` is JSON
+    in brackets, or the texts of all pairs with its name. A blank number, flag or time is as if it were not given. Names
+    that the call does not have stay as they are, for ``fill`` to refuse. Raises InvalidParameter.
     """
     texts: dict[str, list[str]] = {}
     for name, text in pairs:

@@ -59,6 +59,9 @@ def is_expressible(key: str) -> bool:
     return 0 < len(key) <= _MOST_KEY and '"' not in key and "\\" not in key and key.isprintable()
 
 
-def last_name(steps: Steps) -> str:
-    """The last name among the steps, empty where there is none."""
-    return next((step for step in reversed(steps) if isinstance(step, str)), "")
+def reach(steps: Steps) -> Steps:
+    """The steps to a value itself: those that only say that its items are meant are left out."""
+    end = len(steps)
+    while end and steps[end - 1] is None:
+        end -= 1
+    return steps[:end]

@@ -22,8 +22,8 @@ def sample_of(value: Any) -> Any:
 def masked(sample: Any) -> Any:
     """A sample of the same JSON type and length class that holds nothing of the content.
 
-    Text becomes ``x`` 1, 8, 32, 128 or 200 times (the class that holds its length), a whole number nines of its class, a
-    decimal the same and a half, a flag false; a list keeps three items, an object nothing.
+    Text becomes ``x`` 1, 8, 32, 128 or 200 times (the class that holds its length), a whole number nines of its class,
+    a decimal the same and a half, a flag false; a list keeps three items, an object nothing.
     """
     if isinstance(sample, str):
         return "x" * (next((most for most in _TEXT_CLASSES if len(sample) <= most), MOST_SAMPLE) if sample else 0)

@@ -1,0 +1,242 @@
+"""What answers hold otherwise than their fields say: another type, a field missing, a field that is new.
+
+Compiled once, cheap at run time, bounded: a hundred items of each list, a hundred different findings. It reports, and
+changes nothing. Knows no counter that lives longer than one answer.
+"""
+
+from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, replace
+from typing import Any, Final, Literal
+
+from tieline.definitions.infer import embedded, kinds, paths
+from tieline.definitions.infer.outline import Node, is_lifted
+from tieline.definitions.infer.paths import Steps
+from tieline.definitions.model import Field
+
+MOST_ITEMS: Final = 100
+MOST_FINDINGS: Final = 100
+Kind = Literal["type", "missing", "new"]
+_PLAIN = {"text": str, "integer": int, "number": float, "unix_time": int, "boolean": bool}
+_CONVERTIBLE = {"number": "number", "integer": "integer", "boolean": "boolean"}
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """One way in which an answer differs, at one path, and how many times.
+
+    ``type``: a value of type ``found`` stands where ``expected`` was. ``missing``: a field that was always there is
+    not, or is null. ``new``: a member that no field names; where no path can hold its name, the path is that of its object.
+    """
+
+    path: str
+    kind: Kind
+    count: int
+    expected: str = ""
+    found: str = ""
+
+
+class Watch:
+    """Looks at any number of answers by the same fields."""
+
+    __slots__ = ("_check",)
+
+    def __init__(self, fields: Sequence[Field], *, textual: bool = False) -> None:
+        """``textual``: answers hold text only (XML, CSV), so that numbers and flags are read out of it."""
+        known = {paths.split(one.path) for one in fields}
+        root = Node()
+        for one in fields:
+            steps = paths.split(one.path)
+            node = root
+            for step in steps:
+                node = node.at(step)
+            several = is_lifted(one, known) and None in paths.reach(steps)
+            node.field = replace(one, list=False) if several else one
+        whole = all(_is_held(paths.split(one.path), known) for one in fields)
+        check = _Compiler(textual=textual).node(root, (), known=whole) if fields else _pass
+        self._check = _object(_WHOLE, check) if root.members and root.field is None else check
+
+    def look(self, document: Any) -> tuple[Drift, ...]:
+        """The differences of one answer, in the order found; empty where it is as it was."""
+        found: _Found = {}
+        self._check(document, found)
+        return tuple(Drift(*key, count, *said) for key, (count, said) in found.items()) if found else ()
+
+
+def drift(document: Any, fields: Sequence[Field]) -> tuple[Drift, ...]:
+    """The differences between one answer and its fields; ``Watch`` is for many."""
+    return Watch(fields).look(document)
+
+
+_Found = dict[tuple[str, Kind], tuple[int, tuple[str, str]]]
+_Check = Callable[[Any, _Found], None]
+_WHOLE = Field("$", "object")
+
+
+def _is_held(steps: Steps, known: set[Steps]) -> bool:
+    """Whether every object on the way to a field is a field itself, as detected fields have it."""
+    objects = [steps[:end] for end in range(1, len(steps)) if isinstance(steps[end], str)]
+    return all(any(way[:end] in known for end in range(len(paths.reach(way)), len(way) + 1)) for way in objects)
+
+
+def _pass(_value: Any, _found: _Found) -> None:
+    """Nothing is known, so nothing differs."""
+
+
+def _count(found: _Found, path: str, kind: Kind, expected: str = "", actual: str = "") -> None:
+    before = found.get((path, kind))
+    if before is not None:
+        found[path, kind] = (before[0] + 1, before[1])
+    elif len(found) < MOST_FINDINGS:
+        found[path, kind] = (1, (expected, actual))
+
+
+def _count_new(found: _Found, steps: Steps, members: dict[str, Any], names: AbstractSet[str]) -> None:
+    for key, value in members.items():
+        if key not in names:
+            shown = isinstance(key, str) and paths.is_expressible(key)
+            _count(found, paths.join((*steps, key) if shown else steps), "new", "", _type_of(value))
+
+
+def _type_of(value: Any) -> str:
+    if isinstance(value, dict):
+        return "object"
+    return "list" if isinstance(value, list) else kinds.kind_of(value).replace(kinds.BLANK, "text")
+
+
+class _Compiler:
+    """Makes the check of a tree of fields."""
+
+    def __init__(self, *, textual: bool) -> None:
+        self._textual = textual
+
+    def node(self, node: Node, steps: Steps, *, known: bool = False) -> _Check:
+        """The check of the value (not null) at a node; ``known`` says that an object there has no other members."""
+        own = node.field
+        if own is None:
+            return self._below(node, steps, known=known)
+        if not own.include or own.undecided:
+            return _pass
+        inner: _Check = _pass
+        if node.is_open:
+            below = (*steps, None) if node.inner is not node else steps
+            inner = self._below(node.inner, below, known=True)
+        elif own.type != "json":
+            inner = self._value(own)
+        if own.type == "object":
+            inner = _object(own, inner)
+        if own.list:
+            inner = _list(own, inner)
+        return _parsed(own, inner) if own.parse else inner
+
+    def _value(self, own: Field) -> _Check:
+        path, kind, fits = own.path, own.type, kinds.fits
+        plain = _PLAIN.get(kind)
+        readable = _CONVERTIBLE.get(kind) if self._textual or own.pinned else None
+
+        def check(value: Any, found: _Found) -> None:
+            if type(value) is plain or fits(kind, value):
+                return
+            if readable is not None and isinstance(value, str):
+                actual = kinds.kind_in_text(value)
+                if actual == readable or (actual == "integer" and readable == "number"):
+                    return
+            _count(found, path, "type", kind, _type_of(value))
+
+        return check
+
+    def _below(self, node: Node, steps: Steps, *, known: bool) -> _Check:
+        if node.item is not None:
+            return _list(Field(paths.join(steps), "json", list=True), self.node(node.item, (*steps, None)))
+        if node.places:
+            return self._places(node, steps)
+        plan = [(key, self.node(below, (*steps, key)), self._absence(below)) for key, below in node.members.items()]
+        names = frozenset(node.members)
+
+        def check(value: Any, found: _Found) -> None:
+            members = value if isinstance(value, dict) else {}
+            for key, below, absent in plan:
+                held = members.get(key)
+                if held is not None:
+                    if below is not _pass:
+                        below(held, found)
+                elif absent:
+                    for missing, expected in absent:
+                        _count(found, missing, "missing", expected)
+            if known and not names.issuperset(members):
+                _count_new(found, steps, members, names)
+
+        return check
+
+    def _places(self, node: Node, steps: Steps) -> _Check:
+        plan = [
+            (place, self.node(below, (*steps, place)), self._absence(below)) for place, below in node.places.items()
+        ]
+
+        def check(value: Any, found: _Found) -> None:
+            if not isinstance(value, list):
+                return
+            for place, below, absent in plan:
+                held = value[place] if place < len(value) else None
+                if held is not None:
+                    below(held, found)
+                else:
+                    for missing, expected in absent:
+                        _count(found, missing, "missing", expected)
+
+        return check
+
+    def _absence(self, node: Node) -> tuple[tuple[str, str], ...]:
+        """What is missing where nothing stands at the node: its field, or the nearest ones below, with their types."""
+        own = node.field
+        if own is not None:
+            return ((own.path, own.type),) if own.include and not own.optional else ()
+        below = [*node.members.values(), *node.places.values()]
+        if node.item is not None:
+            below.append(node.item)
+        return tuple(each for one in below for each in self._absence(one))
+
+
+def _object(own: Field, inner: _Check) -> _Check:
+    def check(value: Any, found: _Found) -> None:
+        if isinstance(value, dict):
+            inner(value, found)
+        else:
+            _count(found, own.path, "type", "object", _type_of(value))
+
+    return check
+
+
+def _list(own: Field, inner: _Check) -> _Check:
+    walk = _items(inner)
+
+    def check(value: Any, found: _Found) -> None:
+        if isinstance(value, list):
+            walk(value, found)
+        else:
+            _count(found, own.path, "type", "list", _type_of(value))
+
+    return check
+
+
+def _items(inner: _Check) -> _Check:
+    def check(value: Any, found: _Found) -> None:
+        if isinstance(value, list) and inner is not _pass:
+            for item in value[:MOST_ITEMS]:
+                if item is not None:
+                    inner(item, found)
+
+    return check
+
+
+def _parsed(own: Field, inner: _Check) -> _Check:
+    def check(value: Any, found: _Found) -> None:
+        if isinstance(value, str):
+            held = embedded.read(value)
+            if held is None:
+                _count(found, own.path, "type", own.type, "text")
+                return
+            value = held
+        inner(value, found)
+
+    return check

@@ -1,0 +1,174 @@
+"""Paths, URLs, query pairs and headers."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from tieline.core.errors import HeadersTooLarge, InvalidParameter, UriTooLong
+from tieline.definitions.fill.call import compile_call
+from tieline.definitions.fill.request import Filled
+from tieline.definitions.fill.scope import Surroundings
+from tieline.definitions.model import Call
+from tieline.definitions.parse import DefinitionError, parse
+
+BASE = "tieline: v1\napi: a\nbase_url: https://a.example/v2\nvariables: {tenant: {default: t}}\n"
+
+
+def call(text: str) -> Call:
+    """The call of a definition."""
+    return parse(BASE + f"calls: {{c: {{{text}}}}}\n").calls["c"]
+
+
+def filled(text: str, given: Mapping[str, Any]) -> Filled:
+    """The call, filled, where the variable ``tenant`` is ``a/b c``."""
+    return compile_call(call(text), Surroundings({"tenant": "a/b c"})).fill(given)
+
+
+def test_a_value_is_one_segment_of_a_path() -> None:
+    """Its slashes, blanks and letters are percent-encoded."""
+    assert filled("path: '/a/<x>/b-<y>', parameters: {x: {}, y: {type: integer}}", {"x": "b/c ü?#%", "y": 5}).path == (
+        "/a/b%2Fc%20%C3%BC%3F%23%25/b-5"
+    )
+
+
+def test_a_raw_value_is_a_path_of_its_own() -> None:
+    """Slashes stay, what would end the path is refused."""
+    raw = "path: '/a/<x>', parameters: {x: {raw: true}}"
+    assert filled(raw, {"x": "b/c%20d/"}).path == "/a/b/c%20d/"
+    for value in ("b?c", "b#", "../c", "b//c", "b\\c", "a b", "%2e%2e/c", "%zz"):
+        with pytest.raises(InvalidParameter):
+            filled(raw, {"x": value})
+
+
+@pytest.mark.parametrize("value", [".", "..", "a/../b", "..;x", "%2e%2e", "\\", "a\nb", "a\x00", "\x7f", "/.."])
+def test_a_value_that_servers_could_read_as_another_path_is_refused(value: str) -> None:
+    """Whatever would make permissions and upstream disagree."""
+    with pytest.raises(InvalidParameter) as caught:
+        filled("path: '/a/<x>', parameters: {x: {}}", {"x": value})
+    assert caught.value.param == "x"
+
+
+@pytest.mark.parametrize("path", ["/a/<x>", "/<x>/a", "/a/<x>/b", "/a/<x><y>"])
+def test_a_blank_value_leaves_no_segment_empty(path: str) -> None:
+    """``/files/<id>`` without an id would be another operation."""
+    blank = "{allow_blank: true}"
+    given = {"x": "", "y": ""} if "<y>" in path else {"x": ""}
+    names = ", ".join(f"{name}: {blank}" for name in given)
+    with pytest.raises(InvalidParameter, match="blank"):
+        filled(f"path: '{path}', parameters: {{{names}}}", given)
+    assert filled("path: '/a-<x>', parameters: {x: {allow_blank: true}}", {"x": ""}).path == "/a-"
+
+
+def test_two_dots_from_two_places_do_not_climb() -> None:
+    """The path is judged as it is sent."""
+    with pytest.raises(InvalidParameter):
+        filled("path: '/a/<x><y>/b', parameters: {x: {}, y: {}}", {"x": ".", "y": "."})
+    with pytest.raises(InvalidParameter):
+        filled("path: '/a/.<x>', parameters: {x: {}}", {"x": "./b"})
+
+
+def test_variables_are_encoded_like_values() -> None:
+    """In path and query alike."""
+    found = filled("path: '/<tenant>?t=<tenant>'", {})
+    assert (found.path, found.query) == ("/a%2Fb%20c", b"t=a%2Fb+c")
+
+
+def test_a_full_url_has_its_host_from_a_value() -> None:
+    """A label is a label, a whole host may have dots."""
+    text = "url: 'https://<x>.A.example:8443/v/<y>?k=1', parameters: {x: {}, y: {}}"
+    found = filled(text, {"x": "Eu1", "y": "a"})
+    assert (found.path, found.url, found.query) == (None, "https://eu1.a.example:8443/v/a", b"k=1")
+    assert filled("url: 'https://<x>/', parameters: {x: {}}", {"x": "b.example"}).url == "https://b.example/"
+    assert filled("url: 'https://<x>:81', parameters: {x: {}}", {"x": "b.example"}).url == "https://b.example:81/"
+
+
+@pytest.mark.parametrize(
+    "value", ["a.b", "a@b", "a/b", "a:80", "-a", "a\n", "a#", "ä", "[::1]", "a?b", "%61", "a" * 64]
+)
+def test_a_value_cannot_leave_its_label(value: str) -> None:
+    """Nothing that ends a host or names another."""
+    with pytest.raises(InvalidParameter):
+        filled("url: 'https://<x>.a.example/', parameters: {x: {}}", {"x": value})
+
+
+@pytest.mark.parametrize("value", ["evil.example/x", "u@evil.example", "a..b", "evil.example:1", ".a", "a b"])
+def test_a_value_that_is_the_host_is_no_more_than_that(value: str) -> None:
+    """The credential's hosts are checked by the data plane."""
+    with pytest.raises(InvalidParameter):
+        filled("url: 'https://<x>/', parameters: {x: {}}", {"x": value})
+
+
+def test_query_pairs_keep_their_order_and_encoding() -> None:
+    """Those of the path as written, then those of ``query``, then parameters under their own names."""
+    text = "path: '/a?one=a%20b&flag&two=x<x>', query: [{name: 'n m', value: 'é <x>'}], parameters: {x: {}, z: {in: query}}"
+    found = filled(text, {"x": "1&2", "z": "="})
+    assert found.query == b"one=a%20b&flag&two=x1%262&n+m=%C3%A9+1%262&z=%3D"
+
+
+def test_an_optional_value_takes_its_pair_and_header_along() -> None:
+    """The others stay."""
+    text = (
+        "path: '/a?k=1&o=<o>', query: [{name: p, value: 'a <o>'}], headers: [{name: X-O, value: 'o <o>'}], "
+        "parameters: {o: {optional: true}, h: {in: header, optional: true}, q: {in: query}}"
+    )
+    assert (filled(text, {"q": "b"}).query, filled(text, {"q": "b"}).headers) == (b"k=1&q=b", [])
+    found = filled(text, {"q": "b", "o": "c", "h": "d"})
+    assert found.query == b"k=1&o=c&p=a+c&q=b"
+    assert found.headers == [(b"X-O", b"o c"), (b"h", b"d")]
+
+
+def test_headers_hold_latin_1_without_control_characters() -> None:
+    """One byte for each character, as fetch sends them."""
+    header = "path: /a, headers: [{name: X-A, value: 'v=<x>;'}], parameters: {x: {allow_blank: true}}"
+    assert filled(header, {"x": "caf\u00e9\t!"}).headers == [(b"X-A", b"v=caf\xe9\t!;")]
+    for value in ("a\r\nX-B: c", "\n", "\x00", "\x7f", "\x85", "€", "\u2028"):
+        with pytest.raises(InvalidParameter, match="header"):
+            filled(header, {"x": value})
+    with pytest.raises(InvalidParameter, match="begin or end with a blank"):
+        filled("path: /a, parameters: {x: {in: header}}", {"x": " a"})
+
+
+def test_sizes_are_bounded_before_anything_is_copied() -> None:
+    """A long value in many slots does not fill the memory."""
+    big = "a" * 1_000_000
+    many = "<x>" * 2000
+    with pytest.raises(UriTooLong):
+        filled(f"path: '/{many}', parameters: {{x: {{}}}}", {"x": big})
+    with pytest.raises(UriTooLong):
+        filled(f"path: /a, query: [{{name: q, value: '{many}'}}], parameters: {{x: {{}}}}", {"x": big})
+    with pytest.raises(HeadersTooLarge):
+        filled(f"path: /a, headers: [{{name: X-A, value: '{many}'}}], parameters: {{x: {{}}}}", {"x": big})
+    with pytest.raises(HeadersTooLarge):
+        filled("path: /a, parameters: {x: {in: header}, y: {in: header}}", {"x": "a" * 30_000, "y": "a" * 30_000})
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("path: '/<x>', parameters: {x: {optional: true}}", "never left out"),
+        ("url: 'https://<x>.a.example/', parameters: {x: {optional: true}}", "never left out"),
+        ("path: '/a?<x>=1', parameters: {x: {}}", "not in its name"),
+        ("path: /a, method: POST, body: {type: json}, parameters: {Content-Type: {in: header}}", "is no name"),
+        ("path: '/<x>', parameters: {x: {pattern: '(a)\\1'}}", "bounded time"),
+    ],
+)
+def test_what_cannot_be_filled_is_refused_when_it_is_read(text: str, expected: str) -> None:
+    """Not when a caller comes."""
+    with pytest.raises(DefinitionError, match=expected):
+        call(text)
+
+
+def test_what_the_scheme_sets_cannot_be_set_by_a_call() -> None:
+    """Neither as a header nor as a query pair, however it is written."""
+    around = Surroundings(headers=frozenset({"authorization"}), query=frozenset({"key"}))
+    for text in (
+        "path: /a, headers: [{name: Authorization, value: 'Bearer <x>'}], parameters: {x: {}}",
+        "path: /a, parameters: {AUTHORIZATION: {in: header}}",
+        "path: '/a?%6bey=1'",
+        "path: /a, query: [{name: key, value: '<x>'}], parameters: {x: {}}",
+        "path: /a, parameters: {key: {in: query}}",
+    ):
+        with pytest.raises(ValueError, match="auth scheme"):
+            compile_call(call(text), around)
+    compile_call(call("path: /a, parameters: {other: {in: header}}"), around)
