@@ -4,7 +4,6 @@ Knows nothing of why a use is refused. Times are on the clock of ``time.monotoni
 """
 
 import asyncio
-import contextlib
 import itertools
 import time
 from collections.abc import Callable, Iterator
@@ -47,6 +46,7 @@ class Caller:
     request: tuple[str, str]
     upstreams: list[Upstream]
     uses: list[Use] = field(default_factory=list)
+    failures: int = 0
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
     _stopped: bool = False
 
@@ -76,8 +76,10 @@ class Caller:
 
     async def _go_on(self, line: Line) -> None:
         while not self._stopped:
-            with contextlib.suppress(OSError, EOFError):
+            try:
                 self.uses.append(await self.use(line))
+            except (OSError, EOFError):
+                self.failures += 1
             await asyncio.sleep(PAUSE)
         await line.close()
 

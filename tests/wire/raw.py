@@ -4,6 +4,7 @@ Written apart from the product: no parser of its is used here.
 """
 
 import asyncio
+import os
 import socket
 import struct
 from collections.abc import Awaitable, Callable, Iterable
@@ -104,6 +105,10 @@ class Peer:
         sock = self.writer.get_extra_info("socket")
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.writer.transport.abort()
+
+    def duplicate(self) -> socket.socket:
+        """A second handle on the socket, for what is done behind the loop's back."""
+        return socket.socket(fileno=os.dup(self.writer.get_extra_info("socket").fileno()))
 
     async def head(self) -> Message:
         """Read a head."""

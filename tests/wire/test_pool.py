@@ -1,6 +1,7 @@
 """Connections to upstreams: kept, reused only where nothing is left over, repeated only where that is safe, ended."""
 
 import asyncio
+import socket
 
 import pytest
 
@@ -159,9 +160,12 @@ class TestStaleConnections:
         """An end that the loop has not read yet is seen too."""
         stage = await start_stage()
         await stage.get()
+        client = await stage.connect()
         peer = next(iter(stage.upstream._peers))
-        peer.writer.transport.get_extra_info("socket").shutdown(2)
-        assert (await stage.ask(stage.request(b"POST", body=b"x"))).body == b"hello"
+        with client.duplicate() as asking, peer.duplicate() as leaving:
+            asking.send(stage.request(b"POST", body=b"x"))
+            leaving.shutdown(socket.SHUT_RDWR)
+        assert (await client.message()).body == b"hello"
         assert stage.upstream.accepted == 2
 
     @pytest.mark.parametrize("method", [b"GET", b"OPTIONS", b"DELETE", b"PUT"])

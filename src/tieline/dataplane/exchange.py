@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from tieline.core.errors import BodyTooLarge, TielineError, UpstreamError, UpstreamUnreachable
+from tieline.dataplane.events import WholeEvents
 from tieline.dataplane.mask import StreamMask, mask
 from tieline.dataplane.plan import CONTENT_ENCODING, CONTENT_TYPE, HeaderFate, Plan
 from tieline.dataplane.ports import Outcome
@@ -64,7 +65,6 @@ class Exchange:
         "_connection",
         "_done",
         "_encoded",
-        "_events",
         "_first_write",
         "_half_closed",
         "_head_sent",
@@ -75,6 +75,7 @@ class Exchange:
         "_tries",
         "_unwanted",
         "_waiting",
+        "_whole",
         "admitted",
         "answered_at",
         "bytes_in",
@@ -102,13 +103,13 @@ class Exchange:
         self._tries = 0
         self._head_sent = False
         self._chunking = False
-        self._events = False
         self._encoded = False
         self._sent = False
         self._unwanted = False
         self._half_closed = False
         self._done = False
         self._mask: StreamMask | None = None
+        self._whole: WholeEvents | None = None
         request.sink = self
 
     def open(self) -> None:
@@ -270,6 +271,8 @@ class Exchange:
             connection.pieces = []
             if self._mask is not None:
                 body = self._mask.feed(body, last=complete)
+            if self._whole is not None:
+                body = self._whole.feed(body, last=complete)
             if body:
                 self.bytes_out += len(body)
                 data += b"%x\r\n%b\r\n" % (len(body), body) if self._chunking else body
@@ -351,7 +354,8 @@ class Exchange:
             out.append(b"content-length: %d\r\n" % answer.length)
         elif not bodyless:
             out.append(self._delimit())
-        self._events = content_type.startswith(b"text/event-stream")
+        if self._chunking and not self._encoded and content_type.startswith(b"text/event-stream"):
+            self._whole = WholeEvents()
         request.live = content_type.startswith(_LIVE)
         out.append(b"tieline-request-id: %b\r\n" % self.id.encode())
         if not request.live:
@@ -393,8 +397,8 @@ class Exchange:
         """End an answer that has begun and will not be whole, so that nobody takes it for whole."""
         self._drop_connection()
         request = self.request
-        if self._events and self._chunking and not self._encoded:
-            # an event that was cut is ended by the empty line; where none was, it means nothing
+        if self._whole is not None:
+            # an event so large that its beginning was passed on is ended by the empty line; else it means nothing
             event = b"\n\nevent: error\ndata: " + answers.error_body(error, self.id) + b"\n\n"
             request.send(framing.chunk(event) + framing.last_chunk(()))
             self._end(outcome, error)

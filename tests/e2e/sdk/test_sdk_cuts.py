@@ -44,7 +44,6 @@ async def test_a_response_stream_that_is_cut_raises_api_error(client: Any) -> No
     assert "in the middle of its answer" in error.message
 
 
-@pytest.mark.xfail(reason="half an event is passed on, then ended: the SDK fails to parse it", strict=True)
 async def test_an_event_that_is_torn_raises_api_error(both: Both, stage: Stage, torn: str) -> None:
     """The upstream hangs up in the middle of an event: the whole events so far, then an error of the SDK's own tree."""
     client = await both.open(stage.base(torn), stage.key)

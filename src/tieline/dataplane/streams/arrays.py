@@ -208,7 +208,7 @@ class ArrayDecoder:
     def finish(self) -> Iterator[Frame]:
         if not self.closed:
             raise truncated("its array is not closed")
-        return iter(())
+        yield from ()
 
     def _between(self, byte: int) -> bool:
         """Whether ``byte`` stands between items. Raises UpstreamProtocolError where it may not."""

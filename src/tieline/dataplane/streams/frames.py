@@ -1,6 +1,6 @@
 """What framing hands to the reader: one event's name and bytes, and the bytes as a JSON value within bounds."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple, Protocol
 
 import orjson
@@ -59,13 +59,12 @@ def _problem(data: bytes) -> str:
 
 def _check_depth(value: Any) -> None:
     level = [value]
-    for _ in range(MOST_DEPTH + 1):
-        level = [
-            child
-            for each in level
-            if isinstance(each, dict | list)
-            for child in (each.values() if isinstance(each, dict) else each)
-        ]
+    for _ in range(MOST_DEPTH):
+        level = [child for each in level for child in _children(each) if isinstance(child, dict | list)]
         if not level:
             return
     raise too_deep()
+
+
+def _children(value: Any) -> Iterable[Any]:
+    return value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()

@@ -10,7 +10,7 @@ from tieline.definitions.fill.json_body import JsonTemplate
 from tieline.definitions.fill.multipart import Field, Multipart, refuse_repeated_files
 from tieline.definitions.fill.pairs import FormPair, render_pairs
 from tieline.definitions.fill.request import FilePart, FilledBody, Piece, body_of
-from tieline.definitions.fill.scope import BODY_MOST, Run, Scope, body_too_large, joined, slots_of, whole
+from tieline.definitions.fill.scope import BODY_MOST, Run, Scope, body_too_large, slots_of, whole
 from tieline.definitions.fill.xml_body import XmlTemplate
 from tieline.definitions.model import Body, BodyField
 from tieline.definitions.template import Slot
@@ -105,7 +105,7 @@ def _form(fields: list[Field], scope: Scope) -> BodyMaker:
     pairs = tuple(FormPair(quote_plus(field.name) + "=", pieces, scope) for field, pieces in fields)
 
     def make(run: Run) -> FilledBody:
-        content = joined("", render_pairs(pairs, run), BODY_MOST, body_too_large).encode("ascii")
+        content = render_pairs(pairs, run, BODY_MOST, body_too_large)
         return FilledBody(_FORM, (content,), len(content))
 
     return make
@@ -133,7 +133,7 @@ def _raw(body: Body, scope: Scope) -> BodyMaker:
                 made.append(piece.encode())
                 continue
             value = run.values.get(piece.name)
-            made.append(value if isinstance(value, FilePart) else run.text(piece.name).encode())
+            made.append(value if isinstance(value, FilePart) else run.utf8(piece.name))
         if sum(len(piece) for piece in made if isinstance(piece, bytes)) > BODY_MOST:
             raise body_too_large()
         return body_of(content_type, made)

@@ -21,7 +21,7 @@ from tieline.definitions.fill.pairs import (
     render_pairs,
 )
 from tieline.definitions.fill.request import FilePart, Filled
-from tieline.definitions.fill.scope import Run, Scope, Surroundings, joined
+from tieline.definitions.fill.scope import Run, Scope, Surroundings
 from tieline.definitions.fill.target import TARGET_MOST, Path, Url, uri_too_long
 from tieline.definitions.fill.values import Given, read_values, rule
 from tieline.definitions.model import Call
@@ -76,7 +76,7 @@ class CompiledCall:
             # Shared values say which paths below the base URL they are for; a full URL is below none.
             if member.parameter.applies(target) if is_path else member.parameter.when is None:
                 values[member.key] = member.value
-        query = joined("", render_pairs(self._query, run), TARGET_MOST, uri_too_long) if self._query else ""
+        query = render_pairs(self._query, run, TARGET_MOST, uri_too_long) if self._query else b""
         headers: list[tuple[bytes, bytes]] = []
         for header in self._headers:
             header.add(run, headers)
@@ -86,7 +86,7 @@ class CompiledCall:
             self._method,
             target if is_path else None,
             None if is_path else target,
-            query.encode("ascii"),
+            query,
             headers,
             self._body(run) if self._body is not None else None,
         )

@@ -48,7 +48,7 @@ class Part:
         head = self._head(self._filename, self._content_type)
         if self._listed is not None:
             return [(head, item.encode()) for item in run.items(self._listed)]
-        parts = [piece if isinstance(piece, bytes) else run.text(piece).encode() for piece in self._pieces]
+        parts = [piece if isinstance(piece, bytes) else run.utf8(piece) for piece in self._pieces]
         return [(head, joined(b"", parts, BODY_MOST, body_too_large))]
 
     def _file_head(self, file: FilePart) -> bytes:
@@ -93,10 +93,17 @@ class Multipart:
 
     def render(self, run: Run) -> FilledBody:
         """The body; raises InvalidParameter, and BodyTooLarge for more than 16 MiB besides its files."""
-        contents = [content for part in self._parts for content in part.contents(run)]
-        held = [piece for content in contents for piece in content if isinstance(piece, bytes)]
-        if sum(map(len, held)) > BODY_MOST:
-            raise body_too_large()
+        contents: list[tuple[bytes, bytes | FilePart]] = []
+        held: list[bytes] = []
+        length = 0
+        for part in self._parts:
+            made = part.contents(run)
+            contents += made
+            new = [piece for content in made for piece in content if isinstance(piece, bytes)]
+            held += new
+            length += sum(map(len, new))
+            if length > BODY_MOST:
+                raise body_too_large()
         boundary = _boundary(held)
         pieces: list[Piece] = []
         mark = b"--" + boundary

@@ -4,9 +4,10 @@ What is optional and not given takes its whole pair with it; a list that is a wh
 """
 
 import re
+from collections.abc import Callable
 from urllib.parse import quote_plus, unquote_plus
 
-from tieline.core.errors import HeadersTooLarge
+from tieline.core.errors import HeadersTooLarge, TielineError
 from tieline.definitions import values
 from tieline.definitions.fill.scope import Pieces, Run, Scope, joined, slots_of
 from tieline.definitions.fill.values import invalid
@@ -58,20 +59,25 @@ def query_pairs(query: str, scope: Scope) -> list[FormPair]:
     return pairs
 
 
-def render_pairs(pairs: tuple[FormPair, ...], run: Run) -> list[str]:
-    """The pairs in parts, to be joined."""
+def render_pairs(pairs: tuple[FormPair, ...], run: Run, most: int, refusal: Callable[[], TielineError]) -> bytes:
+    """The pairs as they are sent, unless they are more than ``most`` bytes."""
     parts: list[str] = []
+    length = 0
     for pair in pairs:
+        before = len(parts)
         pair.add(run, parts)
+        length += sum(map(len, parts[before:]))
+        if length > most:
+            raise refusal()
     if parts:
         parts.pop()
-    return parts
+    return "".join(parts).encode("ascii")
 
 
 class Header:
     """A compiled header field."""
 
-    __slots__ = ("_name", "_needs", "_pieces", "_static")
+    __slots__ = ("_name", "_names", "_needs", "_pieces", "_static")
 
     def __init__(self, name: str, value: str, scope: Scope) -> None:
         values.header_name(name)
@@ -80,7 +86,8 @@ class Header:
         self._pieces = scope.split(value)
         self._needs = scope.needs(self._pieces)
         literal = "".join(piece for piece in self._pieces if isinstance(piece, str))
-        self._static = literal.encode("ascii") if not slots_of(self._pieces) else None
+        self._names = slots_of(self._pieces)
+        self._static = literal.encode("ascii") if not self._names else None
 
     def add(self, run: Run, headers: list[tuple[bytes, bytes]]) -> None:
         """Append the field to ``headers``; raises InvalidParameter for a value that a header cannot hold."""
@@ -89,22 +96,17 @@ class Header:
             return
         if self._needs and run.lacks(self._needs):
             return
-        parts = []
-        for piece in self._pieces:
-            if isinstance(piece, str):
-                parts.append(piece)
-                continue
-            text = run.text(piece.name)
+        for name in self._names:
+            text = run.text(name)
+            if len(text) > HEADERS_MOST:
+                raise headers_too_large()
             if _NOT_IN_HEADER.search(text) is not None:
-                raise invalid(
-                    piece.name,
-                    "goes into a header and holds a line break, control character or one beyond Latin-1; encode it",
-                )
-            parts.append(text)
+                what = "goes into a header and holds a line break, control character or one beyond Latin-1; encode it"
+                raise invalid(name, what)
+        parts = [piece if isinstance(piece, str) else run.text(piece.name) for piece in self._pieces]
         value = joined("", parts, HEADERS_MOST, headers_too_large)
         if value != value.strip(" \t"):
-            name = slots_of(self._pieces)[0]
-            raise invalid(name, "makes a header's value begin or end with a blank, which would be lost; remove it")
+            raise invalid(self._names[0], "makes a header's value begin or end with a blank; remove it")
         headers.append((self._name, value.encode("latin-1")))
 
 

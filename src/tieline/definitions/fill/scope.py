@@ -114,14 +114,16 @@ class Run:
     Every method raises InvalidParameter, which names the parameter, where a value has no such form.
     """
 
-    __slots__ = ("_forms", "_inside", "_json", "_texts", "values")
+    __slots__ = ("_forms", "_inside", "_items", "_json", "_texts", "_utf8", "values")
 
     def __init__(self, values: dict[str, Any]) -> None:
         self.values = values
         self._json: dict[str, bytes] = {}
         self._inside: dict[str, bytes] = {}
         self._texts: dict[str, str] = {}
+        self._utf8: dict[str, bytes] = {}
         self._forms: dict[str, str] = {}
+        self._items: dict[str, list[str]] = {}
 
     def lacks(self, needs: Sequence[str]) -> bool:
         """Whether something of ``needs`` was not given."""
@@ -145,7 +147,7 @@ class Run:
         """The value as text inside a JSON string, without its quotes."""
         found = self._inside.get(name)
         if found is None:
-            found = self._inside[name] = _made(orjson.dumps, self.text(name), name)[1:-1]
+            found = self._inside[name] = _made(str.encode, self.text(name), name)
         return found
 
     def form(self, name: str) -> str:
@@ -155,9 +157,25 @@ class Run:
             found = self._forms[name] = quote_plus(self.text(name))
         return found
 
+    def utf8(self, name: str) -> bytes:
+        """The value as text in UTF-8."""
+        found = self._utf8.get(name)
+        if found is None:
+            found = self._utf8[name] = _made(str.encode, self.text(name), name)
+        return found
+
     def items(self, name: str) -> list[str]:
         """The items of a list as texts."""
-        return [_made(text_of, item, name) for item in self.values[name]]
+        found = self._items.get(name)
+        if found is None:
+            found = self._items[name] = [_made(_item, item, name) for item in self.values[name]]
+        return found
+
+
+def _item(value: Any) -> str:
+    text = text_of(value)
+    text.encode()  # the items of a list have not been looked at yet: a lone surrogate is found here
+    return text
 
 
 _Made = TypeVar("_Made")
@@ -166,12 +184,14 @@ _Made = TypeVar("_Made")
 def _made(make: Callable[[Any], _Made], value: Any, name: str) -> _Made:
     try:
         return make(value)
-    except (UnwritableError, orjson.JSONEncodeError) as error:
-        raise invalid(name, str(error).rstrip(".")) from None
+    except UnwritableError as error:
+        raise invalid(name, str(error)) from None
+    except (UnicodeEncodeError, orjson.JSONEncodeError):
+        raise invalid(name, "holds half a character (a lone surrogate); remove it") from None
 
 
 def joined(empty: _Text, parts: Sequence[_Text], most: int, refusal: Callable[[], TielineError]) -> _Text:
-    """``parts`` after ``empty`` as one, unless they are more than ``most`` characters or bytes; looks before it copies."""
+    """``parts`` as one, ``empty`` if none, unless they are more than ``most`` long; looks before it copies."""
     if sum(map(len, parts)) > most:
         raise refusal()
     return empty.join(parts)

@@ -40,7 +40,8 @@ class Path:
         """
         if self._static is not None:
             return self._static
-        parts = [piece if isinstance(piece, str) else self._value(piece.name, run) for piece in self._pieces]
+        found = {name: self._value(name, run) for name in self._names}
+        parts = [piece if isinstance(piece, str) else found[piece.name] for piece in self._pieces]
         path = joined("", parts, TARGET_MOST, uri_too_long)
         self._refuse_empty(path, run)
         if _DOTS.search(path) is not None:
@@ -54,6 +55,8 @@ class Path:
 
     def _value(self, name: str, run: Run) -> str:
         text = run.text(name)
+        if len(text) > TARGET_MOST:
+            raise uri_too_long()
         if name in self._raw:
             if _NOT_RAW.search(text) is not None:
                 raise invalid(
@@ -107,9 +110,7 @@ class Url:
                 continue
             text = run.text(piece.name)
             if len(text) > _HOST_MOST or self._fits.fullmatch(text) is None:
-                raise invalid(
-                    piece.name, "goes into a host, which has letters, digits and hyphens only; give such a name"
-                )
+                raise invalid(piece.name, "goes into a host, which has letters, digits and hyphens; give such a name")
             parts.append(text)
         return f"{self._scheme}{''.join(parts).lower()}{self._port}{self._path.render(run)}"
 

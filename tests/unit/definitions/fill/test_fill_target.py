@@ -101,7 +101,8 @@ def test_a_value_that_is_the_host_is_no_more_than_that(value: str) -> None:
 
 def test_query_pairs_keep_their_order_and_encoding() -> None:
     """Those of the path as written, then those of ``query``, then parameters under their own names."""
-    text = "path: '/a?one=a%20b&flag&two=x<x>', query: [{name: 'n m', value: 'é <x>'}], parameters: {x: {}, z: {in: query}}"
+    pairs = "path: '/a?one=a%20b&flag&two=x<x>', query: [{name: 'n m', value: 'é <x>'}]"
+    text = f"{pairs}, parameters: {{x: {{}}, z: {{in: query}}}}"
     found = filled(text, {"x": "1&2", "z": "="})
     assert found.query == b"one=a%20b&flag&two=x1%262&n+m=%C3%A9+1%262&z=%3D"
 

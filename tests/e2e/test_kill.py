@@ -1,0 +1,130 @@
+"""kill -9 at random moments: what was acknowledged is there, nothing is half there, and the rest goes on serving."""
+
+import asyncio
+import contextlib
+import os
+import random
+import signal
+import sqlite3
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.load import Caller, accepted
+from tests.e2e.stage import Line, Node, admin_of, is_gone, serving, spawn, start, until
+from tests.e2e.test_revocation import database
+from tests.e2e.upstream import upstream
+from tests.e2e.writers import Writer
+
+SEED = 20261123
+WRITERS = 3
+EARLY = 0.2  # of the kills come while the server is still starting
+TABLES = {"apis": "api", "credentials": "cred", "apps": "app", "app_keys": "key"}
+
+
+async def killed_again_and_again(home: Path, loops: int, *options: str) -> int:
+    """Writers write, the server is killed, started again and checked, ``loops`` times; how much was acknowledged."""
+    randomness = random.Random(SEED)
+    async with upstream(keeps=False) as provider:
+        writers = [Writer(f"writer{n}", provider, random.Random(f"{SEED} {n}")) for n in range(WRITERS)]
+        node = await start(home, *options)
+        try:
+            for _ in range(loops):
+                writing = [asyncio.create_task(writer.write_until_cut(node)) for writer in writers]
+                await asyncio.sleep(randomness.uniform(0.1, 1.5))
+                node.kill()
+                await asyncio.gather(*writing)
+                if randomness.random() < EARLY:
+                    node = spawn(home, *options)
+                    await asyncio.sleep(randomness.uniform(0.0, 1.5))
+                    node.kill()
+                node = await start(home, *options)
+                await _checked(node, writers, everything=False)
+            await _checked(node, writers, everything=True)
+        finally:
+            await node.stop()
+    return sum(writer.acknowledged for writer in writers)
+
+
+async def _checked(node: Node, writers: list[Writer], *, everything: bool) -> None:
+    for writer in writers:
+        await writer.check(node, everything=everything)
+    async with admin_of(node) as admin:
+        chain = await admin.made("POST", "/audit/verify")
+    assert (chain["ok"], chain["breaks"]) == (True, [])
+
+
+async def test_kill_9_loses_nothing_acknowledged(tmp_path: Path, soak: bool) -> None:
+    """On SQLite: every acknowledged write works afterwards; every row has its audit event, every event its row."""
+    loops = 300 if soak else 5
+    acknowledged = await killed_again_and_again(tmp_path / "node", loops)
+    sys.stdout.write(f"{loops} kills, {acknowledged} acknowledged writes, 0 lost\n")
+    assert acknowledged > 10 * loops
+    with contextlib.closing(sqlite3.connect(tmp_path / "node" / "data" / "tieline.db")) as file:
+        assert file.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        assert file.execute("PRAGMA foreign_key_check").fetchall() == []
+        for table, prefix in TABLES.items():
+            rows = {row[0] for row in file.execute(f"SELECT id FROM {table}")}  # noqa: S608
+            targets = {row[0] for row in file.execute("SELECT DISTINCT target FROM audit")}
+            assert rows == {target for target in targets if target.startswith(f"{prefix}_")}, table
+        bare = "SELECT id FROM credentials WHERE id NOT IN (SELECT credential_id FROM secrets)"
+        assert file.execute(bare).fetchall() == []
+        assert file.execute("SELECT id FROM app_keys WHERE id NOT IN (SELECT key_id FROM key_secrets)").fetchall() == []
+
+
+async def test_kill_9_loses_nothing_on_postgresql(tmp_path: Path, soak: bool, postgres: str) -> None:
+    """The same where the database is a server of its own, which survives."""
+    loops = 30 if soak else 1
+    async with database(postgres) as url:
+        assert await killed_again_and_again(tmp_path / "node", loops, "--database-url", url) > 10 * loops
+
+
+async def test_a_killed_worker_is_missed_by_nobody_else(tmp_path: Path) -> None:
+    """One of two workers is killed under load: the other's connections notice nothing, and it comes back."""
+    async with upstream(keeps=False) as provider, serving(tmp_path / "node", "--workers", "2") as node:
+        async with admin_of(node) as admin:
+            await admin.api("service", provider.url)
+            await admin.credential("service")
+            key = (await admin.key((await admin.app("app", "service"))["id"]))["secret"]
+        caller = Caller(node, key, ("GET", "/relay/service/things"), [provider])
+        await caller.begin()
+        await asyncio.sleep(0.5)
+        first = {use.worker for use in caller.uses}
+        os.kill(node.children("data")[0], signal.SIGKILL)
+        seen, failed, end = set(first), 0, time.monotonic() + 30
+        while seen == first and time.monotonic() < end:
+            line = Line(node.app)
+            try:
+                seen.add((await caller.use(line)).worker)
+            except (OSError, EOFError):
+                failed += 1
+            await line.close()
+            await asyncio.sleep(0.02)
+        await caller.end()
+        assert len(seen - first) == 1, "it did not come back"
+        assert failed <= 1, "a connection that it had not accepted yet may be lost, no other"
+        assert caller.failures <= 1, "of the two connections in use, one was the killed worker's"
+        assert all(accepted(use) and use.status == 200 for use in caller.uses)
+
+
+async def test_a_killed_supervisor_takes_all_with_it_under_load(tmp_path: Path) -> None:
+    """Workers that are busy end, too, and both ports are free again."""
+    async with upstream(keeps=False) as provider:
+        node = await start(tmp_path / "node", "--workers", "2")
+        async with admin_of(node) as admin:
+            await admin.api("service", provider.url)
+            await admin.credential("service")
+            key = (await admin.key((await admin.app("app", "service"))["id"]))["secret"]
+        caller = Caller(node, key, ("GET", "/relay/service/things"), [provider])
+        await caller.begin()
+        children = node.children()
+        node.process.kill()
+        node.process.wait()
+        assert await until(lambda: all(is_gone(pid) for pid in children), 5), "an orphan stays"
+        await caller.end()
+        assert len(children) == 3
+        for address in (node.app, node.console):
+            with pytest.raises(OSError, match="Connect call failed"):
+                await asyncio.open_connection(*address)

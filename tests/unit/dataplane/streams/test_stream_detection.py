@@ -1,0 +1,76 @@
+"""Proposals for streams of no known provider, from the first bytes of an answer."""
+
+import pytest
+
+from tests.unit.dataplane.streams.reading import read
+from tieline.dataplane.streams import Done, detect
+from tieline.definitions.model import Spot, Stream
+
+
+@pytest.mark.parametrize(
+    ("sample", "media", "format"),
+    [
+        (b"", "text/event-stream; charset=utf-8", "sse"),
+        (b"", "", "sse"),
+        (b": hi\n\n", "", "sse"),
+        (b"event: a\nda", "text/plain", "sse"),
+        (b"data", "Text/Event-Stream", "sse"),
+        (b"", "application/x-ndjson", "ndjson"),
+        (b'{"a":1}\n{"a":2}\n{"a"', "application/json", "ndjson"),
+        (b'{"a":1}\n', "text/plain", "ndjson"),
+        (b"[1]\n[2]\n[3", "", "ndjson"),
+        (b"", "application/json", "json_array"),
+        (b'\xef\xbb\xbf [\n{"a":1', "application/json", "json_array"),
+        (b'[{"a":1}]', "", "json_array"),
+        (b'{"a":1}{"a":2}{"a', "application/json", "json_concatenated"),
+        (b'{\n"a":1\n}{\n"a":2', "application/json", "json_concatenated"),
+        (b"", "application/json-seq", "json_concatenated"),
+        (b'\x1e{"a":1}\n\x1e{"a":2}\n', "", "json_concatenated"),
+        (b"Once upon", "text/plain", "text"),
+        (b"\xff\x00", "", "text"),
+    ],
+)
+def test_the_format_is_told_by_media_type_and_looks(sample: bytes, media: str, format: str) -> None:
+    """The media type first where it says it all."""
+    assert detect(sample, media).format == format
+
+
+@pytest.mark.parametrize(
+    ("sample", "expected"),
+    [
+        (b"data: Once\n\ndata:  upon\n\ndata: [DONE]\n\n", Stream(text=Spot("$"), end="[DONE]")),
+        (b'event: token\ndata: Once\n\nevent: info\ndata: {"a":1}\n\n', Stream(text=Spot("$", "token"))),
+        (
+            b'data: {"type":"say","content":"Once"}\n\ndata: {"type":"meta","usage":{"n":1}}\n\ndata: {"type":"end"}\n\n',
+            Stream(text=Spot("content", "say"), usage=Spot("usage", "meta"), done=Spot("$", "end")),
+        ),
+        (
+            b'{"out":{"text":"Once","odd key":[{"token":"O"}]},"done":false}\n{"out":{"text":""},"done":true}\n',
+            Stream("ndjson", text=Spot("out.text"), done=Spot("done")),
+        ),
+        (b'["Once"," upon"]', Stream("json_array", text=Spot("$"))),
+        (
+            b'[{"results":[{"odd key":{"answer":"Once"}}]},',
+            Stream("json_array", text=Spot('results[0]."odd key".answer')),
+        ),
+        (b'{"id":1,"done":true}\n{"id":2,"done":true}\n', Stream("ndjson")),
+        (b'{"id":1}\n{"id":', Stream("ndjson")),
+        (b'data: {"broken\n\n', Stream(text=Spot("$"))),
+        (b'{"text":"Once"}\n{"broken\n{"text":', Stream("json_concatenated", text=Spot("text"))),
+    ],
+)
+def test_text_usage_and_end_are_guessed_by_their_names(sample: bytes, expected: Stream) -> None:
+    """What cannot be seen is left out."""
+    assert detect(sample) == expected
+
+
+def test_a_proposal_reads_its_sample() -> None:
+    """The deltas of the sample are its text."""
+    sample = b'data: {"chunk":"Once"}\n\ndata: {"chunk":" upon"}\n\ndata: [DONE]\n\n'
+    assert read(detect(sample), sample)[-1] == Done("Once upon")
+
+
+def test_a_preset_is_a_matter_of_format_too() -> None:
+    """A provider's events in another framing are read by what is seen of them."""
+    sample = b'{"object":"chat.completion.chunk","choices":[{"delta":{"content":"Hi"}}]}\n{"object":"x"}\n'
+    assert detect(sample) == Stream("ndjson", text=Spot("choices[0].delta.content"))
