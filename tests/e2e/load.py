@@ -51,20 +51,20 @@ class Caller:
     _stopped: bool = False
 
     async def begin(self, workers: int = 2) -> None:
-        """Open a line to each worker and go."""
+        """Open a line to each worker, wait until both have heard of what was just set up, and go."""
         lines: dict[str, Line] = {}
-        spare = []
         for _ in range(LINES_MOST):
             line = Line(self.node.app)
             worker = (await self.use(line)).worker
-            if worker in lines:
-                spare.append(line)
-            else:
-                lines[worker] = line
+            line, lines[worker] = lines.get(worker, Line(self.node.app)), line
+            await line.close()
             if len(lines) == workers:
                 break
-        for line in spare:
-            await line.close()
+        for line in lines.values():
+            for _ in range(LINES_MOST):
+                if (await self.use(line)).arrival is not None:
+                    break
+                await asyncio.sleep(PAUSE)
         assert len(lines) == workers, f"reached {len(lines)} of {workers} workers"
         self._tasks = [asyncio.create_task(self._go_on(line)) for line in lines.values()]
 

@@ -317,6 +317,24 @@ def test_multipart_keeps_its_parts(x: str, items: list[str], filename: str, data
     assert names_by_email(body.content_type, sent) == [part[0].decode() for part in expected]
 
 
+@pytest.mark.parametrize("text", [shape.format(each) for each in NASTY for shape in ("{}", "a{}b")] + ["{}", "a{}b"])
+def test_every_nasty_text_in_every_place(text: str) -> None:
+    """What is worth an attack is tried each time, not by chance."""
+    checks: list[tuple[Any, tuple[Any, ...]]] = [
+        (test_a_json_body_keeps_its_structure, (text, {text: [text]}, 1.5, text)),
+        (test_a_graphql_body_keeps_its_document, (text, text)),
+        (test_forms_and_queries_keep_their_pairs, (text, text, [text, ""])),
+        (test_a_path_keeps_its_segments, (text,)),
+        (test_a_host_keeps_its_labels, (text,)),
+        (test_headers_keep_their_lines, (text, "")),
+        (test_headers_keep_their_lines, ("", text)),
+        (test_xml_keeps_its_elements, (text, [text])),
+        (test_multipart_keeps_its_parts, (text, [text], text, text.encode(errors="replace"))),
+    ]
+    for check, values in checks:
+        check.hypothesis.inner_test(*values)
+
+
 TYPED = parse(
     BASE
     + "calls: {c: {path: /a, parameters: {t: {in: query, allow_blank: true}, n: {in: query, type: number}, "

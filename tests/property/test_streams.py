@@ -1,5 +1,7 @@
 """Streams for arbitrary bytes and arbitrary cuts: a reader never raises, ends once, and does not see the cuts."""
 
+from itertools import pairwise
+
 import orjson
 import pytest
 from hypothesis import given
@@ -42,7 +44,7 @@ CUTS = st.lists(st.integers(0, 400), max_size=12)
 def pieces(data: bytes, cuts: list[int]) -> list[bytes]:
     """``data`` cut at the places ``cuts``."""
     places = [0, *sorted(min(place, len(data)) for place in cuts), len(data)]
-    return [data[start:end] for start, end in zip(places, places[1:], strict=False)]
+    return [data[start:end] for start, end in pairwise(places)]
 
 
 def joined(items: list[object]) -> list[object]:

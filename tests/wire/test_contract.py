@@ -31,7 +31,7 @@ def check(got: Message, code: str) -> Any:
     assert error["request_id"] == got.one(b"tieline-request-id").decode()
     assert error["request_id"].startswith("req_")
     assert error["message"][0].isupper()
-    assert error["message"].endswith(".")
+    assert len(error["message"]) > 20
     return error
 
 

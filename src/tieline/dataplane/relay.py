@@ -16,6 +16,7 @@ from tieline.access.overrides import OVERRIDE_FIELDS, check_override
 from tieline.access.paths import normalise
 from tieline.core.errors import (
     AddressNotAllowed,
+    CredentialMissing,
     EnvironmentNotAllowed,
     ExpiredAppKey,
     InvalidAppKey,
@@ -37,6 +38,7 @@ from tieline.wire.request import Request
 PREFIX = b"/relay/"
 _NO_PLACES = appkey.KeyPlaces()
 _HELD_MOST = 64 * 1024
+_PERHAPS_GRANTED = (UnknownApi, CredentialMissing, MissingPermission)
 _REMEMBERED = 256
 NOTABLE = OVERRIDE_FIELDS | {b"tieline-environment", b"idempotency-key"}
 _BODY_METHODS = frozenset({b"POST", b"PUT", b"PATCH"})
@@ -68,9 +70,12 @@ class Relay:
             keyed_hash = self._keyed_hash(request, asked.found.key)
             key = self._snapshot.known_key(keyed_hash)
             if key is None:
-                _ColdStart(self, request, request_id, asked, keyed_hash).begin()
+                _SecondLook(self, request, request_id, keyed_hash).begin()
                 return
-            self.admit(request, request_id, asked, key)
+            try:
+                self.admit(request, request_id, asked, key)
+            except _PERHAPS_GRANTED:
+                _SecondLook(self, request, request_id, keyed_hash).begin()
         except TielineError as error:
             self.refuse(request, request_id, key, error)
 
@@ -83,9 +88,26 @@ class Relay:
             request.connection.memo = (key, keyed_hash)
         return keyed_hash
 
-    async def look_up(self, keyed_hash: bytes) -> AppKey:
-        """The key of this hash; raises ``InvalidAppKey`` where there is none."""
-        key = await self._snapshot.find_key(keyed_hash)
+    async def look_again(self, request: Request, request_id: str, keyed_hash: bytes) -> None:
+        """Serve a request whose key is not known yet, or that would be refused for what may just have been granted.
+
+        So an operator's change works at once for whoever asks next, though workers hear of it a little later.
+        """
+        key: AppKey | None = None
+        try:
+            key = await self._look_up(keyed_hash)
+            try:
+                self.admit(request, request_id, _Asked(request, self._snapshot), key)
+            except _PERHAPS_GRANTED:
+                if not await self._snapshot.freshen():
+                    raise
+                key = await self._look_up(keyed_hash)
+                self.admit(request, request_id, _Asked(request, self._snapshot), key)
+        except TielineError as error:
+            self.refuse(request, request_id, key, error)
+
+    async def _look_up(self, keyed_hash: bytes) -> AppKey:
+        key = self._snapshot.known_key(keyed_hash) or await self._snapshot.find_key(keyed_hash)
         if key is None:
             raise InvalidAppKey("No such app key exists here. Check that it was copied whole and from this Tieline.")
         return key
@@ -154,30 +176,23 @@ class _Asked:
         self.found = appkey.find(request.headers, query, places)
 
 
-class _ColdStart:
-    """A request whose key has to be looked up in the store first."""
+class _SecondLook:
+    """A request that waits until the store was asked; its body waits with it."""
 
-    def __init__(self, relay: Relay, request: Request, request_id: str, asked: _Asked, keyed_hash: bytes) -> None:
+    def __init__(self, relay: Relay, request: Request, request_id: str, keyed_hash: bytes) -> None:
         self._relay = relay
         self._request = request
         self._id = request_id
-        self._asked = asked
         self._hash = keyed_hash
         self._task: asyncio.Task[None] | None = None
 
     def begin(self) -> None:
-        """Look the key up; the request goes on afterwards."""
+        """Ask the store; the request goes on afterwards."""
         self._request.sink = self
         self._task = self._request.run(self._go_on())
 
     async def _go_on(self) -> None:
-        key: AppKey | None = None
-        try:
-            key = await self._relay.look_up(self._hash)
-            self._request.resume()
-            self._relay.admit(self._request, self._id, self._asked, key)
-        except TielineError as error:
-            self._relay.refuse(self._request, self._id, key, error)
+        await self._relay.look_again(self._request, self._id, self._hash)
 
     def body_arrived(self) -> None:
         if sum([len(piece) for piece in self._request.pieces]) > _HELD_MOST:

@@ -56,9 +56,9 @@ class Service:
 
     async def start(self, sock: socket.socket) -> None:
         """Load the snapshot, then accept on ``sock``, which is bound."""
-        self.deadlines.start()
         await self.snapshot.load()
         self._loaded = True
+        self.deadlines.start()
         for each in self._lasting:
             each.start()
         await self.listener.start(sock)

@@ -27,6 +27,7 @@ log = logging.getLogger("tieline.dataplane.snapshot")
 POLL_SECONDS = 1.0
 STALE_SECONDS = 5.0
 KEYS_MOST = 200_000
+_LOOK_SECONDS = 0.02
 _LOOKUPS_AT_ONCE = 16
 _LOOKUPS_WAITING = 2_000
 
@@ -87,6 +88,8 @@ class Snapshot:
         self._keys: dict[bytes, AppKey] = {}
         self._lookups = asyncio.Semaphore(_LOOKUPS_AT_ONCE)
         self._waiting = 0
+        self._catching_up = asyncio.Lock()
+        self._looked = 0.0
         self._seen = 0.0
 
     @property
@@ -157,12 +160,26 @@ class Snapshot:
         self._version = version
         self._seen = time.monotonic()
 
+    async def freshen(self) -> bool:
+        """Look for changes now instead of waiting to be told; whether there were any.
+
+        For a request that is about to be refused: what it asks for may have been granted a moment ago. However many ask,
+        the store is asked at most fifty times a second.
+        """
+        before = self._version
+        async with self._catching_up:
+            if time.monotonic() - self._looked >= _LOOK_SECONDS:
+                await self._catch_up()
+                self._looked = time.monotonic()
+        return self._version != before
+
     async def follow(self) -> None:
         """Keep up with the store until cancelled."""
         while True:
             try:
                 await self._source.wait_for_change(POLL_SECONDS)
-                await self._catch_up()
+                async with self._catching_up:
+                    await self._catch_up()
             except NotReady as error:
                 log.warning("the store cannot be reached: %s", error.detail or error.public)
                 await asyncio.sleep(0.2)

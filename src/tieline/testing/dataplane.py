@@ -240,9 +240,10 @@ async def serving(
     resources = Resources(source, source.keyring, guard or Guard(["127.0.0.1"]), trust or Trust())
     service = Service(resources)
     sock = socket.create_server(("127.0.0.1", 0), backlog=1024)
-    sock.setblocking(False)
-    await service.start(sock)
-    try:
-        yield Worker(service, source, sock.getsockname()[1])
-    finally:
-        await service.stop(0)
+    with sock:
+        sock.setblocking(False)
+        await service.start(sock)
+        try:
+            yield Worker(service, source, sock.getsockname()[1])
+        finally:
+            await service.stop(0)

@@ -9,10 +9,11 @@ from tieline.dataplane.streams.items import MOST_DEPTH, malformed, too_deep
 
 
 class Frame(NamedTuple):
-    """One event as it was framed; ``name`` is set by SSE only."""
+    """One event as it was framed; ``name`` is set by SSE only, ``value`` where framing had to read the JSON anyway."""
 
     name: str | None
     data: bytes
+    value: Any = None
 
 
 class Decoder(Protocol):

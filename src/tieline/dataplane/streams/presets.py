@@ -146,7 +146,10 @@ _ANTHROPIC_NAMES = _ANTHROPIC_SILENT - {"ping"} | {"message_delta", "content_blo
 # --- Gemini: thoughts are parts of the text that are marked; a blocked prompt has no candidate -----------------------
 
 _GEMINI_PARTS = getter("candidates[0].content.parts")
-_GEMINI_BESIDE = {"groundingMetadata", "citationMetadata", "urlContextMetadata"}
+_GEMINI_FIRST = getter("candidates[0]")
+_GEMINI_FINISH = getter("candidates[0].finishReason")
+_GEMINI_BLOCK = getter("promptFeedback.blockReason")
+_GEMINI_BESIDE = ("groundingMetadata", "citationMetadata", "urlContextMetadata")
 
 
 def _gemini_text(_: str | None, value: Any) -> Any:
@@ -160,18 +163,18 @@ def _text_in(part: Mapping[str, Any]) -> str:
 
 
 def _gemini_event(_: str | None, value: Any) -> Any:
+    candidate = _GEMINI_FIRST(value)
+    if not isinstance(candidate, dict):
+        return None
+    fields = {key: candidate[key] for key in _GEMINI_BESIDE if key in candidate}
     others = [part for part in _dicts(_GEMINI_PARTS(value)) if "text" not in part or part.get("thought")]
-    fields: dict[str, Any] = {"parts": others} if others else {}
-    for candidate in _dicts(value.get("candidates") if isinstance(value, dict) else None)[:1]:
-        fields.update({key: candidate[key] for key in _GEMINI_BESIDE & candidate.keys()})
+    if others:
+        fields["parts"] = others
     return fields or None
 
 
-_GEMINI_ENDS = (getter("candidates[0].finishReason"), getter("promptFeedback.blockReason"))
-
-
 def _gemini_whole(_: str | None, value: Any) -> bool:
-    return any(get(value) is not None for get in _GEMINI_ENDS)
+    return _GEMINI_FINISH(value) is not None or _GEMINI_BLOCK(value) is not None
 
 
 def _gemini_fits(_: str | None, value: Any) -> bool:

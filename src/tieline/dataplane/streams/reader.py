@@ -94,11 +94,12 @@ class StreamReader:
     def _event(self, frame: Frame, found: list[StreamItem]) -> None:
         """Read one event. Raises UpstreamError for what ends the stream badly."""
         shape = self._shape
-        name, data = frame
+        name, data, value = frame
         if data == shape.end:
             found.append(self._done())
             return
-        value = self._value(name, data)
+        if value is None:
+            value = self._value(name, data)
         if name is None and isinstance(value, dict):
             name = type_of(value)
         self._account(name, value)

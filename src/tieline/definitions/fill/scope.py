@@ -147,7 +147,7 @@ class Run:
         """The value as text inside a JSON string, without its quotes."""
         found = self._inside.get(name)
         if found is None:
-            found = self._inside[name] = _made(str.encode, self.text(name), name)
+            found = self._inside[name] = _made(orjson.dumps, self.text(name), name)[1:-1]
         return found
 
     def form(self, name: str) -> str:

@@ -26,7 +26,7 @@ class Drift:
     """One way in which an answer differs, at one path, and how many times.
 
     ``type``: a value of type ``found`` stands where ``expected`` was. ``missing``: a field that was always there is
-    not, or is null. ``new``: a member that no field names; where no path can hold its name, the path is that of its object.
+    not, or is null. ``new``: a member that no field names; its object's path where none can hold its name.
     """
 
     path: str

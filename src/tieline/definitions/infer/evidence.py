@@ -17,7 +17,7 @@ MOST_DEPTH: Final = paths.MOST_STEPS
 MOST_VALUES: Final = 200_000
 _MOST_ALIKE = 50
 _DATA_KEY = re.compile(
-    r"[0-9]+|[0-9]{4}-[0-9]{2}(?:-[0-9]{2}(?:[T ].*)?)?|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9A-Fa-f]{16,}"
+    r"[0-9]+|v?[0-9]+(?:\.[0-9]+)+(?:[-+][0-9A-Za-z.+-]+)?|[0-9]{4}-[0-9]{2}(?:-[0-9]{2}(?:[T ].*)?)?|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9A-Fa-f]{16,}"
     r"|/.*|[a-z]+://.*|[^@\s]+@[^@\s]+\.[a-z]+|[a-z]{1,10}_(?=[A-Za-z]*[0-9])[A-Za-z0-9]{10,}"
 )
 
@@ -100,7 +100,7 @@ class _Reader:
 def is_regular(found: dict[str, Any]) -> bool:
     """Whether an object's members can be fields: their names fit into paths and are names rather than data.
 
-    Not regular are objects keyed by ids, numbers, dates, paths or addresses, and those of more than fifty members that
+    Not regular are objects keyed by ids, numbers, versions, dates, paths or addresses, and those of more than fifty members that
     are all of one kind.
     """
     if not all(isinstance(name, str) and paths.is_expressible(name) for name in found):

@@ -19,7 +19,7 @@ _WEAK_TIMES = frozenset(
 _TIME_UNITS = frozenset("ms millis milliseconds seconds sec secs s us micros ns nanos utc gmt".split())  # noqa: SIM905
 _LENGTHS = frozenset("duration elapsed runtime uptime length playtime took".split())  # noqa: SIM905
 _SPANS = _LENGTHS | frozenset(
-    "timeout interval ttl latency delay period age retention window remaining reset lifetime expiry wait time "  # noqa: SIM905
+    "timeout estimate interval ttl latency delay period age retention window remaining reset lifetime expiry wait time "  # noqa: SIM905
     "cooldown backoff after".split()
 )
 _IMAGES = frozenset(

@@ -41,8 +41,8 @@ def test_the_format_is_told_by_media_type_and_looks(sample: bytes, media: str, f
         (b"data: Once\n\ndata:  upon\n\ndata: [DONE]\n\n", Stream(text=Spot("$"), end="[DONE]")),
         (b'event: token\ndata: Once\n\nevent: info\ndata: {"a":1}\n\n', Stream(text=Spot("$", "token"))),
         (
-            b'data: {"type":"say","content":"Once"}\n\ndata: {"type":"meta","usage":{"n":1}}\n\ndata: {"type":"end"}\n\n',
-            Stream(text=Spot("content", "say"), usage=Spot("usage", "meta"), done=Spot("$", "end")),
+            b'data: {"type":"say","text":"Once"}\n\ndata: {"type":"meta","usage":{"n":1}}\n\ndata: {"type":"end"}\n\n',
+            Stream(text=Spot("text", "say"), usage=Spot("usage", "meta"), done=Spot("$", "end")),
         ),
         (
             b'{"out":{"text":"Once","odd key":[{"token":"O"}]},"done":false}\n{"out":{"text":""},"done":true}\n',

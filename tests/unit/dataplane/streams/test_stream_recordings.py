@@ -243,9 +243,22 @@ def test_a_blocked_prompt_is_an_answer_of_gemini() -> None:
     assert found == [Done("", {"block_reason": "SAFETY"})]
 
 
-@pytest.mark.parametrize("value", [b"0", b'"a"', b"null", b"[]", b"{}", b'{"choices":5}', b'{"choices":[5,{"delta":7}]}',
-                                   b'{"candidates":{}}', b'{"candidates":[{"content":{"parts":[1]}}]}', b'{"message":3}',
-                                   b'{"type":7,"delta":[],"usage":1,"response":2}'])  # fmt: skip
+@pytest.mark.parametrize(
+    "value",
+    [
+        b"0",
+        b'"a"',
+        b"null",
+        b"[]",
+        b"{}",
+        b'{"choices":5}',
+        b'{"choices":[5,{"delta":7}]}',
+        b'{"candidates":{}}',
+        b'{"candidates":[{"content":{"parts":[1]}}]}',
+        b'{"message":3}',
+        b'{"type":7,"delta":[],"usage":1,"response":2}',
+    ],
+)
 @pytest.mark.parametrize("preset", STREAM_PRESETS)
 def test_events_of_another_shape_do_no_harm(preset: str, value: bytes) -> None:
     """No preset relies on the shape of what it reads."""
