@@ -166,11 +166,12 @@ class Snapshot:
         For a request that is about to be refused: what it asks for may have been granted a moment ago. However many ask,
         the store is asked at most fifty times a second.
         """
-        before = self._version
+        before, arrived = self._version, time.monotonic()
         async with self._catching_up:
-            if time.monotonic() - self._looked >= _LOOK_SECONDS:
-                await self._catch_up()
+            if self._looked <= arrived:  # else somebody has looked since
+                await asyncio.sleep(self._looked + _LOOK_SECONDS - arrived)
                 self._looked = time.monotonic()
+                await self._catch_up()
         return self._version != before
 
     async def follow(self) -> None:
