@@ -54,10 +54,10 @@ def answers(client: openai.OpenAI, published: Published) -> dict[str, tuple[dict
     return found
 
 
-def plain(one: Field | None) -> str:
-    """A detected type as declarations have it: JSON in text is text, a list a list."""
-    if one is None:
-        return "none"
+def plain(one: Field, *, item: bool) -> str:
+    """A detected type as declarations have it: JSON in text is text, a list a list, its items of their type."""
+    if item:
+        return one.type
     return "text" if one.parse else "list" if one.list else one.type
 
 
@@ -81,12 +81,10 @@ def test_detected_types_are_the_declared_ones(
         fields = {one.path: one for one in detect(answer)}
         closed = [one.path for one in fields.values() if one.type == "json"]
         for path, values, words in Declared(published, schema).places(answer):
-            one = fields.get(path)
-            if not words or path.endswith("[]") or any(path.startswith((f"{each}.", f"{each}[")) for each in closed):
+            one = fields.get(path.removesuffix("[]"))
+            if not words or any(path.startswith((f"{each}.", f"{each}[")) for each in closed):
                 continue
-            if one is not None and one.undecided and not one.list:
-                continue  # an empty object or text shows nothing
-            word = plain(one)
+            word = plain(one, item=path.endswith("[]")) if one is not None else "none"
             scores.add({path: expected(words, values, word)}, {path: word} if one is not None else {})
     sys.stdout.write(f"\n{len(answers)} answers, {scores.expected.total()} places\n{scores.table()}\n")
     assert scores.expected["unix_time"] > 20

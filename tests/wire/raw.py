@@ -106,6 +106,8 @@ class Peer:
 
     def reset(self) -> None:
         """Close so that the other side gets a reset at once."""
+        if self.writer.is_closing():
+            return
         sock = self.writer.get_extra_info("socket")
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.writer.transport.abort()

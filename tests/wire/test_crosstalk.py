@@ -1,4 +1,9 @@
-"""Every client gets its own answer and nobody else's, whatever the upstream does to its connections."""
+"""Every client gets its own answer and nobody else's, whatever the upstream does to its connections.
+
+What an upstream says after it was asked the next question is its answer to that question, whatever it means by it; so
+the strays here come with the answer before. Those that come later, while a connection is idle, are in the tests of
+faults.
+"""
 
 import asyncio
 import random
@@ -42,10 +47,6 @@ class Mischief:
             fate = self.random.random()
             if fate < 0.03:
                 raw += answer(b"stray " + token, b"X-Token: stray")
-            elif fate < 0.05:
-                await peer.send(raw)
-                await asyncio.sleep(0.001)
-                raw = answer(b"late " + token, b"X-Token: late")
             elif fate < 0.08:
                 await peer.send(raw[: self.random.randrange(len(raw))])
                 peer.reset()

@@ -6,7 +6,7 @@ import os
 import random
 
 from tests.wire.conftest import StartStage
-from tests.wire.raw import Peer, Upstream, answer, chunked, until
+from tests.wire.raw import Peer, Upstream, answer, chunked, greet, until
 from tests.wire.stage import Stage
 from tests.wire.test_websocket import AGREE, ASK
 
@@ -122,8 +122,6 @@ async def test_random_hangups_leave_nothing_behind(start_stage: StartStage, soak
 async def test_a_worker_serves_on_after_hangups(start_stage: StartStage, soak: bool) -> None:
     """The next ordinary request is answered as if nothing had happened."""
     stage = await start_stage(lambda upstream, peer: chaos.upstream(upstream, peer))
-    from tests.wire.raw import greet
-
     for seed in range(300 if soak else 30):
         chaos = Chaos(seed)
         await asyncio.gather(*(chaos.client(stage) for _ in range(3)))

@@ -9,7 +9,7 @@ import pytest
 
 from tests.wire.raw import Peer, drop
 from tieline.core.errors import NotReady
-from tieline.wire.answers import plain_answer
+from tieline.wire.answers import text_answer
 from tieline.wire.deadlines import Deadlines
 from tieline.wire.listener import Listener
 from tieline.wire.request import Request
@@ -17,7 +17,7 @@ from tieline.wire.request import Request
 Door = Callable[[Request], None]
 Connect = Callable[[Door], Awaitable[Peer]]
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
-OK = plain_answer(200, b"ok", close=False)
+OK = text_answer("ok", "req_1", close=False, head_only=False)
 
 
 class Quiet:
@@ -193,7 +193,7 @@ async def test_draining_lets_a_request_finish_and_says_close(knock: Connect) -> 
     draining = asyncio.create_task(listener.drain(5))
     await asyncio.sleep(0.05)
     assert held[0].closes
-    held[0].send(plain_answer(200, b"ok", close=held[0].closes))
+    held[0].send(text_answer("ok", "req_1", close=held[0].closes, head_only=False))
     held[0].finish()
     assert (await client.message()).one(b"connection") == b"close"
     assert await client.is_over()

@@ -12,7 +12,7 @@ from tieline.dataplane.records import Records
 from tieline.dataplane.relay import NOTABLE, PREFIX, Relay
 from tieline.dataplane.snapshot import Snapshot
 from tieline.vault.keyring import Keyring
-from tieline.wire.answers import plain_answer
+from tieline.wire.answers import text_answer
 from tieline.wire.deadlines import Deadlines
 from tieline.wire.guard import Guard
 from tieline.wire.listener import Listener
@@ -43,9 +43,9 @@ class Service:
         self.pool = Pool(resources.guard, self.deadlines, client_context(resources.trust))
         self.snapshot = Snapshot(resources.source, resources.keyring, resources.guard, self.pool)
         self.records = Records(resources.source)
-        ids = RequestIds()
-        self._relay = Relay(self.snapshot, resources.keyring.derive("app-key"), self.records, ids.next)
-        self.listener = Listener(self._door, self.deadlines, ids.next, NOTABLE)
+        self._new_request_id = new_id = RequestIds().next
+        self._relay = Relay(self.snapshot, resources.keyring.derive("app-key"), self.records, new_id)
+        self.listener = Listener(self._door, self.deadlines, new_id, NOTABLE)
         self._lasting = (Lasting("snapshot", self.snapshot.follow), Lasting("records", self.records.run))
         self._loaded = False
 
@@ -79,15 +79,15 @@ class Service:
             return
         path = target.partition(b"?")[0]
         if path == b"/healthz":
-            self._answer(request, 200, b"ok\n")
+            self._answer(request, "ok\n")
         elif path == b"/readyz":
             if not self.ready:
                 raise NotReady("The snapshot is not loaded or the store cannot be reached.", retry_after=1)
-            self._answer(request, 200, b"ready\n")
+            self._answer(request, "ready\n")
         else:
             raise UnknownApi("Nothing is served at this path. Requests go to /relay/{api}/…")
 
-    def _answer(self, request: Request, status: int, body: bytes) -> None:
-        answer = plain_answer(status, body, close=request.closes)
-        request.send(answer[: -len(body)] if request.method == b"HEAD" else answer)
+    def _answer(self, request: Request, text: str) -> None:
+        head_only = request.method == b"HEAD"
+        request.send(text_answer(text, self._new_request_id(), close=request.closes, head_only=head_only))
         request.finish()

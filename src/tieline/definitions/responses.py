@@ -22,7 +22,7 @@ def _field(found: Mapping[str, Any], place: Place) -> Field:
         place.problem("type: object and object (the name of the object type) go together; give both or neither")
     if found["parse"] and not (found["list"] or found["type"] in {"json", "object"}):
         place.key("parse").problem("only json, objects and lists are parsed from text; remove it")
-    if found["undecided"] and found["type"] not in {"json", "text"}:
+    if found["undecided"] and found["type"] not in {"json", "object", "text"}:
         place.key("undecided").problem("a field of a type is decided; remove it")
     return Field(**found)
 

@@ -1,6 +1,7 @@
 """The answers that Tieline itself makes on the app listener, in the contract's shape (section 4)."""
 
 import json
+from email.utils import formatdate
 from http import HTTPStatus
 
 from tieline.core.errors import ANSWERS, TielineError
@@ -25,24 +26,20 @@ def error_body(error: TielineError, request_id: str) -> bytes:
 
 
 def error_answer(error: TielineError, request_id: str, *, close: bool, head_only: bool = False) -> bytes:
-    """A whole error answer: head and body. ``close`` adds ``Connection: close``; ``head_only`` is for HEAD."""
+    """A whole error answer: head and body. ``close`` adds ``Connection: close``; ``head_only`` is for HEAD.
+
+    The request id stands in ``x-request-id`` too, where SDKs look for it; the upstream's own comes there in its answers.
+    """
     rule = ANSWERS[error.code]
-    body = error_body(error, request_id)
-    lines = [
-        f"HTTP/1.1 {rule.status} {HTTPStatus(rule.status).phrase}",
-        "content-type: application/json",
-        f"content-length: {len(body)}",
-        "cache-control: no-store",
-        f"tieline-request-id: {request_id}",
-        f"tieline-error: {error.code}",
-    ]
+    fields = [f"tieline-error: {error.code}", f"x-request-id: {request_id}"]
     if rule.retry is not None:
-        lines.append(f"x-should-retry: {'true' if rule.retry else 'false'}")
+        fields.append(f"x-should-retry: {'true' if rule.retry else 'false'}")
     if error.retry_after is not None:
-        lines.append(f"retry-after: {max(1, round(error.retry_after))}")
+        fields.append(f"retry-after: {max(1, round(error.retry_after))}")
     if close:
-        lines.append("connection: close")
-    head = ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
+        fields.append("connection: close")
+    body = error_body(error, request_id)
+    head = _head(rule.status, "application/json", len(body), request_id, fields)
     return head if head_only else head + body
 
 
@@ -51,14 +48,21 @@ def internal_error() -> TielineError:
     return TielineError(_INTERNAL)
 
 
-def plain_answer(status: int, body: bytes, *, close: bool, content_type: str = "text/plain; charset=utf-8") -> bytes:
+def text_answer(text: str, request_id: str, *, close: bool, head_only: bool) -> bytes:
     """A whole answer of Tieline's own that is no error, such as a health check's."""
+    body = text.encode()
+    head = _head(200, "text/plain; charset=utf-8", len(body), request_id, ["connection: close"] if close else [])
+    return head if head_only else head + body
+
+
+def _head(status: int, content_type: str, length: int, request_id: str, fields: list[str]) -> bytes:
     lines = [
         f"HTTP/1.1 {status} {HTTPStatus(status).phrase}",
+        f"date: {formatdate(usegmt=True)}",
         f"content-type: {content_type}",
-        f"content-length: {len(body)}",
+        f"content-length: {length}",
         "cache-control: no-store",
+        f"tieline-request-id: {request_id}",
+        *fields,
     ]
-    if close:
-        lines.append("connection: close")
-    return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1") + body
+    return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")

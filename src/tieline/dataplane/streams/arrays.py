@@ -93,8 +93,6 @@ class _Value:
     def _unquoted(self, data: bytes, place: int) -> int:
         """Where the string that has begun ends; it stays quoted when it does not."""
         if self._escaped:
-            if place == len(data):
-                return place
             self._escaped = False
             place += 1
         match = _STRING.match(data, place)

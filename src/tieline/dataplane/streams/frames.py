@@ -37,7 +37,7 @@ def value_of(data: bytes) -> Any:
         value = orjson.loads(data)
     except orjson.JSONDecodeError:
         raise malformed(_problem(data)) from None
-    if data.count(b"{") + data.count(b"[") > MOST_DEPTH:
+    if len(data) > MOST_DEPTH and data.count(b"{") + data.count(b"[") > MOST_DEPTH:
         _check_depth(value)
     return value
 

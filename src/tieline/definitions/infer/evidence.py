@@ -17,7 +17,9 @@ MOST_DEPTH: Final = paths.MOST_STEPS
 MOST_VALUES: Final = 200_000
 _MOST_ALIKE = 50
 _DATA_KEY = re.compile(
-    r"[0-9]+|v?[0-9]+(?:\.[0-9]+)+(?:[-+][0-9A-Za-z.+-]+)?|[0-9]{4}-[0-9]{2}(?:-[0-9]{2}(?:[T ].*)?)?|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9A-Fa-f]{16,}"
+    r"[0-9]+|v?[0-9]+(?:\.[0-9]+)+(?:[-+][0-9A-Za-z.+-]+)?"
+    r"|[0-9]{4}-[0-9]{2}(?:-[0-9]{2}(?:[T ].*)?)?"
+    r"|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9A-Fa-f]{16,}"
     r"|/.*|[a-z]+://.*|[^@\s]+@[^@\s]+\.[a-z]+|[a-z]{1,10}_(?=[A-Za-z]*[0-9])[A-Za-z0-9]{10,}"
 )
 
@@ -72,7 +74,7 @@ class _Reader:
             place.parsed = True
             self._structure(held, place, names, depth)
         elif isinstance(value, dict | list):
-            place.inline |= value != {}
+            place.inline = True
             self._structure(value, place, names, depth)
         else:
             if place.sample is None or place.sample == "":
@@ -100,8 +102,8 @@ class _Reader:
 def is_regular(found: dict[str, Any]) -> bool:
     """Whether an object's members can be fields: their names fit into paths and are names rather than data.
 
-    Not regular are objects keyed by ids, numbers, versions, dates, paths or addresses, and those of more than fifty members that
-    are all of one kind.
+    Not regular are objects keyed by ids, numbers, versions, dates, paths or addresses, and those of more than fifty
+    members that are all of one kind.
     """
     if not all(isinstance(name, str) and paths.is_expressible(name) for name in found):
         return False
@@ -151,13 +153,13 @@ def _recall_type(one: Field, place: Evidence) -> None:
     place.inline |= one.list and not one.parse
     value = place.each() if one.list else place
     value.sample = one.sample[0] if isinstance(one.sample, list) and one.sample else one.sample
-    if one.undecided:
+    if one.type == "object":
+        value.objects = 1
+        value.inline |= one.list or not one.parse
+    elif one.undecided:
         value.scalars |= {kinds.BLANK} if one.type == "text" else set()
     elif one.type == "json":
         value.irregular = True
-        value.inline |= one.list or not one.parse
-    elif one.type == "object":
-        value.objects = 1
         value.inline |= one.list or not one.parse
     else:
         value.scalars.add(one.type)

@@ -65,11 +65,13 @@ def kind_of(value: Any, name: str = "", above: str = "") -> str:
     return "json"
 
 
-def kind_in_text(value: str, name: str = "", above: str = "") -> str:
+def kind_in_text(value: Any, name: str = "", above: str = "") -> str:
     """As :func:`kind_of`, for sources that have text only (XML, CSV): numbers and flags are read out of it.
 
     Digits that are a name rather than an amount (a postal code, a phone number, leading zeros) stay text.
     """
+    if not isinstance(value, str):
+        return kind_of(value, name, above)
     if value in {"true", "false"}:
         return "boolean"
     found = _NUMBER.fullmatch(value)

@@ -47,22 +47,22 @@ class _Settlement:
     def whole(self, root: Evidence) -> list[Field]:
         """The fields of the whole document: its members, or ``$`` where it is no plain object."""
         verdict = self._verdict(root)
-        if verdict.sort == "object" and not verdict.parse:
+        if verdict.sort == "object" and not verdict.parse and root.members:
             found = self._members(root, (), MOST_FIELDS)
             return [Field("$", "json")] if found is None else found
-        return [] if not root.seen or (root.objects and not root.members) else self._place(root, (), MOST_FIELDS)
+        return self._place(root, (), MOST_FIELDS) if root.seen else []
 
     def _verdict(self, place: Evidence) -> _Verdict:
         texts = place.scalars <= kinds.TEXTS | {kinds.BLANK}
-        structure = bool(place.members) + (place.item is not None) + place.irregular
+        structure = (place.objects > 0) + (place.item is not None) + place.irregular
         if place.scalars and (structure or place.parsed):
             if texts and not place.inline:
                 return _Verdict("value", "text")
-            return _Verdict("value", parse=place.parsed)
+            return _Verdict("value")
         if structure > 1 or place.irregular:
             return _Verdict("value", parse=place.parsed)
         if structure:
-            return _Verdict("object" if place.members else "list", parse=place.parsed)
+            return _Verdict("object" if place.objects else "list", parse=place.parsed)
         if not place.scalars:
             return _Verdict("value", parse=place.parsed, undecided=True)
         kind = kinds.widen(place.scalars, textual=self._textual)
@@ -121,7 +121,7 @@ class _Settlement:
         if below is None:
             return [Field(path, "json", **how)]
         name = self._name(steps, below, path, listed=bool(how.get("list")))
-        return [Field(path, "object", object=name, **how), *below]
+        return [Field(path, "object", object=name, undecided=not below, **how), *below]
 
     def _members(self, place: Evidence, steps: Steps, room: int) -> list[Field] | None:
         """The fields of an object's members; None where there is no room, or the paths would be too long."""

@@ -55,6 +55,8 @@ def test_the_format_is_told_by_media_type_and_looks(sample: bytes, media: str, f
         ),
         (b'{"id":1,"done":true}\n{"id":2,"done":true}\n', Stream("ndjson")),
         (b'{"id":1}\n{"id":', Stream("ndjson")),
+        (b"data: \xff\n\n", Stream()),
+        (b'{"a":' * 30 + b'{"text":"Once"}' + b"}" * 30, Stream("ndjson")),
         (b'data: {"broken\n\n', Stream(text=Spot("$"))),
         (b'{"text":"Once"}\n{"broken\n{"text":', Stream("json_concatenated", text=Spot("text"))),
     ],

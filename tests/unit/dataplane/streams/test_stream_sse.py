@@ -117,6 +117,15 @@ def test_an_event_without_end_is_an_error(piece: bytes, size: int) -> None:
     assert "1 MiB" in words
 
 
+def test_events_before_one_that_is_too_large_stand() -> None:
+    """In one piece as in many; nothing after it is read."""
+    data = b"data: a\n\n" + b"data: " + b"x" * MOST_EVENT + b"\n\ndata: b\n\n"
+    found = read(PLAIN, data)
+    assert found[0] == Delta("a")
+    assert failure(found)[0] == "upstream_response_too_large"
+    assert read(PLAIN, data[:5000], data[5000:]) == found
+
+
 def test_an_event_just_within_the_limit_is_read() -> None:
     """And the next one too: the limit is for each."""
     data = b"data: " + b"x" * (MOST_EVENT - 6) + b"\n\n"
