@@ -48,8 +48,6 @@ class CompiledCall:
         self._query = (*query_pairs(query, scope), *_pairs(call, named["query"], scope))
         self._headers = tuple(Header(each.name, each.value, scope) for each in call.headers)
         self._headers += tuple(Header(name, f"<{name}>", scope) for name in named["header"])
-        if call.body.type != "none" and any(name.lower() == "content-type" for name in named["header"]):
-            raise ValueError("the body says its own content type; remove the parameter of that name")
         self._body = compile_body(call.body, named["body"], scope)
         self._variables = {name: surroundings.variables[name] for name in slots if name in surroundings.variables}
         self._members = surroundings.members if self._body is not None else ()

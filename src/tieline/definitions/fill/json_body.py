@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tieline.definitions.fill.json_text import UnwritableError, write_json
+from tieline.definitions.fill.json_text import write_json
 from tieline.definitions.fill.scope import BODY_MOST, Pieces, Run, Scope, body_too_large, joined, slots_of, whole
 from tieline.definitions.fill.values import invalid
 
@@ -84,10 +84,7 @@ def _compiled(data: Any, scope: Scope) -> list[_Part]:
     if isinstance(data, list | tuple):
         entries = [_Entry(_needs(item, scope), None, _merged(_compiled(item, scope))) for item in data]
         return _group(b"[", entries, b"]", ())
-    try:
-        return [write_json(data)]
-    except UnwritableError as error:
-        raise ValueError(f"the template {error}") from None
+    return [write_json(data)]
 
 
 def _object(data: Any, members: Mapping[str, str], scope: Scope) -> list[_Part]:

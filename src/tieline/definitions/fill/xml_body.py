@@ -206,5 +206,3 @@ def _check(text: str) -> None:
             f"the XML template is not well-formed at line {error.lineno}: {expat.ErrorString(error.code)}; "
             "write \\< for the < of a tag that has no attributes"
         ) from None
-    except UnicodeEncodeError:
-        raise ValueError("the XML template holds half a character (a lone surrogate); remove it") from None

@@ -35,6 +35,15 @@ class Node:
         listed = self.field is not None and self.field.list
         return self.item if listed and self.item is not None else self
 
+    def called(self, key: str) -> str:
+        """The name that callers know the member ``key`` by; that of a nested list is its innermost's."""
+        node: Node | None = self
+        while node is not None:
+            if node.field is not None:
+                return node.field.name or key
+            node = node.item
+        return key
+
     @property
     def is_open(self) -> bool:
         """Whether it is looked into: no field of its own, or an object whose members are known."""

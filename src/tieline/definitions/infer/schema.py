@@ -163,7 +163,7 @@ def _below(node: Node) -> dict[str, Any]:
     for key, below in node.members.items():
         if not _is_handed_out(below):
             continue
-        name = key if below.field is None else below.field.name or key
+        name = below.called(key)
         always = _is_always_there(below)
         properties[name] = _node(below) if always else _nullable(_node(below))
         if always:

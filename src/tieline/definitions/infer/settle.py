@@ -59,8 +59,8 @@ class _Settlement:
             if texts and not place.inline:
                 return _Verdict("value", "text")
             return _Verdict("value")
-        if structure > 1 or place.irregular:
-            return _Verdict("value", parse=place.parsed)
+        if structure > 1 or place.irregular or (place.parsed and place.inline):
+            return _Verdict("value", parse=place.parsed and not place.inline)
         if structure:
             return _Verdict("object" if place.objects else "list", parse=place.parsed)
         if not place.scalars:

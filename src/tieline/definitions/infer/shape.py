@@ -82,11 +82,7 @@ def _below(node: Node) -> Change | None:
     if not node.members:
         return None
     return _members(
-        [
-            (key, key if below.field is None else below.field.name or key, _change(below))
-            for key, below in node.members.items()
-            if _is_included(below)
-        ]
+        [(key, below.called(key), _change(below)) for key, below in node.members.items() if _is_included(below)]
     )
 
 

@@ -150,3 +150,10 @@ def test_the_text_kept_for_the_end_is_bounded() -> None:
     *deltas, done = read(Stream("text"), *[piece.encode()] * 600, b"end")
     assert "".join(delta.text for delta in deltas) == piece * 600 + "end"
     assert done == Done("é" * (MOST_TEXT // 2), cut=True)
+
+
+def test_text_of_just_the_limit_is_kept_whole() -> None:
+    """One byte more is cut off."""
+    text = b"x" * MOST_TEXT
+    assert read(Stream("text"), text)[-1] == Done(text.decode())
+    assert read(Stream("text"), text, b"y")[-1] == Done(text.decode(), cut=True)

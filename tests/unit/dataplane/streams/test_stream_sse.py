@@ -17,6 +17,8 @@ PLAIN = Stream(text=Spot("$"))
     [
         (b"data: a\n\n", [(None, b"a")]),
         (b"data:a\r\rdata: b\r\n\r\n", [(None, b"a"), (None, b"b")]),
+        (b"event: e\r\ndata: a\r\ndata: b\r\n\r\n", [("e", b"a\nb")]),
+        (b"event: e\rdata: a\rdata: b\r\r", [("e", b"a\nb")]),
         (b"data:  two spaces\n\n", [(None, b" two spaces")]),
         (b"data: a\ndata: b\ndata\n\n", [(None, b"a\nb\n")]),
         (b"data\n\n", [(None, b"")]),

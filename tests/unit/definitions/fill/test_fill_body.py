@@ -143,6 +143,13 @@ def test_xml_values_are_escaped_where_they_stand() -> None:
     assert text(body, parameters, {"x": "", "o": "v"}) == (b"application/xml", with_both)
 
 
+def test_an_optional_value_in_the_root_takes_the_whole_document_along() -> None:
+    """There is no document without a root."""
+    body = r"{type: xml, template: '\<a><x></a>'}"
+    assert text(body, "x: {optional: true}", {}) is None
+    assert text(body, "x: {optional: true}", {"x": "v"}) == (b"application/xml", "<a>v</a>")
+
+
 def test_characters_that_xml_does_not_have_are_refused() -> None:
     """There is no way to write them."""
     for value in ("\x00", "\x0b", "\ufffe", "\x1b"):
@@ -252,7 +259,10 @@ def test_a_body_is_bounded_before_it_is_copied() -> None:
         (r"{type: xml, template: '<?xml version=\"1.1\"?>\<a><x></a>'}", "x: {}", "another version"),
         (r"{type: xml, template: '<?xml version=\"1.0\" encoding=\"latin1\"?>\<a><x></a>'}", "x: {}", "encoding"),
         ("{type: json, template: ['<x>'], content_type: application/json; charset=latin-1}", "x: {}", "sent in UTF-8"),
+        ("{type: xml, template: '\\<a>\U000f0001<x></a>'}", "x: {}", "private-use"),
+        (f"{{type: xml, template: '\\<a>{'<x>' * 70_000}</a>'}}", "x: {}", "too many slots"),
         ("{type: json, template: {x: 1}}", "x: {in: body}", "adds another"),
+        ("{type: form, fields: [{name: a, value: '<u>'}]}", "u: {type: file}", "multipart"),
         ('{type: raw, content_type: application/json, template: \'{"a": "<x>"}\'}', "x: {}", "escapes nothing"),
         (
             "{type: raw, content_type: application/soap+xml; charset=utf-8, template: 'a<x>'}",

@@ -1,0 +1,130 @@
+"""Records are gathered, saved in batches, and kept while the store is away, up to a bound."""
+
+import asyncio
+
+import pytest
+
+from tieline.dataplane import records as module
+from tieline.dataplane.ports import RequestRecord
+from tieline.dataplane.records import Records
+from tieline.testing.dataplane import MemorySource
+from tieline.testing.vault import memory_keyring
+
+
+def record(number: int) -> RequestRecord:
+    """Some record."""
+    return RequestRecord(
+        f"req_{number}",
+        0.0,
+        "app_1",
+        "key_1",
+        "api",
+        "live",
+        "GET",
+        "/",
+        None,
+        None,
+        200,
+        None,
+        1.0,
+        1.0,
+        0,
+        0,
+        "complete",
+    )
+
+
+@pytest.fixture
+async def source() -> MemorySource:
+    """An empty store."""
+    return MemorySource(await memory_keyring())
+
+
+async def test_what_waits_is_saved(source: MemorySource) -> None:
+    """Once."""
+    records = Records(source)
+    records._waiting += [record(1), record(2)]
+    records._used["key_1"] = 5.0
+    await records.flush()
+    await records.flush()
+    assert [each.id for each in source.records] == ["req_1", "req_2"]
+    assert source.used == {"key_1": 5.0}
+
+
+async def test_what_cannot_be_saved_waits(source: MemorySource, caplog: pytest.LogCaptureFixture) -> None:
+    """In order, with what came since; a later use of a key is not overwritten by an earlier one."""
+    records = Records(source)
+    source.away = True
+    records._waiting.append(record(1))
+    records._used["key_1"] = 5.0
+    await records.flush()
+    records._waiting.append(record(2))
+    records._used["key_1"] = 9.0
+    await records.flush()
+    source.away = False
+    await records.flush()
+    assert [each.id for each in source.records] == ["req_1", "req_2"]
+    assert source.used == {"key_1": 9.0}
+    assert records.given_up == 0
+
+
+async def test_the_oldest_are_given_up_beyond_the_bound(
+    source: MemorySource, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Memory is bounded, and what was lost is counted."""
+    monkeypatch.setattr(module, "WAITING_MOST", 3)
+    records = Records(source)
+    source.away = True
+    for number in range(5):
+        records._waiting.append(record(number))
+        await records.flush()
+    source.away = False
+    await records.flush()
+    assert [each.id for each in source.records] == ["req_2", "req_3", "req_4"]
+    assert records.given_up == 2
+
+
+async def test_records_alone_are_not_saved_twice_when_only_the_keys_fail(
+    source: MemorySource, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What was saved is not kept for another time."""
+    records = Records(source)
+    records._waiting.append(record(1))
+    records._used["key_1"] = 5.0
+    touch_keys = source.touch_keys
+    batches: list[int] = []
+    add_records = source.add_records
+
+    async def counting(batch: list[RequestRecord]) -> None:
+        batches.append(len(batch))
+        await add_records(batch)
+
+    async def away(used: object) -> None:
+        source.away = True
+        await touch_keys({})
+
+    source.add_records, source.touch_keys = counting, away  # type: ignore[method-assign, assignment]
+    await records.flush()
+    source.away, source.touch_keys = False, touch_keys  # type: ignore[method-assign]
+    await records.flush()
+    assert batches == [1, 0]
+    assert source.used == {"key_1": 5.0}
+
+
+async def test_a_cancelled_save_keeps_its_batch(source: MemorySource) -> None:
+    """The worker stops in the middle of a save: the last flush saves it."""
+    records = Records(source)
+    records._waiting.append(record(1))
+    add_records = source.add_records
+
+    async def stuck(batch: object) -> None:
+        await asyncio.sleep(60)
+
+    source.add_records = stuck  # type: ignore[method-assign, assignment]
+    saving = asyncio.create_task(records.flush())
+    await asyncio.sleep(0.01)
+    saving.cancel()
+    await asyncio.wait([saving])
+    source.add_records = add_records  # type: ignore[method-assign]
+    await records.flush()
+    assert [each.id for each in source.records] == ["req_1"]

@@ -1,0 +1,105 @@
+"""What the schemes of a definition together ask of its credential, and how new values are checked."""
+
+from typing import Any
+
+import pytest
+
+from tieline.core.errors import InvalidInput
+from tieline.core.secret import Secret
+from tieline.definitions.model import Definition
+from tieline.definitions.parse import parse_data
+from tieline.schemes.base import Outgoing
+from tieline.schemes.registry import SCHEMES, bind, check_fields, credential_fields
+
+BASIC = {"scheme": "basic"}
+BEARER = {"scheme": "bearer"}
+HEADER = {"scheme": "api_key", "name": "X-Key"}
+QUERY = {"scheme": "api_key", "in": "query", "name": "k"}
+
+
+def definition(*auth: Any, **more: Any) -> Definition:
+    """A definition with these schemes."""
+    data = {"tieline": "v1", "api": "api", "base_url": "https://api.example.com", "auth": list(auth), **more}
+    return parse_data(data, schemes=SCHEMES)
+
+
+def names(api: Definition) -> list[str]:
+    """The names of the credential's fields."""
+    return [each.name for each in credential_fields(api)]
+
+
+def secrets(**fields: str) -> dict[str, Secret]:
+    """Values as they are put, ``__`` for a dot in a name."""
+    return {name.replace("__", "."): Secret.from_text(value) for name, value in fields.items()}
+
+
+def test_a_single_scheme_has_its_own_names() -> None:
+    """No prefix where nothing has to be told apart."""
+    assert names(definition(BEARER)) == ["key"]
+    assert names(definition(BASIC)) == ["username", "password"]
+    assert names(definition({"scheme": "none"})) == []
+
+
+def test_several_schemes_have_prefixes() -> None:
+    """The second of a kind has a number."""
+    assert names(definition(BEARER, HEADER, QUERY)) == ["bearer.key", "api_key.key", "api_key2.key"]
+
+
+def test_private_values_are_fields_too() -> None:
+    """Headers, parameters and variables that the definition only names."""
+    api = definition(
+        BEARER,
+        headers=[{"name": "X-Org", "private": True}],
+        parameters=[{"name": "tenant", "in": "query", "private": True}],
+        variables={"region": {"private": True}},
+    )
+    assert names(api) == ["key", "header.X-Org", "parameter.tenant", "variable.region"]
+
+
+def test_binding_gives_each_scheme_its_own_values() -> None:
+    """In the order of the definition."""
+    outgoing = Outgoing(b"GET", b"/", b"", [])
+    for applier in bind(definition(HEADER, QUERY), secrets(api_key__key="one", api_key2__key="two")):
+        applier.apply(outgoing)
+    assert (outgoing.headers, outgoing.query) == ([(b"X-Key", b"one")], b"k=two")
+
+
+@pytest.mark.parametrize("value", ["sk-not-real\n", "sk-not-real\r\nX-Evil: 1", "\tsk", "s\x00k", "sk\x7f"])
+def test_control_characters_are_refused(value: str) -> None:
+    """A pasted newline would end the header field."""
+    with pytest.raises(InvalidInput) as refused:
+        check_fields(definition(BEARER), secrets(key=value))
+    assert refused.value.param == "key"
+    assert "line break" in refused.value.public
+    assert value.strip() not in refused.value.public
+
+
+@pytest.mark.parametrize(
+    ("fields", "param", "word"),
+    [
+        ({}, "key", "lacks key"),
+        ({"key": ""}, "key", "empty"),
+        ({"kye": "x"}, "kye", "takes key"),
+        ({"key": "x", "more": "y"}, "more", "no field 'more'"),
+    ],
+)
+def test_what_is_missing_or_unknown_is_named(fields: dict[str, str], param: str, word: str) -> None:
+    """The message says which field, and which there are."""
+    with pytest.raises(InvalidInput) as refused:
+        check_fields(definition(BEARER), secrets(**fields))
+    assert refused.value.param == param
+    assert word in refused.value.public
+
+
+def test_basic_needs_one_of_its_two() -> None:
+    """Either may be the key, and one there must be."""
+    check_fields(definition(BASIC), secrets(username="x"))
+    check_fields(definition(BASIC), secrets(password="x"))
+    with pytest.raises(InvalidInput):
+        check_fields(definition(BASIC), {})
+
+
+def test_good_values_are_taken() -> None:
+    """Every printable character may be part of a key."""
+    check_fields(definition(BEARER), secrets(key="".join(map(chr, range(33, 127))) + " é"))
+    check_fields(definition({"scheme": "none"}), {})
