@@ -29,7 +29,7 @@ async def stack() -> AsyncIterator[AsyncExitStack]:
 
 @pytest.fixture
 def start_upstream(stack: AsyncExitStack) -> StartUpstream:
-    """``await start_upstream(script)`` is a running upstream; without a script it greets every request."""
+    """Starts an upstream that follows a script; without one it greets every request."""
 
     async def start(script: Script | None = None, **options: Any) -> Upstream:
         upstream = Upstream(script or greet)
@@ -42,7 +42,7 @@ def start_upstream(stack: AsyncExitStack) -> StartUpstream:
 
 @pytest.fixture
 def start_stage(stack: AsyncExitStack, start_upstream: StartUpstream) -> StartStage:
-    """``await start_stage(script, **changes)``: a worker before an upstream; ``changes`` are to the definition."""
+    """Starts a worker before an upstream that follows a script; ``changes`` are to the definition."""
 
     async def start(script: Script | None = None, **changes: Any) -> Stage:
         upstream = await start_upstream(script)

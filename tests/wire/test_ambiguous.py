@@ -236,7 +236,7 @@ async def test_an_upgrade_storm_ends(stage: Stage) -> None:
     """Asking for upgrades over and over in one segment is refused before it costs anything."""
     client = await stage.connect()
     await client.send(stage.request(b"GET", b"/x", b"Connection: upgrade", b"Upgrade: h2c") * 100)
-    statuses = []
+    statuses: list[int] = []
     while not statuses or statuses[-1] == 200:
         statuses.append((await client.message()).status)
     assert statuses[-1] == 400
@@ -271,7 +271,7 @@ async def test_too_many_waiting_requests_are_refused(start_stage: StartStage) ->
     client = await stage.connect()
     await client.send(stage.request(b"GET", b"/first"))
     await client.send(stage.request(b"GET", b"/x") * 1200)
-    statuses = []
+    statuses: list[int] = []
     while not statuses or statuses[-1] == 200:
         statuses.append((await client.message()).status)
     assert statuses[-1] == 400

@@ -1,4 +1,4 @@
-"""Clients that pipeline, wait to be asked, stop half way, or leave: each gets its own answers, and nothing stays behind."""
+"""Clients that pipeline, wait to be asked, stop half way, or leave: each gets its own answers, and nothing stays."""
 
 import asyncio
 import time

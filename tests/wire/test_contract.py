@@ -1,4 +1,4 @@
-"""Contract section 4: every error that Tieline makes, in its shape, with its fields; and what is recorded of requests."""
+"""Contract section 4: every error that Tieline makes, in its shape, with its fields; and what is recorded."""
 
 import asyncio
 import json

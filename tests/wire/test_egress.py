@@ -113,7 +113,7 @@ async def test_a_rebinding_name_is_judged_each_time_it_is_dialled(
 
 def accepts(trap: socket.socket) -> list[str]:
     """The local addresses at which connections arrived."""
-    places = []
+    places: list[str] = []
     while True:
         try:
             connection, _ = trap.accept()

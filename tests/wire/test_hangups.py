@@ -2,8 +2,8 @@
 
 import asyncio
 import contextlib
-import os
 import random
+from pathlib import Path
 
 from tests.wire.conftest import StartStage
 from tests.wire.raw import Peer, Upstream, answer, chunked, greet, until
@@ -16,9 +16,9 @@ EVENTS = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encodi
 def sockets() -> int:
     """How many sockets this process has open."""
     count = 0
-    for number in os.listdir("/proc/self/fd"):
+    for link in Path("/proc/self/fd").iterdir():
         with contextlib.suppress(OSError):
-            count += os.readlink(f"/proc/self/fd/{number}").startswith("socket:")
+            count += str(link.readlink()).startswith("socket:")
     return count
 
 
@@ -101,8 +101,12 @@ class Chaos:
 
 async def test_random_hangups_leave_nothing_behind(start_stage: StartStage, soak: bool) -> None:
     """Sockets, tasks, pool slots and connections are as many as before; the worker serves on."""
-    stage = await start_stage(lambda upstream, peer: chaos.upstream(upstream, peer), limits={"timeout": {"idle": "5s"}})
     chaos = Chaos(0)
+
+    async def script(upstream: Upstream, peer: Peer) -> None:
+        await chaos.upstream(upstream, peer)
+
+    stage = await start_stage(script, limits={"timeout": {"idle": "5s"}})
     service = stage.worker.service
     tasks, fds = len(asyncio.all_tasks()), sockets()
     count = 1000 if soak else 150
@@ -121,7 +125,12 @@ async def test_random_hangups_leave_nothing_behind(start_stage: StartStage, soak
 
 async def test_a_worker_serves_on_after_hangups(start_stage: StartStage, soak: bool) -> None:
     """The next ordinary request is answered as if nothing had happened."""
-    stage = await start_stage(lambda upstream, peer: chaos.upstream(upstream, peer))
+    chaos = Chaos(0)
+
+    async def script(upstream: Upstream, peer: Peer) -> None:
+        await chaos.upstream(upstream, peer)
+
+    stage = await start_stage(script)
     for seed in range(300 if soak else 30):
         chaos = Chaos(seed)
         await asyncio.gather(*(chaos.client(stage) for _ in range(3)))

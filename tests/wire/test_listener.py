@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack
 
 import pytest
 
-from tests.wire.raw import Peer, drop
+from tests.wire.raw import Peer, drop, until
 from tieline.core.errors import NotReady
 from tieline.wire.answers import text_answer
 from tieline.wire.deadlines import Deadlines
@@ -49,7 +49,7 @@ class Quiet:
 
 @pytest.fixture
 async def knock() -> AsyncIterator[Connect]:
-    """``await knock(door)`` is a client of a listener whose requests go to ``door``."""
+    """Connects a client to a listener whose requests go to the door that is given."""
     async with AsyncExitStack() as stack:
 
         async def connect(door: Door) -> Peer:
@@ -118,6 +118,7 @@ async def test_work_that_fails_answers_its_request(
     knock: Connect, caplog: pytest.LogCaptureFixture, error: Exception, status: int
 ) -> None:
     """No request waits for ever because a task died."""
+    tasks = []
 
     async def work() -> None:
         await asyncio.sleep(0.01)
@@ -125,7 +126,7 @@ async def test_work_that_fails_answers_its_request(
 
     def door(request: Request) -> None:
         Quiet(request)
-        request.run(work())
+        tasks.append(request.run(work()))
 
     client = await knock(door)
     await client.send(GET)
@@ -136,13 +137,14 @@ async def test_work_that_fails_after_its_request_changes_nothing(
     knock: Connect, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A late failure is logged and answers nobody."""
+    tasks = []
 
     async def work() -> None:
         await asyncio.sleep(0.05)
         raise RuntimeError("late")
 
     def door(request: Request) -> None:
-        request.run(work())
+        tasks.append(request.run(work()))
         request.send(OK)
         request.finish()
 
@@ -187,8 +189,7 @@ async def test_draining_lets_a_request_finish_and_says_close(knock: Connect) -> 
     held: list[Request] = []
     client = await knock(held.append)
     await client.send(GET)
-    while not held:
-        await asyncio.sleep(0.01)
+    await until(lambda: bool(held))
     listener = held[0].connection.listener  # type: ignore[attr-defined]
     draining = asyncio.create_task(listener.drain(5))
     await asyncio.sleep(0.05)

@@ -106,7 +106,7 @@ async def test_records_outlive_an_unforeseen_failure(
             raise RuntimeError("a bug")
         await add_records(records)  # type: ignore[arg-type]
 
-    source.add_records = broken  # type: ignore[method-assign, assignment]
+    source.add_records = broken  # type: ignore[method-assign]
     await stage.get()
     assert len(await stage.worker.recorded(1)) == 1
     assert failures == 3

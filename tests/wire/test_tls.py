@@ -30,7 +30,7 @@ def authority() -> trustme.CA:
 def start_secure(
     stack: AsyncExitStack, start_upstream: StartUpstream, authority: trustme.CA, tmp_path: Path
 ) -> StartSecure:
-    """``await start_secure(certificate)``: a worker that trusts ``authority``, before a TLS upstream."""
+    """Starts a worker that trusts ``authority`` before a TLS upstream with the certificate that is given."""
 
     async def start(
         certificate: trustme.LeafCert, script: Script | None = None, *, trusted: bool = True, **changes: object

@@ -1,4 +1,4 @@
-"""``Upgrade: websocket`` becomes a tunnel, both ways, until either side ends; every other upgrade is an ordinary request."""
+"""``Upgrade: websocket`` becomes a tunnel until either side ends; every other upgrade is an ordinary request."""
 
 import asyncio
 

@@ -89,11 +89,13 @@ def _destination_check(guard: Guard) -> Callable[[str], None]:
 
 async def _serve(services: Services, settings: ServeSettings, leash: Leash) -> None:
     from tieline.web.app import create_app  # noqa: PLC0415  loaded while the data plane opens the store
+    from tieline.web.bounded import BoundedHttp  # noqa: PLC0415  as above
 
     names = (settings.console_listen.host, *settings.console_hosts)
+    log = Log(settings.log_format, settings.log_level)
     config = uvicorn.Config(
-        create_app(services, allowed_hosts=names, version=version("tieline")),
-        http="httptools",
+        create_app(services, allowed_hosts=names, version=version("tieline"), log=log),
+        http=BoundedHttp,
         ws="none",
         lifespan="off",
         log_config=None,

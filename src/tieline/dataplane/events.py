@@ -12,7 +12,7 @@ _ENDS: Final = (b"\n\n", b"\r\n\r\n", b"\r\r")
 
 
 class WholeEvents:
-    """Holds back what follows the last whole event, up to 64 KiB of it; of a larger event the beginning is passed on."""
+    """Holds back what follows the last whole event, up to 64 KiB of it; a larger event is passed on in parts."""
 
     __slots__ = ("_held",)
 

@@ -31,7 +31,7 @@ _MEMORY = 1000
 _status_lines: dict[tuple[int, bytes], bytes] = {}
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class Admitted:
     """A request that may go out, and how: decided on, filtered, with the secret added.
 
@@ -354,11 +354,10 @@ class Exchange:
             out.append(b"content-length: %d\r\n" % answer.length)
         elif not bodyless:
             out.append(self._delimit())
-        if self._chunking and not self._encoded and content_type.startswith(b"text/event-stream"):
-            self._whole = WholeEvents()
-        request.live = content_type.startswith(_LIVE)
         out.append(b"tieline-request-id: %b\r\n" % self.id.encode())
-        if not request.live:
+        if content_type.startswith(_LIVE):
+            self._begin_stream(content_type)
+        else:
             out.append(self._server_timing())
         out.append(self._persist())
         head = b"".join(out)
@@ -375,6 +374,11 @@ class Exchange:
             return b"transfer-encoding: chunked\r\n"
         self.request.keep_alive = False
         return b""
+
+    def _begin_stream(self, content_type: bytes) -> None:
+        self.request.live = True
+        if self._chunking and not self._encoded and content_type.startswith(b"text/event-stream"):
+            self._whole = WholeEvents()
 
     def _persist(self) -> bytes:
         """The end of the head: whether the client's connection goes on after this answer."""

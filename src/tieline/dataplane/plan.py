@@ -14,7 +14,7 @@ from tieline.access.areas import AreaTable
 from tieline.core.errors import CredentialMissing, TielineError
 from tieline.core.secret import Secret
 from tieline.dataplane.ports import ApiRow, CredentialRow, Environment
-from tieline.definitions.environment import resolve
+from tieline.definitions.environment import in_environment, resolve
 from tieline.definitions.model import Definition, Limits, SharedHeader, SharedParameter, Usage, Verify
 from tieline.definitions.parse import parse_data
 from tieline.schemes.base import Applier, Outgoing
@@ -66,7 +66,7 @@ class AddedPair:
     pair: Secret
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Plan:
     """One API in one environment.
 
@@ -153,25 +153,22 @@ class Compiler:
         self, row: ApiRow, general: Definition, credential: CredentialRow | None, environment: Environment
     ) -> Plan:
         fields = self.reveal(credential) if credential is not None else {}
-        variables = {
-            name.removeprefix("variable."): value.reveal_bytes().decode()
-            for name, value in fields.items()
-            if name.startswith("variable.")
-        }
-        definition = resolve(general, environment, variables)
+        definition, unfit = _resolved(general, environment, fields)
         origin, base_path = parse_base(definition.base_url)
-        problem = self._problem(definition, fields, credential, environment)
+        problem = self._problem(definition, fields, credential, environment) or unfit
         appliers: tuple[Applier, ...] = ()
         lane: Lane | None = None
         if problem is None:
             hosts = credential.hosts if credential is not None and credential.hosts else definition.hosts
             problem = self._unbound(origin, hosts)
-        if problem is None:
-            appliers = bind(definition, fields)
-            tenant = f"{row.id}/{credential.id if credential is not None else environment}"
-            lane = self.lane(LaneKey(origin, tenant))
         headers = _added_headers(definition, fields)
         pairs = _added_pairs(definition, fields)
+        if problem is None:
+            appliers = bind(definition, fields)
+            problem = _unsendable(definition, headers, appliers)
+        if problem is None:
+            tenant = f"{row.id}/{credential.id if credential is not None else environment}"
+            lane = self.lane(LaneKey(origin, tenant))
         always = frozenset(each.name.lower() for each in headers if each.shared.when is None)
         always_query = frozenset(each.name for each in pairs if each.shared.when is None)
         replaced = always.union(*(each.replaces for each in appliers))
@@ -224,6 +221,44 @@ class Compiler:
             f"tieline credential set {definition.api} --environment {environment}",
             param=missing[0] if missing else None,
         )
+
+
+def _resolved(
+    general: Definition, environment: Environment, fields: Mapping[str, Secret]
+) -> tuple[Definition, TielineError | None]:
+    """The definition with its variables filled in, and why the credential's values for them cannot be used, if so.
+
+    One environment's credential must not take the other environment out.
+    """
+    declared = {*general.variables, *general.environments.get(environment, {}).get("variables", {})}
+    given = {name: fields[f"variable.{name}"] for name in declared if f"variable.{name}" in fields}
+    try:
+        texts = {name: value.reveal_bytes().decode() for name, value in given.items()}
+        return resolve(general, environment, texts), None
+    except (TielineError, ValueError) as error:
+        problem = CredentialMissing(  # the error itself may show a private value
+            f"The {environment} credential of {general.title} holds a value that does not fit the variables of the "
+            "definition. An operator sets it again.",
+            detail=f"{type(error).__name__} with {sorted(given)}",
+        )
+    variables = in_environment(general, environment).variables
+    return resolve(general, environment, {name: "unset" for name, each in variables.items() if each.private}), problem
+
+
+def _unsendable(
+    definition: Definition, headers: Sequence[AddedHeader], appliers: Sequence[Applier]
+) -> TielineError | None:
+    """Why what would be added to requests cannot go over the wire, if so: it would end its line, or is no name."""
+    sample = Outgoing(b"GET", b"/", b"", [(each.name, each.value.reveal_bytes()) for each in headers])
+    for applier in appliers:
+        applier.apply(sample)
+    fields = all(framing.is_name(name) and framing.is_value(value) for name, value in sample.headers)
+    if fields and framing.is_target(sample.path + b"?" + sample.query):
+        return None
+    return CredentialMissing(
+        f"The credential of {definition.title} holds a character that cannot be sent. An operator sets it again, "
+        "without line breaks."
+    )
 
 
 def _places(definition: Definition) -> KeyPlaces:

@@ -163,8 +163,8 @@ class Snapshot:
     async def freshen(self) -> bool:
         """Look for changes now instead of waiting to be told; whether there were any.
 
-        For a request that is about to be refused: what it asks for may have been granted a moment ago. However many ask,
-        the store is asked at most fifty times a second.
+        For a request that is about to be refused: what it asks for may have been granted a moment ago. However many
+        ask, the store is asked at most fifty times a second.
         """
         before, arrived = self._version, time.monotonic()
         async with self._catching_up:

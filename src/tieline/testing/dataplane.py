@@ -95,7 +95,7 @@ class MemorySource:
         hosts: Sequence[str] = (),
         keyring: Keyring | None = None,
     ) -> CredentialRow:
-        """Make ``fields`` the active credential of the API called ``api``; ``keyring`` may be another one to seal with."""
+        """Make ``fields`` the active credential of the API called ``api``, sealed by ``keyring`` or the own one."""
         self._count += 1
         row_id, version = f"cred_{self._count}", self._count
         intake = Intake(keyring or self.keyring)

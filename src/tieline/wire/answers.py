@@ -28,7 +28,7 @@ def error_body(error: TielineError, request_id: str) -> bytes:
 def error_answer(error: TielineError, request_id: str, *, close: bool, head_only: bool = False) -> bytes:
     """A whole error answer: head and body. ``close`` adds ``Connection: close``; ``head_only`` is for HEAD.
 
-    The request id stands in ``x-request-id`` too, where SDKs look for it; the upstream's own comes there in its answers.
+    The request id stands in ``x-request-id`` too, where SDKs look for it; upstreams put their own there.
     """
     rule = ANSWERS[error.code]
     fields = [f"tieline-error: {error.code}", f"x-request-id: {request_id}"]

@@ -41,6 +41,7 @@ ENGINE_OWNED = HOP_BY_HOP | {b"content-length", b"host", b"expect"}
 _REFUSED_METHODS = frozenset({b"CONNECT", b"TRACE"})
 _VERSIONS = frozenset({"1.0", "1.1"})
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_TARGET = re.compile(rb"[\x21-\x7e]+")
 _VALUE = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
 _UNDERSCORE_TWINS = frozenset(
     {
@@ -68,6 +69,11 @@ def is_name(name: bytes) -> bool:
 def is_value(value: bytes) -> bool:
     """Whether ``value`` is a field value that cannot end its line (RFC 9110 section 5.5)."""
     return _VALUE.fullmatch(value) is not None
+
+
+def is_target(target: bytes) -> bool:
+    """Whether ``target`` can stand in a request line: visible ASCII only (RFC 9112 section 3)."""
+    return _TARGET.fullmatch(target) is not None
 
 
 def is_engine_owned(lower: bytes) -> bool:

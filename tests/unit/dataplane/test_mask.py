@@ -1,5 +1,7 @@
 """A secret that comes back is hidden, wherever pieces are cut, and nothing else is held back or changed."""
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -47,7 +49,7 @@ def test_cutting_changes_nothing(parts: list[bytes], cuts: list[int]) -> None:
     """Masked in pieces a body is what it is when masked whole; its length stays."""
     body = b"".join(parts)
     places = [0, *sorted(cut for cut in cuts if cut < len(body)), len(body)]
-    pieces = [body[start:end] for start, end in zip(places, places[1:], strict=False)]
+    pieces = [body[start:end] for start, end in pairwise(places)]
     got = b"".join(streamed(pieces, SECRET, OTHER))
     assert got == mask(body, [SECRET, OTHER])
     assert len(got) == len(body)
@@ -60,5 +62,5 @@ def test_secrets_that_repeat_themselves_do_not_come_through(noise: bytes, cuts: 
     secret = b"abababababab"
     body = noise + b"ab" * 9 + noise + secret
     places = [0, *sorted(cut for cut in cuts if cut < len(body)), len(body)]
-    pieces = [body[start:end] for start, end in zip(places, places[1:], strict=False)]
+    pieces = [body[start:end] for start, end in pairwise(places)]
     assert secret not in b"".join(streamed(pieces, secret))

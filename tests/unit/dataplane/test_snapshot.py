@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.wire.raw import until
 from tests.wire.stage import PROVIDER_KEY, definition
 from tieline.access import appkey
 from tieline.core.errors import NotReady, Overloaded
@@ -51,9 +52,7 @@ def make(source: MemorySource, keyring: Keyring | None = None) -> Snapshot:
 
 async def seen(snapshot: Snapshot, source: MemorySource) -> None:
     """Wait until every change is seen."""
-    async with asyncio.timeout(5):
-        while snapshot.version < len(source.log):
-            await asyncio.sleep(0.002)
+    await until(lambda: snapshot.version >= len(source.log))
 
 
 def hashed(source: MemorySource, secret: str) -> bytes:
@@ -69,7 +68,7 @@ class SlowLookup:
         self.go = asyncio.Event()
         self.count = 0
         self._key_by_hash = source.key_by_hash
-        source.key_by_hash = self  # type: ignore[assignment]
+        source.key_by_hash = self  # type: ignore[method-assign]
 
     async def __call__(self, keyed_hash: bytes) -> KeyRow | None:
         row = await self._key_by_hash(keyed_hash)

@@ -116,7 +116,7 @@ def test_what_goes_out_is_among_the_secrets(scheme: str, options: Mapping[str, s
     ],
 )
 def test_places_of_api_key(
-    options: Mapping[str, str], headers: set[bytes], query: set[bytes], cookies: set[bytes]
+    options: Mapping[str, str], headers: frozenset[bytes], query: frozenset[bytes], cookies: frozenset[bytes]
 ) -> None:
     """Where the API's own clients put the secret, an app key is found."""
     places = SCHEMES.get("api_key").places(options)

@@ -56,6 +56,10 @@ def test_nothing_excluded_gets_out_when_an_object_becomes_a_list() -> None:
     assert shape({"u": [{"id": 1, "pin": "x"}, [{"id": 2, "pin": "y"}], 3]}, fields) == {
         "u": [{"id": 1}, [{"id": 2}], 3]
     }
+    deep: Any = {"id": 1, "pin": "x"}
+    for _ in range(500):
+        deep = [deep]
+    assert "pin" not in str(shape({"u": deep}, fields))
     listed = (
         Field("u", "object", list=True, object="U"),
         *(Field(f"u[].{n}", "text", include=n == "id") for n in ("id", "pin")),
@@ -125,6 +129,8 @@ def test_what_differs_is_told_by_path(document: Any, expected: list[Any]) -> Non
 
 def test_optional_undecided_and_excluded_fields_do_not_drift() -> None:
     """They were never sure, or nobody looks."""
+    undecided = detect({"empty": {}, "none": [], "blank": ""})
+    assert drift({"empty": [1], "none": {"a": 1}, "blank": 5}, undecided) == ()
     fields = (*detect([{"a": 1, "n": None}, {"n": None}])[1:], Field("[].e", "text", include=False))
     assert drift([{"n": "x", "e": 5}], (Field("$", "object", list=True, object="I"), *fields)) == ()
 

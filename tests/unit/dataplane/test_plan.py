@@ -1,0 +1,151 @@
+"""How definition and credential become a plan, and what becomes of those that do not fit each other."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from tests.wire.stage import PROVIDER_KEY
+from tieline.dataplane.plan import Api, Plan
+from tieline.dataplane.snapshot import Snapshot
+from tieline.schemes.base import Outgoing
+from tieline.testing.dataplane import MemorySource
+from tieline.testing.vault import memory_keyring
+from tieline.wire.deadlines import Deadlines
+from tieline.wire.guard import Guard
+from tieline.wire.pool import Pool
+from tieline.wire.tls import Trust, client_context
+
+
+async def compiled(fields: Mapping[str, str] | None, **changes: Any) -> Api:
+    """The API with a live credential of these fields."""
+    source = MemorySource(await memory_keyring())
+    source.put_api(
+        {
+            "tieline": "v1",
+            "api": "api",
+            "base_url": "https://api.example.com/v1",
+            "auth": {"scheme": "bearer"},
+            **changes,
+        }
+    )
+    if fields is not None:
+        source.put_credential("api", fields)
+    guard = Guard()
+    snapshot = Snapshot(source, source.keyring, guard, Pool(guard, Deadlines(), client_context(Trust())))
+    await snapshot.load()
+    api = snapshot.api(b"api")
+    assert api is not None
+    return api
+
+
+def sent(plan: Plan, path: bytes = b"/x") -> Outgoing:
+    """A request after everything was added."""
+    outgoing = Outgoing(b"GET", plan.base_path + path, b"", [])
+    plan.apply(outgoing, path)
+    return outgoing
+
+
+def code(plan: Plan) -> str | None:
+    """Why a plan cannot be used."""
+    return plan.problem.code if plan.problem is not None else None
+
+
+PRIVATE_VARIABLE = {"base_url": "https://api.example.com/<account>/v1", "variables": {"account": {"private": True}}}
+
+
+async def test_a_private_variable_of_one_environment_leaves_the_other_alone() -> None:
+    """Live has its account, development has no credential: live works, development says what is missing."""
+    api = await compiled({"key": PROVIDER_KEY, "variable.account": "acme"}, **PRIVATE_VARIABLE)
+    assert api.plans["live"].problem is None
+    assert api.plans["live"].base_path == b"/acme/v1"
+    assert code(api.plans["development"]) == "credential_missing"
+    assert api.plans["development"].lane is None
+
+
+async def test_an_api_without_any_credential_says_what_is_missing() -> None:
+    """It exists, and asks for its credential."""
+    api = await compiled(None, **PRIVATE_VARIABLE)
+    assert {code(plan) for plan in api.plans.values()} == {"credential_missing"}
+
+
+@pytest.mark.parametrize("value", ["a/b", "a b", "../x", "é", "a\r\nb"])
+async def test_a_private_variable_that_does_not_fit_a_url_is_a_problem_of_its_environment(value: str) -> None:
+    """It is not sent, and not shown."""
+    api = await compiled({"key": PROVIDER_KEY, "variable.account": value}, **PRIVATE_VARIABLE)
+    live = api.plans["live"]
+    assert live.problem is not None
+    assert code(live) == "credential_missing"
+    assert value not in live.problem.public
+
+
+async def test_a_field_that_the_definition_no_longer_has_is_passed_over() -> None:
+    """A definition may change before its credential does."""
+    api = await compiled({"key": PROVIDER_KEY, "variable.gone": "x", "header.gone": "y"})
+    assert api.plans["live"].problem is None
+
+
+@pytest.mark.parametrize("value", ["sk\r\nX-Evil: 1", "sk\n", "sk\x00", "sk\x7f"])
+async def test_a_secret_that_would_end_its_line_is_never_sent(value: str) -> None:
+    """Should one ever reach the vault, it goes no further."""
+    live = (await compiled({"key": value})).plans["live"]
+    assert code(live) == "credential_missing"
+    assert live.lane is None
+    private = {"headers": [{"name": "X-Org", "private": True}]}
+    assert code((await compiled({"key": PROVIDER_KEY, "header.X-Org": value}, **private)).plans["live"]) is not None
+
+
+async def test_a_missing_private_value_is_named() -> None:
+    """The message tells the command."""
+    api = await compiled({"key": PROVIDER_KEY}, headers=[{"name": "X-Org", "private": True}])
+    problem = api.plans["live"].problem
+    assert problem is not None
+    assert problem.param == "header.X-Org"
+
+
+async def test_environments_differ_in_what_they_override() -> None:
+    """Base URL and headers of development are its own."""
+    api = await compiled(
+        {"key": PROVIDER_KEY},
+        environments={"development": {"base_url": "https://dev.example.com", "hosts": ["dev.example.com"]}},
+        headers=[{"name": "X-Version", "value": "1"}],
+    )
+    assert (api.plans["live"].origin.host, api.plans["development"].origin.host) == (
+        "api.example.com",
+        "dev.example.com",
+    )
+
+
+async def test_shared_values_are_added_where_they_apply() -> None:
+    """By the path below the base URL; two headers of one name, each for its own paths."""
+    api = await compiled(
+        {"key": PROVIDER_KEY},
+        headers=[
+            {"name": "Beta", "value": "a", "when": "/a*"},
+            {"name": "Beta", "value": "b", "when": "/b"},
+            {"name": "Always", "value": "c"},
+        ],
+        parameters=[{"name": "v", "in": "query", "value": "1", "when": "/a*"}],
+    )
+    plan = api.plans["live"]
+    assert (b"Beta", b"a") in sent(plan, b"/ab").headers
+    assert sent(plan, b"/ab").query == b"v=1"
+    assert (b"Beta", b"b") in sent(plan, b"/b").headers
+    assert [name for name, _ in sent(plan, b"/c").headers] == [b"Always", b"Authorization"]
+
+
+async def test_short_values_are_not_looked_for_in_answers() -> None:
+    """They would match by chance; a longer one that holds another is found by the shorter."""
+    plan = (await compiled({"key": "short"})).plans["live"]
+    assert all(len(value) >= 12 for value in plan.reflections)
+    plan = (await compiled({"key": PROVIDER_KEY})).plans["live"]
+    assert plan.reflections == (PROVIDER_KEY.encode(),)
+
+
+async def test_no_secret_shows_in_a_repr() -> None:
+    """Plans may be logged by accident."""
+    api = await compiled(
+        {"key": "not-a-real-secret", "header.X-Org": "not-a-real-org"}, headers=[{"name": "X-Org", "private": True}]
+    )
+    assert "not-a-real" not in repr(api)
+    assert "not-a-real" not in repr(api.plans["live"].added_headers) + repr(api.plans["live"].appliers)
