@@ -24,6 +24,7 @@ from tests.e2e.load import Caller, Use, accepted
 from tests.e2e.stage import Admin, Line, Node, admin_of, definition, serving
 from tests.e2e.upstream import Upstream, upstream
 
+pytestmark = pytest.mark.alone  # it puts both cores under load, and measures
 SEED = 20261123
 WAVE = 10
 MOST_SECONDS = 1.0

@@ -122,7 +122,7 @@ def test_nothing_can_be_injected_into_a_request(
 ) -> None:
     """Whatever is put into a part of a request, the upstream sees no field and no request that was smuggled in.
 
-    A CRLF as it stands is no injection: what follows is the client's own next field, if the whole is well formed at all.
+    A CRLF as it stands is no injection: what follows is the client's own next field, if the whole is well formed.
     """
     text = before.encode() + injection + after.encode()
     parts = dict.fromkeys(["path", "query", "method", "name", "value", "key", "host"], b"")

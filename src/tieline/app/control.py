@@ -18,6 +18,7 @@ from tieline.app.listeners import BACKLOG, open_listener, own_listeners
 from tieline.app.opening import Opened, create
 from tieline.app.prepare import TOKEN_FILE, admin_token
 from tieline.app.probing import Prober
+from tieline.app.retention import forget_old_records
 from tieline.controlplane.services import Services
 from tieline.core.clock import SystemClock
 from tieline.settings import ServeSettings
@@ -40,7 +41,12 @@ async def run(assignment: Assignment, leash: Leash) -> None:
         services = _services(settings, opened, guard)
         made = await admin_token(services, settings)
         leash.report(prepared=_notes(settings, opened, token_made=made))
-        await _serve(services, settings, leash)
+        forgetting = asyncio.create_task(forget_old_records(opened.database))
+        try:
+            await _serve(services, settings, leash)
+        finally:
+            forgetting.cancel()
+            await asyncio.wait([forgetting])
     finally:
         await opened.database.close()
 

@@ -61,14 +61,14 @@ class Keyring:
         data key is. Raises RootKeyError, naming the expected and the given root key, when ``root`` is not the key the
         vault was made with, and when a data key was altered.
         """
+        keyring = cls(root, store)
         stored = await store.root_record()
         if stored is None and record is not None:
-            cls(root, store)._open_all(await store.load())
+            keyring._open_all(await store.load())
             await store.set_root_record(record)
             stored = await store.root_record()
         if stored is not None and stored.key_id != root.id:
             raise mismatch(stored.key_id, root.id)
-        keyring = cls(root, store)
         keys = await store.load()
         opened = keyring._open_all(keys)
         if all(key.retired_at is not None for key in keys):
