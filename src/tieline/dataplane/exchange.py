@@ -166,8 +166,11 @@ class Exchange:
         connection.write(data)
         if request.expects:
             request.continue_()
-        self._sent = request.complete
-        self._expect_more(connection)
+        if request.complete:
+            self._sent = True
+            connection.deadline = connection.clock.now + self._plan.first_byte
+        else:
+            self._expect_more(connection)
         request.resume()
 
     def _take_body(self) -> bytes:
@@ -442,7 +445,7 @@ class Exchange:
         elif self._head_sent:
             seconds = min(limits.idle, self._left())
         else:
-            seconds = min(limits.first_byte, limits.total)
+            seconds = self._plan.first_byte
         connection.deadline = connection.clock.now + seconds
 
     def _left(self) -> float:

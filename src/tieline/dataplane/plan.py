@@ -72,7 +72,8 @@ class Plan:
 
     ``problem`` is why it cannot be relayed to now (no credential); then ``lane`` is None. ``base_path`` has no slash at
     its end. What callers send under a name in ``replaced_query``, or under one that ``request_fate`` drops, does not go
-    on. ``reflections`` are secrets that are masked if the upstream sends them back.
+    on. ``reflections`` are secrets that are masked if the upstream sends them back. ``first_byte`` is how many seconds
+    an answer may take to begin.
     """
 
     api_id: str
@@ -82,6 +83,7 @@ class Plan:
     table: AreaTable
     places: KeyPlaces
     limits: Limits
+    first_byte: float
     origin: Origin
     base_path: bytes
     lane: Lane | None
@@ -180,6 +182,7 @@ class Compiler:
             table=AreaTable(definition.areas),
             places=_places(definition),
             limits=definition.limits,
+            first_byte=min(definition.limits.first_byte, definition.limits.total),
             origin=origin,
             base_path=base_path.encode(),
             lane=lane,

@@ -28,6 +28,7 @@ from tieline.core.errors import (
     UnknownApi,
 )
 from tieline.core.names import is_api_name
+from tieline.core.secret import Secret
 from tieline.dataplane.exchange import Admitted, Exchange, Ledger
 from tieline.dataplane.plan import Api, Plan
 from tieline.dataplane.snapshot import AppKey, Snapshot
@@ -38,6 +39,7 @@ from tieline.wire.request import Request
 PREFIX = b"/relay/"
 _NO_PLACES = appkey.KeyPlaces()
 _HELD_MOST = 64 * 1024
+_LASTING = frozenset({b"", b"keep-alive"})
 _PERHAPS_GRANTED = (UnknownApi, CredentialMissing, MissingPermission)
 _REMEMBERED = 256
 NOTABLE = OVERRIDE_FIELDS | {b"tieline-environment", b"idempotency-key"}
@@ -66,8 +68,13 @@ class Relay:
         request_id = self._new_request_id()
         key: AppKey | None = None
         try:
+            memo = request.connection.memo
+            if isinstance(memo, _Memo) and memo.is_for(request) and memo.holds(self._snapshot):
+                key = memo.key
+                self._send(request, request_id, memo)
+                return
             asked = _Asked(request, self._snapshot)
-            keyed_hash = self._keyed_hash(request, asked.found.key)
+            keyed_hash = self._keyed_hash(asked.found.key)
             key = self._snapshot.known_key(keyed_hash)
             if key is None:
                 _SecondLook(self, request, request_id, keyed_hash).begin()
@@ -79,14 +86,15 @@ class Relay:
         except TielineError as error:
             self.refuse(request, request_id, key, error)
 
-    def _keyed_hash(self, request: Request, key: bytes) -> bytes:
-        """What ``key`` is found by; a connection mostly carries one key, so the last one's hash is kept with it."""
-        known, keyed_hash = request.connection.memo
-        if known != key:
-            appkey.check(key)
-            keyed_hash = appkey.keyed_hash(self._pepper, key)
-            request.connection.memo = (key, keyed_hash)
-        return keyed_hash
+    def _keyed_hash(self, key: bytes) -> bytes:
+        """What ``key`` is found by."""
+        appkey.check(key)
+        return appkey.keyed_hash(self._pepper, key)
+
+    def _send(self, request: Request, request_id: str, memo: "_Memo") -> None:
+        head = memo.head.reveal_bytes() + _framing(request)
+        admitted = Admitted(memo.plan, memo.lane, memo.key, memo.path, memo.area, memo.level, head)
+        Exchange(request, request_id, admitted, self._ledger).open()
 
     async def look_again(self, request: Request, request_id: str, keyed_hash: bytes) -> None:
         """Serve a request whose key is not known yet, or that would be refused for what may just have been granted.
@@ -133,10 +141,10 @@ class Relay:
         path, verdict = self._decide(request, plan, key, asked.rest)
         if plan.problem is not None:
             raise plan.problem
-        assert plan.lane is not None  # there is one where there is no problem
-        head = _head(request, plan, asked.found, path)
-        admitted = Admitted(plan, plan.lane, key, path, verdict.area, verdict.level, head)
-        Exchange(request, request_id, admitted, self._ledger).open()
+        memo = _Memo(request, asked, key, plan, path, verdict)
+        if request.connection_field in _LASTING and not request.upgrade:
+            request.connection.memo = memo
+        self._send(request, request_id, memo)
 
     def _decide(self, request: Request, plan: Plan, key: AppKey, rest: bytes) -> tuple[bytes, Allowed]:
         """The path in its normal form, and what it is allowed as; raises where it is not."""
@@ -174,6 +182,68 @@ class _Asked:
         self.api: Api | None = snapshot.api(name)
         places = self.api.places if self.api is not None else _NO_PLACES
         self.found = appkey.find(request.headers, query, places)
+
+
+class _Memo:
+    """An admitted request, kept with its connection: clients mostly ask the same again, with another body.
+
+    It saves working out the same thing anew, and decides nothing: it holds only while the key and the API are the very
+    objects that it was made from, and any change of either makes a new one.
+    """
+
+    __slots__ = (
+        "_api",
+        "_headers",
+        "_keyed_hash",
+        "_method",
+        "_name",
+        "_target",
+        "area",
+        "head",
+        "key",
+        "lane",
+        "level",
+        "path",
+        "plan",
+    )
+
+    def __init__(
+        self, request: Request, asked: _Asked, key: AppKey, plan: Plan, path: bytes, verdict: Allowed
+    ) -> None:
+        assert plan.lane is not None  # there is one where there is no problem
+        self._method = request.method
+        self._target = request.target
+        self._headers = request.headers
+        self._name = plan.name.encode()
+        self._api = asked.api
+        self._keyed_hash = key.keyed_hash
+        self.key = key
+        self.plan = plan
+        self.lane = plan.lane
+        self.path = path
+        self.area = verdict.area
+        self.level = verdict.level
+        self.head = Secret(_head(request, plan, asked.found, path))
+
+    def is_for(self, request: Request) -> bool:
+        """Whether ``request`` asks for the same in the same words; its body may be another."""
+        return (
+            self._target == request.target
+            and self._headers == request.headers
+            and self._method == request.method
+            and not request.upgrade
+            and request.connection_field in _LASTING
+        )
+
+    def holds(self, snapshot: Snapshot) -> bool:
+        """Whether nothing has changed that the decision rests on."""
+        key = self.key
+        return (
+            snapshot.known_key(self._keyed_hash) is key
+            and snapshot.api(self._name) is self._api
+            and snapshot.fresh
+            and (key.expires_at is None or key.expires_at > time.time())
+        )
 
 
 class _SecondLook:
@@ -248,7 +318,7 @@ def _check_noted(request: Request, key: AppKey) -> None:
 
 
 def _head(request: Request, plan: Plan, found: appkey.Found, path: bytes) -> bytes:
-    """The request's head for the upstream: what came, less what must not go on, with the secret added."""
+    """The head for the upstream, without its end: what came, less what must not go on, with the secret added."""
     fates = plan.request_fate
     dropped = found.drop
     if request.connection_field:
@@ -258,7 +328,12 @@ def _head(request: Request, plan: Plan, found: appkey.Found, path: bytes) -> byt
         headers.append((b"Sec-WebSocket-Protocol", found.protocol_without))
     if found.cookie_without:
         headers.append((b"Cookie", found.cookie_without))
-    lines = [outgoing_head(plan, request.method, path, found.query_without, headers)]
+    return outgoing_head(plan, request.method, path, found.query_without, headers)
+
+
+def _framing(request: Request) -> bytes:
+    """The end of a head: what frames the body, and the empty line."""
+    lines = []
     if request.chunked:
         lines.append(b"transfer-encoding: chunked\r\n")
     elif request.length or request.method in _BODY_METHODS:

@@ -40,6 +40,7 @@ class AppKey:
     the verdict. Any change of the key or the API makes a new key or plan, so that nothing in it can grow old.
     """
 
+    keyed_hash: bytes
     key_id: str
     app_id: str
     app_name: str
@@ -52,8 +53,9 @@ class AppKey:
     allowed: dict[tuple[Plan, bytes, bytes, bool], tuple[bytes, Allowed]] = field(default_factory=dict)
 
     @classmethod
-    def from_row(cls, row: KeyRow) -> "AppKey":
+    def from_row(cls, keyed_hash: bytes, row: KeyRow) -> "AppKey":
         return cls(
+            keyed_hash=keyed_hash,
             key_id=row.key_id,
             app_id=row.app_id,
             app_name=row.app_name,
@@ -136,7 +138,7 @@ class Snapshot:
     def _remember(self, keyed_hash: bytes, row: KeyRow | None) -> AppKey | None:
         if row is None:
             return None
-        key = AppKey.from_row(row)
+        key = AppKey.from_row(keyed_hash, row)
         if len(self._keys) >= KEYS_MOST:
             self._keys.clear()
         self._keys[keyed_hash] = key

@@ -111,8 +111,10 @@ class Framed(Protocol):
 
     ``length`` is the body's size in bytes, None where it is chunked; ``protocol`` is the lower-case protocol that it
     asks to upgrade to; ``connection_field`` the lower-case ``Connection`` value; ``noted`` holds, by lower-case name,
-    the fields that the listener was told to look out for.
+    the fields that the listener was told to look out for; ``headers`` are those that do not frame.
     """
+
+    headers: list[tuple[bytes, bytes]]
 
     length: int | None
     chunked: bool
@@ -140,16 +142,19 @@ def read_request(
     if len(headers) > HEAD_FIELDS:
         raise HeadersTooLarge(f"The request has more than {HEAD_FIELDS} header fields. Send fewer.")
     hosts = 0
-    for name, value in headers:
-        lower = name.lower()
+    kept = framed.headers
+    for pair in headers:
+        lower = pair[0].lower()
         if lower == b"host":
             hosts += 1
         elif lower in _FRAMING_FIELDS:
-            _note(framed, lower, value)
-        elif lower in notable:
-            framed.noted = {**framed.noted, lower: value}
-        elif b"_" in lower:
-            _check_twin(lower, notable)
+            _note(framed, lower, pair[1])
+        else:
+            kept.append(pair)
+            if lower in notable:
+                framed.noted = {**framed.noted, lower: pair[1]}
+            elif b"_" in lower:
+                _check_twin(lower, notable)
     if hosts != 1 and not (hosts == 0 and version == "1.0"):
         raise InvalidRequest("The request must have exactly one Host header field (RFC 9112, section 3.2).")
     if version == "1.0":

@@ -107,7 +107,7 @@ class IngressConnection(asyncio.Protocol):
         self.listener = listener
         self.deadline = NEVER
         self.peer = ""
-        self.memo = (b"", b"")
+        self.memo: object = None
         self._parser = httptools.HttpRequestParser(self)
         self._active: Request | None = None
         self._reading: Request | None = None
@@ -296,7 +296,7 @@ class IngressConnection(asyncio.Protocol):
         method: bytes = parser.get_method()
         version: str = parser.get_http_version()
         headers = self._headers
-        request = Request(self, method, self._target, headers, 1 if version == "1.1" else 0)
+        request = Request(self, method, self._target, 1 if version == "1.1" else 0)
         framing.read_request(request, method, self._target, version, headers, self.listener.notable)
         self._check_head(method, headers)
         if len(self._queue) >= _QUEUE_MOST:
@@ -337,7 +337,7 @@ class IngressConnection(asyncio.Protocol):
         """What can only be seen in the bytes of the head: its size, and single spaces in the request line."""
         raw = b"".join([*self._head_parts, self._chunk]) if self._head_parts else self._chunk
         self._head_parts.clear()
-        if not raw.startswith(b"%b %b HTTP/1." % (method, self._target)) and not framing.has_line(raw, self._target):
+        if not raw.startswith(method + b" " + self._target + b" HTTP/1.") and not framing.has_line(raw, self._target):
             raise InvalidRequest("The request line must hold single spaces only (RFC 9112, section 3).")
         if len(raw) > framing.HEAD_BYTES and len(self._target) + framing.size(headers) > framing.HEAD_BYTES:
             raise _head_too_large()
@@ -357,7 +357,7 @@ class IngressConnection(asyncio.Protocol):
         self._in_head = False
         broken, self._reading = self._reading, None
         if broken is None:
-            broken = Request(self, b"", b"", [], 1)
+            broken = Request(self, b"", b"", 1)
             self._queue.append(broken)
         broken.fault = error
         broken.keep_alive = False

@@ -42,8 +42,8 @@ class ClientConnection(Protocol):
     """The connection that carries a request."""
 
     peer: str
-    memo: tuple[bytes, bytes]
-    """What the door remembers of the connection: the app key it used last, and that key's keyed hash."""
+    memo: object
+    """What the door remembers of the connection, for the next request on it; None at first."""
 
     @property
     def draining(self) -> bool:
@@ -72,11 +72,11 @@ _NOTHING: dict[bytes, bytes] = {}
 class Request:
     """One request as it came, and the way to answer it.
 
-    ``headers`` are name and value as sent; ``pieces`` holds body bytes that arrived and nobody took yet; ``complete``
-    says that the whole body arrived; ``trailers`` are then final. ``length`` is None for a chunked body. ``noted``
-    holds the fields that the listener looks out for, by lower-case name. ``upgrade`` says that a WebSocket is asked
-    for; ``fault`` is why the message itself cannot be served. Whoever answers sets ``live`` where the answer is an
-    endless stream of events.
+    ``headers`` are name and value as sent, without those that frame the message; ``pieces`` holds body bytes that
+    arrived and nobody took yet; ``complete`` says that the whole body arrived; ``trailers`` are then final.
+    ``length`` is None for a chunked body. ``noted`` holds the fields that the listener looks out for, by lower-case
+    name. ``upgrade`` says that a WebSocket is asked for; ``fault`` is why the message itself cannot be served.
+    Whoever answers sets ``live`` where the answer is an endless stream of events.
     """
 
     __slots__ = (
@@ -103,14 +103,12 @@ class Request:
         "upgrade",
     )
 
-    def __init__(
-        self, connection: ClientConnection, method: bytes, target: bytes, headers: list[tuple[bytes, bytes]], minor: int
-    ) -> None:
+    def __init__(self, connection: ClientConnection, method: bytes, target: bytes, minor: int) -> None:
         self.connection = connection
         self.method = method
         self.target = target
         self.minor = minor
-        self.headers = headers
+        self.headers: list[tuple[bytes, bytes]] = []
         self.trailers: list[tuple[bytes, bytes]] = []
         self.pieces: list[bytes] = []
         self.complete = False
