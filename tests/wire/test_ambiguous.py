@@ -199,6 +199,51 @@ async def test_a_field_may_end_in_spaces(stage: Stage) -> None:
     assert stage.upstream.seen[0].body == b"abc"
 
 
+async def test_a_body_that_goes_wrong_on_its_way_is_given_up(start_stage: StartStage) -> None:
+    """Its head was passed on already: the upstream is cut off, the client gets its 400."""
+
+    async def script(upstream: Upstream, peer: Peer) -> None:
+        upstream.seen.append(await peer.head())
+        await peer.gone()
+
+    stage = await start_stage(script)
+    client = await stage.connect()
+    await client.send(stage.request(b"POST", b"/thing", b"Transfer-Encoding: chunked") + b"3\r\nabc\r\n")
+    await stage.upstream.until(lambda upstream: bool(upstream.seen))
+    await client.send(b"nonsense\r\n")
+    assert (await client.message()).status == 400
+    await stage.upstream.until(lambda upstream: upstream.open == 0)
+
+
+async def test_a_body_that_goes_wrong_under_an_answer_cuts_it(start_stage: StartStage) -> None:
+    """There is no second answer."""
+
+    async def script(upstream: Upstream, peer: Peer) -> None:
+        await peer.head()
+        await peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc")
+        await peer.gone()
+
+    stage = await start_stage(script)
+    client = await stage.connect()
+    await client.send(stage.request(b"POST", b"/thing", b"Transfer-Encoding: chunked"))
+    await client.head()
+    await client.send(b"nonsense\r\n")
+    assert await client.is_reset()
+    await stage.upstream.until(lambda upstream: upstream.open == 0)
+
+
+async def test_a_refused_client_that_sends_without_end_is_cut(stage: Stage) -> None:
+    """A little of what it still sends is thrown away so that it reads its refusal; then the connection breaks."""
+    client = await stage.connect()
+    await client.send(stage.request(b"POST", b"/thing", b"Content-Length: 9000000000", key=False))
+    sent = 0
+    with pytest.raises(ConnectionError):
+        while True:
+            await client.send(b"x" * 100_000)
+            sent += 100_000
+    assert sent < 30_000_000
+
+
 SMUGGLED = b"GET /relay/api/smuggled HTTP/1.1\r\nHost: a\r\nKEY\r\n\r\n"
 
 

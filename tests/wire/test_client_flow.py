@@ -227,6 +227,19 @@ async def pour(upstream: Upstream, peer: Peer) -> None:
         await peer.send(b"2710\r\n" + b"x" * 10_000 + b"\r\n")
 
 
+async def test_a_half_closed_client_that_leaves_much_later_is_noticed(start_stage: StartStage) -> None:
+    """It was there when it was asked; it is looked for as long as its answer is awaited."""
+    stage = await start_stage(wait)
+    client = await stage.connect()
+    await client.send(stage.request())
+    await stage.upstream.until(lambda upstream: bool(upstream.seen))
+    client.end()
+    await asyncio.sleep(1.2)
+    assert stage.upstream.open == 1
+    client.reset()
+    await stage.upstream.until(lambda upstream: upstream.open == 0, 1.0)
+
+
 @pytest.mark.parametrize("leave", ["close", "reset"])
 @pytest.mark.parametrize("script", [wait, stream, pour])
 @pytest.mark.parametrize("request_", ["whole", "half"])

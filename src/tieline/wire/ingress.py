@@ -163,11 +163,8 @@ class IngressConnection(asyncio.Protocol):
         if self._tunnel is not None:
             self._tunnel.client_ended()
             return True
-        if self._active is None or self._reading is self._active:
+        if self._active is None or self._reading is not None:
             return False
-        if self._reading is not None:  # it waits behind others and will never be whole
-            self._queue.pop()
-            self._reading = None
         self._wait()
         return True
 
@@ -413,7 +410,7 @@ class IngressConnection(asyncio.Protocol):
             self.release(HOLD_SINK)
         if not request.complete:
             self._linger()
-        elif not request.keep_alive or self.listener.draining or (self._ended and not self._queue):
+        elif not request.keep_alive or self.listener.draining or self._ended:
             self.close()
         elif self._queue or self._in_head or self._paused_writing:
             self._wait()
