@@ -232,6 +232,17 @@ async def test_a_body_that_goes_wrong_under_an_answer_cuts_it(start_stage: Start
     await stage.upstream.until(lambda upstream: upstream.open == 0)
 
 
+async def test_a_refused_client_may_finish_what_it_was_sending(stage: Stage) -> None:
+    """A client that reads only after it has sent everything finds its refusal, and no reset (RFC 9112 section 9.6)."""
+    client = await stage.connect()
+    await client.send(stage.request(b"POST", b"/thing", b"Content-Length: 500000", key=False))
+    for _ in range(50):
+        await client.send(b"x" * 10_000)
+        await asyncio.sleep(0.005)
+    assert (await client.message()).status == 401
+    assert not await client.is_reset()
+
+
 async def test_a_refused_client_that_sends_without_end_is_cut(stage: Stage) -> None:
     """A little of what it still sends is thrown away so that it reads its refusal; then the connection breaks."""
     client = await stage.connect()

@@ -184,6 +184,19 @@ async def test_a_client_of_an_event_stream_that_ends_counts_as_gone(knock: Conne
     assert sinks[0].heard[-1] == "gone"
 
 
+async def test_after_a_drain_nothing_is_left(knock: Connect) -> None:
+    """Whoever was cut has heard of it when the drain is over."""
+    sinks: list[Quiet] = []
+    client = await knock(lambda request: sinks.append(Quiet(request)))
+    await client.send(GET)
+    await until(lambda: bool(sinks))
+    listener = sinks[0].request.connection.listener  # type: ignore[attr-defined]
+    await listener.drain(0)
+    assert listener.open_connections == 0
+    assert sinks[0].heard[-1] == "gone"
+    assert await client.is_reset()
+
+
 async def test_draining_lets_a_request_finish_and_says_close(knock: Connect) -> None:
     """What runs ends in its own time; idle connections end at once."""
     held: list[Request] = []

@@ -93,6 +93,19 @@ async def test_an_upstream_that_resets_in_its_answer_is_no_proper_end(
     assert len(rest) < 9 + 5
 
 
+async def test_a_connection_that_ends_as_it_begins_keeps_nobody_waiting(start_stage: StartStage) -> None:
+    """However the end and the dial race, every request is answered at once, and nothing is left in the pool."""
+
+    async def script(upstream: Upstream, peer: Peer) -> None:
+        peer.reset()
+
+    stage = await start_stage(script)
+    for _ in range(10):
+        got = await asyncio.gather(*(stage.get() for _ in range(20)))
+        assert {refused_with(each) for each in got} == {"upstream_unreachable"}
+    assert stage.worker.service.pool.open_connections == 0
+
+
 AMBIGUOUS = {
     "length and chunks": HEAD + b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
     "chunks and length": HEAD + b"Transfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n",
@@ -305,7 +318,12 @@ async def test_an_upstream_that_answers_late_but_in_time_is_waited_for(start_sta
             await peer.send(answer())
 
     stage = await start_stage(script, limits={"timeout": {"first_byte": "500ms"}})
-    assert {got.status for got in await asyncio.gather(*(stage.get() for _ in range(20)))} == {200}
+
+    async def get(number: int) -> int:
+        await asyncio.sleep(number * 0.0125)
+        return (await stage.get()).status
+
+    assert set(await asyncio.gather(*(get(number) for number in range(20)))) == {200}
 
 
 async def test_an_upstream_that_reads_nothing_holds_the_client_up_to_the_end(start_stage: StartStage) -> None:

@@ -9,7 +9,7 @@ TITLE_LENGTH = 200
 
 
 def is_api_name(name: str) -> bool:
-    """Whether ``name`` can name an API or call: lower-case letters, digits, ``_``, ``-``; at most 63; a letter first."""
+    """Whether ``name`` can name an API or call: lower-case letters, digits, ``_``, ``-``; 63 at most; letter first."""
     return API_NAME.fullmatch(name) is not None
 
 

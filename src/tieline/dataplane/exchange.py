@@ -325,9 +325,9 @@ class Exchange:
 
     def tunnel_bytes(self, data: bytes) -> None:
         self.bytes_out += len(data)
-        self.request.connection.write(mask(data, self._plan.reflections))
         if self._connection is not None:
             self._expect_more(self._connection)
+        self.request.connection.write(mask(data, self._plan.reflections))
 
     # -- the answer
 

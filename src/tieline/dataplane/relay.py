@@ -207,9 +207,7 @@ class _Memo:
         "plan",
     )
 
-    def __init__(
-        self, request: Request, asked: _Asked, key: AppKey, plan: Plan, path: bytes, verdict: Allowed
-    ) -> None:
+    def __init__(self, request: Request, asked: _Asked, key: AppKey, plan: Plan, path: bytes, verdict: Allowed) -> None:
         assert plan.lane is not None  # there is one where there is no problem
         self._method = request.method
         self._target = request.target
