@@ -335,4 +335,4 @@ async def test_the_memory_of_keys_is_bounded(
 def test_a_keys_networks(networks: list[str], address: str, *, allowed: bool) -> None:
     """An IPv4 client of a dual-stack listener is an IPv4 client."""
     row = KeyRow("key_1", "sec_1", "app_1", "App", frozenset(), "live", {"mode": "all"}, tuple(networks), None, False)
-    assert AppKey.from_row(row).may_call_from(ip_address(address)) is allowed
+    assert AppKey.from_row(bytes(32), row).may_call_from(ip_address(address)) is allowed
