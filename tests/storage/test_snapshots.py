@@ -7,7 +7,7 @@ from pathlib import Path
 
 import asyncpg
 import pytest
-from sqlalchemy import delete, insert, select
+from sqlalchemy import delete, select
 
 from tests.storage.rows import (
     NOW,
@@ -31,7 +31,7 @@ from tieline.storage import bell as bell_module
 from tieline.storage import changes as changes_module
 from tieline.storage.bell import PostgresBell, SqliteBell
 from tieline.storage.engine import Database
-from tieline.storage.schema import app_keys, apps, changes, key_secrets
+from tieline.storage.schema import apps, changes
 from tieline.storage.snapshots import SqlSnapshots
 from tieline.storage.store import SqlStore
 from tieline.storage.vault import SqlDataKeys
@@ -152,56 +152,6 @@ async def test_both_secrets_of_a_rotated_key_find_it(store: SqlStore, source: Sq
     assert new is not None
     assert (old.key_id, new.key_id) == (made.id, made.id)
     assert (old.expires_at, new.expires_at) == (later(60).timestamp(), None)
-
-
-@pytest.mark.alone
-async def test_finding_a_key_does_not_depend_on_how_many_there_are(
-    database: Database, source: SqlSnapshots, soak: bool
-) -> None:
-    """Among 100,000 keys (10,000 outside soak) one is found in 5 ms."""
-    count = 100_000 if soak else 10_000
-    async with database.write() as connection:
-        await connection.execute(insert(apps).values(id="app_1", name="blog", created_at=NOW, created_by="tests"))
-        for start in range(0, count, 1_000):
-            numbers = range(start, start + 1_000)
-            await connection.execute(
-                insert(app_keys),
-                [
-                    {
-                        "id": f"key_{number}",
-                        "app_id": "app_1",
-                        "name": "n",
-                        "environment": "live",
-                        "permissions": {},
-                        "from_ip": [],
-                        "created_at": NOW,
-                        "created_by": "tests",
-                    }
-                    for number in numbers
-                ],
-            )
-            await connection.execute(
-                insert(key_secrets),
-                [
-                    {
-                        "id": f"ks_{number}",
-                        "key_id": f"key_{number}",
-                        "hash": number.to_bytes(32, "big"),
-                        "redacted": "tl_…",
-                        "created_at": NOW,
-                    }
-                    for number in numbers
-                ],
-            )
-    await source.key_by_hash((0).to_bytes(32, "big"))
-    took = []
-    for number in range(1, count, count // 50):
-        started = time.perf_counter()
-        found = await source.key_by_hash(number.to_bytes(32, "big"))
-        took.append(time.perf_counter() - started)
-        assert found is not None
-        assert found.key_id == f"key_{number}"
-    assert sorted(took)[len(took) // 2] < 0.005
 
 
 async def test_changes_are_read_from_where_one_stopped(store: SqlStore, source: SqlSnapshots) -> None:

@@ -1,12 +1,13 @@
 """What a lane takes back and what it refuses, with transports that do what they are told."""
 
+import asyncio
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
-from tieline.core.errors import DestinationNotAllowed, UpstreamError
+from tieline.core.errors import DestinationNotAllowed, UpstreamError, UpstreamUnreachable
 from tieline.wire.deadlines import Deadlines
 from tieline.wire.egress import EgressConnection
 from tieline.wire.guard import Guard, Origin
@@ -148,3 +149,21 @@ def test_a_lane_that_has_ended_keeps_nothing(lane: Lane, wire: Wire) -> None:
     lane.end()
     connection.release(reusable=True)
     assert wire.aborted
+
+
+async def test_a_connection_that_ended_before_it_could_be_used_is_unreachable(
+    lane: Lane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The upstream may be gone by the time the dial returns: nobody waits for its answer."""
+
+    async def create_connection(factory: Callable[[], EgressConnection], *_: object, **__: object) -> tuple[None, Any]:
+        connection = factory()
+        connection.closed = True
+        return None, connection
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "create_connection", create_connection)
+    lane.key = LaneKey(Origin("http", "192.0.2.1", 80), "api/1")
+    monkeypatch.setattr(lane, "_guard", Guard(["192.0.2.1"]))
+    with pytest.raises(UpstreamUnreachable):
+        await lane.dial(1.0)
+    assert lane.open_connections == 0

@@ -1,13 +1,12 @@
 """Answers in the shape of their fields, and their differences from it."""
 
-import timeit
 from typing import Any
 
 import pytest
 
 from tieline.definitions.infer.detect import detect
-from tieline.definitions.infer.drift import MOST_FINDINGS, Drift, Watch, drift
-from tieline.definitions.infer.shape import Shaper, shape
+from tieline.definitions.infer.drift import MOST_FINDINGS, Drift, drift
+from tieline.definitions.infer.shape import shape
 from tieline.definitions.model import Field
 
 TEN = {
@@ -91,15 +90,6 @@ def test_a_type_that_a_person_chose_is_read_out_of_text() -> None:
     fields = [Field(name, kind, pinned=True) for name, kind in (("n", "number"), ("i", "integer"), ("b", "boolean"))]
     assert shape({"n": "1.5", "i": "7", "b": "true"}, fields) == {"n": 1.5, "i": 7, "b": True}
     assert shape({"n": "1,5", "i": "7.5", "b": "yes"}, fields) == {"n": "1,5", "i": "7.5", "b": "yes"}
-
-
-@pytest.mark.alone
-def test_shaping_ten_fields_is_quick() -> None:
-    """Ten microseconds at most, and as many for looking for drift."""
-    fields = detect(TEN)
-    assert len(fields) == 10
-    for work in (Shaper(fields).apply, Watch(fields).look):
-        assert min(timeit.repeat(lambda work=work: work(TEN), number=2000, repeat=5)) / 2000 < 10e-6  # type: ignore[misc]
 
 
 @pytest.mark.parametrize(
