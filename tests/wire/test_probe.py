@@ -20,7 +20,8 @@ VERIFY = {"method": "GET", "path": "/models?limit=1"}
 async def probed(upstream: Upstream, *, key: bool = True, guard: Guard | None = None, **changes: Any) -> Probed:
     """What verifying the API with these changes shows."""
     source = MemorySource(await memory_keyring())
-    source.put_api(definition(upstream.port, **{"verify": VERIFY, **changes}))
+    described = definition(upstream.port, **{"verify": VERIFY, **changes})
+    source.put_api({name: value for name, value in described.items() if value is not None})
     if key:
         source.put_credential("api", {"key": PROVIDER_KEY})
     probe = Probe(source, source.keyring, guard or Guard(["127.0.0.1"]), Trust())
