@@ -288,6 +288,30 @@ async def test_the_body_of_an_upgrade_may_come_in_pieces(stage: Stage) -> None:
     assert stage.upstream.seen[0].body == b"0123456789"
 
 
+async def test_what_follows_an_upgrade_that_is_not_granted_is_read_on(stage: Stage) -> None:
+    """Half a head behind it is kept until it is whole, and nonsense behind it is refused."""
+    ask = stage.request(b"GET", b"/x", b"Connection: upgrade", b"Upgrade: h2c")
+    client = await stage.connect()
+    after = stage.request(b"GET", b"/after")
+    await client.send(ask + after[:30])
+    await client.send(after[30:])
+    assert [(await client.message()).status for _ in range(2)] == [200, 200]
+    await client.send(ask + b"nonsense\r\n\r\n")
+    assert [(await client.message()).status for _ in range(2)] == [200, 400]
+    assert await client.is_over()
+
+
+async def test_a_refused_client_that_neither_reads_nor_leaves_is_cut(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Lingering has an end."""
+    monkeypatch.setattr("tieline.wire.ingress._LINGER_SECONDS", 0.2)
+    client = await stage.connect()
+    await client.send(stage.request(b"POST", b"/thing", b"Content-Length: 9", key=False))
+    await stage.settled()
+    assert stage.upstream.accepted == 0
+
+
 async def test_an_upgrade_storm_ends(stage: Stage) -> None:
     """Asking for upgrades over and over in one segment is refused before it costs anything."""
     client = await stage.connect()

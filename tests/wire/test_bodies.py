@@ -1,5 +1,7 @@
 """Bodies of every framing go through in both directions, whole or recognisably not."""
 
+import asyncio
+
 import pytest
 
 from tests.wire.conftest import StartStage
@@ -151,6 +153,38 @@ async def test_a_body_beyond_the_limit_is_refused(start_stage: StartStage, frami
     assert got.one(b"tieline-error") == b"body_too_large"
     assert stage.upstream.seen == []
     await stage.settled()
+
+
+async def test_a_body_that_grows_too_large_under_its_answer_cuts_it(start_stage: StartStage) -> None:
+    """The answer began before the limit was reached: it is not whole, and shows it."""
+
+    async def script(upstream: Upstream, peer: Peer) -> None:
+        await peer.head()
+        await peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc")
+        await peer.gone()
+
+    stage = await start_stage(script, limits={"body": "1KiB"})
+    client = await stage.connect()
+    await client.send(stage.request(b"POST", b"/thing", b"Transfer-Encoding: chunked") + chunked(b"x" * 900)[:-5])
+    await client.head()
+    await client.send(chunked(b"y" * 900))
+    assert len(await client.rest()) < 9
+    assert (await stage.worker.recorded(1))[0].code == "body_too_large"
+
+
+async def test_a_large_body_waits_for_the_key(start_stage: StartStage) -> None:
+    """A key that is seen for the first time is looked up before more than a little of the body is taken."""
+    stage = await start_stage(echo)
+    source = stage.worker.source
+    key_by_hash = source.key_by_hash
+
+    async def slowly(keyed_hash: bytes) -> object:
+        await asyncio.sleep(0.2)
+        return await key_by_hash(keyed_hash)
+
+    source.key_by_hash = slowly  # type: ignore[method-assign, assignment]
+    body = b"x" * 3_000_000
+    assert (await stage.ask(stage.request(b"POST", body=body))).body == body
 
 
 async def test_a_body_of_exactly_the_limit_passes(start_stage: StartStage) -> None:

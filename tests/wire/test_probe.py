@@ -19,6 +19,7 @@ VERIFY = {"method": "GET", "path": "/models?limit=1"}
 
 async def probed(upstream: Upstream, *, key: bool = True, guard: Guard | None = None, **changes: Any) -> Probed:
     """What verifying the API with these changes shows."""
+    changes.setdefault("verify", VERIFY)
     source = MemorySource(await memory_keyring())
     described = definition(upstream.port, **{"verify": VERIFY, **changes})
     source.put_api({name: value for name, value in described.items() if value is not None})
@@ -88,7 +89,10 @@ async def test_no_credential_is_said(start_upstream: StartUpstream) -> None:
 
 async def test_no_verify_request_is_said(start_upstream: StartUpstream) -> None:
     """A definition may have none."""
-    got = await probed(await start_upstream(), verify=None)
+    source = MemorySource(await memory_keyring())
+    source.put_api(definition((await start_upstream()).port))
+    source.put_credential("api", {"key": PROVIDER_KEY})
+    got = await Probe(source, source.keyring, Guard(["127.0.0.1"]), Trust()).probe("api", "live")
     assert not got.ok
     assert "verify" in (got.problem or "")
 

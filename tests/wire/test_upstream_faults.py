@@ -164,6 +164,16 @@ async def test_an_ambiguous_answer_is_a_502_and_its_connection_ends(start_stage:
         assert stage.upstream.accepted == count
 
 
+async def test_endless_trailers_are_a_cut(start_stage: StartStage) -> None:
+    """A body whose trailers have no end has none either."""
+    raw = HEAD + b"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n" + b"X: y\r\n" * 300
+    stage = await start_stage(saying_once(raw[:60], raw[60:]))
+    client = await stage.connect()
+    await client.send(stage.request())
+    await client.head()
+    assert not (await client.rest()).endswith(b"0\r\n\r\n")
+
+
 @pytest.mark.parametrize("piece", [b"X-Endless: yes\r\n", b"HTTP/1.1 103 Hints\r\nX: y\r\n\r\n"], ids=["fields", "103"])
 async def test_an_endless_head_ends_at_its_limit(start_stage: StartStage, piece: bytes) -> None:
     """However slowly it grows, a head has an end."""
@@ -186,6 +196,7 @@ STRAY = {
     "nonsense": b"nonsense",
     "half an answer": b"HTTP/1.1 200 OK\r\n",
     "an interim answer": b"HTTP/1.1 103 Hints\r\n\r\n",
+    "a switch": b"HTTP/1.1 101 Switching\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\nframes",
 }
 
 

@@ -3,7 +3,7 @@
 import asyncio
 from dataclasses import dataclass
 
-from tieline.core.errors import UpstreamError, UpstreamProtocolError, UpstreamResponseTooLarge, UpstreamTimeout
+from tieline.core.errors import UpstreamError, UpstreamResponseTooLarge, UpstreamTimeout
 from tieline.wire.egress import EgressConnection
 from tieline.wire.pool import Lane
 
@@ -86,6 +86,5 @@ async def fetch(lane: Lane, message: bytes, patience: Patience, *, head_only: bo
     finally:
         connection.abort()
     answer = connection.answer
-    if answer is None:
-        raise UpstreamProtocolError("The upstream ended its answer before it began.")
+    assert answer is not None  # or the wait had failed
     return Fetched(answer.status, tuple(answer.headers), bytes(collector.body))

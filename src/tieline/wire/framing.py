@@ -136,7 +136,6 @@ def read_request(
         InvalidRequest: the message is ambiguous or malformed (RFC 9112); the connection must be closed.
         MethodNotAllowed: CONNECT or TRACE.
         HeadersTooLarge: more than 100 fields.
-        UriTooLong: a target of more than 8 KiB.
     """
     _check_line(method, target, version)
     if len(headers) > HEAD_FIELDS:
@@ -166,8 +165,6 @@ def read_request(
 def _check_line(method: bytes, target: bytes, version: str) -> None:
     if version not in _VERSIONS:
         raise InvalidRequest("Only HTTP/1.0 and HTTP/1.1 are spoken here.")
-    if len(target) > TARGET_BYTES:
-        raise uri_too_long()
     if method in _REFUSED_METHODS:
         raise MethodNotAllowed(f"{method.decode()} is never relayed. Use another method.")
     if target[:1] != b"/" and not (target == b"*" and method == b"OPTIONS"):

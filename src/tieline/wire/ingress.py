@@ -320,8 +320,7 @@ class IngressConnection(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         request = self._reading
-        if request is None:
-            return
+        assert request is not None  # llhttp ends messages that it began
         if self._skipped:  # llhttp stops here for an upgrade that is not granted; the body is still to come
             self._skipped = False
             return
