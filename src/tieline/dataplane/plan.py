@@ -166,8 +166,8 @@ class Compiler:
         headers = _added_headers(definition, fields)
         pairs = _added_pairs(definition, fields)
         if problem is None:
-            appliers = bind(definition, fields)
-            problem = _unsendable(definition, headers, appliers)
+            appliers = tuple(each for each in bind(definition, fields) if isinstance(each, Applier))
+            problem = _unsendable(definition, origin, headers, appliers)
         if problem is None:
             tenant = f"{row.id}/{credential.id if credential is not None else environment}"
             lane = self.lane(LaneKey(origin, tenant))
@@ -249,10 +249,10 @@ def _resolved(
 
 
 def _unsendable(
-    definition: Definition, headers: Sequence[AddedHeader], appliers: Sequence[Applier]
+    definition: Definition, origin: Origin, headers: Sequence[AddedHeader], appliers: Sequence[Applier]
 ) -> TielineError | None:
     """Why what would be added to requests cannot go over the wire, if so: it would end its line, or is no name."""
-    sample = Outgoing(b"GET", b"/", b"", [(each.name, each.value.reveal_bytes()) for each in headers])
+    sample = Outgoing(b"GET", b"/", b"", [(each.name, each.value.reveal_bytes()) for each in headers], origin)
     for applier in appliers:
         applier.apply(sample)
     fields = all(framing.is_name(name) and framing.is_value(value) for name, value in sample.headers)

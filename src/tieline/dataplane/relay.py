@@ -344,7 +344,7 @@ def _framing(request: Request) -> bytes:
 
 def outgoing_head(plan: Plan, method: bytes, path: bytes, query: bytes, headers: list[tuple[bytes, bytes]]) -> bytes:
     """Request line and header fields, each line ended, without what frames the body and without the empty line."""
-    outgoing = Outgoing(method, plan.base_path + path or b"/", query, headers)
+    outgoing = Outgoing(method, plan.base_path + path or b"/", query, headers, plan.origin)
     if query and plan.replaced_query:
         outgoing.drop_query(plan.replaced_query)
     plan.apply(outgoing, path)

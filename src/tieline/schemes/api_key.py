@@ -23,9 +23,7 @@ _ENGINE_OWNED = frozenset(
 _SLOT = "<key>"
 
 
-class _InHeader:
-    replaces_query: frozenset[bytes] = frozenset()
-
+class _InHeader(Applier):
     def __init__(self, name: bytes, value: Secret, key: Secret) -> None:
         self.replaces = frozenset({name.lower()})
         self._name = name
@@ -39,9 +37,7 @@ class _InHeader:
         return self._value, self._key
 
 
-class _InQuery:
-    replaces: frozenset[bytes] = frozenset()
-
+class _InQuery(Applier):
     def __init__(self, name: bytes, pair: Secret, value: Secret) -> None:
         self.replaces_query = frozenset({name})
         self._pair = pair
@@ -54,11 +50,8 @@ class _InQuery:
         return (self._value,)
 
 
-class _InCookie:
+class _InCookie(Applier):
     """Takes the place of the caller's cookie of that name and leaves the caller's other cookies."""
-
-    replaces: frozenset[bytes] = frozenset()
-    replaces_query: frozenset[bytes] = frozenset()
 
     def __init__(self, name: bytes, pair: Secret, value: Secret) -> None:
         self._name = name

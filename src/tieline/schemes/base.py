@@ -2,16 +2,18 @@
 
 A scheme says which fields its credential has, which options a definition may give it, where the API's own SDK would put
 the secret (so that an app key is found there), and binds a credential to an ``Applier`` that changes requests. It does
-no input or output of its own.
+no input or output of its own: one whose secret has a lifetime says in flows (``flow``) what must be asked of whom.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from tieline.access.appkey import KeyPlaces
 from tieline.access.keyplaces import form_decoded
 from tieline.core.secret import Secret
+from tieline.wire.guard import Origin
+from tieline.wire.tls import TlsIdentity
 
 Options = Mapping[str, Any]
 
@@ -34,16 +36,27 @@ class Field:
 class Outgoing:
     """A request about to be sent upstream, as appliers see it.
 
-    ``path`` and ``query`` (without ``?``) are bytes as they will be sent; ``headers`` are name and value pairs.
+    ``path`` and ``query`` (without ``?``) are bytes as they will be sent; ``headers`` are name and value pairs, without
+    ``Host``. ``body`` is the whole body, or None where it is streamed and nobody has it.
     """
 
-    __slots__ = ("headers", "method", "path", "query")
+    __slots__ = ("body", "headers", "method", "origin", "path", "query")
 
-    def __init__(self, method: bytes, path: bytes, query: bytes, headers: list[tuple[bytes, bytes]]) -> None:
+    def __init__(
+        self,
+        method: bytes,
+        path: bytes,
+        query: bytes,
+        headers: list[tuple[bytes, bytes]],
+        origin: Origin,
+        body: bytes | None = None,
+    ) -> None:
         self.method = method
         self.path = path
         self.query = query
         self.headers = headers
+        self.origin = origin
+        self.body = body
 
     def add_query(self, pair: bytes) -> None:
         """Append a ``name=value`` pair that is encoded already."""
@@ -54,22 +67,39 @@ class Outgoing:
         pairs = self.query.split(b"&")
         self.query = b"&".join([pair for pair in pairs if form_decoded(pair.partition(b"=")[0]) not in names])
 
+    def header(self, name: bytes) -> bytes | None:
+        """The first field called ``name`` (lower case), or None."""
+        return next((value for each, value in self.headers if each.lower() == name), None)
 
-class Applier(Protocol):
+
+class Applier:
     """A credential bound to a scheme: what changes a request.
 
     ``replaces`` are the lower-case header fields, and ``replaces_query`` the query names, that are the scheme's alone:
-    what a caller sent under them is dropped before ``apply``.
+    what a caller sent under them is dropped before ``apply``. ``lasting`` says that ``apply`` does the same to every
+    request with the same head, so that the result may be kept; ``reads_body`` that it needs ``outgoing.body``, which it
+    may change; ``listens`` that ``answered`` wants to hear of answers. ``tls`` is who Tieline is towards the upstream,
+    where the scheme says so.
     """
 
-    replaces: frozenset[bytes]
-    replaces_query: frozenset[bytes]
+    replaces: frozenset[bytes] = frozenset()
+    replaces_query: frozenset[bytes] = frozenset()
+    lasting: bool = True
+    reads_body: bool = False
+    listens: bool = False
+    tls: TlsIdentity | None = None
 
     def apply(self, outgoing: Outgoing) -> None:
-        """Add the secret to ``outgoing``."""
+        """Add the secret to ``outgoing``. Raises CredentialMissing where this request cannot be signed, and why."""
+        raise NotImplementedError
 
     def secrets(self) -> Sequence[Secret]:
         """Every form in which the secret goes over the wire, so that a reflection of it can be masked."""
+        raise NotImplementedError
+
+    def answered(self, status: int, headers: Sequence[tuple[bytes, bytes]]) -> bool:
+        """Hear of an answer's head; whether the request, applied anew, may now succeed (a challenge was learnt)."""
+        return False
 
 
 class Scheme(Protocol):
@@ -87,8 +117,13 @@ class Scheme(Protocol):
     def places(self, options: Options) -> KeyPlaces:
         """Where the API's own clients put the secret."""
 
+
+@runtime_checkable
+class Static(Scheme, Protocol):
+    """A scheme whose secret is what the operator put; one whose secret has a lifetime is a ``flow.Renewing``."""
+
     def bind(self, options: Options, secrets: Mapping[str, Secret]) -> Applier:
-        """An applier that holds ``secrets`` (checked against ``fields``)."""
+        """An applier that holds ``secrets``, which fit ``fields``. Raises CredentialMissing if they cannot be used."""
 
 
 def unknown_options(options: Options, known: frozenset[str]) -> list[str]:

@@ -8,9 +8,8 @@ from tieline.core.secret import Secret
 from tieline.schemes.base import Applier, Field, Options, Outgoing, unknown_options
 
 
-class _BasicApplier:
+class _BasicApplier(Applier):
     replaces = frozenset({b"authorization"})
-    replaces_query: frozenset[bytes] = frozenset()
 
     def __init__(self, username: bytes, password: bytes) -> None:
         self._value = Secret(b"Basic " + base64.b64encode(username + b":" + password))

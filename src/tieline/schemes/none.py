@@ -7,10 +7,7 @@ from tieline.core.secret import Secret
 from tieline.schemes.base import Applier, Field, Options, Outgoing, unknown_options
 
 
-class _Nothing:
-    replaces: frozenset[bytes] = frozenset()
-    replaces_query: frozenset[bytes] = frozenset()
-
+class _Nothing(Applier):
     def apply(self, outgoing: Outgoing) -> None:
         """Leave the request as it is."""
 

@@ -8,8 +8,9 @@ from tieline.core.errors import InvalidInput
 from tieline.core.secret import Secret
 from tieline.definitions.model import AuthSpec, Definition
 from tieline.schemes.api_key import ApiKey, Bearer
-from tieline.schemes.base import Applier, Field, Options, Scheme
+from tieline.schemes.base import Applier, Field, Options, Scheme, Static
 from tieline.schemes.basic import Basic
+from tieline.schemes.flow import Renewal, Renewing
 from tieline.schemes.none import NoScheme
 
 _CONTROL = re.compile(rb"[\x00-\x1f\x7f]")
@@ -88,10 +89,10 @@ def check_fields(definition: Definition, fields: Mapping[str, Secret]) -> None:
         raise InvalidInput(f"The credential has no value. Give at least one of {', '.join(known)}.")
 
 
-def bind(definition: Definition, fields: Mapping[str, Secret]) -> tuple[Applier, ...]:
-    """The appliers of every scheme in order, holding the values of ``fields``."""
+def bind(definition: Definition, fields: Mapping[str, Secret]) -> tuple[Applier | Renewal, ...]:
+    """Every scheme in order, holding its values of ``fields``; one with a lifetime still needs its token."""
     described = credential_fields(definition)
-    appliers = []
+    bound: list[Applier | Renewal] = []
     for position, auth in enumerate(definition.auth):
         prefix = _prefix(definition.auth, position)
         own = {
@@ -99,8 +100,13 @@ def bind(definition: Definition, fields: Mapping[str, Secret]) -> tuple[Applier,
             for each in described
             if each.scheme == position and prefix + each.field.name in fields
         }
-        appliers.append(SCHEMES.get(auth.scheme).bind(auth.options, own))
-    return tuple(appliers)
+        scheme = SCHEMES.get(auth.scheme)
+        if isinstance(scheme, Renewing):
+            bound.append(Renewal(scheme, auth.options, own, position))
+        else:
+            assert isinstance(scheme, Static)  # it is one or the other
+            bound.append(scheme.bind(auth.options, own))
+    return tuple(bound)
 
 
 def _prefix(specs: Sequence[AuthSpec], position: int) -> str:

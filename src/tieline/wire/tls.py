@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tieline.core.errors import SettingsError
+from tieline.core.secret import Secret
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +18,22 @@ class Trust:
     def identity(self) -> str:
         """What distinguishes connections made with it from others."""
         return str(self.ca_bundle or "system")
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class TlsIdentity:
+    """Who Tieline is towards an upstream, and whom it trusts there.
+
+    ``certificate`` is PEM, with the chain that goes with it; ``key`` PEM without a password, None where there is no
+    certificate; ``authorities`` PEM of who alone is trusted then, None for the usual ones; ``server_name`` what the
+    upstream's certificate must be for, None for the host. ``fingerprint`` tells identities apart and may be shown.
+    """
+
+    fingerprint: str
+    certificate: bytes | None = None
+    key: Secret | None = None
+    authorities: bytes | None = None
+    server_name: str | None = None
 
 
 def client_context(trust: Trust) -> ssl.SSLContext:

@@ -41,7 +41,7 @@ async def compiled(fields: Mapping[str, str] | None, **changes: Any) -> Api:
 
 def sent(plan: Plan, path: bytes = b"/x") -> Outgoing:
     """A request after everything was added."""
-    outgoing = Outgoing(b"GET", plan.base_path + path, b"", [])
+    outgoing = Outgoing(b"GET", plan.base_path + path, b"", [], plan.origin)
     plan.apply(outgoing, path)
     return outgoing
 

@@ -8,13 +8,16 @@ from tieline.core.errors import InvalidInput
 from tieline.core.secret import Secret
 from tieline.definitions.model import Definition
 from tieline.definitions.parse import parse_data
-from tieline.schemes.base import Outgoing
+from tieline.schemes.base import Applier, Outgoing
 from tieline.schemes.registry import SCHEMES, bind, check_fields, credential_fields
+from tieline.wire.guard import Origin
 
 BASIC = {"scheme": "basic"}
 BEARER = {"scheme": "bearer"}
 HEADER = {"scheme": "api_key", "name": "X-Key"}
 QUERY = {"scheme": "api_key", "in": "query", "name": "k"}
+
+ORIGIN = Origin("https", "api.example.com", 443)
 
 
 def definition(*auth: Any, **more: Any) -> Definition:
@@ -58,8 +61,9 @@ def test_private_values_are_fields_too() -> None:
 
 def test_binding_gives_each_scheme_its_own_values() -> None:
     """In the order of the definition."""
-    outgoing = Outgoing(b"GET", b"/", b"", [])
+    outgoing = Outgoing(b"GET", b"/", b"", [], ORIGIN)
     for applier in bind(definition(HEADER, QUERY), secrets(api_key__key="one", api_key2__key="two")):
+        assert isinstance(applier, Applier)
         applier.apply(outgoing)
     assert (outgoing.headers, outgoing.query) == ([(b"X-Key", b"one")], b"k=two")
 

@@ -7,17 +7,27 @@ from typing import Any
 import pytest
 
 from tieline.core.secret import Secret
-from tieline.schemes.base import Outgoing
+from tieline.schemes.base import Applier, Outgoing, Static
 from tieline.schemes.registry import SCHEMES
+from tieline.wire.guard import Origin
 
 KEY = "sk-sandbox-" + "unit-not-real"
+
+ORIGIN = Origin("https", "api.example.com", 443)
+
+
+def bound(scheme: str, options: Mapping[str, Any], secrets: Mapping[str, Secret]) -> Applier:
+    """The scheme with these secrets."""
+    found = SCHEMES.get(scheme)
+    assert isinstance(found, Static)
+    return found.bind(options, secrets)
 
 
 def applied(scheme: str, options: Mapping[str, Any], fields: Mapping[str, str], **request: Any) -> Outgoing:
     """A request after the scheme was applied to it."""
     secrets = {name: Secret.from_text(value) for name, value in fields.items()}
-    outgoing = Outgoing(b"GET", b"/x", request.get("query", b""), list(request.get("headers", [])))
-    applier = SCHEMES.get(scheme).bind(options, secrets)
+    outgoing = Outgoing(b"GET", b"/x", request.get("query", b""), list(request.get("headers", [])), ORIGIN)
+    applier = bound(scheme, options, secrets)
     outgoing.drop_query(applier.replaces_query)
     applier.apply(outgoing)
     return outgoing
@@ -97,8 +107,8 @@ def test_none_changes_nothing() -> None:
 )
 def test_what_goes_out_is_among_the_secrets(scheme: str, options: Mapping[str, str], fields: Mapping[str, str]) -> None:
     """A reflection of it can be found in an answer; and nothing of it shows in a repr."""
-    applier = SCHEMES.get(scheme).bind(options, {name: Secret.from_text(value) for name, value in fields.items()})
-    outgoing = Outgoing(b"GET", b"/", b"", [])
+    applier = bound(scheme, options, {name: Secret.from_text(value) for name, value in fields.items()})
+    outgoing = Outgoing(b"GET", b"/", b"", [], ORIGIN)
     applier.apply(outgoing)
     sent = outgoing.query + b"".join(value for _, value in outgoing.headers)
     assert any(secret.reveal_bytes() in sent for secret in applier.secrets())
