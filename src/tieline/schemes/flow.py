@@ -95,7 +95,10 @@ class Pending:
 
 @runtime_checkable
 class Renewing(Scheme, Protocol):
-    """A scheme whose secret is given by an issuer and has a lifetime."""
+    """A scheme whose secret is given by an issuer and has a lifetime (under some options, or all)."""
+
+    def renews(self, options: Options) -> bool:
+        """Whether these options need an issuer; else the scheme is bound as a ``Static``."""
 
     def needs_sign_in(self, options: Options) -> bool:
         """Whether a person must sign in before there is a token; else ``renew`` makes the first one too."""

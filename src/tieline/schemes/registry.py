@@ -101,7 +101,7 @@ def bind(definition: Definition, fields: Mapping[str, Secret]) -> tuple[Applier 
             if each.scheme == position and prefix + each.field.name in fields
         }
         scheme = SCHEMES.get(auth.scheme)
-        if isinstance(scheme, Renewing):
+        if isinstance(scheme, Renewing) and scheme.renews(auth.options):
             bound.append(Renewal(scheme, auth.options, own, position))
         else:
             assert isinstance(scheme, Static)  # it is one or the other
