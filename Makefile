@@ -13,7 +13,7 @@ UV ?= $(shell command -v uv || echo $(BIN)/uv)
 
 # How many test processes; a test meets real servers, so more than four gain nothing.
 JOBS ?= $(shell cores=$$(getconf _NPROCESSORS_ONLN); echo $$((cores > 4 ? 4 : cores)))
-NODE_TESTS := tests/e2e/node
+NODE_FOLDERS := tests/e2e/node tests/peers/oidc
 
 # Where `make services` started servers of its own (.ci/run does).
 -include .services/environment
@@ -85,7 +85,8 @@ lock: $(VENV)/.dev ## Pin requirements/*.txt anew (UPGRADE=1: to the newest vers
 	@$(COMPILE) -c requirements/dev.txt pyproject.toml requirements/build.in -o requirements/runtime.txt
 	@$(COMPILE) -c requirements/dev.txt pyproject.toml requirements/build.in requirements/demo.in -o requirements/demo.txt
 	@$(COMPILE) $(if $(UPGRADE),--upgrade) requirements/node.in -o requirements/node.txt
-	@cd $(NODE_TESTS) && PATH="$(CURDIR)/$(BIN):$$PATH" npm install --package-lock-only --no-audit --no-fund
+	@for folder in $(NODE_FOLDERS); do \
+		(cd $$folder && PATH="$(CURDIR)/$(BIN):$$PATH" npm install --package-lock-only --no-audit --no-fund) || exit 1; done
 
 $(VENV)/bin/python:
 	@[ -n "$(PYTHON)" ] || { echo "Tieline needs Python 3.11 or newer, and no python3 here is." >&2; exit 1; }
@@ -112,16 +113,16 @@ $(VENV)/.dev: requirements/dev.txt pyproject.toml | $(VENV)/bin/python
 $(VENV)/.bench: requirements/bench.txt $(VENV)/.dev
 	$(call install,bench)
 
-# Node for the tests with the Node SDK: the machine's own from version 20, else the one in the package registry.
-$(VENV)/.node: requirements/node.txt $(wildcard $(NODE_TESTS)/package-lock.json) $(VENV)/.dev
+# Node for tests with the Node SDK and for peers written in it: the machine's own from version 20, else the registry's.
+$(VENV)/.node: requirements/node.txt $(NODE_FOLDERS:=/package-lock.json) $(VENV)/.dev
 	@if ! { command -v npm && node --version | grep -Eq '^v(2[0-9]|[3-9][0-9])\.'; } >/dev/null 2>&1; then \
 		$(PIP) install --require-hashes -r requirements/node.txt && tools/link-node $(BIN); fi
-	@if [ -f $(NODE_TESTS)/package-lock.json ]; then \
-		cd $(NODE_TESTS) && PATH="$(CURDIR)/$(BIN):$$PATH" npm ci --silent --no-audit --no-fund; fi
+	@for folder in $(NODE_FOLDERS); do \
+		(cd $$folder && PATH="$(CURDIR)/$(BIN):$$PATH" npm ci --silent --no-audit --no-fund) || exit 1; done
 	@touch $@
 
 clean: ## Remove everything that make made
 	@tools/services stop
 	@rm -rf $(VENV) dist htmlcov .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache \
-		$(NODE_TESTS)/node_modules
+		$(NODE_FOLDERS:=/node_modules)
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

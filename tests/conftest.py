@@ -29,6 +29,9 @@ import pytest
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 
+from tests.peers.issuer import FOLDER as ISSUER_FOLDER
+from tests.peers.issuer import Issuer, issuing
+
 SOAK = os.environ.get("TIELINE_SOAK") == "1"
 REQUIRE_SERVICES = os.environ.get("TIELINE_REQUIRE_SERVICES") == "1"
 POSTGRES = os.environ.get("TEST_POSTGRES", "postgresql://postgres@127.0.0.1:5432/postgres")
@@ -81,6 +84,17 @@ def program() -> Callable[[str], str]:
         return path
 
     return find
+
+
+@pytest.fixture(scope="session")
+def issuer(program: Callable[[str], str]) -> Iterator[Issuer]:
+    """A real OAuth and OpenID Connect server; tests/peers/issuer.py says what it offers."""
+    node = program("node")
+    if not (ISSUER_FOLDER / "node_modules").is_dir():
+        reason = "no `npm ci` in tests/peers/oidc yet: `make test` does it"
+        (pytest.fail if REQUIRE_SERVICES else pytest.skip)(reason)
+    with issuing(node) as running:
+        yield running
 
 
 @pytest.fixture(scope="session")

@@ -128,9 +128,10 @@ def test_the_locks_agree_on_versions() -> None:
     assert {name: versions for name, versions in pins.items() if len(versions) > 1} == {}
 
 
-def test_node_packages_are_pinned_without_an_address() -> None:
-    """The Node lock has an integrity hash for each package and no registry's address."""
-    text = (ROOT / "tests" / "e2e" / "node" / "package-lock.json").read_text()
+@pytest.mark.parametrize("folder", ["e2e/node", "peers/oidc"])
+def test_node_packages_are_pinned_without_an_address(folder: str) -> None:
+    """A Node lock has an integrity hash for each package and no registry's address."""
+    text = (ROOT / "tests" / folder / "package-lock.json").read_text()
     assert '"integrity": "sha512-' in text
     assert '"resolved"' not in text
 
