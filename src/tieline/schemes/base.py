@@ -16,6 +16,7 @@ from tieline.wire.guard import Origin
 from tieline.wire.tls import TlsIdentity
 
 Options = Mapping[str, Any]
+Headers = Sequence[tuple[bytes, bytes]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,7 @@ class Outgoing:
 
     def header(self, name: bytes) -> bytes | None:
         """The first field called ``name`` (lower case), or None."""
-        return next((value for each, value in self.headers if each.lower() == name), None)
+        return field_value(self.headers, name)
 
 
 class Applier:
@@ -78,7 +79,7 @@ class Applier:
     ``replaces`` are the lower-case header fields, and ``replaces_query`` the query names, that are the scheme's alone:
     what a caller sent under them is dropped before ``apply``. ``lasting`` says that ``apply`` does the same to every
     request with the same head, so that the result may be kept; ``reads_body`` that it needs ``outgoing.body``, which it
-    may change; ``listens`` that ``answered`` wants to hear of answers. ``tls`` is who Tieline is towards the upstream,
+    may change, of those requests that ``wants_body`` tells; ``listens`` that ``answered`` wants to hear of answers. ``tls`` is who Tieline is towards the upstream,
     where the scheme says so.
     """
 
@@ -97,8 +98,15 @@ class Applier:
         """Every form in which the secret goes over the wire, so that a reflection of it can be masked."""
         raise NotImplementedError
 
-    def answered(self, status: int, headers: Sequence[tuple[bytes, bytes]]) -> bool:
-        """Hear of an answer's head; whether the request, applied anew, may now succeed (a challenge was learnt)."""
+    def wants_body(self, headers: Headers) -> bool:
+        """Whether ``apply`` needs the body of a request with these fields; it may be streamed where not."""
+        return self.reads_body
+
+    def answered(self, sent: Headers, status: int, headers: Headers) -> bool:
+        """Hear of an answer's head; whether the request, applied anew, may now succeed (a challenge was learnt).
+
+        ``sent`` are the fields that the request went out with: they tell which challenge it met.
+        """
         return False
 
 
@@ -124,6 +132,16 @@ class Static(Scheme, Protocol):
 
     def bind(self, options: Options, secrets: Mapping[str, Secret]) -> Applier:
         """An applier that holds ``secrets``, which fit ``fields``. Raises CredentialMissing if they cannot be used."""
+
+
+def field_value(headers: Headers, name: bytes) -> bytes | None:
+    """The first field called ``name`` (lower case), or None."""
+    return next((value for each, value in headers if each.lower() == name), None)
+
+
+def media_type(headers: Headers) -> bytes:
+    """The media type of a body with these fields in lower case, without parameters; empty where none is said."""
+    return (field_value(headers, b"content-type") or b"").partition(b";")[0].strip().lower()
 
 
 def unknown_options(options: Options, known: frozenset[str]) -> list[str]:
