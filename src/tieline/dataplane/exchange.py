@@ -25,6 +25,7 @@ _HELD_MOST = 64 * 1024
 _SWITCHING = 101
 _BODYLESS = frozenset({204, 304})
 _REPEATABLE = frozenset({b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE"})
+_BODY_METHODS = frozenset({b"POST", b"PUT", b"PATCH"})
 _LIVE = (b"text/event-stream", b"application/x-ndjson", b"application/stream+json", b"application/jsonl")
 _HALF_SECONDS = 10.0
 _MEMORY = 1000
@@ -71,6 +72,7 @@ class Exchange:
         "_ledger",
         "_mask",
         "_plan",
+        "_reflections",
         "_sent",
         "_tries",
         "_unwanted",
@@ -96,6 +98,7 @@ class Exchange:
         self.answered_at = 0.0
         self.status = 0
         self._plan = admitted.plan
+        self._reflections = admitted.plan.reflections
         self._ledger = ledger
         self._connection: EgressConnection | None = None
         self._waiting: asyncio.Task[None] | None = None
@@ -118,9 +121,15 @@ class Exchange:
         Raises:
             BodyTooLarge: its Content-Length says that it is larger than the API takes.
         """
+        self._check_length()
+        self._start()
+
+    def _check_length(self) -> None:
         length = self.request.length
         if length is not None and length > self._plan.limits.body:
             raise self._body_too_large()
+
+    def _start(self) -> None:
         connection = self.admitted.lane.take()
         if connection is not None:
             self._send(connection)
@@ -297,7 +306,7 @@ class Exchange:
             return
         fates = self._plan.answer_fate
         lines = b"".join([b"%b: %b\r\n" % pair for pair in headers if fates[pair[0]]])
-        self.request.send_interim(b"HTTP/1.1 %d \r\n%b\r\n" % (status, mask(lines, self._plan.reflections)))
+        self.request.send_interim(b"HTTP/1.1 %d \r\n%b\r\n" % (status, mask(lines, self._reflections)))
 
     def upstream_failed(self, error: UpstreamError) -> None:
         connection, self._connection = self._connection, None
@@ -327,7 +336,7 @@ class Exchange:
         self.bytes_out += len(data)
         if self._connection is not None:
             self._expect_more(self._connection)
-        self.request.connection.write(mask(data, self._plan.reflections))
+        self.request.connection.write(mask(data, self._reflections))
 
     # -- the answer
 
@@ -364,10 +373,10 @@ class Exchange:
             out.append(self._server_timing())
         out.append(self._persist())
         head = b"".join(out)
-        if plan.reflections:
-            head = mask(head, plan.reflections)
+        if self._reflections:
+            head = mask(head, self._reflections)
             if not bodyless:
-                self._mask = StreamMask(plan.reflections)
+                self._mask = StreamMask(self._reflections)
         return head
 
     def _delimit(self) -> bytes:
@@ -398,7 +407,7 @@ class Exchange:
 
     def _last_chunk(self, trailers: list[tuple[bytes, bytes]]) -> bytes:
         last = framing.last_chunk(_kept_trailers(trailers, self._plan.answer_fate))
-        return mask(last, self._plan.reflections)
+        return mask(last, self._reflections)
 
     def _cut(self, error: TielineError, outcome: Outcome) -> None:
         """End an answer that has begun and will not be whole, so that nobody takes it for whole."""
@@ -424,7 +433,7 @@ class Exchange:
         lines = [_status_line(answer.status, answer.reason), b"upgrade: websocket\r\nconnection: upgrade\r\n"]
         lines += [b"%b: %b\r\n" % pair for pair in answer.headers if fates[pair[0]]]
         lines.append(b"tieline-request-id: %b\r\n\r\n" % self.id.encode())
-        request.send(mask(b"".join(lines), self._plan.reflections))
+        request.send(mask(b"".join(lines), self._reflections))
         early = b"".join(connection.pieces)
         connection.pieces = []
         rest = request.become_tunnel()
@@ -470,6 +479,19 @@ class Exchange:
         if not self._done:
             self._done = True
             self._ledger.ended(self, outcome, error)
+
+
+def framing_of(request: Request) -> bytes:
+    """The end of a request's head: what frames its body, and the empty line."""
+    lines = []
+    if request.chunked:
+        lines.append(b"transfer-encoding: chunked\r\n")
+    elif request.length or request.method in _BODY_METHODS:
+        lines.append(b"content-length: %d\r\n" % (request.length or 0))
+    if request.upgrade:
+        lines.append(b"connection: upgrade\r\nupgrade: websocket\r\n")
+    lines.append(b"\r\n")
+    return b"".join(lines)
 
 
 def _status_line(status: int, reason: bytes) -> bytes:

@@ -3,7 +3,8 @@
 Owns the compiled form. Knows nothing of keys or of a single request.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+import ssl
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import quote
 
@@ -18,10 +19,12 @@ from tieline.definitions.environment import in_environment, resolve
 from tieline.definitions.model import Definition, Limits, SharedHeader, SharedParameter, Usage, Verify
 from tieline.definitions.parse import parse_data
 from tieline.schemes.base import Applier, Outgoing
+from tieline.schemes.flow import Renewal
 from tieline.schemes.registry import SCHEMES, bind, credential_fields
 from tieline.wire import framing
 from tieline.wire.guard import Guard, Origin, parse_base
 from tieline.wire.pool import Lane, LaneKey
+from tieline.wire.tls import TlsIdentity
 
 ENVIRONMENTS: tuple[Environment, ...] = ("live", "development")
 DROPPED, PASSED, CONTENT_TYPE, CONTENT_ENCODING = range(4)
@@ -70,10 +73,11 @@ class AddedPair:
 class Plan:
     """One API in one environment.
 
-    ``problem`` is why it cannot be relayed to now (no credential); then ``lane`` is None. ``base_path`` has no slash at
-    its end. What callers send under a name in ``replaced_query``, or under one that ``request_fate`` drops, does not go
-    on. ``reflections`` are secrets that are masked if the upstream sends them back. ``first_byte`` is how many seconds
-    an answer may take to begin.
+    ``problem`` is why it cannot be relayed to now (no credential); then ``lane`` is None. ``exit`` leads elsewhere,
+    where a call names a whole URL. ``auth`` are the schemes in order; ``steady`` says that what they add depends on the
+    head of a request alone. ``base_path`` has no slash at its end. What callers send under a name in
+    ``replaced_query``, or under one that ``request_fate`` drops, does not go on. ``reflections`` are secrets that are
+    masked if the upstream sends them back. ``first_byte`` is how many seconds an answer may take to begin.
     """
 
     api_id: str
@@ -87,7 +91,8 @@ class Plan:
     origin: Origin
     base_path: bytes
     lane: Lane | None
-    appliers: tuple[Applier, ...]
+    exit: "Exit"
+    auth: tuple[Applier | Renewal, ...]
     request_fate: HeaderFate
     answer_fate: HeaderFate
     replaced_query: frozenset[bytes]
@@ -97,15 +102,14 @@ class Plan:
     usage: Usage | None
     verify: Verify | None
     problem: TielineError | None
+    steady: bool
 
-    def apply(self, outgoing: Outgoing, path: bytes) -> None:
-        """Add shared headers, shared parameters and the secret; ``path`` is the part below the base URL."""
+    def add_shared(self, outgoing: Outgoing, path: bytes) -> None:
+        """Add shared headers and parameters; ``path`` is the part below the base URL."""
         if self.added_headers:
             self._add_headers(outgoing, path.decode("ascii"))
         if self.added_pairs:
             self._add_pairs(outgoing, path.decode("ascii"))
-        for applier in self.appliers:
-            applier.apply(outgoing)
 
     def _add_headers(self, outgoing: Outgoing, path: str) -> None:
         added = [each for each in self.added_headers if each.shared.applies(path)]
@@ -121,6 +125,34 @@ class Plan:
             outgoing.drop_query(sometimes)
         for each in added:
             outgoing.add_query(each.pair.reveal_bytes())
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Exit:
+    """The way out of an API's requests: to its ``hosts`` only, over connections that are its credential's alone."""
+
+    guard: Guard
+    hosts: tuple[str, ...]
+    credential: str
+    identity: TlsIdentity | None
+    lane: Callable[[Origin, str, TlsIdentity | None], Lane]
+
+    def lane_to(self, origin: Origin) -> Lane:
+        """Connections to ``origin``.
+
+        Raises:
+            DestinationNotAllowed: the credential may not go there.
+            CredentialMissing: the client certificate cannot be used.
+        """
+        self.guard.check_host(origin.host, self.hosts)
+        try:
+            return self.lane(origin, self.credential, self.identity)
+        except ssl.SSLError as error:
+            raise CredentialMissing(
+                "The client certificate of the API cannot be used: it does not fit its key, or is none. An operator "
+                "sets the credential again.",
+                detail=str(error),
+            ) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +172,7 @@ class Compiler:
 
     guard: Guard
     reveal: Callable[[CredentialRow], Mapping[str, Secret]]
-    lane: Callable[[LaneKey], Lane]
+    lane: Callable[[Origin, str, TlsIdentity | None], Lane]
 
     def compile(self, row: ApiRow, credentials: Sequence[CredentialRow]) -> Api:
         """The API of ``row`` with its active ``credentials``, at most one per environment."""
@@ -158,19 +190,30 @@ class Compiler:
         definition, unfit = _resolved(general, environment, fields)
         origin, base_path = parse_base(definition.base_url)
         problem = self._problem(definition, fields, credential, environment) or unfit
-        appliers: tuple[Applier, ...] = ()
+        auth: tuple[Applier | Renewal, ...] = ()
         lane: Lane | None = None
-        if problem is None:
-            hosts = credential.hosts if credential is not None and credential.hosts else definition.hosts
-            problem = self._unbound(origin, hosts)
         headers = _added_headers(definition, fields)
         pairs = _added_pairs(definition, fields)
         if problem is None:
-            appliers = tuple(each for each in bind(definition, fields) if isinstance(each, Applier))
+            try:
+                auth = bind(definition, fields)
+            except CredentialMissing as error:
+                problem = error
+        appliers = [each for each in auth if isinstance(each, Applier)]
+        out = Exit(
+            guard=self.guard,
+            hosts=credential.hosts if credential is not None and credential.hosts else definition.hosts,
+            credential=f"{row.id}/{credential.id if credential is not None else environment}",
+            identity=next((each.tls for each in appliers if each.tls is not None), None),
+            lane=self.lane,
+        )
+        if problem is None:
             problem = _unsendable(definition, origin, headers, appliers)
         if problem is None:
-            tenant = f"{row.id}/{credential.id if credential is not None else environment}"
-            lane = self.lane(LaneKey(origin, tenant))
+            try:
+                lane = out.lane_to(origin)
+            except TielineError as error:
+                problem = error
         always = frozenset(each.name.lower() for each in headers if each.shared.when is None)
         always_query = frozenset(each.name for each in pairs if each.shared.when is None)
         replaced = always.union(*(each.replaces for each in appliers))
@@ -186,7 +229,8 @@ class Compiler:
             origin=origin,
             base_path=base_path.encode(),
             lane=lane,
-            appliers=appliers,
+            exit=out,
+            auth=auth,
             request_fate=HeaderFate(
                 replaced | {name.lower().encode() for name in definition.drop_request_headers} | {b"host"}
             ),
@@ -194,18 +238,12 @@ class Compiler:
             replaced_query=always_query.union(*(each.replaces_query for each in appliers)),
             added_headers=headers,
             added_pairs=pairs,
-            reflections=_reflections(appliers, fields),
+            reflections=reflected(appliers, fields.values()),
             usage=definition.usage,
             verify=definition.verify,
             problem=problem,
+            steady=all(isinstance(each, Applier) and _is_steady(each) for each in auth),
         )
-
-    def _unbound(self, origin: Origin, hosts: Sequence[str]) -> TielineError | None:
-        try:
-            self.guard.check_host(origin.host, hosts)
-        except TielineError as error:
-            return error
-        return None
 
     def _problem(
         self,
@@ -248,13 +286,18 @@ def _resolved(
     return resolve(general, environment, {name: "unset" for name, each in variables.items() if each.private}), problem
 
 
+def _is_steady(applier: Applier) -> bool:
+    return applier.lasting and not applier.reads_body and not applier.listens
+
+
 def _unsendable(
     definition: Definition, origin: Origin, headers: Sequence[AddedHeader], appliers: Sequence[Applier]
 ) -> TielineError | None:
-    """Why what would be added to requests cannot go over the wire, if so: it would end its line, or is no name."""
+    """Why what would be added to every request cannot go over the wire, if so: it would end its line, or is no name."""
     sample = Outgoing(b"GET", b"/", b"", [(each.name, each.value.reveal_bytes()) for each in headers], origin)
     for applier in appliers:
-        applier.apply(sample)
+        if _is_steady(applier):
+            applier.apply(sample)
     fields = all(framing.is_name(name) and framing.is_value(value) for name, value in sample.headers)
     if fields and framing.is_target(sample.path + b"?" + sample.query):
         return None
@@ -298,10 +341,13 @@ def _added_pairs(definition: Definition, fields: Mapping[str, Secret]) -> tuple[
     return tuple(added)
 
 
-def _reflections(appliers: Sequence[Applier], fields: Mapping[str, Secret]) -> tuple[bytes, ...]:
-    """What to look for in answers: as it is and as URLs and JSON hold it. Short values match by chance: left out."""
+def reflected(appliers: Sequence[Applier], fields: Iterable[Secret]) -> tuple[bytes, ...]:
+    """What to look for in answers: the secrets as they are and as URLs and JSON hold them, without short ones.
+
+    Short values match by chance.
+    """
     values = {secret.reveal_bytes() for applier in appliers for secret in applier.secrets()}
-    values |= {secret.reveal_bytes() for secret in fields.values()}
+    values |= {secret.reveal_bytes() for secret in fields}
     values |= {form for value in values for form in _written(value)}
     long_enough = {value for value in values if len(value) >= _REFLECTED_LEAST}
     return tuple(value for value in long_enough if not any(other != value and other in value for other in long_enough))

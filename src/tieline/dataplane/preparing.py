@@ -1,16 +1,26 @@
 """Makes a request ready for its upstream: tokens waited for, shared values and secrets added, the body signed over.
 
-For everything that the memoised path of ``relay`` cannot serve, and for every call: schemes that sign each request, that
-read the body, that need a token, that listen for a challenge. Owns the order; what a scheme does is its own matter, and
-whose turn it is to renew a token is the business of ``sessions``.
+For all that the memoised path of ``relay`` cannot serve, and for every call: schemes that sign each request, that read
+its body, that need a token, that listen for a challenge. Owns the order; what a scheme does is its own matter, and
+whose turn it is to renew a token is that of ``sessions``.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from tieline.dataplane.plan import Plan
-from tieline.schemes.base import Applier
+from tieline.core.errors import ConnectionRequired, CredentialMissing, InvalidRequest
+from tieline.dataplane.plan import Plan, reflected
+from tieline.dataplane.streams.paths import getter
+from tieline.schemes.base import Applier, Outgoing
 from tieline.schemes.flow import Renewal
+from tieline.wire import framing
+from tieline.wire.guard import Origin
+from tieline.wire.pool import Lane
+
+SIGNED_MOST = 16 * 1024 * 1024
+USER_MOST = 200
+Headers = list[tuple[bytes, bytes]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,3 +51,219 @@ class Sessions(Protocol):
 
     async def renew(self, plan: Plan, renewal: Renewal, holder: Holder, stale: Applier) -> Applier:
         """As ``ready``, after the API refused ``stale``; where another has renewed it since, that one."""
+
+
+class NoSessions:
+    """The sessions of a process that has no place for tokens."""
+
+    def current(self, plan: Plan, renewal: Renewal, holder: Holder) -> Applier | None:
+        return None
+
+    async def ready(self, plan: Plan, renewal: Renewal, holder: Holder) -> Applier:
+        raise ConnectionRequired(f"Nobody has signed in to {plan.title} yet. An operator does it once.")
+
+    async def renew(self, plan: Plan, renewal: Renewal, holder: Holder, stale: Applier) -> Applier:
+        return await self.ready(plan, renewal, holder)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Draft:
+    """A request before anything is added. ``path`` is normalised and below the base URL; ``body`` None if streamed.
+
+    ``headers`` are without those that frame the message. With ``url_origin`` the path is whole: a call's own URL.
+    ``holder`` is the end user that was named, None where nobody was.
+    """
+
+    method: bytes
+    path: bytes
+    query: bytes
+    headers: Headers
+    body: bytes | None = None
+    url_origin: Origin | None = None
+    holder: Holder | None = None
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Prepared:
+    """A request that may go out: ``head`` lacks the fields that frame its body, and the empty line.
+
+    ``auth`` are the appliers that were used, in order; ``reflections`` what is masked where it comes back.
+    """
+
+    lane: Lane
+    head: bytes
+    body: bytes | None
+    auth: tuple[Applier, ...]
+    reflections: tuple[bytes, ...]
+
+
+class Preparer:
+    """Prepares requests with the tokens of ``sessions``."""
+
+    def __init__(self, sessions: Sessions) -> None:
+        self._sessions = sessions
+
+    async def appliers(self, plan: Plan, holder: Holder | None) -> tuple[Applier, ...]:
+        """Every scheme of ``plan`` in order, with a token that is good now for ``holder`` (None: nobody was named).
+
+        Raises what ``Sessions.ready`` raises, and the plan's problem where it has one.
+        """
+        if plan.problem is not None:
+            raise plan.problem
+        return tuple(
+            [each if isinstance(each, Applier) else await self._ready(plan, each, holder) for each in plan.auth]
+        )
+
+    async def _ready(self, plan: Plan, renewal: Renewal, holder: Holder | None) -> Applier:
+        whose = holder_of(plan, renewal, holder)
+        try:
+            return self._sessions.current(plan, renewal, whose) or await self._sessions.ready(plan, renewal, whose)
+        except ConnectionRequired:
+            if whose is SHARED or _connections(renewal) != "per_user_or_shared":
+                raise
+        return self._sessions.current(plan, renewal, SHARED) or await self._sessions.ready(plan, renewal, SHARED)
+
+    async def renew(self, plan: Plan, auth: Sequence[Applier], holder: Holder | None) -> None:
+        """Get new tokens in place of those in ``auth``, which the API refused; raises what ``Sessions.renew`` does."""
+        for each, stale in zip(plan.auth, auth, strict=True):
+            if isinstance(each, Renewal):
+                await self._sessions.renew(plan, each, holder_of(plan, each, holder), stale)
+
+
+def holder_of(plan: Plan, renewal: Renewal, holder: Holder | None) -> Holder:
+    """Whose token a scheme uses for a request of ``holder``: option ``connections`` says it.
+
+    ``shared`` (unless said), ``per_user``, or ``per_user_or_shared``: the user's where there is one. Raises
+    ConnectionRequired where a user has to be named and is not.
+    """
+    mode = _connections(renewal)
+    if mode == "shared":
+        return SHARED
+    if holder is None:
+        if mode == "per_user":
+            raise ConnectionRequired(
+                f"{plan.title} is used in the name of an end user. Say whose connection to use: "
+                "Tieline-Connection: <end user>.",
+                param="Tieline-Connection",
+            )
+        return SHARED
+    return holder
+
+
+def named_holder(app_id: str, user: bytes | None) -> Holder | None:
+    """The end user that ``Tieline-Connection`` names. Raises InvalidRequest where it cannot be one's name."""
+    if user is None:
+        return None
+    try:
+        name = user.decode().strip()
+    except UnicodeDecodeError:
+        name = ""
+    if not 0 < len(name) <= USER_MOST or not name.isprintable():
+        raise InvalidRequest(f"Tieline-Connection names an end user in 1 to {USER_MOST} printable characters (UTF-8).")
+    return Holder(app_id, name)
+
+
+def prepare(plan: Plan, auth: tuple[Applier, ...], draft: Draft) -> Prepared:
+    """Add to ``draft`` what the API shares and its schemes put in.
+
+    Raises:
+        CredentialMissing: this request cannot be signed, or what was added cannot go over the wire.
+        DestinationNotAllowed: a call's own URL leads where the credential may not go.
+    """
+    own = draft.url_origin
+    origin, lane = plan.origin, plan.lane
+    if own is not None and own != origin:
+        origin, lane = own, plan.exit.lane_to(own)
+    assert lane is not None  # there is one where there is no problem
+    path = draft.path if own is not None else plan.base_path + draft.path or b"/"
+    outgoing = Outgoing(draft.method, path, draft.query, draft.headers, origin, draft.body)
+    _drop_replaced(plan, auth, outgoing)
+    plan.add_shared(outgoing, draft.path)
+    for applier in auth:
+        applier.apply(outgoing)
+    return Prepared(lane, _head(plan, outgoing), outgoing.body, auth, _reflections(plan, auth))
+
+
+def head_of(outgoing: Outgoing) -> bytes:
+    """Request line and header fields, each line ended, without what frames the body and without the empty line."""
+    target = outgoing.path + b"?" + outgoing.query if outgoing.query else outgoing.path
+    lines = [b"%b %b HTTP/1.1\r\nhost: %b\r\n" % (outgoing.method, target, outgoing.origin.authority)]
+    for name, value in outgoing.headers:
+        lines += (name, b": ", value, b"\r\n")
+    return b"".join(lines)
+
+
+def steady_appliers(plan: Plan) -> tuple[Applier, ...]:
+    """The schemes of a plan that is steady."""
+    return tuple([each for each in plan.auth if isinstance(each, Applier)])
+
+
+def wants_body(auth: Sequence[Applier]) -> bool:
+    """Whether a scheme needs the whole body before the head can be written."""
+    return any(applier.reads_body for applier in auth)
+
+
+def listens(plan: Plan) -> bool:
+    """Whether an answer may say that the same request, prepared anew, would succeed."""
+    return any(isinstance(each, Renewal) or each.listens for each in plan.auth)
+
+
+@dataclass(frozen=True, slots=True)
+class Hint:
+    """What an answer's head said of the secret: ``again`` that a challenge was learnt, ``stale`` that tokens are old.
+
+    ``unsure``: only the body can tell whether tokens are; ask ``is_stale`` with it.
+    """
+
+    again: bool = False
+    stale: bool = False
+    unsure: tuple[Renewal, ...] = ()
+
+    def is_stale(self, body: bytes) -> bool:
+        """Whether the body (at most 64 KiB of it, decoded) says that a token is old."""
+        return any(each.signal.fits_body(body, lambda path, value: getter(path)(value)) for each in self.unsure)
+
+
+NO_HINT = Hint()
+
+
+def hint(plan: Plan, auth: Sequence[Applier], status: int, headers: Sequence[tuple[bytes, bytes]]) -> Hint:
+    """What the head of an answer says of the secret that was sent."""
+    again = stale = False
+    unsure: list[Renewal] = []
+    for each, applier in zip(plan.auth, auth, strict=True):
+        again = (applier.listens and applier.answered(status, headers)) or again
+        if isinstance(each, Renewal) and each.signal.fits_head(status, headers):
+            stale = stale or each.signal.body is None
+            unsure += [each] if each.signal.body is not None else []
+    return Hint(again, stale, tuple(unsure)) if again or stale or unsure else NO_HINT
+
+
+def _connections(renewal: Renewal) -> str:
+    mode: str = renewal.options.get("connections", "shared")
+    return mode
+
+
+def _drop_replaced(plan: Plan, auth: Sequence[Applier], outgoing: Outgoing) -> None:
+    """Remove what a caller sent in the places that are a scheme's, or the operator's, alone."""
+    names = frozenset[bytes]().union(*(applier.replaces for applier in auth))
+    queries = plan.replaced_query.union(*(applier.replaces_query for applier in auth))
+    fates = plan.request_fate
+    outgoing.headers = [pair for pair in outgoing.headers if fates[pair[0]] and pair[0].lower() not in names]
+    if outgoing.query and queries:
+        outgoing.drop_query(queries)
+
+
+def _head(plan: Plan, outgoing: Outgoing) -> bytes:
+    fields = all(framing.is_name(name) and framing.is_value(value) for name, value in outgoing.headers)
+    if not fields or not framing.is_target(outgoing.path + b"?" + outgoing.query):
+        raise CredentialMissing(
+            f"What the schemes of {plan.title} add holds a character that cannot be sent. An operator sets the "
+            "credential again, without line breaks."
+        )
+    return head_of(outgoing)
+
+
+def _reflections(plan: Plan, auth: Sequence[Applier]) -> tuple[bytes, ...]:
+    tokens = [applier for each, applier in zip(plan.auth, auth, strict=True) if isinstance(each, Renewal)]
+    return plan.reflections if not tokens else (*plan.reflections, *reflected(tokens, ()))

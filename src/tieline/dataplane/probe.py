@@ -9,14 +9,16 @@ from dataclasses import dataclass
 from tieline.core.errors import TielineError
 from tieline.dataplane.plan import Api, Plan
 from tieline.dataplane.ports import Environment, SnapshotSource
-from tieline.dataplane.relay import outgoing_head
+from tieline.dataplane.preparing import Draft, NoSessions, Preparer, hint, prepare
 from tieline.dataplane.snapshot import Snapshot
+from tieline.definitions.model import Verify
+from tieline.schemes.base import Applier
 from tieline.vault.keyring import Keyring
 from tieline.wire.deadlines import Deadlines
-from tieline.wire.fetch import Patience, fetch
+from tieline.wire.fetch import Fetched, Patience, fetch
 from tieline.wire.guard import Guard
 from tieline.wire.pool import Pool
-from tieline.wire.tls import Trust, client_context
+from tieline.wire.tls import Trust
 
 _SECONDS = 20.0
 _UNAUTHORIZED = frozenset({401, 403})
@@ -38,11 +40,11 @@ class Probe:
         self._source = source
         self._keyring = keyring
         self._guard = guard
-        self._tls = client_context(trust)
+        self._trust = trust
 
     async def probe(self, api_name: str, environment: Environment) -> Probed:
         """Send the verify request of the API and judge its answer. Never raises for what the upstream does."""
-        pool = Pool(self._guard, Deadlines(), self._tls)
+        pool = Pool(self._guard, Deadlines(), self._trust)
         snapshot = Snapshot(self._source, self._keyring, self._guard, pool)
         try:
             await snapshot.load(only=api_name)
@@ -51,29 +53,37 @@ class Probe:
                 return Probed(
                     False, None, "The definition or credential cannot be used; the log of the server says why."
                 )
-            return await _ask(api, environment)
+            return await _ask(Preparer(NoSessions()), api, environment)
         except TielineError as error:
             return Probed(False, None, error.public)
         finally:
             pool.close()
 
 
-async def _ask(api: Api, environment: Environment) -> Probed:
+async def _ask(preparer: Preparer, api: Api, environment: Environment) -> Probed:
     plan = api.plans[environment]
     if plan.problem is not None:
         raise plan.problem
-    if plan.verify is None or plan.lane is None:
+    if plan.verify is None:
         return Probed(False, None, "The definition has no verify request. Add one: {method: GET, path: /models}.")
-    path, _, query = plan.verify.path.partition("?")
-    method = plan.verify.method.encode()
-    message = outgoing_head(plan, method, path.encode(), query.encode(), [(b"Accept", b"*/*")])
-    fetched = await fetch(
-        plan.lane,
-        message + b"\r\n",
-        Patience(plan.limits.connect, min(plan.limits.first_byte, _SECONDS)),
-        head_only=method == b"HEAD",
-    )
+    fetched, auth = await _try(preparer, plan, plan.verify)
+    found = hint(plan, auth, fetched.status, fetched.headers)
+    if found.again or found.stale or found.is_stale(fetched.body):
+        if not found.again:
+            await preparer.renew(plan, auth, None)
+        fetched, _ = await _try(preparer, plan, plan.verify)
     return _judge(plan, fetched.status)
+
+
+async def _try(preparer: Preparer, plan: Plan, verify: Verify) -> tuple[Fetched, tuple[Applier, ...]]:
+    path, _, query = verify.path.partition("?")
+    method = verify.method.encode()
+    auth = await preparer.appliers(plan, None)
+    ready = prepare(plan, auth, Draft(method, path.encode(), query.encode(), [(b"Accept", b"*/*")], b""))
+    body = ready.body or b""
+    framing = b"content-length: %d\r\n\r\n" % len(body) if body or method == b"POST" else b"\r\n"
+    patience = Patience(plan.limits.connect, min(plan.limits.first_byte, _SECONDS))
+    return await fetch(ready.lane, ready.head + framing + body, patience, head_only=method == b"HEAD"), auth
 
 
 def _judge(plan: Plan, status: int) -> Probed:

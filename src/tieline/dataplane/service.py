@@ -6,10 +6,12 @@ from dataclasses import dataclass, field
 
 from tieline.core.errors import NotReady, UnknownApi
 from tieline.core.ids import RequestIds
+from tieline.dataplane.admission import NOTABLE, Admission
 from tieline.dataplane.lasting import Lasting
 from tieline.dataplane.ports import SnapshotSource
+from tieline.dataplane.preparing import NoSessions, Preparer
 from tieline.dataplane.records import Records
-from tieline.dataplane.relay import NOTABLE, PREFIX, Relay
+from tieline.dataplane.relay import PREFIX, Relay
 from tieline.dataplane.snapshot import Snapshot
 from tieline.vault.keyring import Keyring
 from tieline.wire.answers import text_answer
@@ -18,7 +20,7 @@ from tieline.wire.guard import Guard
 from tieline.wire.listener import Listener
 from tieline.wire.pool import Pool
 from tieline.wire.request import Request
-from tieline.wire.tls import Trust, client_context
+from tieline.wire.tls import Trust
 
 log = logging.getLogger("tieline.dataplane.service")
 
@@ -40,11 +42,12 @@ class Service:
 
     def __init__(self, resources: Resources) -> None:
         self.deadlines = Deadlines()
-        self.pool = Pool(resources.guard, self.deadlines, client_context(resources.trust))
+        self.pool = Pool(resources.guard, self.deadlines, resources.trust)
         self.snapshot = Snapshot(resources.source, resources.keyring, resources.guard, self.pool)
         self.records = Records(resources.source)
         self._new_request_id = new_id = RequestIds().next
-        self._relay = Relay(self.snapshot, resources.keyring.derive("app-key"), self.records, new_id)
+        admission = Admission(self.snapshot, resources.keyring.derive("app-key"), self.records)
+        self._relay = Relay(admission, Preparer(NoSessions()), self.records, new_id)
         self.listener = Listener(self._door, self.deadlines, new_id, NOTABLE)
         self._lasting = (Lasting("snapshot", self.snapshot.follow), Lasting("records", self.records.run))
         self._loaded = False

@@ -150,3 +150,4 @@ class Renewal:
     options: Options
     secrets: Mapping[str, Secret]
     position: int
+    signal: Signal

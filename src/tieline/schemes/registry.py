@@ -102,7 +102,7 @@ def bind(definition: Definition, fields: Mapping[str, Secret]) -> tuple[Applier 
         }
         scheme = SCHEMES.get(auth.scheme)
         if isinstance(scheme, Renewing) and scheme.renews(auth.options):
-            bound.append(Renewal(scheme, auth.options, own, position))
+            bound.append(Renewal(scheme, auth.options, own, position, scheme.signal(auth.options)))
         else:
             assert isinstance(scheme, Static)  # it is one or the other
             bound.append(scheme.bind(auth.options, own))

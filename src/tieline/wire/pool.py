@@ -16,6 +16,7 @@ from tieline.core.errors import DestinationNotAllowed, UpstreamTimeout, Upstream
 from tieline.wire.deadlines import Deadlines
 from tieline.wire.egress import EgressConnection
 from tieline.wire.guard import Guard, Origin
+from tieline.wire.tls import TlsIdentity, Trust, client_context
 
 IDLE_MOST = 256
 IDLE_SECONDS = 55.0
@@ -36,13 +37,21 @@ class LaneKey:
 class Lane:
     """The connections of one key: idle ones last in first out, and a way to dial more."""
 
-    __slots__ = ("_busy", "_ended", "_guard", "_idle", "_tls", "deadlines", "key")
+    __slots__ = ("_busy", "_ended", "_guard", "_idle", "_server_name", "_tls", "deadlines", "key")
 
-    def __init__(self, key: LaneKey, guard: Guard, deadlines: Deadlines, tls: ssl.SSLContext | None) -> None:
+    def __init__(
+        self,
+        key: LaneKey,
+        guard: Guard,
+        deadlines: Deadlines,
+        tls: ssl.SSLContext | None,
+        server_name: str | None = None,
+    ) -> None:
         self.key = key
         self.deadlines = deadlines
         self._guard = guard
         self._tls = tls
+        self._server_name = (server_name or key.origin.host) if tls is not None else None
         self._idle: deque[EgressConnection] = deque()
         self._busy: set[EgressConnection] = set()
         self._ended = False
@@ -92,7 +101,7 @@ class Lane:
                     port,
                     family=family,
                     ssl=self._tls,
-                    server_hostname=origin.host if self._tls is not None else None,
+                    server_hostname=self._server_name,
                 )
             except ssl.SSLError as error:
                 raise UpstreamTlsError(
@@ -161,10 +170,11 @@ def _reason(error: OSError | None) -> str:
 class Pool:
     """All lanes of a worker."""
 
-    def __init__(self, guard: Guard, deadlines: Deadlines, tls: ssl.SSLContext) -> None:
+    def __init__(self, guard: Guard, deadlines: Deadlines, trust: Trust) -> None:
         self._guard = guard
         self._deadlines = deadlines
-        self._tls = tls
+        self._trust = trust
+        self._tls = client_context(trust)
         self._lanes: dict[LaneKey, Lane] = {}
 
     @property
@@ -175,12 +185,19 @@ class Pool:
     def busy_connections(self) -> int:
         return sum(lane.busy_connections for lane in self._lanes.values())
 
-    def lane(self, key: LaneKey) -> Lane:
-        """The lane of ``key``, made when it is first asked for."""
+    def lane(self, origin: Origin, credential: str, identity: TlsIdentity | None = None) -> Lane:
+        """The lane to ``origin`` of one credential, as ``identity``; made when it is first asked for.
+
+        Raises ssl.SSLError where the identity cannot be used.
+        """
+        key = LaneKey(origin, credential, identity.fingerprint if identity is not None else "")
         found = self._lanes.get(key)
         if found is None:
-            context = self._tls if key.origin.scheme == "https" else None
-            found = self._lanes[key] = Lane(key, self._guard, self._deadlines, context)
+            context = None
+            if origin.scheme == "https":
+                context = self._tls if identity is None else client_context(self._trust, identity)
+            name = identity.server_name if identity is not None else None
+            found = self._lanes[key] = Lane(key, self._guard, self._deadlines, context, name)
         return found
 
     def keep_only(self, keys: set[LaneKey]) -> None:

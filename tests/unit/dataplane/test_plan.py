@@ -7,6 +7,7 @@ import pytest
 
 from tests.wire.stage import PROVIDER_KEY
 from tieline.dataplane.plan import Api, Plan
+from tieline.dataplane.preparing import steady_appliers
 from tieline.dataplane.snapshot import Snapshot
 from tieline.schemes.base import Outgoing
 from tieline.testing.dataplane import MemorySource
@@ -14,7 +15,7 @@ from tieline.testing.vault import memory_keyring
 from tieline.wire.deadlines import Deadlines
 from tieline.wire.guard import Guard
 from tieline.wire.pool import Pool
-from tieline.wire.tls import Trust, client_context
+from tieline.wire.tls import Trust
 
 
 async def compiled(fields: Mapping[str, str] | None, **changes: Any) -> Api:
@@ -32,7 +33,7 @@ async def compiled(fields: Mapping[str, str] | None, **changes: Any) -> Api:
     if fields is not None:
         source.put_credential("api", fields)
     guard = Guard()
-    snapshot = Snapshot(source, source.keyring, guard, Pool(guard, Deadlines(), client_context(Trust())))
+    snapshot = Snapshot(source, source.keyring, guard, Pool(guard, Deadlines(), Trust()))
     await snapshot.load()
     api = snapshot.api(b"api")
     assert api is not None
@@ -42,7 +43,9 @@ async def compiled(fields: Mapping[str, str] | None, **changes: Any) -> Api:
 def sent(plan: Plan, path: bytes = b"/x") -> Outgoing:
     """A request after everything was added."""
     outgoing = Outgoing(b"GET", plan.base_path + path, b"", [], plan.origin)
-    plan.apply(outgoing, path)
+    plan.add_shared(outgoing, path)
+    for applier in steady_appliers(plan):
+        applier.apply(outgoing)
     return outgoing
 
 
@@ -148,4 +151,4 @@ async def test_no_secret_shows_in_a_repr() -> None:
         {"key": "not-a-real-secret", "header.X-Org": "not-a-real-org"}, headers=[{"name": "X-Org", "private": True}]
     )
     assert "not-a-real" not in repr(api)
-    assert "not-a-real" not in repr(api.plans["live"].added_headers) + repr(api.plans["live"].appliers)
+    assert "not-a-real" not in repr(api.plans["live"].added_headers) + repr(steady_appliers(api.plans["live"]))

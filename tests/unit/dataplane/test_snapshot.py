@@ -20,7 +20,7 @@ from tieline.vault.keyring import Keyring
 from tieline.wire.deadlines import Deadlines
 from tieline.wire.guard import Guard
 from tieline.wire.pool import Pool
-from tieline.wire.tls import Trust, client_context
+from tieline.wire.tls import Trust
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ async def snapshot(source: MemorySource, monkeypatch: pytest.MonkeyPatch) -> Asy
 
 def make(source: MemorySource, keyring: Keyring | None = None) -> Snapshot:
     """A snapshot of ``source``, not loaded."""
-    pool = Pool(Guard(["127.0.0.1"]), Deadlines(), client_context(Trust()))
+    pool = Pool(Guard(["127.0.0.1"]), Deadlines(), Trust())
     return Snapshot(source, keyring or source.keyring, Guard(["127.0.0.1"]), pool)
 
 
