@@ -35,7 +35,18 @@ class PatientExchange(Exchange):
     hand: up to 64 KiB, or what a scheme had to read anyway (16 MiB).
     """
 
-    __slots__ = ("_auth", "_body", "_draft", "_gathering", "_hint", "_judged", "_preparer", "_renewing", "_whole_body")
+    __slots__ = (
+        "_auth",
+        "_body",
+        "_draft",
+        "_gathering",
+        "_hint",
+        "_judged",
+        "_prepared",
+        "_preparer",
+        "_renewing",
+        "_whole_body",
+    )
 
     def __init__(
         self,
@@ -66,7 +77,7 @@ class PatientExchange(Exchange):
     async def _prepare_and_send(self) -> None:
         try:
             self._auth = await self._preparer.appliers(self._plan, self._draft.holder)
-            if wants_body(self._auth) or (not self._judged and self._is_small()):
+            if wants_body(self._auth, self._draft) or (not self._judged and self._is_small()):
                 self._body = await self._gather()
             self._ready()
         except TielineError as error:
@@ -106,6 +117,7 @@ class PatientExchange(Exchange):
             request.pieces = [prepared.body] if prepared.body else []
             request.length = len(prepared.body)
             request.chunked = False
+        self._prepared = prepared
         self.admitted.lane = prepared.lane
         self.admitted.head = prepared.head + framing_of(request)
         self._reflections = prepared.reflections
@@ -138,7 +150,7 @@ class PatientExchange(Exchange):
         answer = connection.answer
         assert answer is not None  # it arrived
         if self._hint is NO_HINT:
-            self._hint = hint(self._plan, self._auth, answer.status, answer.headers)
+            self._hint = hint(self._plan, self._prepared, answer.status, answer.headers)
         found = self._hint
         if found.again or found.stale or not found.unsure:
             return found.again or found.stale

@@ -12,7 +12,7 @@ from typing import Protocol
 from tieline.core.errors import ConnectionRequired, CredentialMissing, InvalidRequest
 from tieline.dataplane.plan import Plan, reflected
 from tieline.dataplane.streams.paths import getter
-from tieline.schemes.base import Applier, Outgoing
+from tieline.schemes.base import Applier, Headers, Outgoing
 from tieline.schemes.flow import Renewal
 from tieline.wire import framing
 from tieline.wire.guard import Origin
@@ -20,7 +20,6 @@ from tieline.wire.pool import Lane
 
 SIGNED_MOST = 16 * 1024 * 1024
 USER_MOST = 200
-Headers = list[tuple[bytes, bytes]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +76,7 @@ class Draft:
     method: bytes
     path: bytes
     query: bytes
-    headers: Headers
+    headers: list[tuple[bytes, bytes]]
     body: bytes | None = None
     url_origin: Origin | None = None
     holder: Holder | None = None
@@ -87,11 +86,13 @@ class Draft:
 class Prepared:
     """A request that may go out: ``head`` lacks the fields that frame its body, and the empty line.
 
-    ``auth`` are the appliers that were used, in order; ``reflections`` what is masked where it comes back.
+    ``headers`` are those of the head; ``auth`` the appliers that were used, in order; ``reflections`` what is masked
+    where it comes back.
     """
 
     lane: Lane
     head: bytes
+    headers: Headers
     body: bytes | None
     auth: tuple[Applier, ...]
     reflections: tuple[bytes, ...]
@@ -181,7 +182,7 @@ def prepare(plan: Plan, auth: tuple[Applier, ...], draft: Draft) -> Prepared:
     plan.add_shared(outgoing, draft.path)
     for applier in auth:
         applier.apply(outgoing)
-    return Prepared(lane, _head(plan, outgoing), outgoing.body, auth, _reflections(plan, auth))
+    return Prepared(lane, _head(plan, outgoing), outgoing.headers, outgoing.body, auth, _reflections(plan, auth))
 
 
 def head_of(outgoing: Outgoing) -> bytes:
@@ -198,9 +199,9 @@ def steady_appliers(plan: Plan) -> tuple[Applier, ...]:
     return tuple([each for each in plan.auth if isinstance(each, Applier)])
 
 
-def wants_body(auth: Sequence[Applier]) -> bool:
+def wants_body(auth: Sequence[Applier], draft: Draft) -> bool:
     """Whether a scheme needs the whole body before the head can be written."""
-    return any(applier.reads_body for applier in auth)
+    return any(applier.reads_body and applier.wants_body(draft.headers) for applier in auth)
 
 
 def listens(plan: Plan) -> bool:
@@ -227,12 +228,12 @@ class Hint:
 NO_HINT = Hint()
 
 
-def hint(plan: Plan, auth: Sequence[Applier], status: int, headers: Sequence[tuple[bytes, bytes]]) -> Hint:
+def hint(plan: Plan, sent: Prepared, status: int, headers: Headers) -> Hint:
     """What the head of an answer says of the secret that was sent."""
     again = stale = False
     unsure: list[Renewal] = []
-    for each, applier in zip(plan.auth, auth, strict=True):
-        again = (applier.listens and applier.answered(status, headers)) or again
+    for each, applier in zip(plan.auth, sent.auth, strict=True):
+        again = (applier.listens and applier.answered(sent.headers, status, headers)) or again
         if isinstance(each, Renewal) and each.signal.fits_head(status, headers):
             stale = stale or each.signal.body is None
             unsure += [each] if each.signal.body is not None else []

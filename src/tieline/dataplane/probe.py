@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from tieline.core.errors import TielineError
 from tieline.dataplane.plan import Api, Plan
 from tieline.dataplane.ports import Environment, SnapshotSource
-from tieline.dataplane.preparing import Draft, NoSessions, Preparer, hint, prepare
+from tieline.dataplane.preparing import Draft, NoSessions, Prepared, Preparer, hint, prepare
 from tieline.dataplane.snapshot import Snapshot
 from tieline.definitions.model import Verify
-from tieline.schemes.base import Applier
 from tieline.vault.keyring import Keyring
 from tieline.wire.deadlines import Deadlines
 from tieline.wire.fetch import Fetched, Patience, fetch
@@ -66,16 +65,16 @@ async def _ask(preparer: Preparer, api: Api, environment: Environment) -> Probed
         raise plan.problem
     if plan.verify is None:
         return Probed(False, None, "The definition has no verify request. Add one: {method: GET, path: /models}.")
-    fetched, auth = await _try(preparer, plan, plan.verify)
-    found = hint(plan, auth, fetched.status, fetched.headers)
+    fetched, sent = await _try(preparer, plan, plan.verify)
+    found = hint(plan, sent, fetched.status, fetched.headers)
     if found.again or found.stale or found.is_stale(fetched.body):
         if not found.again:
-            await preparer.renew(plan, auth, None)
+            await preparer.renew(plan, sent.auth, None)
         fetched, _ = await _try(preparer, plan, plan.verify)
     return _judge(plan, fetched.status)
 
 
-async def _try(preparer: Preparer, plan: Plan, verify: Verify) -> tuple[Fetched, tuple[Applier, ...]]:
+async def _try(preparer: Preparer, plan: Plan, verify: Verify) -> tuple[Fetched, Prepared]:
     path, _, query = verify.path.partition("?")
     method = verify.method.encode()
     auth = await preparer.appliers(plan, None)
@@ -83,7 +82,7 @@ async def _try(preparer: Preparer, plan: Plan, verify: Verify) -> tuple[Fetched,
     body = ready.body or b""
     framing = b"content-length: %d\r\n\r\n" % len(body) if body or method == b"POST" else b"\r\n"
     patience = Patience(plan.limits.connect, min(plan.limits.first_byte, _SECONDS))
-    return await fetch(ready.lane, ready.head + framing + body, patience, head_only=method == b"HEAD"), auth
+    return await fetch(ready.lane, ready.head + framing + body, patience, head_only=method == b"HEAD"), ready
 
 
 def _judge(plan: Plan, status: int) -> Probed:
