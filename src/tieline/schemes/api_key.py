@@ -97,7 +97,7 @@ class ApiKey:
         template = options.get("format", _SLOT)
         if not isinstance(template, str) or template.count(_SLOT) != 1 or not template.isprintable():
             problems.append("format: must be one line of text that holds <key> once, such as 'Bearer <key>'")
-        if options.get("encoding") not in {None, "base64"}:
+        if options.get("encoding") not in (None, "base64"):
             problems.append("encoding: must be base64 or left out")
         return problems
 

@@ -10,6 +10,7 @@ from tieline.definitions.model import AuthSpec, Definition
 from tieline.schemes.api_key import ApiKey, Bearer
 from tieline.schemes.base import Applier, Field, Options, Scheme, Static
 from tieline.schemes.basic import Basic
+from tieline.schemes.digest import Digest
 from tieline.schemes.flow import Renewal, Renewing
 from tieline.schemes.none import NoScheme
 
@@ -34,7 +35,7 @@ class Registry:
         return self._schemes[scheme].check(options)
 
 
-SCHEMES = Registry((NoScheme(), ApiKey(), Bearer(), Basic()))
+SCHEMES = Registry((NoScheme(), ApiKey(), Bearer(), Basic(), Digest()))
 
 
 @dataclass(frozen=True, slots=True)

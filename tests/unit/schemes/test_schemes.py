@@ -187,13 +187,3 @@ def test_a_wrong_option_is_a_problem(scheme: str, options: Mapping[str, Any], wo
 def test_right_options_are_no_problem(scheme: str, options: Mapping[str, Any]) -> None:
     """What the documentation shows is taken."""
     assert SCHEMES.check(scheme, options) == []
-
-
-def test_every_scheme_says_what_it_is() -> None:
-    """A picker needs a name and a sentence; fields have labels."""
-    assert list(SCHEMES.names()) == ["none", "api_key", "bearer", "basic"]
-    for name in SCHEMES.names():
-        scheme = SCHEMES.get(name)
-        assert scheme.name == name
-        assert scheme.sentence.endswith(".")
-        assert all(field.label and field.secret for field in scheme.fields({}))
