@@ -134,6 +134,14 @@ class Static(Scheme, Protocol):
         """An applier that holds ``secrets``, which fit ``fields``. Raises CredentialMissing if they cannot be used."""
 
 
+@runtime_checkable
+class Checking(Scheme, Protocol):
+    """A scheme that can tell at once, while an operator is there, that a value is no key or certificate."""
+
+    def check_values(self, options: Options, secrets: Mapping[str, Secret]) -> None:
+        """Raises CredentialMissing, its ``param`` the field, for ``secrets`` that could not be bound."""
+
+
 def field_value(headers: Headers, name: bytes) -> bytes | None:
     """The first field called ``name`` (lower case), or None."""
     return next((value for each, value in headers if each.lower() == name), None)

@@ -1,18 +1,23 @@
 """Every scheme by name, and what they say of a whole definition: its credential's fields and how they are checked."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from tieline.core.errors import InvalidInput
+from tieline.core.errors import CredentialMissing, InvalidInput
 from tieline.core.secret import Secret
 from tieline.definitions.model import AuthSpec, Definition
 from tieline.schemes.api_key import ApiKey, Bearer
-from tieline.schemes.base import Applier, Field, Options, Scheme, Static
+from tieline.schemes.base import Applier, Checking, Field, Options, Scheme, Static
 from tieline.schemes.basic import Basic
 from tieline.schemes.digest import Digest
 from tieline.schemes.flow import Renewal, Renewing
+from tieline.schemes.hawk import Hawk
+from tieline.schemes.jwt import Jwt
+from tieline.schemes.mtls import Mtls
 from tieline.schemes.none import NoScheme
+from tieline.schemes.oauth2.scheme import OAuth2
+from tieline.schemes.wsse import Wsse
 
 _CONTROL = re.compile(rb"[\x00-\x1f\x7f]")
 
@@ -35,7 +40,9 @@ class Registry:
         return self._schemes[scheme].check(options)
 
 
-SCHEMES = Registry((NoScheme(), ApiKey(), Bearer(), Basic(), Digest()))
+SCHEMES = Registry(
+    (NoScheme(), ApiKey(), Bearer(), Basic(), Digest(), OAuth2(), Jwt(), Mtls(), Wsse(), Hawk()),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +76,8 @@ def check_fields(definition: Definition, fields: Mapping[str, Secret]) -> None:
     """Check a new credential's values.
 
     Raises:
-        InvalidInput: a field is unknown, missing or empty, or holds a control character such as a line break.
+        InvalidInput: a field is unknown, missing or empty, holds a control character such as a line break, or is no
+            key or certificate where one is wanted.
     """
     known = {each.name: each.field for each in credential_fields(definition)}
     for name, value in fields.items():
@@ -88,19 +96,19 @@ def check_fields(definition: Definition, fields: Mapping[str, Secret]) -> None:
         raise InvalidInput(f"The credential lacks {', '.join(missing)}. Give every field.", param=missing[0])
     if known and not fields:
         raise InvalidInput(f"The credential has no value. Give at least one of {', '.join(known)}.")
+    for auth, prefix, own in _divided(definition, fields):
+        scheme = SCHEMES.get(auth.scheme)
+        if isinstance(scheme, Checking):
+            try:
+                scheme.check_values(auth.options, own)
+            except CredentialMissing as error:
+                raise InvalidInput(error.public, param=prefix + error.param if error.param else None) from None
 
 
 def bind(definition: Definition, fields: Mapping[str, Secret]) -> tuple[Applier | Renewal, ...]:
     """Every scheme in order, holding its values of ``fields``; one with a lifetime still needs its token."""
-    described = credential_fields(definition)
     bound: list[Applier | Renewal] = []
-    for position, auth in enumerate(definition.auth):
-        prefix = _prefix(definition.auth, position)
-        own = {
-            each.field.name: fields[prefix + each.field.name]
-            for each in described
-            if each.scheme == position and prefix + each.field.name in fields
-        }
+    for position, (auth, _, own) in enumerate(_divided(definition, fields)):
         scheme = SCHEMES.get(auth.scheme)
         if isinstance(scheme, Renewing) and scheme.renews(auth.options):
             bound.append(Renewal(scheme, auth.options, own, position, scheme.signal(auth.options)))
@@ -108,6 +116,16 @@ def bind(definition: Definition, fields: Mapping[str, Secret]) -> tuple[Applier 
             assert isinstance(scheme, Static)  # it is one or the other
             bound.append(scheme.bind(auth.options, own))
     return tuple(bound)
+
+
+def _divided(
+    definition: Definition, fields: Mapping[str, Secret]
+) -> Iterator[tuple[AuthSpec, str, Mapping[str, Secret]]]:
+    """Each scheme in order, the prefix of its fields, and those of ``fields`` that are its own, by their own names."""
+    for position, auth in enumerate(definition.auth):
+        prefix = _prefix(definition.auth, position)
+        names = [field.name for field in SCHEMES.get(auth.scheme).fields(auth.options)]
+        yield auth, prefix, {name: fields[prefix + name] for name in names if prefix + name in fields}
 
 
 def _prefix(specs: Sequence[AuthSpec], position: int) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from tests.peers.keys import CERTIFICATE, EC_KEY
 from tieline.core.secret import Secret
 from tieline.schemes.base import Applier, Outgoing, Static
 from tieline.schemes.flow import Renewing, Token
@@ -71,4 +72,50 @@ SAMPLES = (
         {"username": "me", "password": SECRET},
         heard=[(b"WWW-Authenticate", b'Digest realm="r", nonce="n", qop="auth", algorithm=SHA-256')],
     ),
+    Sample(
+        "oauth2",
+        {
+            "authorize_url": "https://issuer.example.com/authorize",
+            "token_url": "https://issuer.example.com/token",
+            "scopes": ["read", "write"],
+            "token_headers": {"X-Version": "1"},
+            "profile": {"url": "https://issuer.example.com/me", "email": "email"},
+        },
+        {"client_id": "app", "client_secret": SECRET},
+        {"access": "at-" + SECRET, "refresh": "rt-" + SECRET},
+    ),
+    Sample(
+        "oauth2",
+        {"grant": "password", "token_url": "https://issuer.example.com/token", "in": "query", "name": "t"},
+        {"client_id": "app", "client_secret": "c-" + SECRET, "username": "me", "password": SECRET},
+        {"access": SECRET},
+    ),
+    Sample(
+        "oauth2",
+        {
+            "grant": "jwt_bearer",
+            "token_url": "https://issuer.example.com/token",
+            "assertion": {"algorithm": "ES256", "claims": {"iss": "<issuer>", "exp": "<now+60>"}},
+        },
+        {"private_key": EC_KEY, "issuer": "me"},
+        {"access": SECRET},
+    ),
+    Sample("jwt", {"algorithm": "HS256"}, {"key": "shared-" + SECRET}),
+    Sample(
+        "jwt",
+        {
+            "algorithm": "ES256",
+            "fields": [{"name": "team", "secret": False}],
+            "header": {"kid": "k"},
+            "claims": {"iss": "<team>", "exp": "<now+60>", "jti": "<uuid>"},
+            "in": "header",
+            "name": "X-Token",
+            "format": "v1 <key>",
+        },
+        {"key": EC_KEY, "team": "blue"},
+    ),
+    Sample("mtls", {"format": "pem", "server_name": "other.example.com"}, {"certificate": CERTIFICATE, "key": EC_KEY}),
+    Sample("wsse", {"algorithm": "sha256", "nonce": "base64"}, {"username": 'm"e', "password": SECRET}),
+    Sample("hawk", {"ext": "more", "app": "a", "dlg": "d"}, {"id": "key-1", "key": SECRET}),
+    Sample("hawk", {"payload": True}, {"id": "key-1", "key": SECRET}, headers=[JSON], body=b"{}"),
 )

@@ -1,0 +1,120 @@
+"""Options of a scheme that are declared as a record: read into values, or held to be wrong. Knows no scheme.
+
+The words are those that the format of definitions is declared in (``definitions.schema``), so that options are read,
+refused and documented alike. URLs, hosts and texts may hold the definition's ``<variables>``: options are read before
+and after these are filled in.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tieline.core.names import is_area_name
+from tieline.definitions import values
+from tieline.definitions.infer.paths import is_path, reach, split
+from tieline.definitions.infer.shape import collect
+from tieline.definitions.problems import DefinitionError, Findings, shown
+from tieline.definitions.schema import Data, Flag, Key, Many, Named, Place, Record, Text
+from tieline.definitions.sections import TITLE, named, slotted
+from tieline.definitions.tree import plant
+from tieline.schemes.base import Field, Options, unknown_options
+
+_MOST_PAIRS = 50
+_MOST_FIELDS = 30
+_FIELD_RULE = "use lower-case letters, digits and _, a letter first, at most 63"
+_LONG_NAME = re.compile(r"[^.\[\]]{25,}")
+
+
+def problems(record: Record, options: Options) -> list[str]:
+    """What is wrong with ``options``, a sentence each that begins with the option's name and a colon."""
+    known = frozenset(key.name for key in record.keys)
+    found = unknown_options(options, known)
+    findings = Findings()
+    try:
+        record.read(Place(plant({name: value for name, value in options.items() if name in known}), findings))
+        findings.settle()
+    except DefinitionError as error:
+        # a name that somebody chose may be a secret in the wrong place, as a text may
+        places = [_LONG_NAME.sub(lambda name: name[0][:8] + "…", each.path) for each in error.problems]
+        found += [
+            f"{place}: {each.message}" if place else each.message
+            for place, each in zip(places, error.problems, strict=True)
+        ]
+    return found
+
+
+def read(record: Record, options: Options) -> Any:
+    """The value that ``options``, in which ``problems`` found none, make."""
+    return record.read(Place(plant(options), Findings()))
+
+
+def at_path(document: Any, path: str) -> Any:
+    """The value that ``path`` leads to in an answer, None where it leads nowhere."""
+    found: list[Any] = []
+    collect(document, reach(split(path)), found)
+    return found[0] if found else None
+
+
+@dataclass(frozen=True, slots=True)
+class DeclaredField:
+    """A field of the credential that a definition declares, for slots of the same name."""
+
+    name: str
+    label: str
+    secret: bool
+
+    @property
+    def field(self) -> Field:
+        """The field as credentials have it."""
+        return Field(self.name, self.label, secret=self.secret)
+
+
+def _declared_field(found: Mapping[str, Any], _: Place) -> DeclaredField:
+    return DeclaredField(found["name"], found["label"] or found["name"].replace("_", " ").capitalize(), found["secret"])
+
+
+def _path(text: str) -> str:
+    if not is_path(text):
+        raise ValueError(f"{shown(text)} is no path; write it like data.token or items[0].id")
+    return text
+
+
+def _passes(check: Callable[[str], str]) -> Callable[[str], bool]:
+    def passes(text: str) -> bool:
+        try:
+            check(text)
+        except ValueError:
+            return False
+        return True
+
+    return passes
+
+
+URL = Text("http or https URL", slotted(values.url), most=2000)
+# A name that looks like a URL and is compared letter by letter.
+IDENTIFIER = Text("http or https URL", slotted(values.web_url), most=2000)
+HOST = Text("host", slotted(values.host), most=300)
+PATH = Text("path in the answer", _path, most=1000)
+LINE = Text("text of one line", values.header_value, most=2000)
+PAIRS = Named(
+    "parameter name", _passes(values.pair_name), "use 1 to 200 printable characters", Text("text"), _MOST_PAIRS
+)
+HEADERS = Named(
+    "header name",
+    _passes(values.header_name),
+    "use letters, digits and hyphens, and none that belongs to the connection",
+    LINE,
+    _MOST_PAIRS,
+)
+FIELD = Record(
+    "field",
+    (
+        Key("name", Text("name", named(is_area_name, "name of a field", _FIELD_RULE))),
+        Key("label", TITLE, None, shows="the name as a sentence begins"),
+        Key("secret", Flag(), default=True),
+    ),
+    _declared_field,
+)
+FIELDS = Many(FIELD, _MOST_FIELDS)
+RENEW_ON = Key("renew_on", Data("what says that the token is no longer good"), None, shows="`{status: [401]}`")
