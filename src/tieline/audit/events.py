@@ -172,6 +172,54 @@ class KeyRevoked(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class SignInBegun(Event):
+    """A sign-in was begun by an operator; its target is the sign-in. ``user`` is empty for the shared connection."""
+
+    kind: ClassVar[str] = "signin.begun"
+    api: str
+    environment: str
+    app: str | None
+    user: str
+    device: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SignInFinished(Event):
+    """A person signed in: the connection that is the target has a new token. ``account`` is who the issuer says."""
+
+    kind: ClassVar[str] = "signin.finished"
+    sign_in: str
+    api: str
+    environment: str
+    app: str | None
+    user: str
+    account: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SignInRefused(Event):
+    """A sign-in ended without a token; ``why`` is what the person was told."""
+
+    kind: ClassVar[str] = "signin.refused"
+    api: str
+    environment: str
+    app: str | None
+    user: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionRemoved(Event):
+    """A connection was removed with its token."""
+
+    kind: ClassVar[str] = "connection.removed"
+    api: str
+    environment: str
+    app: str | None
+    user: str
+
+
+@dataclass(frozen=True, slots=True)
 class TokenCreated(Event):
     """An admin token was made."""
 

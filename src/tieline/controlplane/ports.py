@@ -17,6 +17,7 @@ from typing import Any, Literal, Protocol
 
 from tieline.access.caller import Caller, Role
 from tieline.audit.events import Event
+from tieline.controlplane.connecting import ConnectionReader, ConnectionWriter, SignInReader, SignInWriter
 from tieline.core.pages import Page, PageRequest
 from tieline.vault.intake import SealedSecret
 
@@ -321,6 +322,10 @@ class Reading(Protocol):
     def audit(self) -> AuditReader: ...
     @property
     def data_keys(self) -> DataKeyReader: ...
+    @property
+    def connections(self) -> ConnectionReader: ...
+    @property
+    def sign_ins(self) -> SignInReader: ...
 
 
 class Writing(Protocol):
@@ -338,6 +343,10 @@ class Writing(Protocol):
     def tokens(self) -> TokenWriter: ...
     @property
     def audit(self) -> AuditWriter: ...
+    @property
+    def connections(self) -> ConnectionWriter: ...
+    @property
+    def sign_ins(self) -> SignInWriter: ...
 
 
 class Store(Protocol):

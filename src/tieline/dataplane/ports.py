@@ -1,7 +1,7 @@
 """What the data plane needs from the store: rows to build its snapshot from, and a place for records.
 
-Owns the shapes of those rows. Knows no SQL, no engine and nothing of the control plane; ``storage.snapshots`` and
-``storage.records`` implement it, and tests may pass any object with these methods.
+Owns the shapes of those rows. Knows no SQL, no engine and nothing of the control plane; ``storage.snapshots``,
+``storage.records`` and ``storage.leases`` implement it, and tests may pass any object with these methods.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,8 +11,9 @@ from typing import Any, Literal, NamedTuple, Protocol
 from tieline.vault.intake import SealedSecret
 
 Environment = Literal["live", "development"]
-ChangeKind = Literal["api", "credential", "app", "key"]
+ChangeKind = Literal["api", "credential", "app", "key", "connection"]
 Outcome = Literal["complete", "client_gone", "upstream_cut", "refused"]
+ConnectionState = Literal["pending", "active", "reauthorization_required"]
 
 
 class TooOld(Exception):
@@ -21,7 +22,7 @@ class TooOld(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One change of what the data plane serves: ``ref`` is the id of the API, app or app key.
+    """One change of what the data plane serves: ``ref`` is the id of the API, app, app key or connection.
 
     For a credential ``ref`` is the id of the API it belongs to, since that is what has to be compiled again.
     """
@@ -74,10 +75,11 @@ class KeyRow:
 
 
 class RequestRecord(NamedTuple):
-    """What is kept about one relayed request; never a header, a query or a body.
+    """What is kept about one relayed request or call; never a header, a query or a body.
 
     ``at`` is seconds since the epoch, durations are milliseconds, sizes are bytes of bodies. ``code`` is the Tieline
-    error code when Tieline made the answer. What was unknown when the request ended is None.
+    error code when Tieline made the answer. ``call`` is the name of the call that was run, if one was. What was unknown
+    when the request ended is None.
     """
 
     id: str
@@ -97,6 +99,7 @@ class RequestRecord(NamedTuple):
     bytes_in: int
     bytes_out: int
     outcome: Outcome
+    call: str | None = None
 
 
 class SnapshotSource(Protocol):
@@ -139,4 +142,89 @@ class SnapshotSource(Protocol):
 
     async def add_records(self, records: Sequence[RequestRecord]) -> None:
         """Store a batch of records in one transaction; a record whose id is already there is left alone."""
+        ...
+
+
+class ConnectionKey(NamedTuple):
+    """Whose token of which scheme (``position`` counts an API's); ``app_id`` and ``user`` are empty if it is shared."""
+
+    api_id: str
+    environment: Environment
+    position: int
+    app_id: str
+    user: str
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionRow:
+    """A token as it is kept, its values still sealed; ``previous`` are those of the generation before.
+
+    ``basis`` tells what credential and options it was got with. ``generation`` counts its tokens, 0 before the first.
+    Times are seconds since the epoch. After ``failures`` failures in a row it is not tried again before ``retry_at``.
+    """
+
+    id: str
+    key: ConnectionKey
+    state: ConnectionState
+    basis: bytes
+    generation: int
+    secrets: Mapping[str, SealedSecret]
+    previous: Mapping[str, SealedSecret]
+    scopes: tuple[str, ...] = ()
+    account: str | None = None
+    expires_at: float | None = None
+    refreshed_at: float | None = None
+    last_error: str | None = None
+    failures: int = 0
+    retry_at: float | None = None
+    updated_at: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class SealedToken:
+    """A token to be kept: its values sealed for the generation it will have, and what may be told of it."""
+
+    basis: bytes
+    secrets: Mapping[str, SealedSecret]
+    expires_at: float | None
+    scopes: tuple[str, ...]
+    account: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why there is no new token, in words for operators; ``final``: not before somebody has signed in again.
+
+    It is not tried again for ``pause`` seconds.
+    """
+
+    text: str
+    final: bool
+    pause: float
+
+
+class ConnectionStore(Protocol):
+    """Where tokens are kept, and whose turn it is to renew one. Every method raises ``NotReady`` as the others do."""
+
+    async def connection(self, key: ConnectionKey) -> ConnectionRow | None:
+        """The token of ``key`` with its sealed values."""
+        ...
+
+    async def lease(self, key: ConnectionKey, generation: int, holder: str, seconds: float) -> ConnectionRow | None:
+        """Take the turn to renew a token that is still of ``generation``; None where another has it, or it moved on.
+
+        A ``key`` without a row gets one in generation 0. The turn ends with ``renewed`` or ``refused``, at the latest
+        after ``seconds`` by the store's own clock.
+        """
+        ...
+
+    async def renewed(self, row: ConnectionRow, token: SealedToken) -> bool:
+        """Keep ``token`` as the generation after that of ``row``; False, with nothing changed, where that moved on.
+
+        The values of ``row`` itself stay, those before it are deleted. It is one transaction, with a ``changes`` row.
+        """
+        ...
+
+    async def refused(self, row: ConnectionRow, holder: str, refusal: Refusal) -> bool:
+        """Note why there is no new token and end the turn of ``holder``; False where it had moved on."""
         ...

@@ -1,6 +1,6 @@
 """Apps, for the control plane: ``controlplane.ports.AppReader`` and ``AppWriter``.
 
-Owns the tables ``apps`` and ``app_apis``. Knows nothing of what an app's keys may do.
+Owns the tables ``apps`` and ``app_apis``; an app takes its connections with it. Knows nothing of what keys may do.
 """
 
 from collections.abc import Iterable, Sequence
@@ -14,7 +14,7 @@ from tieline.core.pages import Page, PageRequest
 from tieline.storage.changes import ChangeLog
 from tieline.storage.engine import Database
 from tieline.storage.pages import page_of
-from tieline.storage.schema import apis, app_apis, apps
+from tieline.storage.schema import apis, app_apis, apps, connections, sign_ins
 
 
 class Apps:
@@ -78,6 +78,8 @@ class AppChanges(Apps):
 
     async def remove(self, app_id: str) -> None:
         await self._connection.execute(delete(apps).where(apps.c.id == app_id))
+        for table in (connections, sign_ins):
+            await self._connection.execute(delete(table).where(table.c.app_id == app_id))
         await self._log.note("app", app_id)
 
     async def _allow(self, app_id: str, api_ids: Iterable[str]) -> None:

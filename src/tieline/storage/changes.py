@@ -1,7 +1,8 @@
 """The log that tells data-plane workers what changed, written in the transaction of the change itself.
 
-Owns the numbering and the length of the log. Knows nothing of what changed but its kind and id. Admin writes run one at
-a time, so versions are committed in the order of their numbers: a reader that has seen one has seen all before it.
+Owns the numbering and the length of the log. Knows nothing of what changed but its kind and id. Who writes to it holds
+the lock of the audit chain's head, so versions are committed in the order of their numbers: a reader that has seen one
+has seen all before it.
 """
 
 from datetime import datetime
@@ -10,7 +11,7 @@ from sqlalchemy import delete, func, insert, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tieline.dataplane.ports import Change, ChangeKind, TooOld
-from tieline.storage.schema import changes
+from tieline.storage.schema import audit_head, changes
 
 KEPT = 10_000
 CHANNEL = "tieline_changes"
@@ -31,7 +32,7 @@ class ChangeLog:
         return self._last > 0
 
     async def note(self, kind: ChangeKind, ref: str) -> None:
-        """Note that the API, credential (by its API), app or key ``ref`` is not what it was."""
+        """Note that the API, credential (by its API), app, key or connection ``ref`` is not what it was."""
         added = await self._connection.execute(insert(changes).values(kind=kind, ref=ref, at=self._at))
         assert added.inserted_primary_key is not None
         self._last = added.inserted_primary_key[0]
@@ -43,6 +44,11 @@ class ChangeLog:
         await self._connection.execute(delete(changes).where(changes.c.version <= self._last - KEPT))
         if self._connection.dialect.name == "postgresql":
             await self._connection.execute(_NOTIFY)
+
+
+async def lock_log(connection: AsyncConnection) -> None:
+    """Make every other writer of the log wait for the end of this transaction, as admin writes do."""
+    await connection.execute(select(audit_head.c.seq).with_for_update())
 
 
 async def latest_version(connection: AsyncConnection) -> int:

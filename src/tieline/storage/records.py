@@ -43,7 +43,7 @@ async def forget_records(database: Database, before: float, most: int = 5_000) -
 
 
 def _row(record: RequestRecord) -> tuple[Any, ...]:
-    identity, at, app, key, api, environment, method, path, *rest = record
+    identity, at, app, key, api, environment, method, path, *rest, call = record
     return (
         identity,
         int(at * _MICROSECONDS),
@@ -54,6 +54,7 @@ def _row(record: RequestRecord) -> tuple[Any, ...]:
         _storable(method, NAME),
         _storable(path, PATH),
         *rest,
+        None if call is None else _storable(call, NAME),
     )
 
 

@@ -24,7 +24,7 @@ from sqlalchemy import (
 
 from tieline.storage.columns import Counter, blob, choice, json_text, moment, owned_by, text
 
-REVISION = "0001"
+REVISION = "0002"
 
 ID = 40
 NAME = 200
@@ -207,14 +207,79 @@ requests = Table(
     Column("bytes_in", BigInteger, nullable=False),
     Column("bytes_out", BigInteger, nullable=False),
     Column("outcome", Text, nullable=False),
+    Column("call", Text),
     sqlite_with_rowid=False,
+)
+
+# ``app_id`` and ``end_user`` are empty for the API's shared connection, as NULLs would not be unique. So ``app_id`` is
+# no foreign key, and ``storage.apps`` takes an app's connections with it.
+connections = Table(
+    "connections",
+    metadata,
+    text("id", ID, key=True),
+    owned_by("api_id", "apis.id"),
+    choice("environment", "live", "development"),
+    Column("position", Integer, nullable=False),
+    text("app_id", ID),
+    text("end_user", NAME),
+    choice("state", "pending", "active", "reauthorization_required"),
+    blob("basis", 0, 32),
+    Column("generation", Integer, nullable=False),
+    json_text("scopes", LIST),
+    text("account", NAME, null=True),
+    moment("expires_at", null=True),
+    moment("refreshed_at", null=True),
+    text("last_error", PATH, null=True),
+    Column("failures", Integer, nullable=False),
+    moment("retry_at", null=True),
+    text("lease_holder", ID, null=True),
+    moment("lease_until", null=True),
+    moment("created_at"),
+    text("created_by", NAME),
+    moment("updated_at"),
+    UniqueConstraint("api_id", "environment", "position", "app_id", "end_user"),
+)
+Index("ix_connections_app_id", connections.c.app_id)
+
+connection_secrets = Table(
+    "connection_secrets",
+    metadata,
+    owned_by("connection_id", "connections.id", key=True),
+    Column("generation", Integer, primary_key=True, autoincrement=False),
+    text("field", NAME, key=True),
+    Column("data_key_id", Text, ForeignKey("data_keys.id"), nullable=False, index=True),
+    blob("nonce", 12, 12),
+    blob("ciphertext", 16, CIPHERTEXT),
+)
+
+sign_ins = Table(
+    "sign_ins",
+    metadata,
+    text("id", ID, key=True),
+    owned_by("api_id", "apis.id"),
+    choice("environment", "live", "development"),
+    Column("position", Integer, nullable=False),
+    text("app_id", ID),
+    text("end_user", NAME),
+    blob("link_hash", 32, 32, null=True, unique=True),
+    blob("state_hash", 32, 32, null=True, unique=True),
+    blob("browser_hash", 32, 32, null=True),
+    blob("basis", 0, 32),
+    Column("data_key_id", Text, ForeignKey("data_keys.id"), nullable=True, index=True),
+    blob("nonce", 12, 12, null=True),
+    blob("ciphertext", 16, CIPHERTEXT, null=True),
+    text("return_to", PATH, null=True),
+    moment("next_poll_at", null=True),
+    moment("created_at"),
+    text("created_by", NAME),
+    moment("expires_at"),
 )
 
 changes = Table(
     "changes",
     metadata,
     Column("version", Counter, primary_key=True),
-    choice("kind", "api", "credential", "app", "key"),
+    choice("kind", "api", "credential", "app", "key", "connection"),
     text("ref", ID),
     moment("at"),
     sqlite_autoincrement=True,

@@ -19,10 +19,11 @@ from tieline.storage.apis import ApiChanges, Apis
 from tieline.storage.apps import AppChanges, Apps
 from tieline.storage.audit import AuditAppend, AuditLog, read_head
 from tieline.storage.changes import ChangeLog
+from tieline.storage.connections import ConnectionChanges, Connections, SignInChanges, SignIns
 from tieline.storage.credentials import CredentialChanges, Credentials
 from tieline.storage.engine import Database
 from tieline.storage.keys import KeyChanges, Keys
-from tieline.storage.schema import admin_tokens, data_keys, secrets
+from tieline.storage.schema import admin_tokens, connection_secrets, data_keys, secrets, sign_ins
 from tieline.storage.tokens import TokenChanges, Tokens
 
 
@@ -35,9 +36,12 @@ class DataKeys:
     async def list(self) -> Sequence[DataKeyRow]:
         """Every data key, oldest first, with the number of secrets it seals."""
         columns = (data_keys.c.id, data_keys.c.root_key_id, data_keys.c.created_at, data_keys.c.retired_at)
-        query = select(*columns, func.count(secrets.c.field)).join(secrets, isouter=True)
-        rows = await self._connection.execute(query.group_by(*columns).order_by(data_keys.c.id))
-        return [DataKeyRow(*row) for row in rows]
+        sealed = [
+            select(func.count()).where(table.c.data_key_id == data_keys.c.id).scalar_subquery()
+            for table in (secrets, connection_secrets, sign_ins)
+        ]
+        rows = await self._connection.execute(select(*columns, *sealed).order_by(data_keys.c.id))
+        return [DataKeyRow(row.id, row.root_key_id, row.created_at, row.retired_at, sum(row[4:])) for row in rows]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +55,8 @@ class SqlReading:
     tokens: Tokens
     audit: AuditLog
     data_keys: DataKeys
+    connections: Connections
+    sign_ins: SignIns
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +69,8 @@ class SqlWriting:
     keys: KeyChanges
     tokens: TokenChanges
     audit: AuditAppend
+    connections: ConnectionChanges
+    sign_ins: SignInChanges
 
 
 class SqlStore:
@@ -84,6 +92,8 @@ class SqlStore:
                 Tokens(connection),
                 AuditLog(connection, self._database, self._audit_key),
                 DataKeys(connection),
+                Connections(connection),
+                SignIns(connection),
             )
 
     @asynccontextmanager
@@ -102,6 +112,8 @@ class SqlStore:
                 KeyChanges(connection, log),
                 TokenChanges(connection),
                 AuditAppend(connection, self._database, self._audit_key, caller=caller, clock=self._clock),
+                ConnectionChanges(connection, self._database, log),
+                SignInChanges(connection),
             )
             yield writing
             if log.made and not writing.audit.added:

@@ -1,0 +1,201 @@
+"""Connections, for the data plane: ``dataplane.ports.ConnectionStore``.
+
+Owns whose turn it is to renew a token, and that a new token and the end of the turn are one transaction. Opens no
+sealed value. The turn is told by the store's own clock, because the nodes' clocks may differ.
+"""
+
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import delete, insert, literal_column, or_, select, type_coerce, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.sql.elements import ColumnElement
+
+from tieline.core.ids import new_id
+from tieline.dataplane.ports import ConnectionKey, ConnectionRow, Refusal, SealedToken
+from tieline.storage.changes import ChangeLog, lock_log
+from tieline.storage.columns import Moment
+from tieline.storage.engine import Database
+from tieline.storage.schema import PATH, connection_secrets, connections
+from tieline.vault.intake import SealedSecret
+
+_BY = "data plane"
+_MICROSECONDS = 1_000_000
+_POSTGRESQL_NOW: ColumnElement[int] = literal_column("CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)")
+
+
+class SqlConnections:
+    """Tokens and turns on a database."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def connection(self, key: ConnectionKey) -> ConnectionRow | None:
+        async with self._database.read() as connection:
+            return await _found(connection, key)
+
+    async def lease(self, key: ConnectionKey, generation: int, holder: str, seconds: float) -> ConnectionRow | None:
+        now = self._now()
+        until = type_coerce(now + literal_column(str(int(seconds * _MICROSECONDS))), Moment())
+        free = or_(connections.c.lease_until.is_(None), connections.c.lease_until <= type_coerce(now, Moment()))
+        take = update(connections).where(*is_of(key), connections.c.generation == generation, free)
+        async with self._database.write() as connection:
+            taken = await connection.execute(take.values(lease_holder=holder, lease_until=until))
+            if taken.rowcount == 0 and generation == 0:
+                new = self._database.insert_new(connections).values(
+                    lease_holder=holder, lease_until=until, **new_values(key, _BY, datetime.now(UTC))
+                )
+                taken = await connection.execute(new)
+            return await _found(connection, key) if taken.rowcount else None
+
+    async def renewed(self, row: ConnectionRow, token: SealedToken) -> bool:
+        at = datetime.now(UTC)
+        after = row.generation + 1
+        keep = update(connections).where(connections.c.id == row.id, connections.c.generation == row.generation)
+        async with self._database.write() as connection:
+            await lock_log(connection)
+            kept = await connection.execute(keep.values(generation=after, **kept_values(token, at)))
+            if kept.rowcount == 0:
+                return False
+            await keep_secrets(connection, row.id, after, token.secrets)
+            await _tell(connection, row.id, at)
+            return True
+
+    async def refused(self, row: ConnectionRow, holder: str, refusal: Refusal) -> bool:
+        at = datetime.now(UTC)
+        mine = update(connections).where(
+            connections.c.id == row.id,
+            connections.c.generation == row.generation,
+            connections.c.lease_holder == holder,
+        )
+        note: dict[str, Any] = {
+            "last_error": refusal.text[:PATH],
+            "failures": row.failures + 1,
+            "retry_at": at + timedelta(seconds=refusal.pause),
+            "lease_holder": None,
+            "lease_until": None,
+            "updated_at": at,
+        }
+        if refusal.final:
+            note["state"] = "reauthorization_required"
+        async with self._database.write() as connection:
+            await lock_log(connection)
+            if (await connection.execute(mine.values(note))).rowcount == 0:
+                return False
+            await _tell(connection, row.id, at)
+            return True
+
+    def _now(self) -> ColumnElement[int]:
+        """The store's clock in microseconds; a SQLite file is on one machine, whose clock every process reads."""
+        return _POSTGRESQL_NOW if self._database.kind == "postgresql" else literal_column(str(time.time_ns() // 1_000))
+
+
+def kept_values(token: SealedToken, at: datetime) -> dict[str, Any]:
+    """The columns of a connection that has a new token since ``at``: good, nobody's turn, nothing wrong."""
+    ends = token.expires_at
+    return {
+        "state": "active",
+        "basis": token.basis,
+        "scopes": list(token.scopes),
+        "account": token.account,
+        "expires_at": None if ends is None else datetime.fromtimestamp(ends, UTC),
+        "refreshed_at": at,
+        "last_error": None,
+        "failures": 0,
+        "retry_at": None,
+        "lease_holder": None,
+        "lease_until": None,
+        "updated_at": at,
+    }
+
+
+async def keep_secrets(
+    connection: AsyncConnection, connection_id: str, generation: int, sealed: Mapping[str, SealedSecret]
+) -> None:
+    """Keep the values of ``generation`` and of the one before it, and no others."""
+    place = {"connection_id": connection_id, "generation": generation}
+    for field, secret in sealed.items():
+        await connection.execute(
+            insert(connection_secrets).values(
+                **place,
+                field=field,
+                data_key_id=secret.data_key_id,
+                nonce=secret.nonce,
+                ciphertext=secret.ciphertext,
+            )
+        )
+    older = delete(connection_secrets).where(
+        connection_secrets.c.connection_id == connection_id, connection_secrets.c.generation < generation - 1
+    )
+    await connection.execute(older)
+
+
+async def _tell(connection: AsyncConnection, connection_id: str, at: datetime) -> None:
+    log = ChangeLog(connection, at)
+    await log.note("connection", connection_id)
+    await log.finish()
+
+
+def is_of(key: ConnectionKey) -> tuple[ColumnElement[bool], ...]:
+    """What picks the one row of ``key``."""
+    return (
+        connections.c.api_id == key.api_id,
+        connections.c.environment == key.environment,
+        connections.c.position == key.position,
+        connections.c.app_id == key.app_id,
+        connections.c.end_user == key.user,
+    )
+
+
+def new_values(key: ConnectionKey, by: str, at: datetime) -> dict[str, Any]:
+    """The columns of a connection that has no token yet."""
+    return {
+        "id": new_id("conn"),
+        "api_id": key.api_id,
+        "environment": key.environment,
+        "position": key.position,
+        "app_id": key.app_id,
+        "end_user": key.user,
+        "state": "pending",
+        "basis": b"",
+        "generation": 0,
+        "scopes": [],
+        "failures": 0,
+        "created_at": at,
+        "created_by": by,
+        "updated_at": at,
+    }
+
+
+async def _found(connection: AsyncConnection, key: ConnectionKey) -> ConnectionRow | None:
+    row = (await connection.execute(select(connections).where(*is_of(key)))).one_or_none()
+    if row is None:
+        return None
+    sealed: dict[int, dict[str, SealedSecret]] = {}
+    held = select(connection_secrets).where(connection_secrets.c.connection_id == row.id)
+    for each in await connection.execute(held):
+        secret = SealedSecret(each.data_key_id, each.nonce, each.ciphertext)
+        sealed.setdefault(each.generation, {})[each.field] = secret
+    return ConnectionRow(
+        id=row.id,
+        key=key,
+        state=row.state,
+        basis=row.basis,
+        generation=row.generation,
+        secrets=sealed.get(row.generation, {}),
+        previous=sealed.get(row.generation - 1, {}),
+        scopes=tuple(row.scopes),
+        account=row.account,
+        expires_at=_seconds(row.expires_at),
+        refreshed_at=_seconds(row.refreshed_at),
+        last_error=row.last_error,
+        failures=row.failures,
+        retry_at=_seconds(row.retry_at),
+        updated_at=row.updated_at.timestamp(),
+    )
+
+
+def _seconds(moment: datetime | None) -> float | None:
+    return None if moment is None else moment.timestamp()
