@@ -1,8 +1,9 @@
-"""``api_key``: a key in a header field, the query or a cookie. ``bearer`` is short for ``Authorization: Bearer``.
+"""``api_key``: a key in a header field, the query, a cookie or the body. ``bearer`` is ``Authorization: Bearer``.
 
-Options: ``in`` (header, query, cookie; header unless said), ``name`` (of the field, the query pair or the cookie;
-``Authorization`` unless said, for a header), ``format`` (text with ``<key>``; ``<key>`` alone unless said),
-``encoding`` (``base64``: the key is so encoded before it is put into the format).
+Options: ``in`` (header, query, cookie, body; header unless said), ``name`` (of the field, the query pair or the cookie;
+``Authorization`` unless said, for a header; of a body, the pair of a form or the path of a JSON member), ``format``
+(text with ``<key>``; ``<key>`` alone unless said), ``encoding`` (``base64``: the key is so encoded before it is put
+into the format).
 """
 
 import base64
@@ -11,16 +12,20 @@ from collections.abc import Mapping, Sequence
 from urllib.parse import quote
 
 from tieline.access.appkey import KeyPlaces
+from tieline.core.errors import CredentialMissing
 from tieline.core.secret import Secret
-from tieline.schemes.base import Applier, Field, Options, Outgoing, unknown_options
+from tieline.definitions.infer.paths import is_path, split
+from tieline.schemes.base import Applier, Field, Options, Outgoing, media_type, unknown_options, without_pairs
+from tieline.schemes.json_member import NoPlaceError, put_member
 
 _KNOWN = frozenset({"in", "name", "format", "encoding"})
-_PLACES = ("header", "query", "cookie")
+_PLACES = ("header", "query", "cookie", "body")
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _ENGINE_OWNED = frozenset(
     {"host", "content-length", "transfer-encoding", "connection", "te", "trailer", "upgrade", "expect", "keep-alive"}
 )
 _SLOT = "<key>"
+_FORM = b"application/x-www-form-urlencoded"
 
 
 class _InHeader(Applier):
@@ -73,11 +78,51 @@ class _InCookie(Applier):
         return (self._value,)
 
 
+class _InBody(Applier):
+    """Follows the request's content type: a member of a JSON document, or a pair of a form."""
+
+    lasting = False
+    reads_body = True
+
+    def __init__(self, name: str, value: Secret, key: Secret) -> None:
+        self._name = name
+        self._steps = [str(step) for step in split(name)]
+        self._value = value
+        self._key = key
+
+    def apply(self, outgoing: Outgoing) -> None:
+        kind = media_type(outgoing.headers)
+        body = outgoing.body or b""
+        if kind == _FORM:
+            kept = without_pairs(body, frozenset({self._name.encode()}))
+            pair = _pair(self._name, self._value)
+            outgoing.body = kept + b"&" + pair if kept else pair
+            return
+        if kind != b"application/json" and not kind.endswith(b"+json"):
+            raise CredentialMissing(
+                "This API takes its key in the body, which must be JSON or a form. Send one, with its Content-Type."
+            )
+        try:
+            outgoing.body = put_member(body, self._steps, self._value.reveal_bytes().decode())
+        except NoPlaceError:
+            raise CredentialMissing(
+                f"This API takes its key in the body, as the member {self._name}, and the body has no place for it. "
+                "Send a JSON object."
+            ) from None
+
+    def secrets(self) -> Sequence[Secret]:
+        return self._value, self._key
+
+
+def _pair(name: str, value: Secret) -> bytes:
+    return quote(name, safe="").encode() + b"=" + quote(value.reveal_bytes(), safe="").encode()
+
+
 class ApiKey:
     """A single key, put where the definition says."""
 
     name = "api_key"
-    sentence = "A key in a header, the query or a cookie."
+    sentence = "A key in a header, the query, a cookie or the body."
 
     def fields(self, options: Options) -> Sequence[Field]:  # the interface
         return (Field("key", "API key"),)
@@ -89,7 +134,10 @@ class ApiKey:
             problems.append(f"in: must be one of {', '.join(_PLACES)}")  # what was written may be a secret
         name = options.get("name", "Authorization" if place == "header" else None)
         if not isinstance(name, str) or not name:
-            problems.append("name: give the name of the header, query parameter or cookie")
+            problems.append("name: give the name of the header, query parameter, cookie or member of the body")
+        elif place == "body":
+            if not _is_member(name):
+                problems.append("name: must be the name of a member, or a path such as auth.key")
         elif place != "query" and not _TOKEN.fullmatch(name):
             problems.append("name: no header or cookie can have this name; write letters, digits and hyphens")
         elif place == "header" and (name.lower() in _ENGINE_OWNED or name.lower().startswith("proxy-")):
@@ -108,6 +156,8 @@ class ApiKey:
             return KeyPlaces(headers=frozenset({name.lower()}))
         if place == "query":
             return KeyPlaces(query=frozenset({name}))
+        if place == "body":
+            return KeyPlaces()  # bodies are not searched: the app key comes in one of the usual places
         return KeyPlaces(cookies=frozenset({name}))
 
     def bind(self, options: Options, secrets: Mapping[str, Secret]) -> Applier:
@@ -120,9 +170,14 @@ class ApiKey:
         if place == "header":
             return _InHeader(name.encode(), value, Secret(key))
         if place == "query":
-            pair = quote(name, safe="").encode() + b"=" + quote(value.reveal_bytes(), safe="").encode()
-            return _InQuery(name.encode(), Secret(pair), value)
+            return _InQuery(name.encode(), Secret(_pair(name, value)), value)
+        if place == "body":
+            return _InBody(name, value, Secret(key))
         return _InCookie(name.encode(), Secret(name.encode() + b"=" + value.reveal_bytes()), value)
+
+
+def _is_member(name: str) -> bool:
+    return is_path(name) and name != "$" and all(isinstance(step, str) for step in split(name))
 
 
 class Bearer:

@@ -65,8 +65,7 @@ class Outgoing:
 
     def drop_query(self, names: frozenset[bytes]) -> None:
         """Remove every pair with one of ``names``, however it is encoded."""
-        pairs = self.query.split(b"&")
-        self.query = b"&".join([pair for pair in pairs if form_decoded(pair.partition(b"=")[0]) not in names])
+        self.query = without_pairs(self.query, names)
 
     def header(self, name: bytes) -> bytes | None:
         """The first field called ``name`` (lower case), or None."""
@@ -150,6 +149,12 @@ def field_value(headers: Headers, name: bytes) -> bytes | None:
 def media_type(headers: Headers) -> bytes:
     """The media type of a body with these fields in lower case, without parameters; empty where none is said."""
     return (field_value(headers, b"content-type") or b"").partition(b";")[0].strip().lower()
+
+
+def without_pairs(form: bytes, names: frozenset[bytes]) -> bytes:
+    """A query or a form without the pairs that have one of ``names``, however they are encoded; the rest as it is."""
+    pairs = form.split(b"&")
+    return b"&".join([pair for pair in pairs if form_decoded(pair.partition(b"=")[0]) not in names])
 
 
 def unknown_options(options: Options, known: frozenset[str]) -> list[str]:

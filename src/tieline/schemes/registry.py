@@ -16,6 +16,7 @@ from tieline.schemes.hawk import Hawk
 from tieline.schemes.jwt import Jwt
 from tieline.schemes.mtls import Mtls
 from tieline.schemes.none import NoScheme
+from tieline.schemes.oauth1 import OAuth1
 from tieline.schemes.oauth2.scheme import OAuth2
 from tieline.schemes.wsse import Wsse
 
@@ -41,7 +42,7 @@ class Registry:
 
 
 SCHEMES = Registry(
-    (NoScheme(), ApiKey(), Bearer(), Basic(), Digest(), OAuth2(), Jwt(), Mtls(), Wsse(), Hawk()),
+    (NoScheme(), ApiKey(), Bearer(), Basic(), Digest(), OAuth1(), OAuth2(), Jwt(), Mtls(), Wsse(), Hawk()),
 )
 
 

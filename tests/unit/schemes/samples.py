@@ -8,6 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+
 from tests.peers.keys import CERTIFICATE, EC_KEY
 from tieline.core.secret import Secret
 from tieline.schemes.base import Applier, Outgoing, Static
@@ -16,6 +19,11 @@ from tieline.schemes.registry import SCHEMES
 from tieline.wire.guard import Origin
 
 ORIGIN = Origin("https", "api.example.com", 443)
+PEM = (
+    rsa.generate_private_key(65537, 2048)
+    .private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    .decode()
+)
 SECRET = "not-real-" + "5f2c81d09ab47e36"
 FORM = (b"Content-Type", b"application/x-www-form-urlencoded")
 JSON = (b"Content-Type", b"application/json; charset=utf-8")
@@ -64,6 +72,8 @@ SAMPLES = (
     Sample("api_key", {"in": "header", "name": "X-Key", "format": "v1 <key>", "encoding": "base64"}, {"key": SECRET}),
     Sample("api_key", {"in": "query", "name": "key"}, {"key": SECRET}),
     Sample("api_key", {"in": "cookie", "name": "sid"}, {"key": SECRET}),
+    Sample("api_key", {"in": "body", "name": "auth.key"}, {"key": SECRET}, headers=[JSON], body=b'{"a": 1.0}'),
+    Sample("api_key", {"in": "body", "name": "key"}, {"key": SECRET}, headers=[FORM], body=b"a=1"),
     Sample("bearer", {}, {"key": SECRET}),
     Sample("basic", {}, {"username": "me", "password": SECRET}),
     Sample(
@@ -71,6 +81,46 @@ SAMPLES = (
         {"qop": "auth", "algorithms": ["SHA-256"]},
         {"username": "me", "password": SECRET},
         heard=[(b"WWW-Authenticate", b'Digest realm="r", nonce="n", qop="auth", algorithm=SHA-256')],
+    ),
+    Sample(
+        "oauth1",
+        {"realm": "Photos"},
+        {"consumer_key": "ck", "consumer_secret": SECRET, "token": "tk-" + SECRET, "token_secret": "ts-" + SECRET},
+        headers=[FORM],
+        body=b"a=1&b=2",
+    ),
+    Sample(
+        "oauth1",
+        {"signature_method": "PLAINTEXT", "in": "query"},
+        {"consumer_key": "ck", "consumer_secret": SECRET},
+    ),
+    Sample(
+        "oauth1",
+        {"signature_method": "RSA-SHA256", "in": "body"},
+        {"consumer_key": "ck", "private_key": PEM},
+        headers=[FORM],
+        body=b"",
+    ),
+    Sample(
+        "oauth1",
+        {"signature_method": "RSA-SHA256", "body_hash": True},
+        {"consumer_key": "ck", "private_key": PEM},
+        headers=[JSON],
+        body=b"{}",
+    ),
+    Sample(
+        "oauth1",
+        {
+            "signature_method": "HMAC-SHA512",
+            "sign_in": {
+                "request_url": "https://<tenant>.example.com/oauth/request",
+                "authorize_url": "https://example.com/oauth/authorize?name=Tieline",
+                "token_url": "https://example.com/oauth/token",
+            },
+            "renew_on": {"status": [401]},
+        },
+        {"consumer_key": "ck", "consumer_secret": SECRET},
+        token={"token": "tk-" + SECRET, "token_secret": "ts-" + SECRET},
     ),
     Sample(
         "oauth2",

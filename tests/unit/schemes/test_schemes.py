@@ -143,7 +143,11 @@ def test_places_of_the_other_schemes() -> None:
 @pytest.mark.parametrize(
     ("scheme", "options", "word"),
     [
-        ("api_key", {"in": "body", "name": "x"}, "in:"),
+        ("api_key", {"in": "trailer", "name": "x"}, "in:"),
+        ("api_key", {"in": "body"}, "name:"),
+        ("api_key", {"in": "body", "name": "a[0].b"}, "name:"),
+        ("api_key", {"in": "body", "name": "$"}, "name:"),
+        ("api_key", {"in": "body", "name": "a..b"}, "name:"),
         ("api_key", {"in": "query"}, "name:"),
         ("api_key", {"in": "cookie"}, "name:"),
         ("api_key", {"name": ""}, "name:"),
