@@ -20,6 +20,7 @@ import httptools
 from tieline.core.errors import HeadersTooLarge, InvalidRequest, RequestError
 from tieline.wire import framing
 from tieline.wire.deadlines import NEVER, Deadlines
+from tieline.wire.repeat import Repeat
 from tieline.wire.request import HOLD_BUFFER, HOLD_QUEUE, HOLD_SINK, Request, Sink
 
 BUFFERED_MOST = 64 * 1024
@@ -90,6 +91,7 @@ class IngressConnection(asyncio.Protocol):
         "_queue",
         "_reading",
         "_received",
+        "_repeat",
         "_serving",
         "_skipped",
         "_standing",
@@ -121,6 +123,7 @@ class IngressConnection(asyncio.Protocol):
         self._body_mark = 0
         self._discarded = 0
         self._probes = 0
+        self._repeat: Repeat | None = None
         self._surplus: bytes | None = None
         self._tunnel: Sink | None = None
         self._in_head = False
@@ -198,16 +201,28 @@ class IngressConnection(asyncio.Protocol):
         if self._surplus is not None:
             self._keep_surplus(data)
             return
+        self._received += len(data)
         if self._idle:
             self._idle = False
-            self.deadline = self.listener.deadlines.now + self.listener.patience.head
-        self._received += len(data)
-        self._feed(data)
+            self._first_read(data)
+        else:
+            self._repeat = None
+            self._feed(data)
         active = self._active
         if active is not None and active.sink is not None and (active.pieces or active.complete):
             active.sink.body_arrived()
         if self._queue:
             self._serve()
+
+    def _first_read(self, data: bytes) -> None:
+        """A request begins, on a connection where nothing else is under way."""
+        request = self._repeat.again(self, data) if self._repeat is not None else None
+        if request is not None:  # the parser has not seen it, and stands where it would stand after it
+            self._queue.append(request)
+            return
+        self.deadline = self.listener.deadlines.now + self.listener.patience.head
+        self._feed(data)
+        self._repeat = Repeat.of(data, self._queue[0]) if self._queue else None
 
     def _feed(self, data: bytes) -> None:
         self._chunk = data
