@@ -22,7 +22,7 @@ from tieline.schemes.base import Field, Options, unknown_options
 
 _MOST_PAIRS = 50
 _MOST_FIELDS = 30
-_FIELD_RULE = "use lower-case letters, digits and _, a letter first, at most 63"
+FIELD_RULE = "use lower-case letters, digits and _, a letter first, at most 63"
 _LONG_NAME = re.compile(r"[^.\[\]]{25,}")
 
 
@@ -54,6 +54,11 @@ def at_path(document: Any, path: str) -> Any:
     found: list[Any] = []
     collect(document, reach(split(path)), found)
     return found[0] if found else None
+
+
+def is_field_name(name: str) -> bool:
+    """Whether ``name`` can name a field of a credential: lower-case letters, digits, ``_``; a letter first."""
+    return is_area_name(name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +115,7 @@ HEADERS = Named(
 FIELD = Record(
     "field",
     (
-        Key("name", Text("name", named(is_area_name, "name of a field", _FIELD_RULE))),
+        Key("name", Text("name", named(is_field_name, "name of a field", FIELD_RULE))),
         Key("label", TITLE, None, shows="the name as a sentence begins"),
         Key("secret", Flag(), default=True),
     ),

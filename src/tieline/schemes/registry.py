@@ -14,6 +14,7 @@ from tieline.schemes.digest import Digest
 from tieline.schemes.flow import Renewal, Renewing
 from tieline.schemes.hawk import Hawk
 from tieline.schemes.jwt import Jwt
+from tieline.schemes.login.scheme import Login
 from tieline.schemes.mtls import Mtls
 from tieline.schemes.none import NoScheme
 from tieline.schemes.oauth1 import OAuth1
@@ -42,7 +43,20 @@ class Registry:
 
 
 SCHEMES = Registry(
-    (NoScheme(), ApiKey(), Bearer(), Basic(), Digest(), OAuth1(), OAuth2(), Jwt(), Mtls(), Wsse(), Hawk()),
+    (
+        NoScheme(),
+        ApiKey(),
+        Bearer(),
+        Basic(),
+        Digest(),
+        OAuth1(),
+        OAuth2(),
+        Login(),
+        Jwt(),
+        Mtls(),
+        Wsse(),
+        Hawk(),
+    ),
 )
 
 

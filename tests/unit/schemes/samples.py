@@ -150,6 +150,23 @@ SAMPLES = (
         {"private_key": EC_KEY, "issuer": "me"},
         {"access": SECRET},
     ),
+    Sample(
+        "login",
+        {
+            "fields": [{"name": "user", "label": "User name", "secret": False}, {"name": "password"}],
+            "steps": [
+                {
+                    "url": "https://api.example.com/login",
+                    "body": {"type": "json", "template": {"user": "<user>", "password": "<password>"}},
+                    "take": {"token": {"path": "data.token"}},
+                }
+            ],
+            "place": [{"name": "X-Token", "value": "v1 <token>"}, {"in": "query", "name": "u", "value": "<user>"}],
+            "cookies": True,
+        },
+        {"user": "me", "password": "p-" + SECRET},
+        {"token": SECRET, "cookies": f'[["sid","{SECRET}","example.com",true]]'},
+    ),
     Sample("jwt", {"algorithm": "HS256"}, {"key": "shared-" + SECRET}),
     Sample(
         "jwt",
