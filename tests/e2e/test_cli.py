@@ -272,6 +272,7 @@ def test_the_demo_tells_the_whole_story(command: Cli) -> None:
         'needs "Files: Read"',
         "/relay/openai",
         "curl ",
+        "tieline key list",
     ):
         assert told in result.out
     assert "sk-sandbox-for-the-demo" not in result.out

@@ -113,15 +113,23 @@ async def test_a_write_that_raises_leaves_nothing(database: Database) -> None:
 
 
 async def test_a_read_sees_one_state(database: Database) -> None:
-    """A write that is committed during a read is not seen by it."""
-    if database.kind == "sqlite" and not wal_is_safe(sqlite3.sqlite_version_info):
-        pytest.skip("with a rollback journal the writer waits for the reader instead")
+    """A read does not see a write that comes meanwhile; without a write-ahead log the write waits for its end."""
+
+    async def write() -> None:
+        async with database.write() as writer:
+            await writer.execute(text("INSERT INTO changes (kind, ref, at) VALUES ('api', 'api_1', 0)"))
+
+    waits = database.kind == "sqlite" and not wal_is_safe(sqlite3.sqlite_version_info)
     count = text("SELECT count(*) FROM changes")
     async with database.read() as reader:
         assert (await reader.execute(count)).scalar() == 0
-        async with database.write() as writer:
-            await writer.execute(text("INSERT INTO changes (kind, ref, at) VALUES ('api', 'api_1', 0)"))
+        writing = asyncio.create_task(write())
+        await asyncio.wait([writing], timeout=0.3 if waits else None)
+        assert writing.done() is not waits
         assert (await reader.execute(count)).scalar() == 0
+    await writing
+    async with database.read() as reader:
+        assert (await reader.execute(count)).scalar() == 1
 
 
 async def test_bounds_are_checked_by_the_database(database: Database) -> None:

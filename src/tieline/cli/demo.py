@@ -6,7 +6,9 @@ step as it happens. Everything it says happened: the same admin API, relay and S
 
 import http.client
 import importlib.util
+import shutil
 import signal
+import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -228,10 +230,17 @@ def _hand_over(stage: Stage, found: dict[str, str], secret: str, *, once: bool) 
     stage.title("Your turn")
     if once:
         stage.note("This ends now. Without --once (ONCE=1) it keeps running, and you can paste these:")
+    else:
+        stage.note("In another terminal, paste what you like:")
     stage.code(
         f"curl {base}/chat/completions \\\n"
         f"  -H 'Authorization: Bearer {secret}' -H 'Content-Type: application/json' \\\n"
         f'  -d \'{{"model": "{MODEL}", "stream": true, "messages": [{{"role": "user", "content": "Hello"}}]}}\'',
+        "bash",
+    )
+    stage.code(
+        f"export TIELINE_URL={found['console']} TIELINE_DATA_DIR={found['data_dir']}\n"
+        f"{_way_to_command()}tieline key list; tieline audit list; tieline doctor",
         "bash",
     )
     stage.code(
@@ -241,13 +250,15 @@ def _hand_over(stage: Stage, found: dict[str, str], secret: str, *, once: bool) 
         "print(answer.choices[0].message.content)",
         "python",
     )
-    stage.code(
-        f"export TIELINE_URL={found['console']} TIELINE_DATA_DIR={found['data_dir']}\n"
-        "tieline key list; tieline audit list; tieline doctor",
-        "bash",
-    )
     stage.line()
     stage.note(f"Console and admin API: {found['console']}  (documentation at /api/docs)")
     stage.note("With your own OpenAI key: start `tieline serve`, then type the commands of steps 1 to 3.")
     if not once:
         stage.note("Serving until Ctrl-C.")
+
+
+def _way_to_command() -> str:
+    """What has to be typed before ``tieline`` (and the Python that has the SDK) is found; empty where it is found."""
+    if shutil.which("tieline") is not None:
+        return ""
+    return f'export PATH="{Path(sys.executable).parent}:$PATH"\n'
