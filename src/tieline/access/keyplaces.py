@@ -88,7 +88,7 @@ def find(headers: Headers, query: bytes, places: KeyPlaces) -> Found:
     if len(held) == 1 and (not query or (b"tl_" not in query and b"%" not in query)):
         name, value = held[0]
         if name == _AUTHORIZATION and value.startswith(_BEARER):
-            return Found(value[7:], _DROP_AUTHORIZATION, query)
+            return Found(value[7:].rstrip(b" \t"), _DROP_AUTHORIZATION, query)  # the parser leaves what may follow
     return _Search(places).run(held, query)
 
 
@@ -134,7 +134,7 @@ class _Search:
 
     def _look_in_header(self, name: bytes, value: bytes) -> None:
         keys = _WORD.findall(value)
-        basic = None if keys else _BASIC.fullmatch(value)
+        basic = None if keys else _BASIC.fullmatch(value.rstrip(b" \t"))
         if basic is not None:
             keys = [part for part in _pair(basic[1]) if has_form(part)]
         if value and self._note(keys, f'the header "{name.decode("ascii", "replace")}"'):

@@ -35,6 +35,8 @@ def basic(user: bytes, password: bytes) -> bytes:
         (b"Tieline-Key", KEY),
         (b"X-Api-Key", KEY),
         (b"api-key", KEY),
+        (b"Authorization", b"Bearer " + KEY + b" \t"),
+        (b"Authorization", basic(KEY, b"") + b" "),
     ],
 )
 def test_a_key_is_found_in_the_headers_that_sdks_use(name: bytes, value: bytes) -> None:
