@@ -309,9 +309,11 @@ class Admin:
         return reply
 
     async def made(self, method: str, path: str, body: object = None) -> Any:
-        """Send one request that must succeed; its JSON, None where it has none."""
+        """Send one request that must succeed; its JSON, None where it has none. Raises EOFError where it is cut."""
         reply = await self(method, path, body)
         assert reply.status in {200, 201, 204}, reply.raw
+        if not reply.whole:
+            raise EOFError
         return reply.json if reply.body else None
 
     async def api(self, name: str, base_url: str, **more: object) -> Any:

@@ -1,18 +1,24 @@
-"""503: while Tieline cannot reach its store it checks no keys, says so, and is back by itself."""
+"""503: while Tieline cannot check a key, as its store is away or asked too much, it says so and is back by itself."""
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
 import openai
+import pytest
 
 from tests.conftest import run_sql
 from tests.e2e.conftest import PROVIDER_KEY, Starter
 from tests.e2e.sdk.cases import MODEL
 from tests.e2e.sdk.conftest import Admin, Stage, eventually
+from tieline.access import appkey
+from tieline.dataplane import snapshot
+from tieline.testing.dataplane import serving
 
 HELLO: Any = [{"role": "user", "content": "Hello you"}]
+STRANGERS = 20
 
 
 @contextmanager
@@ -54,3 +60,36 @@ async def test_a_lost_store_raises_internal_server_error_until_it_is_back(
         assert (error.status_code, error.code) == (503, "not_ready")
         assert (error.response.headers["x-should-retry"], error.response.headers["retry-after"]) == ("true", "2")
         assert await eventually(lambda: answer() is None, 20)
+
+
+async def test_too_many_strangers_at_once_raise_internal_server_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond those that may wait for their key to be looked up, the answer is 503 and when to come again."""
+    monkeypatch.setattr(snapshot, "_LOOKUPS_WAITING", STRANGERS // 2)
+    worked = asyncio.Event()
+    async with serving() as worker:
+        source = worker.source
+        source.put_api({"tieline": "v1", "api": "openai", "base_url": "http://127.0.0.1:9", "auth": {"scheme": "none"}})
+        await worker.caught_up()
+
+        async def never(keyed_hash: bytes) -> None:
+            await worked.wait()
+
+        source.key_by_hash = never  # type: ignore[method-assign]
+        keys = [appkey.mint("live").reveal_bytes().decode() for _ in range(STRANGERS)]
+        base_url = f"{worker.url}/relay/openai"
+        async with openai.AsyncOpenAI(base_url=base_url, api_key="tl_", max_retries=0, timeout=30) as client:
+            asked = [asyncio.create_task(refusal(client, key)) for key in keys]
+            error = await next(asyncio.as_completed(asked))
+            worked.set()
+            others = await asyncio.gather(*asked)
+    assert type(error) is openai.InternalServerError
+    assert (error.status_code, error.code) == (503, "overloaded")
+    assert (error.response.headers["x-should-retry"], error.response.headers["retry-after"]) == ("true", "1")
+    assert {type(each) for each in others} == {openai.InternalServerError, openai.AuthenticationError}
+
+
+async def refusal(client: openai.AsyncOpenAI, key: str) -> openai.APIStatusError:
+    """What a client with this key is refused with."""
+    with pytest.raises(openai.APIStatusError) as caught:
+        await client.with_options(api_key=key).models.list()
+    return caught.value
