@@ -114,7 +114,7 @@ async def test_who_comes_too_late_changes_nothing(tokens: SqlConnections, owner:
     await asyncio.sleep(0.2)
     row = await renewed(tokens, shared(owner), a_token(1))
     assert not await tokens.renewed(slow, a_token(3))
-    assert not await tokens.refused(slow, "slow", Refusal("No.", final=True, pause=1))
+    assert not await tokens.refused(slow, "slow", Refusal("No.", final=True, pause=1, basis=BASIS))
     assert await tokens.connection(shared(owner)) == row
 
 
@@ -132,10 +132,10 @@ async def test_a_refusal_is_kept_and_ends_the_turn(
     await renewed(tokens, shared(owner), a_token())
     leased = await tokens.lease(shared(owner), 1, "one", 20)
     assert leased is not None
-    assert await tokens.refused(leased, "one", Refusal("It said no.", final=final, pause=60))
+    assert await tokens.refused(leased, "one", Refusal("It said no.", final=final, pause=60, basis=b"other"))
     row = await tokens.connection(shared(owner))
     assert row is not None
-    assert (row.state, row.last_error, row.failures) == (state, "It said no.", 1)
+    assert (row.state, row.last_error, row.failures, row.basis) == (state, "It said no.", 1, BASIS)
     assert row.retry_at is not None
     assert row.retry_at - row.updated_at == pytest.approx(60)
     assert row.secrets["refresh"] == sealed(2)

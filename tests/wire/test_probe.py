@@ -9,6 +9,7 @@ from tests.wire.conftest import StartUpstream
 from tests.wire.raw import Peer, Script, Upstream, answer, chunked, saying, saying_once
 from tests.wire.stage import PROVIDER_KEY, definition
 from tieline.dataplane.probe import Probe, Probed
+from tieline.testing.connections import MemoryConnections
 from tieline.testing.dataplane import MemorySource
 from tieline.testing.vault import memory_keyring
 from tieline.wire.guard import Guard
@@ -25,7 +26,7 @@ async def probed(upstream: Upstream, *, key: bool = True, guard: Guard | None = 
     source.put_api({name: value for name, value in described.items() if value is not None})
     if key:
         source.put_credential("api", {"key": PROVIDER_KEY})
-    probe = Probe(source, source.keyring, guard or Guard(["127.0.0.1"]), Trust())
+    probe = Probe(source, MemoryConnections(), source.keyring, guard or Guard(["127.0.0.1"]), Trust())
     return await probe.probe("api", "live")
 
 
@@ -92,7 +93,7 @@ async def test_no_verify_request_is_said(start_upstream: StartUpstream) -> None:
     source = MemorySource(await memory_keyring())
     source.put_api(definition((await start_upstream()).port))
     source.put_credential("api", {"key": PROVIDER_KEY})
-    got = await Probe(source, source.keyring, Guard(["127.0.0.1"]), Trust()).probe("api", "live")
+    got = await Probe(source, MemoryConnections(), source.keyring, Guard(["127.0.0.1"]), Trust()).probe("api", "live")
     assert not got.ok
     assert "verify" in (got.problem or "")
 
@@ -100,7 +101,7 @@ async def test_no_verify_request_is_said(start_upstream: StartUpstream) -> None:
 async def test_an_api_that_does_not_exist_is_said(start_upstream: StartUpstream) -> None:
     """Or one that cannot be used."""
     source = MemorySource(await memory_keyring())
-    probe = Probe(source, source.keyring, Guard(), Trust())
+    probe = Probe(source, MemoryConnections(), source.keyring, Guard(), Trust())
     assert not (await probe.probe("nothing", "live")).ok
 
 

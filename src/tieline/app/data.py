@@ -8,6 +8,7 @@ from tieline.app.leash import Leash
 from tieline.app.listeners import open_listener, own_listeners
 from tieline.app.opening import open_existing
 from tieline.dataplane.service import Resources, Service
+from tieline.storage.leases import SqlConnections
 from tieline.storage.snapshots import SqlSnapshots
 from tieline.telemetry.logs import Log, capture_libraries
 from tieline.wire.guard import Guard
@@ -28,7 +29,9 @@ async def run(assignment: Assignment, leash: Leash) -> None:
     source = SqlSnapshots(opened.database, settings.database_url)
     try:
         guard = Guard(settings.allow_destinations, lambda: own_listeners(settings))
-        service = Service(Resources(source, opened.keyring, guard, Trust(settings.ca_bundle)))
+        service = Service(
+            Resources(source, SqlConnections(opened.database), opened.keyring, guard, Trust(settings.ca_bundle))
+        )
         await service.start(open_listener(settings.app_listen))
         leash.report(listening=True)
         await leash.drain()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from tieline.app.opening import Opened
 from tieline.controlplane.ports import Environment, Verdict
 from tieline.settings import ServeSettings
+from tieline.storage.leases import SqlConnections
 from tieline.storage.snapshots import SqlSnapshots
 from tieline.wire.guard import Guard
 
@@ -36,4 +37,5 @@ class Prober:
         from tieline.wire.tls import Trust  # noqa: PLC0415
 
         source = SqlSnapshots(self._opened.database, self._settings.database_url)
-        return Probe(source, self._opened.keyring, self._guard, Trust(self._settings.ca_bundle))
+        connections = SqlConnections(self._opened.database)
+        return Probe(source, connections, self._opened.keyring, self._guard, Trust(self._settings.ca_bundle))

@@ -18,7 +18,7 @@ from tieline.definitions.environment import resolve
 from tieline.definitions.model import Definition
 from tieline.definitions.problems import DefinitionError
 from tieline.definitions.values import host as checked_host
-from tieline.schemes.registry import check_fields, credential_fields
+from tieline.schemes.registry import bound_hosts, check_fields, credential_fields
 from tieline.vault.envelope import Place
 
 SHOWN_MOST = 200
@@ -176,7 +176,7 @@ def _default_hosts(definition: Definition, environment: Environment, fields: Map
         if name.startswith(_VARIABLE)
     }
     try:
-        return resolve(definition, environment, private).hosts
+        return bound_hosts(resolve(definition, environment, private))
     except DefinitionError as error:
         if not private:
             raise

@@ -20,7 +20,7 @@ from tieline.definitions.model import Definition, Limits, SharedHeader, SharedPa
 from tieline.definitions.parse import parse_data
 from tieline.schemes.base import Applier, Outgoing
 from tieline.schemes.flow import Renewal
-from tieline.schemes.registry import SCHEMES, bind, credential_fields
+from tieline.schemes.registry import SCHEMES, bind, bound_hosts, credential_fields
 from tieline.wire import framing
 from tieline.wire.guard import Guard, Origin, parse_base
 from tieline.wire.pool import Lane, LaneKey
@@ -144,9 +144,16 @@ class Exit:
             DestinationNotAllowed: the credential may not go there.
             CredentialMissing: the client certificate cannot be used.
         """
+        return self._lane(origin, self.credential, self.identity)
+
+    def lane_to_issuer(self, origin: Origin, identity: TlsIdentity | None) -> Lane:
+        """Connections to a token's issuer, apart from those that carry requests of apps. Raises as ``lane_to``."""
+        return self._lane(origin, f"{self.credential}/issuer", identity)
+
+    def _lane(self, origin: Origin, credential: str, identity: TlsIdentity | None) -> Lane:
         self.guard.check_host(origin.host, self.hosts)
         try:
-            return self.lane(origin, self.credential, self.identity)
+            return self.lane(origin, credential, identity)
         except ssl.SSLError as error:
             raise CredentialMissing(
                 "The client certificate of the API cannot be used: it does not fit its key, or is none. An operator "
@@ -202,7 +209,7 @@ class Compiler:
         appliers = [each for each in auth if isinstance(each, Applier)]
         out = Exit(
             guard=self.guard,
-            hosts=credential.hosts if credential is not None and credential.hosts else definition.hosts,
+            hosts=credential.hosts if credential is not None and credential.hosts else bound_hosts(definition),
             credential=f"{row.id}/{credential.id if credential is not None else environment}",
             identity=next((each.tls for each in appliers if each.tls is not None), None),
             lane=self.lane,

@@ -195,12 +195,13 @@ class SealedToken:
 class Refusal:
     """Why there is no new token, in words for operators; ``final``: not before somebody has signed in again.
 
-    It is not tried again for ``pause`` seconds.
+    ``basis`` is what it was asked for with. It is not tried again for ``pause`` seconds.
     """
 
     text: str
     final: bool
     pause: float
+    basis: bytes
 
 
 class ConnectionStore(Protocol):

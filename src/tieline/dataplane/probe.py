@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 from tieline.core.errors import TielineError
 from tieline.dataplane.plan import Api, Plan
-from tieline.dataplane.ports import Environment, SnapshotSource
-from tieline.dataplane.preparing import Draft, NoSessions, Prepared, Preparer, hint, prepare
+from tieline.dataplane.ports import ConnectionStore, Environment, SnapshotSource
+from tieline.dataplane.preparing import Draft, Prepared, Preparer, hint, prepare
+from tieline.dataplane.sessions import TokenSessions
 from tieline.dataplane.snapshot import Snapshot
 from tieline.definitions.model import Verify
 from tieline.vault.keyring import Keyring
@@ -35,8 +36,11 @@ class Probed:
 class Probe:
     """Sends verify requests."""
 
-    def __init__(self, source: SnapshotSource, keyring: Keyring, guard: Guard, trust: Trust) -> None:
+    def __init__(
+        self, source: SnapshotSource, connections: ConnectionStore, keyring: Keyring, guard: Guard, trust: Trust
+    ) -> None:
         self._source = source
+        self._connections = connections
         self._keyring = keyring
         self._guard = guard
         self._trust = trust
@@ -52,7 +56,7 @@ class Probe:
                 return Probed(
                     False, None, "The definition or credential cannot be used; the log of the server says why."
                 )
-            return await _ask(Preparer(NoSessions()), api, environment)
+            return await _ask(Preparer(TokenSessions(self._connections, self._keyring)), api, environment)
         except TielineError as error:
             return Probed(False, None, error.public)
         finally:

@@ -8,10 +8,11 @@ from tieline.core.errors import NotReady, UnknownApi
 from tieline.core.ids import RequestIds
 from tieline.dataplane.admission import NOTABLE, Admission
 from tieline.dataplane.lasting import Lasting
-from tieline.dataplane.ports import SnapshotSource
-from tieline.dataplane.preparing import NoSessions, Preparer
+from tieline.dataplane.ports import ConnectionStore, SnapshotSource
+from tieline.dataplane.preparing import Preparer
 from tieline.dataplane.records import Records
 from tieline.dataplane.relay import PREFIX, Relay
+from tieline.dataplane.sessions import TokenSessions
 from tieline.dataplane.snapshot import Snapshot
 from tieline.vault.keyring import Keyring
 from tieline.wire.answers import text_answer
@@ -32,6 +33,7 @@ class Resources:
     """What a worker is given: the store's side, opened keys, the egress guard, whom to trust."""
 
     source: SnapshotSource
+    connections: ConnectionStore
     keyring: Keyring
     guard: Guard
     trust: Trust = field(default_factory=Trust)
@@ -43,11 +45,12 @@ class Service:
     def __init__(self, resources: Resources) -> None:
         self.deadlines = Deadlines()
         self.pool = Pool(resources.guard, self.deadlines, resources.trust)
-        self.snapshot = Snapshot(resources.source, resources.keyring, resources.guard, self.pool)
+        self.sessions = TokenSessions(resources.connections, resources.keyring)
+        self.snapshot = Snapshot(resources.source, resources.keyring, resources.guard, self.pool, self.sessions.changed)
         self.records = Records(resources.source)
         self._new_request_id = new_id = RequestIds().next
         admission = Admission(self.snapshot, resources.keyring.derive("app-key"), self.records)
-        self._relay = Relay(admission, Preparer(NoSessions()), self.records, new_id)
+        self._relay = Relay(admission, Preparer(self.sessions), self.records, new_id)
         self.listener = Listener(self._door, self.deadlines, new_id, NOTABLE)
         self._lasting = (Lasting("snapshot", self.snapshot.follow), Lasting("records", self.records.run))
         self._loaded = False
@@ -69,6 +72,7 @@ class Service:
     async def stop(self, seconds: float = FINISH_SECONDS) -> None:
         """Accept no more, let requests end within ``seconds``, save what is to be saved."""
         await self.listener.drain(seconds)
+        await self.sessions.close(seconds)
         for each in self._lasting:
             await each.stop()
         await self.records.flush()

@@ -7,15 +7,17 @@ request is.
 import asyncio
 import logging
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
+from typing import TypeAlias
 
 from tieline.access.permissions import Permissions
 from tieline.access.verdict import Allowed
 from tieline.core.errors import NotReady, Overloaded, TielineError
 from tieline.core.secret import Secret
 from tieline.dataplane.plan import Api, Compiler, Plan
-from tieline.dataplane.ports import ApiRow, CredentialRow, Environment, KeyRow, SnapshotSource, TooOld
+from tieline.dataplane.ports import ApiRow, Change, CredentialRow, Environment, KeyRow, SnapshotSource, TooOld
 from tieline.vault.envelope import Place, SealBroken
 from tieline.vault.keyring import Keyring
 from tieline.vault.reveal import Revealer
@@ -23,6 +25,8 @@ from tieline.wire.guard import Guard
 from tieline.wire.pool import Pool
 
 log = logging.getLogger("tieline.dataplane.snapshot")
+
+Tell: TypeAlias = Callable[[Sequence[Change] | None], None]
 
 POLL_SECONDS = 1.0
 STALE_SECONDS = 5.0
@@ -75,10 +79,16 @@ class AppKey:
 
 
 class Snapshot:
-    """What a worker knows. ``fresh`` says that it was compared with the store less than five seconds ago."""
+    """What a worker knows. ``fresh`` says that it was compared with the store less than five seconds ago.
 
-    def __init__(self, source: SnapshotSource, keyring: Keyring, guard: Guard, pool: Pool) -> None:
+    ``tell`` hears of every change once it is served, and of None where everything was read anew.
+    """
+
+    def __init__(
+        self, source: SnapshotSource, keyring: Keyring, guard: Guard, pool: Pool, tell: Tell = lambda _: None
+    ) -> None:
         self._source = source
+        self._tell = tell
         self._keyring = keyring
         self._revealer = Revealer(keyring)
         self._pool = pool
@@ -159,6 +169,7 @@ class Snapshot:
         for row, api in compiled:
             self._put(row, api)
         self._forget_lanes()
+        self._tell(None)
         self._version = version
         self._seen = time.monotonic()
 
@@ -208,6 +219,7 @@ class Snapshot:
             await self._refresh(api_id)
         if apis:
             self._forget_lanes()
+        self._tell(changes)
         self._version = changes[-1].version
 
     async def _refresh(self, api_id: str) -> None:

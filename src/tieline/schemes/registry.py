@@ -10,6 +10,8 @@ from tieline.definitions.model import AuthSpec, Definition
 from tieline.schemes.api_key import ApiKey, Bearer
 from tieline.schemes.base import Applier, Checking, Field, Options, Scheme, Static
 from tieline.schemes.basic import Basic
+from tieline.schemes.connections import OPTION as CONNECTIONS
+from tieline.schemes.connections import check_mode
 from tieline.schemes.digest import Digest
 from tieline.schemes.flow import Renewal, Renewing
 from tieline.schemes.hawk import Hawk
@@ -39,7 +41,11 @@ class Registry:
 
     def check(self, scheme: str, options: Options) -> list[str]:
         """What is wrong with the options of a scheme that exists, a sentence each."""
-        return self._schemes[scheme].check(options)
+        found = self._schemes[scheme]
+        if not isinstance(found, Renewing):
+            return found.check(options)
+        own = {name: value for name, value in options.items() if name != CONNECTIONS}
+        return found.check(own) or check_mode(options, signs_in=found.renews(own) and found.needs_sign_in(own))
 
 
 SCHEMES = Registry(
@@ -141,6 +147,16 @@ def _divided(
         prefix = _prefix(definition.auth, position)
         names = [field.name for field in SCHEMES.get(auth.scheme).fields(auth.options)]
         yield auth, prefix, {name: fields[prefix + name] for name in names if prefix + name in fields}
+
+
+def bound_hosts(definition: Definition) -> tuple[str, ...]:
+    """Where the credential of a resolved ``definition`` may go unless it says: the API's hosts, and its issuers'."""
+    hosts = list(definition.hosts)
+    for auth in definition.auth:
+        scheme = SCHEMES.get(auth.scheme)
+        if isinstance(scheme, Renewing) and scheme.renews(auth.options):
+            hosts += scheme.hosts(auth.options)
+    return tuple(dict.fromkeys(hosts))
 
 
 def _prefix(specs: Sequence[AuthSpec], position: int) -> str:

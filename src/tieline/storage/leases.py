@@ -80,6 +80,8 @@ class SqlConnections:
         }
         if refusal.final:
             note["state"] = "reauthorization_required"
+        if row.generation == 0:  # there is no token that another basis belongs to
+            note["basis"] = refusal.basis
         async with self._database.write() as connection:
             await lock_log(connection)
             if (await connection.execute(mine.values(note))).rowcount == 0:

@@ -20,6 +20,7 @@ from tieline.dataplane.ports import (
     ApiRow,
     Change,
     ChangeKind,
+    ConnectionStore,
     CredentialRow,
     Environment,
     KeyRow,
@@ -29,6 +30,7 @@ from tieline.dataplane.ports import (
 from tieline.dataplane.service import Resources, Service
 from tieline.definitions.parse import parse, parse_data, to_json
 from tieline.schemes.registry import SCHEMES
+from tieline.testing.connections import MemoryConnections
 from tieline.testing.vault import memory_keyring
 from tieline.vault.envelope import Place
 from tieline.vault.intake import Intake
@@ -232,12 +234,18 @@ async def _until(true: Callable[[], bool], seconds: float) -> None:
 
 @asynccontextmanager
 async def serving(
-    source: MemorySource | None = None, *, guard: Guard | None = None, trust: Trust | None = None
+    source: MemorySource | None = None,
+    *,
+    connections: ConnectionStore | None = None,
+    guard: Guard | None = None,
+    trust: Trust | None = None,
 ) -> AsyncIterator[Worker]:
     """A worker over ``source`` (a new one unless given); it may dial 127.0.0.1 unless ``guard`` says otherwise."""
     if source is None:
         source = MemorySource(await memory_keyring())
-    resources = Resources(source, source.keyring, guard or Guard(["127.0.0.1"]), trust or Trust())
+    resources = Resources(
+        source, connections or MemoryConnections(), source.keyring, guard or Guard(["127.0.0.1"]), trust or Trust()
+    )
     service = Service(resources)
     sock = socket.create_server(("127.0.0.1", 0), backlog=1024)
     with sock:

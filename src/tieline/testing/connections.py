@@ -1,0 +1,86 @@
+"""A connection store in memory: the rows, and whose turn it is. Nothing of the data plane is replaced."""
+
+import time
+from dataclasses import dataclass, field, replace
+
+from tieline.core.errors import NotReady
+from tieline.dataplane.ports import ConnectionKey, ConnectionRow, Refusal, SealedToken
+
+
+@dataclass
+class MemoryConnections:
+    """A ``ConnectionStore`` whose rows are a dictionary. ``away`` makes every method raise ``NotReady``."""
+
+    away: bool = False
+    rows: dict[ConnectionKey, ConnectionRow] = field(default_factory=dict)
+    turns: dict[ConnectionKey, tuple[str, float]] = field(default_factory=dict)
+
+    def put(self, key: ConnectionKey, token: SealedToken) -> None:
+        """What a sign-in leaves: ``token`` as the next generation."""
+        row = self.rows.get(key) or self._new(key)
+        self.rows[key] = _after(row, token)
+        self.turns.pop(key, None)
+
+    async def connection(self, key: ConnectionKey) -> ConnectionRow | None:
+        self._reached()
+        return self.rows.get(key)
+
+    async def lease(self, key: ConnectionKey, generation: int, holder: str, seconds: float) -> ConnectionRow | None:
+        self._reached()
+        row = self.rows.get(key) or self._new(key)
+        if row.generation != generation or self.turns.get(key, ("", 0.0))[1] > time.monotonic():
+            return None
+        self.rows[key] = row
+        self.turns[key] = holder, time.monotonic() + seconds
+        return row
+
+    async def renewed(self, row: ConnectionRow, token: SealedToken) -> bool:
+        self._reached()
+        found = self.rows.get(row.key)
+        if found is None or found.generation != row.generation:
+            return False
+        self.put(row.key, token)
+        return True
+
+    async def refused(self, row: ConnectionRow, holder: str, refusal: Refusal) -> bool:
+        self._reached()
+        found = self.rows.get(row.key)
+        if found is None or found.generation != row.generation or self.turns.get(row.key, ("", 0.0))[0] != holder:
+            return False
+        self.rows[row.key] = replace(
+            found,
+            state="reauthorization_required" if refusal.final else found.state,
+            basis=found.basis if found.generation else refusal.basis,
+            last_error=refusal.text,
+            failures=row.failures + 1,
+            retry_at=time.time() + refusal.pause,
+            updated_at=time.time(),
+        )
+        del self.turns[row.key]
+        return True
+
+    def _new(self, key: ConnectionKey) -> ConnectionRow:
+        return ConnectionRow(f"conn_{len(self.rows) + 1}", key, "pending", b"", 0, {}, {}, updated_at=time.time())
+
+    def _reached(self) -> None:
+        if self.away:
+            raise NotReady("The store cannot be reached. Try again.", retry_after=1)
+
+
+def _after(row: ConnectionRow, token: SealedToken) -> ConnectionRow:
+    return replace(
+        row,
+        state="active",
+        basis=token.basis,
+        generation=row.generation + 1,
+        secrets=token.secrets,
+        previous=row.secrets,
+        scopes=token.scopes,
+        account=token.account,
+        expires_at=token.expires_at,
+        refreshed_at=time.time(),
+        last_error=None,
+        failures=0,
+        retry_at=None,
+        updated_at=time.time(),
+    )
