@@ -45,8 +45,9 @@ def problems(record: Record, options: Options) -> list[str]:
 
 
 def read(record: Record, options: Options) -> Any:
-    """The value that ``options``, in which ``problems`` found none, make."""
-    return record.read(Place(plant(options), Findings()))
+    """The value that ``options``, in which ``problems`` found none, make; those of other modules are theirs to read."""
+    known = {key.name for key in record.keys}
+    return record.read(Place(plant({name: value for name, value in options.items() if name in known}), Findings()))
 
 
 def at_path(document: Any, path: str) -> Any:

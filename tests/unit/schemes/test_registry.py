@@ -9,12 +9,17 @@ from tieline.core.secret import Secret
 from tieline.definitions.model import Definition
 from tieline.definitions.parse import parse_data
 from tieline.schemes.base import Applier, Outgoing
-from tieline.schemes.registry import SCHEMES, bind, check_fields, credential_fields
+from tieline.schemes.registry import SCHEMES, bind, bound_hosts, check_fields, credential_fields
 from tieline.wire.guard import Origin
 
 BASIC = {"scheme": "basic"}
 BEARER = {"scheme": "bearer"}
 HEADER = {"scheme": "api_key", "name": "X-Key"}
+SIGN_IN = {
+    "grant": "authorization_code",
+    "authorize_url": "https://id.example.com/a",
+    "token_url": "https://t.example.com",
+}
 QUERY = {"scheme": "api_key", "in": "query", "name": "k"}
 
 ORIGIN = Origin("https", "api.example.com", 443)
@@ -107,3 +112,33 @@ def test_good_values_are_taken() -> None:
     """Every printable character may be part of a key."""
     check_fields(definition(BEARER), secrets(key="".join(map(chr, range(33, 127))) + " é"))
     check_fields(definition({"scheme": "none"}), {})
+
+
+@pytest.mark.parametrize("mode", ["shared", "per_user", "per_user_or_shared"])
+def test_whose_token_is_used_is_an_option_of_schemes_that_people_sign_in_to(mode: str) -> None:
+    """The registry reads it, so that no scheme has to; the scheme's own options read as before."""
+    options = {**SIGN_IN, "connections": mode}
+    assert SCHEMES.check("oauth2", options) == []
+    assert [each.name for each in SCHEMES.get("oauth2").fields(options)] == ["client_id", "client_secret"]
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        ({**SIGN_IN, "connections": "mine"}, "must be shared, per_user or per_user_or_shared"),
+        (
+            {"grant": "client_credentials", "token_url": "https://t.example.com", "connections": "per_user"},
+            "sign in to",
+        ),
+    ],
+)
+def test_a_mode_that_cannot_be_is_refused(options: dict[str, Any], problem: str) -> None:
+    """An unknown word, and end users where nobody signs in."""
+    assert problem in SCHEMES.check("oauth2", options)[0]
+
+
+def test_a_credential_may_go_to_its_issuers_too() -> None:
+    """Unless the operator says where it may go, the token's hosts stand beside those of the API."""
+    auth = {"scheme": "oauth2", **SIGN_IN}
+    found = parse_data({"tieline": "v1", "api": "crm", "base_url": "https://api.example.com", "auth": auth})
+    assert set(bound_hosts(found)) == {"api.example.com", "id.example.com", "t.example.com"}
