@@ -72,6 +72,51 @@ class ApiVerified(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class CallAdded(Event):
+    """A call was added to an API; ``revision`` is the API's new one."""
+
+    kind: ClassVar[str] = "call.added"
+    api: str
+    name: str
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class CallChanged(Event):
+    """A call was replaced; ``revision`` is the API's new one."""
+
+    kind: ClassVar[str] = "call.changed"
+    api: str
+    name: str
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class CallRemoved(Event):
+    """A call was removed from an API; ``revision`` is the API's new one."""
+
+    kind: ClassVar[str] = "call.removed"
+    api: str
+    name: str
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class CallInitialized(Event):
+    """A call was run once, or looked at samples, to learn what it answers.
+
+    ``environment`` and ``status`` are None for samples, ``revision`` where nothing was saved.
+    """
+
+    kind: ClassVar[str] = "call.initialized"
+    api: str
+    name: str
+    environment: str | None = None
+    status: int | None = None
+    revision: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class CredentialPut(Event):
     """A credential's new version was sealed; ``fields`` are the names of its values, never the values."""
 

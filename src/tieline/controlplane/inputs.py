@@ -46,13 +46,19 @@ def checked_id(text: str, prefix: Prefix, noun: str) -> str:
 
 def checked_page(page: PageRequest, prefix: Prefix) -> PageRequest:
     """``page`` if its bounds are good and its cursor is an id with this prefix. Raises ``InvalidInput``."""
-    if not 1 <= page.limit <= LIMIT_MOST:
-        msg = f"limit must be 1 to {LIMIT_MOST}."
-        raise InvalidInput(msg, param="limit")
+    checked_limit(page)
     if page.after is not None and not is_id(page.after, prefix):
         msg = 'after must be the "next" of the page before; leave it out for the first page.'
         raise InvalidInput(msg, param="after")
     return page
+
+
+def checked_limit(page: PageRequest) -> int:
+    """How many items ``page`` asks for, if so many may be. Raises ``InvalidInput``."""
+    if not 1 <= page.limit <= LIMIT_MOST:
+        msg = f"limit must be 1 to {LIMIT_MOST}."
+        raise InvalidInput(msg, param="limit")
+    return page.limit
 
 
 def not_found(noun: str) -> NotFound:

@@ -59,7 +59,7 @@ def to_json(definition: Definition) -> dict[str, Any]:
             areas=[_area(each) for each in one.areas] or None,
             usage={"kind": one.usage.kind} if one.usage is not None else None,
             prices={name: _price(each) for name, each in one.prices.items()} or None,
-            calls={name: _call(each) for name, each in one.calls.items()} or None,
+            calls={name: call_to_json(each) for name, each in one.calls.items()} or None,
         ),
     }
 
@@ -147,28 +147,30 @@ def _price(one: Price) -> dict[str, Any]:
     return found | {unit: format(amount, "f") for unit, amount in one.amounts.items()}
 
 
-def _call(one: Call) -> dict[str, Any]:
+def call_to_json(one: Call) -> dict[str, Any]:
+    """A call as a definition writes it, defaults left out."""
     found = _differing(one, Call(one.use_as), ("title", "notes", "folder"))
     found |= {"use_as": one.use_as, "method": one.method}
     found |= _given(
         path=one.path,
         url=one.url,
-        parameters={name: _parameter(each) for name, each in one.parameters.items()} or None,
+        parameters={name: parameter_to_json(each) for name, each in one.parameters.items()} or None,
         query=[{"name": each.name, "value": each.value} for each in one.query] or None,
         headers=[{"name": each.name, "value": each.value} for each in one.headers] or None,
         body=_body(one.body) if one.body != Body() else None,
-        response=_response(one.response) if one.response != Response() else None,
+        response=response_to_json(one.response) if one.response != Response() else None,
         timeout=values.duration_text(one.timeout) if one.timeout is not None else None,
         retry={"attempts": one.retry_attempts} if one.retry_attempts is not None else None,
         idempotency={"header": one.idempotency_header} if one.idempotency_header is not None else None,
         cache=_cache(one),
-        pagination=_pagination(one.pagination) if one.pagination is not None else None,
+        pagination=pagination_to_json(one.pagination) if one.pagination is not None else None,
         follow_redirects=one.follow_redirects or None,
     )
     return found
 
 
-def _parameter(one: Parameter) -> dict[str, Any]:
+def parameter_to_json(one: Parameter) -> dict[str, Any]:
+    """A parameter as a definition writes it."""
     found: dict[str, Any] = {"in": one.place, "type": one.type}
     if one.required != (one.default is None and not one.optional and not one.private):
         found["required"] = one.required
@@ -186,18 +188,20 @@ def _body(one: Body) -> dict[str, Any]:
     return found | _differing(one, Body(), ("content_type", "query", "variables", "operation_name"))
 
 
-def _response(one: Response) -> dict[str, Any]:
+def response_to_json(one: Response) -> dict[str, Any]:
+    """A response as a definition writes it."""
     found: dict[str, Any] = {"type": one.type}
     if one.fields:
-        found["fields"] = _fields(one.fields)
+        found["fields"] = fields_to_json(one.fields)
     found |= _differing(one, Response(), ("include_errors", "capture_headers"))
     if one.stream is not None and one.stream != Stream():
-        found["stream"] = _stream(one.stream)
+        found["stream"] = stream_to_json(one.stream)
     return found
 
 
-def _stream(one: Stream) -> dict[str, Any]:
-    events = [_given(name=each.name, fields=_fields(each.fields) or None) for each in one.events]
+def stream_to_json(one: Stream) -> dict[str, Any]:
+    """The shape of a stream as a definition writes it."""
+    events = [_given(name=each.name, fields=fields_to_json(each.fields) or None) for each in one.events]
     return _given(
         preset=one.preset,
         format=one.format if one.format != Stream().format else None,
@@ -214,7 +218,8 @@ def _spot(one: Spot | None) -> dict[str, Any] | None:
     return _given(path=one.path, event=one.event) if one is not None else None
 
 
-def _fields(fields: Iterable[Field]) -> list[dict[str, Any]]:
+def fields_to_json(fields: Iterable[Field]) -> list[dict[str, Any]]:
+    """Fields as a definition writes them."""
     names = ("list", "include", "name", "object", "parse", "optional", "undecided", "pinned", "sample")
     return [{"path": one.path, "type": one.type, **_differing(one, Field("", ""), names)} for one in fields]
 
@@ -225,7 +230,8 @@ def _cache(one: Call) -> dict[str, Any] | None:
     return {"ttl": values.duration_text(one.cache.ttl), **_differing(one.cache, type(one.cache)(0), ("key",))}
 
 
-def _pagination(one: Pagination) -> dict[str, Any]:
+def pagination_to_json(one: Pagination) -> dict[str, Any]:
+    """How answers follow each other, as a definition writes it."""
     plain = Pagination(one.kind)
     most: Mapping[str, Any] = _given(
         items=one.most_items if one.most_items != plain.most_items else None,

@@ -41,7 +41,9 @@ _TEXTS: Final = (
 _USAGES: Final = ("usage", "usageMetadata", "token_usage", "usage_metadata")
 _ENDS: Final = ("done", "finished", "is_finished", "is_final", "final", "complete", "completed", "stop", "end")
 
-_Seen = tuple[str | None, Any]
+Seen = tuple[str | None, Any]
+"""An event's name and value."""
+
 _Leaf = tuple[str | None, Steps, str, Any]
 
 
@@ -49,10 +51,9 @@ def detect(sample: bytes, content_type: str = "") -> Stream:
     """The shape that ``sample``, the first bytes of an answer of ``content_type``, seems to have."""
     sample = sample[:_MOST_SAMPLE]
     framing = _format(sample, content_type)
-    decoder = decoder_of(framing, CUSTOMARY_END)
-    if decoder is None:
+    frames = _all_frames(sample, framing)
+    if framing == "text":
         return Stream(framing)
-    frames = list(islice(_frames(decoder.feed(sample)), _MOST_EVENTS))
     ended = any(frame.data == CUSTOMARY_END for frame in frames) and framing == "sse"
     seen = [_seen(frame) for frame in frames if frame.data != CUSTOMARY_END]
     for name, preset in PRESETS.items():
@@ -67,8 +68,28 @@ def detect(sample: bytes, content_type: str = "") -> Stream:
     )
 
 
+def events(sample: bytes, framing: str) -> list[Seen]:
+    """The first events, 200 at most, of a stream of the format ``framing``; none of one that is ``text``."""
+    frames = _all_frames(sample[:_MOST_SAMPLE], framing)
+    return [_seen(frame) for frame in frames if frame.data not in {CUSTOMARY_END, b""}]
+
+
+def is_stream_type(content_type: str) -> bool:
+    """Whether a media type says that a stream follows."""
+    return _media(content_type) in _MEDIA
+
+
+def _media(content_type: str) -> str:
+    return content_type.partition(";")[0].strip().lower()
+
+
+def _all_frames(sample: bytes, framing: str) -> list[Frame]:
+    decoder = decoder_of(framing, CUSTOMARY_END)
+    return [] if decoder is None else list(islice(_frames(decoder.feed(sample)), _MOST_EVENTS))
+
+
 def _format(sample: bytes, content_type: str) -> str:
-    media = content_type.partition(";")[0].strip().lower()
+    media = _media(content_type)
     if media in _MEDIA:
         return _MEDIA[media]
     head = sample.removeprefix(BOM).lstrip(b" \t\r\n\x1e")
@@ -105,7 +126,7 @@ def _is_json(data: bytes) -> bool:
     return True
 
 
-def _seen(frame: Frame) -> _Seen:
+def _seen(frame: Frame) -> Seen:
     """An event's name and value; its text where it is no JSON, None where it is neither."""
     try:
         value = value_of(frame.data)
@@ -118,7 +139,7 @@ def _seen(frame: Frame) -> _Seen:
     return name, value
 
 
-def _leaves(seen: list[_Seen]) -> Iterator[_Leaf]:
+def _leaves(seen: list[Seen]) -> Iterator[_Leaf]:
     """Everything in the events: event name, path, last member's name, value. The first item stands for a list's."""
     waiting: list[_Leaf] = [(name, (), "", value) for name, value in reversed(seen)]
     while waiting:
@@ -135,7 +156,7 @@ def _leaves(seen: list[_Seen]) -> Iterator[_Leaf]:
             waiting.append((name, (*steps, 0), last, value[0]))
 
 
-def _text(seen: list[_Seen]) -> Spot | None:
+def _text(seen: list[Seen]) -> Spot | None:
     """Where text is: events that are texts altogether, or the clearest name; among equals, what most events have."""
     plain: list[_Leaf] = [(name, (), "", value) for name, value in seen if isinstance(value, str)]
     if plain:
@@ -150,7 +171,7 @@ def _text(seen: list[_Seen]) -> Spot | None:
     return _spot(seen, best)
 
 
-def _spot(seen: list[_Seen], leaves: list[_Leaf]) -> Spot | None:
+def _spot(seen: list[Seen], leaves: list[_Leaf]) -> Spot | None:
     """The path of the first leaf; its event where the others, which have names, do not hold it."""
     if not leaves:
         return None
@@ -160,7 +181,7 @@ def _spot(seen: list[_Seen], leaves: list[_Leaf]) -> Spot | None:
     return Spot(join(steps), next(iter(holders)) if len(holders) == 1 and others else None)
 
 
-def _done(seen: list[_Seen]) -> Spot | None:
+def _done(seen: list[Seen]) -> Spot | None:
     """A flag that is set in the last event alone, or a last event that is named for the end."""
     if not seen:
         return None

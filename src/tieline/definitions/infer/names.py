@@ -35,6 +35,11 @@ _LABELS = frozenset(
     "zip zipcode postal postcode plz phone mobile fax tel telephone code ean gtin upc isbn issn sku account iban vat "  # noqa: SIM905
     "ssn number no version phonenumber".split()
 )
+_SECRETS = frozenset(
+    "password passwd passphrase secret token apikey authorization credential credentials signature otp pin cvv cvc "  # noqa: SIM905
+    "ssn iban pwd jwt cookie".split()
+)
+_KEYS = frozenset("api access private secret signing encryption shared master auth session".split())  # noqa: SIM905
 
 
 @lru_cache(maxsize=4096)
@@ -89,3 +94,11 @@ def is_file(name: str) -> bool:
 def is_label(name: str) -> bool:
     """Whether digits under this name are a name themselves: a postal code, a phone number."""
     return any(word in _LABELS for word in words(name))
+
+
+def is_secret(name: str) -> bool:
+    """Whether what stands under this name is for few eyes: ``access_token``, ``clientSecret``, ``api_key``."""
+    found = words(name)
+    if not found:
+        return False
+    return found[-1] in _SECRETS or (len(found) > 1 and found[-1] == "key" and found[-2] in _KEYS)

@@ -1,13 +1,21 @@
-"""Samples of values: cut short, masked, or not kept at all. Knows nothing of where they stood."""
+"""Samples of values: cut short, masked, or not kept at all. Knows the names they stood under, and no document."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any, Literal
 
+from tieline.definitions.infer import names, paths
 from tieline.definitions.model import Field
 
 MOST_SAMPLE = 200
 _MOST_ITEMS = 3
+# Keys of providers by their beginnings, JSON Web Tokens, PEM.
+_SECRET = re.compile(
+    r"\b(?:sk|pk|rk|whsec|xox[abprs]|gh[opsu]|github_pat|glpat|tl_live|tl_test|tla)[-_][A-Za-z0-9_-]{16,}"
+    r"|\bAKIA[0-9A-Z]{16}\b|\bAIza[0-9A-Za-z_-]{30,}"
+    r"|\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.|-----BEGIN [A-Z ]*PRIVATE"
+)
 _TEXT_CLASSES = (1, 8, 32, 128)
 _WHOLE_CLASSES = (999, 999_999, 9_999_999_999)
 
@@ -38,11 +46,26 @@ def masked(sample: Any) -> Any:
     return {} if isinstance(sample, dict) else None
 
 
+def hide_secrets(fields: Iterable[Field]) -> tuple[Field, ...]:
+    """The fields, with the samples of those that are named for a secret, or hold what looks like one, masked."""
+    return tuple(replace(one, sample=masked(one.sample)) if _is_secret(one) else one for one in fields)
+
+
 def keep(fields: Iterable[Field], how: Literal["none", "masked", "whole"]) -> tuple[Field, ...]:
     """The fields with their samples as the operator wants them kept: not at all, masked, or whole."""
     if how == "whole":
         return tuple(fields)
     return tuple(replace(one, sample=masked(one.sample) if how == "masked" else None) for one in fields)
+
+
+def _is_secret(one: Field) -> bool:
+    """Whether people would not want to see the sample again; a number under such a name counts tokens."""
+    items = one.sample if isinstance(one.sample, list) else [one.sample]
+    held = [item for item in items if isinstance(item, str)]
+    if any(_SECRET.search(item) for item in held):
+        return True
+    name = next((step for step in reversed(paths.split(one.path)) if isinstance(step, str)), "")
+    return bool(held) and names.is_secret(name)
 
 
 def _whole(size: float) -> int:
