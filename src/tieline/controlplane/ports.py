@@ -1,6 +1,6 @@
-"""What the control plane needs from outside: a store with a unit of work, and a prober. Protocols and rows only.
+"""What the control plane needs from outside: a store with a unit of work, a prober, a trier. Protocols and rows only.
 
-``tieline.storage`` implements the store, ``tieline.dataplane`` the prober, the composition root joins them. This module
+``tieline.storage`` implements the store, ``tieline.dataplane`` the others, the composition root joins them. This module
 knows neither SQL nor HTTP. All times are aware and in UTC. All lists are ordered by id (oldest first) unless said
 otherwise; ``PageRequest.after`` is the id of the last item already seen, ``Page.next`` the id to pass on or None.
 
@@ -19,6 +19,8 @@ from tieline.access.caller import Caller, Role
 from tieline.audit.events import Event
 from tieline.controlplane.connecting import ConnectionReader, ConnectionWriter, SignInReader, SignInWriter
 from tieline.core.pages import Page, PageRequest
+from tieline.definitions.infer.lesson import StreamSeen
+from tieline.definitions.model import Stream
 from tieline.vault.intake import SealedSecret
 
 Environment = Literal["live", "development"]
@@ -382,3 +384,14 @@ class Prober(Protocol):
     """Sends an API's verify request with its active credential, through the data plane's own exit."""
 
     async def probe(self, api_name: str, environment: Environment) -> Verdict: ...
+
+
+class Trier(Protocol):
+    """Looks at answers of calls as the data plane would."""
+
+    def sight(self, body: bytes, content_type: str, known: Stream | None) -> StreamSeen | None:
+        """The stream that ``body`` is the beginning of, in the shape ``known``, else proposed; None where it is none.
+
+        Does no input or output.
+        """
+        ...

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from tieline.controlplane.ports import Prober, Store
+from tieline.controlplane.ports import Prober, Store, Trier
 from tieline.core.clock import Clock
 from tieline.vault.intake import Intake
 
@@ -20,6 +20,7 @@ class Services:
     store: Store
     intake: Intake
     prober: Prober
+    trier: Trier
     clock: Clock
     check_destination: Callable[[str], None]
     app_key_pepper: bytes = field(repr=False)

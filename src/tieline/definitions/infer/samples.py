@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any, Literal
 
 from tieline.definitions.infer import names, paths
-from tieline.definitions.model import Field
+from tieline.definitions.model import Field, Response
 
 MOST_SAMPLE = 200
 _MOST_ITEMS = 3
@@ -52,10 +52,21 @@ def hide_secrets(fields: Iterable[Field]) -> tuple[Field, ...]:
 
 
 def keep(fields: Iterable[Field], how: Literal["none", "masked", "whole"]) -> tuple[Field, ...]:
-    """The fields with their samples as the operator wants them kept: not at all, masked, or whole."""
+    """The fields with their samples as the operator wants them kept: not at all, masked, or whole but for secrets."""
     if how == "whole":
-        return tuple(fields)
+        return hide_secrets(fields)
     return tuple(replace(one, sample=masked(one.sample) if how == "masked" else None) for one in fields)
+
+
+def keep_in(response: Response, before: Response, how: Literal["none", "masked", "whole"]) -> Response:
+    """``response`` with samples kept so; those of fields that were pinned ``before`` are a person's, and stay."""
+    own = {one.path: one.sample for one in before.fields if one.pinned}
+    fields = (replace(one, sample=own.get(one.path, one.sample)) for one in keep(response.fields, how))
+    stream = response.stream
+    if stream is not None and stream.events:
+        events = tuple(replace(event, fields=keep(event.fields, how)) for event in stream.events)
+        stream = replace(stream, events=events)
+    return replace(response, fields=tuple(fields), stream=stream)
 
 
 def _is_secret(one: Field) -> bool:

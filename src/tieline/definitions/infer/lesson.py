@@ -1,0 +1,155 @@
+"""What a call's response learns from answers: its type, its fields, its stream, and what that changes.
+
+Owns how detection is put together for a whole response. What people decided (a type, a shape of a stream, pinned and
+excluded fields) stays, unless they ask for all anew. Knows no network, and no secret.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, cast
+
+from tieline.definitions.infer.answers import read_answer
+from tieline.definitions.infer.detect import Source, detect, merge, renew
+from tieline.definitions.infer.difference import Difference, diff
+from tieline.definitions.infer.media import kind_of_answer
+from tieline.definitions.infer.unreadable import UnreadableAnswer
+from tieline.definitions.model import Field, Response, Stream, StreamEvent
+
+_WITH_FIELDS = frozenset({"json", "xml", "csv"})
+_UNREAD = frozenset({"text", "image", "file", "empty"})
+_MOST_EVENTS = 200
+_STREAM_WANTED = (
+    "the call says that it answers with a stream, and this is none; ask for a stream, or initialize anew to take "
+    "what came"
+)
+_STREAM_CAME = "the answer is a stream, and the call has fields of another answer; initialize anew to take it"
+
+
+@dataclass(frozen=True, slots=True)
+class StreamSeen:
+    """A stream as its beginning shows it: the shape it has or seems to have, its events by name and value, its text."""
+
+    stream: Stream
+    events: tuple[tuple[str | None, Any], ...]
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An answer to learn from: its whole body, the headers of these names, and what was seen where it streams."""
+
+    body: bytes
+    content_type: str = ""
+    disposition: str = ""
+    seen: StreamSeen | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """One answer as its response type reads it: the ``document``, or what was ``seen`` of a stream."""
+
+    kind: str
+    document: Any = None
+    seen: StreamSeen | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One thing that learning changed: a field's difference, in the stream's event of that name or in the answer."""
+
+    difference: Difference
+    event: str | None = None
+
+
+def read_lessons(before: Response, answers: Sequence[Answer], *, anew: bool = False) -> tuple[Lesson, ...]:
+    """Each answer as a response of the type that ``before`` has, or that all of them seem to have.
+
+    A type counts as chosen when it is not the default or has fields. Empty answers beside others say nothing. Raises
+    ``UnreadableAnswer`` where an answer is not of the chosen type, or the answers are of several.
+    """
+    chosen = None if anew or (before.type == "json" and not before.fields) else before.type
+    lessons = [_lesson(before, answer, chosen) for answer in answers]
+    lessons = [each for each in lessons if each.kind != "empty"] or lessons[:1]
+    kinds = sorted({each.kind for each in lessons})
+    if len(kinds) > 1:
+        raise UnreadableAnswer(f"the answers are of several types: {', '.join(kinds)}; give answers of one type")
+    return tuple(lessons)
+
+
+def learn(before: Response, lessons: Sequence[Lesson], *, anew: bool = False) -> Response:
+    """``before`` with what ``lessons``, all of one kind, teach; samples are whole.
+
+    Fields that are there are widened; with ``anew``, or where the type is another, what earlier answers showed is
+    forgotten and only people's decisions stay.
+    """
+    kind = lessons[0].kind
+    if kind == "stream":
+        stream = _stream(before, [each.seen for each in lessons if each.seen], anew)
+        return replace(before, type=kind, stream=stream, fields=before.fields if before.type == kind else ())
+    if kind not in _WITH_FIELDS:
+        return replace(before, type=kind, fields=(), stream=None)
+    source = cast("Source", kind)
+    rest = [each.document for each in lessons]
+    fields = before.fields if before.type == kind else ()
+    if anew or not fields:
+        fields = renew(fields, rest.pop(0), source=source)
+    for document in rest:
+        fields = merge(fields, document, source=source)
+    return replace(before, type=kind, fields=fields, stream=None)
+
+
+def changes(before: Response, after: Response) -> tuple[Change, ...]:
+    """The differences of the fields, then those of each event's fields in the order of ``after``."""
+    found = [Change(each) for each in diff(before.fields, after.fields)]
+    old = {event.name: event.fields for event in before.stream.events} if before.stream is not None else {}
+    new = {event.name: event.fields for event in after.stream.events} if after.stream is not None else {}
+    for name in dict.fromkeys((*new, *old)):
+        found += [Change(each, name or "message") for each in diff(old.get(name, ()), new.get(name, ()))]
+    return tuple(found)
+
+
+def typed_events(seen: Sequence[StreamSeen]) -> tuple[StreamEvent, ...]:
+    """The events that were seen, each name once, with the fields of all that it stood over."""
+    values: dict[str | None, list[Any]] = {}
+    for name, value in (event for each in seen for event in each.events):
+        if name in values or len(values) < _MOST_EVENTS:
+            values.setdefault(name, []).append(value)
+    return tuple(StreamEvent(name, _merged((), held)) for name, held in values.items())
+
+
+def _lesson(before: Response, answer: Answer, chosen: str | None) -> Lesson:
+    if chosen in _UNREAD:
+        return Lesson(chosen)
+    if answer.seen is not None:
+        if chosen not in {None, "stream"}:
+            raise UnreadableAnswer(_STREAM_CAME)
+        return Lesson("stream", seen=answer.seen)
+    if chosen == "stream":
+        raise UnreadableAnswer(_STREAM_WANTED)
+    kind = chosen or kind_of_answer(answer.body, answer.content_type, answer.disposition)
+    if kind in _UNREAD or (chosen is not None and not answer.body.strip()):
+        return Lesson(kind if kind in _UNREAD else "empty")
+    try:
+        text = answer.body.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise UnreadableAnswer("the answer is not UTF-8 text; check the answer's type") from None
+    return Lesson(kind, read_answer(kind, text, before.fields))
+
+
+def _stream(before: Response, seen: Sequence[StreamSeen], anew: bool) -> Stream:  # noqa: FBT001  says what it says
+    known = before.stream
+    if known is None or known == Stream() or anew:
+        proposed = seen[0].stream
+        return proposed if proposed.preset is not None else replace(proposed, events=typed_events(seen))
+    values = [event for each in seen for event in each.events]
+    events = (
+        replace(event, fields=_merged(event.fields, [value for name, value in values if name == event.name]))
+        for event in known.events
+    )
+    return replace(known, events=tuple(events))
+
+
+def _merged(fields: tuple[Field, ...], documents: Sequence[Any]) -> tuple[Field, ...]:
+    for document in documents:
+        fields = merge(fields, document) if fields else detect(document)
+    return fields
