@@ -19,6 +19,7 @@ from tieline.app.opening import Opened, create
 from tieline.app.prepare import TOKEN_FILE, admin_token
 from tieline.app.probing import Prober
 from tieline.app.retention import forget_old_records
+from tieline.app.trying import Trier
 from tieline.controlplane.services import Services
 from tieline.core.clock import SystemClock
 from tieline.settings import ServeSettings
@@ -73,6 +74,7 @@ def _services(settings: ServeSettings, opened: Opened, guard: Guard) -> Services
         store=SqlStore(opened.database, audit_key=keyring.derive("audit"), clock=clock),
         intake=Intake(keyring),
         prober=Prober(settings, opened, guard),
+        trier=Trier(),
         clock=clock,
         check_destination=_destination_check(guard),
         app_key_pepper=keyring.derive("app-key"),

@@ -140,11 +140,8 @@ async def remove(
         await tx.audit.add(CallRemoved(target=row.id, api=row.name, name=name, revision=row.revision))
 
 
-async def schema(
-    services: Services, caller: Caller, api: str, name: str
-) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
-    """JSON Schema (2020-12) of what a call takes and of what it gives. Needs the role viewer. Raises ``NotFound``."""
-    call = (await show(services, caller, api, name)).call
+def schemas(call: Call) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    """JSON Schema (2020-12) of what a call takes and of what it gives."""
     return schema_of_input(call), schema_of_output(call)
 
 

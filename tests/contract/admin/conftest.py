@@ -15,6 +15,7 @@ import pytest
 import uvicorn
 
 from tieline.access.caller import Caller, Role
+from tieline.app.trying import Trier
 from tieline.controlplane import tokens
 from tieline.controlplane.ports import Environment, Verdict
 from tieline.controlplane.services import Services
@@ -185,6 +186,7 @@ async def services_on(database: Database, clock: MovingClock, prober: FixedProbe
         store=SqlStore(database, audit_key=keyring.derive("audit"), clock=clock),
         intake=Intake(keyring),
         prober=prober,
+        trier=Trier(),
         clock=clock,
         check_destination=check_destination,
         app_key_pepper=keyring.derive("app-key"),
@@ -249,7 +251,8 @@ async def filled(admin: Admin) -> dict[str, str]:
     await admin.made("PUT", "/apis/openai/credentials/live", {"fields": {"key": "sk-sandbox-0123456789abcdef"}})
     await admin.made("POST", "/apps", {"name": "blog", "apis": ["openai"]})
     key = await admin.made("POST", "/apps/blog/keys", {})
-    return {"entry": "openai", "api": "openai", "environment": "live", "version": "1", "app": "blog", "id": key["id"]}
+    names = {"entry": "openai", "api": "openai", "call": "ask"}
+    return {**names, "environment": "live", "version": "1", "app": "blog", "id": key["id"]}
 
 
 @pytest.fixture

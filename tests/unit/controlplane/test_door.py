@@ -8,10 +8,36 @@ from typing import Any
 
 import pytest
 
-from tieline.controlplane import allows, apis, apps, audit, catalogue, credentials, keys, tokens, vault, verify
+from tieline.controlplane import (
+    allows,
+    apis,
+    apps,
+    audit,
+    calls,
+    catalogue,
+    credentials,
+    initialize,
+    keys,
+    tokens,
+    vault,
+    verify,
+)
 from tieline.controlplane.services import Services
 
-MODULES: tuple[ModuleType, ...] = (allows, apis, apps, audit, catalogue, credentials, keys, tokens, vault, verify)
+MODULES: tuple[ModuleType, ...] = (
+    allows,
+    apis,
+    apps,
+    audit,
+    calls,
+    catalogue,
+    credentials,
+    initialize,
+    keys,
+    tokens,
+    vault,
+    verify,
+)
 
 
 def operations() -> Iterator[tuple[str, Callable[..., Any]]]:
@@ -29,7 +55,7 @@ OPERATIONS = dict(operations())
 def test_the_door_has_the_operations_it_should() -> None:
     """The list is not empty by mistake."""
     assert {"keys.create", "tokens.revoke", "catalogue.show", "verify.verify"} <= OPERATIONS.keys()
-    assert len(OPERATIONS) >= 28
+    assert len(OPERATIONS) >= 34
 
 
 @pytest.mark.parametrize("name", OPERATIONS)
@@ -55,5 +81,5 @@ def test_the_services_do_not_show_their_peppers() -> None:
     """Not even in a traceback's repr."""
     pepper = b"pepper-of-the-tests"
     parts: Any = object()
-    services = Services(parts, parts, parts, parts, parts, app_key_pepper=pepper, token_pepper=pepper)
+    services = Services(parts, parts, parts, parts, parts, parts, app_key_pepper=pepper, token_pepper=pepper)
     assert "pepper-of" not in repr(services)

@@ -18,7 +18,7 @@ from tieline.dataplane.streams.shape import CUSTOMARY_END
 from tieline.definitions.infer.paths import Steps, is_expressible, join
 from tieline.definitions.model import Spot, Stream
 
-_MOST_SAMPLE: Final = 256 * 1024
+MOST_SAMPLE: Final = 256 * 1024
 _MOST_EVENTS: Final = 200
 _MOST_LEVELS: Final = 8
 _MEDIA: Final = {
@@ -49,7 +49,7 @@ _Leaf = tuple[str | None, Steps, str, Any]
 
 def detect(sample: bytes, content_type: str = "") -> Stream:
     """The shape that ``sample``, the first bytes of an answer of ``content_type``, seems to have."""
-    sample = sample[:_MOST_SAMPLE]
+    sample = sample[:MOST_SAMPLE]
     framing = _format(sample, content_type)
     frames = _all_frames(sample, framing)
     if framing == "text":
@@ -70,7 +70,7 @@ def detect(sample: bytes, content_type: str = "") -> Stream:
 
 def events(sample: bytes, framing: str) -> list[Seen]:
     """The first events, 200 at most, of a stream of the format ``framing``; none of one that is ``text``."""
-    frames = _all_frames(sample[:_MOST_SAMPLE], framing)
+    frames = _all_frames(sample[:MOST_SAMPLE], framing)
     return [_seen(frame) for frame in frames if frame.data not in {CUSTOMARY_END, b""}]
 
 

@@ -5,11 +5,11 @@ is known to send one array piece by piece. Proposes, and decides nothing for goo
 """
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import orjson
 
-from tieline.dataplane.streams.detection import Seen, detect, events, is_stream_type
+from tieline.dataplane.streams.detection import MOST_SAMPLE, Seen, detect, events, is_stream_type
 from tieline.dataplane.streams.presets import PRESETS
 from tieline.dataplane.streams.reader import StreamReader
 from tieline.definitions.model import Stream
@@ -44,23 +44,24 @@ def _looks_so(sample: bytes, content_type: str, proposed: Stream, framing: str, 
     media = content_type.partition(";")[0].strip().lower()
     if media not in _UNSAID and not media.endswith("json"):
         return False
-    document = _document(sample)
-    if document is not None:
-        return isinstance(document, list) and proposed.preset is not None and framing == "json_array"
+    if framing == "json_array":
+        return proposed.preset is not None
+    if _is_document(sample):
+        return False
     if framing == "sse":
         return media in _UNSAID and any(isinstance(value, dict | list) for _, value in seen)
     return framing in {"ndjson", "json_concatenated"} and len(seen) > 1
 
 
-def _document(sample: bytes) -> Any:
-    """The one JSON document that the sample is; None where it is something else."""
+def _is_document(sample: bytes) -> bool:
     try:
-        return orjson.loads(sample)
+        orjson.loads(sample)
     except orjson.JSONDecodeError:
-        return None
+        return False
+    return True
 
 
 def _text(stream: Stream, sample: bytes) -> str:
     reader = StreamReader(stream)
-    reader.feed(sample)
+    reader.feed(sample[:MOST_SAMPLE])
     return reader.text

@@ -1,6 +1,5 @@
 """Routes of APIs and their definitions."""
 
-import re
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Request, Response
@@ -11,9 +10,9 @@ from tieline.access.areas import Area
 from tieline.controlplane import apis
 from tieline.controlplane.apis import ApiView
 from tieline.controlplane.verify import verify
-from tieline.core.errors import InvalidInput
 from tieline.web.api.credentials import CredentialShown
 from tieline.web.api.credentials import shown as credential_shown
+from tieline.web.api.etags import etag, revisions
 from tieline.web.api.payload import DEFINITION_BODY, YAML, checked_definition, definition_sent, wants_json
 from tieline.web.api.shared import (
     CallerHere,
@@ -27,8 +26,6 @@ from tieline.web.api.shared import (
 )
 
 router = APIRouter(prefix="/apis", tags=["APIs"])
-
-_TAG = re.compile(r'\s*(?:"([0-9]{1,9})"|(?:W/)?"[\x21\x23-\x7e]*")\s*')
 
 
 class ApiBody(Strict):
@@ -104,7 +101,7 @@ def _shown(view: ApiView) -> ApiShown:
 
 
 def _whole(view: ApiView, response: Response) -> ApiWhole:
-    response.headers["ETag"] = _etag(view.row.revision)
+    response.headers["ETag"] = etag(view.row.revision)
     return ApiWhole(
         **dict(_shown(view)),
         areas=[_area(area) for area in view.definition.areas],
@@ -120,21 +117,6 @@ def _area(area: Area) -> AreaShown:
         parent=area.parent,
         operations=[str(rule) for rule in area.rules],
     )
-
-
-def _etag(revision: int) -> str:
-    return f'"{revision}"'
-
-
-def _revisions(if_match: str | None) -> list[int] | None:
-    """The revisions that ``If-Match`` names (RFC 9110 section 13.1.1); None where any will do."""
-    if if_match is None or if_match.strip() == "*":
-        return None
-    tags = [_TAG.fullmatch(tag) for tag in if_match.split(",")]
-    if not all(tags):
-        msg = 'If-Match must be the ETag of the API as it was read, such as "3" in quotes, or *.'
-        raise InvalidInput(msg, param="If-Match")
-    return [int(tag[1]) for tag in tags if tag is not None and tag[1] is not None]
 
 
 @router.post("", status_code=201)
@@ -169,9 +151,9 @@ async def change_api(
     if_match: Annotated[str | None, Header(max_length=1000)] = None,
 ) -> ApiWhole:
     """Replace the whole definition. ``If-Match`` guards against lost updates. Needs the role editor."""
-    revisions = _revisions(if_match)
+    wanted_revisions = revisions(if_match)
     wanted = await definition_sent(request)
-    return _whole(await apis.change(services, caller, api, wanted, revisions), response)
+    return _whole(await apis.change(services, caller, api, wanted, wanted_revisions), response)
 
 
 @router.delete("/{api}", status_code=204)
@@ -195,7 +177,7 @@ async def export_definition(
 ) -> Response:
     """The definition as YAML, or as JSON where ``Accept`` prefers it, without secrets. Needs the role viewer."""
     revision, definition = await apis.export(services, caller, api)
-    headers = {"ETag": _etag(revision), "Vary": "Accept"}
+    headers = {"ETag": etag(revision), "Vary": "Accept"}
     if wants_json(accept):
         return JSONResponse(dict(apis.as_json(definition)), headers=headers)
     return Response(apis.as_yaml(definition), media_type=YAML, headers=headers)

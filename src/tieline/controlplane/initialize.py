@@ -1,0 +1,185 @@
+"""Initialize: what a call answers, learned from answers, shown, and saved where an operator wants it.
+
+Owns the order: get answers, learn, show, save into the call as it is by then. How types are found is known to
+``definitions.infer``, how a request is sent to the data plane behind ``ports.Trier``.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, cast
+
+from tieline.access.caller import Caller, Role, require
+from tieline.audit.events import CallInitialized
+from tieline.controlplane.apis import find_api
+from tieline.controlplane.calls import as_json, find_call, store_call
+from tieline.controlplane.compiled import definition_of
+from tieline.controlplane.services import Services
+from tieline.core.errors import InvalidInput, LostUpdate
+from tieline.definitions.infer.detect import Source, detect
+from tieline.definitions.infer.lesson import Answer, Change, Lesson, changes, learn, read_lessons, typed_events
+from tieline.definitions.infer.pagination import Page, Proposal, propose
+from tieline.definitions.infer.samples import hide_secrets, keep_in
+from tieline.definitions.infer.unreadable import UnreadableAnswer
+from tieline.definitions.model import Call, Field, Response, StreamEvent
+
+SAMPLES_MOST = 20
+SAMPLE_MOST = 4 * 1024 * 1024
+
+Kept = Literal["none", "masked", "whole"]
+Place = tuple[str, str]
+"""The names of an API and of one of its calls."""
+
+
+@dataclass(frozen=True, slots=True)
+class Samples:
+    """Answers that somebody pasted, all of one ``content_type`` (empty: whatever they look like)."""
+
+    texts: Sequence[str]
+    content_type: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Purpose:
+    """What learning is for: to look only, or to ``save``.
+
+    ``anew`` forgets what earlier answers showed, ``keep`` says how samples go into the definition, ``paged`` that the
+    proposed pagination is saved too.
+    """
+
+    save: bool = False
+    anew: bool = False
+    keep: Kept = "none"
+    paged: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """What answers taught. ``response`` is what is, or would be, saved; ``fields`` and ``events`` have fresh samples.
+
+    ``problem`` is why nothing could be learned; then ``response`` is the call's own. ``revision`` is the API's where
+    something was saved.
+    """
+
+    response: Response
+    fields: Sequence[Field] = ()
+    events: Sequence[StreamEvent] | None = None
+    text: str | None = None
+    changes: Sequence[Change] = ()
+    proposal: Proposal | None = None
+    revision: int | None = None
+    problem: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Pupil:
+    """The answers to learn from, and what for; of an answer to a request of our own also how that was."""
+
+    answers: Sequence[Answer]
+    purpose: Purpose
+    headers: Mapping[str, str] = field(default_factory=dict)
+    given: Mapping[str, Any] = field(default_factory=dict)
+    environment: str | None = None
+    status: int | None = None
+
+    def learn(self, call: Call) -> Learned:
+        """What the answers teach ``call``. Raises ``UnreadableAnswer``."""
+        purpose, before = self.purpose, call.response
+        lessons = read_lessons(before, self.answers, anew=purpose.anew)
+        after = learn(before, lessons, anew=purpose.anew)
+        seen = [each.seen for each in lessons if each.seen is not None]
+        kept = keep_in(after, before, purpose.keep)
+        return Learned(
+            response=kept,
+            fields=_shown(after, lessons),
+            events=typed_events(seen) if seen else None,
+            text=seen[0].text if seen else None,
+            changes=changes(before, kept),
+            proposal=self._pages(call, lessons),
+        )
+
+    def _pages(self, call: Call, lessons: Sequence[Lesson]) -> Proposal | None:
+        """How the call seems to be paged, where it does not say so itself."""
+        if call.pagination is not None or lessons[0].kind != "json":
+            return None
+        return propose(call, [Page(each.document, self.headers, self.given) for each in lessons])
+
+
+async def look_at(services: Services, caller: Caller, place: Place, samples: Samples, purpose: Purpose) -> Learned:
+    """Learn what the call ``place`` answers from pasted samples. Sends nothing. Needs the role editor.
+
+    Raises:
+        NotFound: there is no such API or call.
+        InvalidInput: a sample cannot be read, is too large, or there are none or too many.
+        LostUpdate: somebody changed the call while this was at work.
+    """
+    require(caller, Role.EDITOR)
+    _check(samples)
+    call = await _call(services, place)
+    known = call.response.stream
+    answers = []
+    for text in samples.texts:
+        body = text.encode()
+        seen = services.trier.sight(body, samples.content_type, None if purpose.anew else known)
+        answers.append(Answer(body, samples.content_type, seen=seen))
+    pupil = _Pupil(answers, purpose)
+    try:
+        learned = await asyncio.to_thread(pupil.learn, call)
+    except UnreadableAnswer as error:
+        raise InvalidInput(f"Nothing was learned: {error}.", param="sample") from None
+    if not purpose.save:
+        return learned
+    return await _save(services, caller, place, call, pupil)
+
+
+async def _call(services: Services, place: Place) -> Call:
+    async with services.store.read() as rx:
+        row = await find_api(rx.apis, place[0])
+    return find_call(definition_of(row.definition), place[1])
+
+
+async def _save(services: Services, caller: Caller, place: Place, looked_at: Call, pupil: _Pupil) -> Learned:
+    """Learn once more, into the call as it is now, and save it: what people decided meanwhile stays decided."""
+    async with services.store.write(caller) as tx:
+        row = await find_api(tx.apis, place[0])
+        call = find_call(definition_of(row.definition), place[1])
+        if replace(call, response=looked_at.response) != looked_at:
+            msg = "The call was changed meanwhile: what it answers now may be something else. Initialize it again."
+            raise LostUpdate(msg)
+        try:
+            learned = pupil.learn(call)
+        except UnreadableAnswer:
+            msg = "The call's response was changed meanwhile and does not fit the answer. Initialize it again."
+            raise LostUpdate(msg) from None
+        after = await store_call(services, tx, row, place[1], as_json(_taught(call, learned, pupil.purpose)))
+        revision = after.revision if after.revision != row.revision else None
+        await tx.audit.add(CallInitialized(row.id, row.name, place[1], pupil.environment, pupil.status, revision))
+    return replace(learned, revision=after.revision)
+
+
+def _taught(call: Call, learned: Learned, purpose: Purpose) -> Call:
+    """The call with what it learned; the proposed pagination too where the operator takes it."""
+    taught = replace(call, response=learned.response)
+    if purpose.paged and learned.proposal is not None:
+        parameters = {**call.parameters, **learned.proposal.add}
+        taught = replace(taught, pagination=learned.proposal.pagination, parameters=parameters)
+    return taught
+
+
+def _check(samples: Samples) -> None:
+    if not 1 <= len(samples.texts) <= SAMPLES_MOST:
+        msg = f"Give 1 to {SAMPLES_MOST} samples."
+        raise InvalidInput(msg, param="samples")
+    if any(len(text) > SAMPLE_MOST for text in samples.texts):
+        msg = f"A sample has more than {SAMPLE_MOST:,} characters. Paste a part of it that is a whole answer by itself."
+        raise InvalidInput(msg, param="sample")
+
+
+def _shown(after: Response, lessons: Sequence[Lesson]) -> tuple[Field, ...]:
+    """The fields with the samples of these answers, as far as those have any; secrets masked."""
+    fresh: dict[str, Any] = {}
+    for each in lessons:
+        if each.document is not None and each.kind in {"json", "xml", "csv"}:
+            found = detect(each.document, source=cast("Source", each.kind))
+            fresh |= {one.path: one.sample for one in found if one.sample is not None}
+    return hide_secrets(replace(one, sample=fresh.get(one.path, one.sample)) for one in after.fields)

@@ -1,0 +1,279 @@
+"""Initialize by pasted samples: what is learned, shown, kept and saved; what people decided survives it."""
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+
+from tests.contract.admin.conftest import Admin
+
+CALL = "/apis/echo/calls/things"
+LEARN = f"{CALL}/initialize"
+SECRET = "sk-sandbox-" + "not-real-0123456789"
+PEOPLE = {"people": [{"id": 1, "name": "Ann", "born": "1999-01-31"}, {"id": 2, "name": None, "born": "2001-02-03"}]}
+
+
+async def things(admin: Admin, **call: Any) -> None:
+    """An API with the call ``things``."""
+    calls = {"things": {"path": "/things", **call}}
+    definition = {"tieline": "v1", "api": "echo", "base_url": "https://echo.example", "calls": calls}
+    await admin.made("POST", "/apis", {"name": "echo", "definition": definition})
+
+
+async def learn(admin: Admin, sample: Any, **more: Any) -> Any:
+    """What a sample teaches; one that is no text is sent as JSON."""
+    text = sample if isinstance(sample, str) else json.dumps(sample)
+    return await admin.made("POST", LEARN, {"sample": text, **more})
+
+
+def types(learned: Any) -> dict[str, str]:
+    """Types by path."""
+    return {each["path"]: each["type"] + ("[]" if each["list"] else "") for each in learned["fields"]}
+
+
+async def saved(admin: Admin) -> Any:
+    """The fields that the call has, by path."""
+    response = (await admin.made("GET", CALL))["definition"].get("response", {})
+    return {each["path"]: each for each in response.get("fields", ())}
+
+
+async def test_a_sample_shows_its_fields_and_saves_nothing(admin: Admin) -> None:
+    """Types, lists, samples, and everything new; the definition stays."""
+    await things(admin)
+    learned = await learn(admin, PEOPLE)
+    assert types(learned) == {
+        "people": "object[]", "people[].id": "integer", "people[].name": "text", "people[].born": "date",
+    }  # fmt: skip
+    assert (learned["status"], learned["type"], learned["saved"]) == (None, "json", False)
+    assert learned["raw"] == json.dumps(PEOPLE)
+    assert {each["kind"] for each in learned["diff"]} == {"new"}
+    assert (await admin.made("GET", "/apis/echo"))["revision"] == 1
+
+
+async def test_saving_puts_the_fields_into_the_call(admin: Admin) -> None:
+    """With one revision and one audit event; without their samples."""
+    await things(admin)
+    learned = await learn(admin, PEOPLE, save=True)
+    assert (learned["saved"], learned["revision"]) == (True, 2)
+    fields = await saved(admin)
+    assert fields["people[].name"] == {"path": "people[].name", "type": "text", "optional": True}
+    event = (await admin.made("GET", "/audit?limit=1"))["items"][0]
+    assert (event["kind"], event["data"]["name"], event["data"]["revision"]) == ("call.initialized", "things", 2)
+
+
+async def test_several_samples_are_one_lesson(admin: Admin) -> None:
+    """Null decides nothing, whole numbers and decimals widen, what is missing in one is optional."""
+    await things(admin)
+    texts = ['{"a": null, "b": 1, "c": "x"}', '{"a": 5, "b": 1.5}', '{"a": 6, "b": 2, "c": null}']
+    learned = await admin.made("POST", LEARN, {"samples": texts, "save": True})
+    found = {each["path"]: (each["type"], each["optional"]) for each in learned["fields"]}
+    assert found == {"a": ("integer", True), "b": ("number", False), "c": ("text", True)}
+
+
+async def test_another_sample_widens_what_is_saved(admin: Admin) -> None:
+    """Nothing disappears; the difference says what came and what became optional."""
+    await things(admin)
+    await learn(admin, {"a": 1, "b": "x"}, save=True)
+    learned = await learn(admin, {"a": 1.5, "c": True}, save=True)
+    told = {each["path"]: (each["kind"], each["what"]) for each in learned["diff"]}
+    assert told == {"a": ("changed", ["type"]), "b": ("changed", ["optional"]), "c": ("new", [])}
+    assert (await saved(admin)).keys() == {"a", "b", "c"}
+
+
+async def test_anew_forgets_what_earlier_answers_showed(admin: Admin) -> None:
+    """What the answer lacks is gone, and the difference says so."""
+    await things(admin)
+    await learn(admin, {"a": 1, "b": "x"}, save=True)
+    learned = await learn(admin, {"a": "one"}, save=True, anew=True)
+    told = {each["path"]: each["kind"] for each in learned["diff"]}
+    assert told == {"a": "changed", "b": "gone"}
+    assert (await saved(admin)).keys() == {"a"}
+
+
+@pytest.mark.parametrize("anew", [False, True])
+async def test_what_people_decided_survives(admin: Admin, anew: bool) -> None:
+    """A pinned type, an excluded field and a name stay, whatever comes."""
+    await things(admin)
+    await learn(admin, {"id": 7, "secret": "x", "title": "t"}, save=True)
+    fields = [
+        {"path": "id", "type": "text", "pinned": True},
+        {"path": "secret", "type": "text", "include": False},
+        {"path": "title", "type": "text", "name": "heading"},
+    ]
+    await admin.made("PUT", CALL, {"path": "/things", "response": {"type": "json", "fields": fields}})
+    await learn(admin, {"id": 8.5, "secret": "y", "title": "u", "new": 1}, save=True, anew=anew)
+    found = await saved(admin)
+    assert (found["id"]["type"], found["id"]["pinned"]) == ("text", True)
+    assert found["secret"]["include"] is False
+    assert found["title"]["name"] == "heading"
+    assert "new" in found
+
+
+@pytest.mark.parametrize(
+    ("keep", "kept"),
+    [(False, None), (True, ["x", "xxxxxxxx", 999]), ("masked", ["x", "xxxxxxxx", 999]), ("whole", ["a", "Ann Lee", 5])],
+)
+async def test_samples_are_kept_only_as_asked_for(admin: Admin, keep: Any, kept: Any) -> None:
+    """None, masked, or whole; the operator who pastes sees them either way."""
+    await things(admin)
+    document = {"id": "a", "name": "Ann Lee", "age": 5}
+    learned = await learn(admin, document, save=True, keep_samples=keep)
+    assert [each["sample"] for each in learned["fields"]] == ["a", "Ann Lee", 5]
+    samples = [each.get("sample") for each in (await saved(admin)).values()]
+    assert samples == (kept or [None, None, None])
+
+
+async def test_samples_of_secrets_are_masked_even_when_kept_whole(admin: Admin) -> None:
+    """By their names and by their looks; a count of tokens is none."""
+    await things(admin)
+    document = {"access_token": "abc123def", "note": f"use {SECRET}", "usage": {"total_token": 5}, "id": "plain"}
+    learned = await learn(admin, document, save=True, keep_samples="whole")
+    shown = {each["path"]: each["sample"] for each in learned["fields"]}
+    assert shown["access_token"] == "x" * 32
+    assert shown["note"] == "x" * 128
+    assert (shown["usage.total_token"], shown["id"]) == (5, "plain")
+    assert SECRET not in json.dumps((await admin.made("GET", CALL))["definition"])
+
+
+@pytest.mark.parametrize(
+    ("sample", "content_type", "kind"),
+    [
+        ("<order><id>7</id></order>", "", "xml"),
+        ("id,name\n1,Ann\n2,Bob\n", "text/csv", "csv"),
+        ("id;name\n1;Ann\n", "", "csv"),
+        ("Hello, world", "text/plain", "text"),
+        ("12.5", "text/plain", "number"),
+        ("true", "", "boolean"),
+        ("   ", "", "empty"),
+        ("%PDF-1.7 …", "", "file"),
+        ("<svg/>", "image/svg+xml", "image"),
+        ("<!doctype html><p>x</p>", "text/html", "text"),
+        ('data: {"a": 1}\n\ndata: {"a": 2}\n\n', "", "stream"),
+        ('{"a": 1}\n{"a": 2}\n', "", "stream"),
+        ('{"a": 1}', "application/x-ndjson", "stream"),
+        ('[{"a": 1}, {"a": 2}]', "application/json", "json"),
+    ],
+)
+async def test_the_type_of_an_answer_is_found(admin: Admin, sample: str, content_type: str, kind: str) -> None:
+    """By its media type, its first bytes, its look; and saved as such."""
+    await things(admin)
+    learned = await learn(admin, sample, content_type=content_type, save=True)
+    assert learned["type"] == kind
+    response = (await admin.made("GET", CALL))["definition"].get("response", {"type": "json"})
+    assert response["type"] == kind
+
+
+async def test_a_providers_stream_is_recognised_by_its_preset(admin: Admin) -> None:
+    """The preset is proposed and saved; its events are shown with their fields, and its text."""
+    await things(admin)
+    chunk = {"id": "c1", "object": "chat.completion.chunk", "choices": [{"index": 0, "delta": {"content": "Hi"}}]}
+    sample = f"data: {json.dumps(chunk)}\n\n" * 2 + "data: [DONE]\n\n"
+    learned = await learn(admin, sample, content_type="text/event-stream", save=True)
+    assert learned["response"] == {"type": "stream", "stream": {"preset": "openai_chat"}}
+    assert learned["text"] == "HiHi"
+    assert [each["path"] for each in learned["events"][0]["fields"]][:2] == ["id", "object"]
+
+
+async def test_another_stream_has_typed_events_that_later_samples_widen(admin: Admin) -> None:
+    """Events by name with their fields; initialized again, an operator's shape stays and the fields widen."""
+    await things(admin)
+    sample = 'event: piece\ndata: {"text": "a", "at": 1}\n\nevent: end\ndata: {"cost": 5}\n\n'
+    learned = await learn(admin, sample, content_type="text/event-stream", save=True)
+    assert learned["response"]["stream"]["text"] == {"path": "text", "event": "piece"}
+    again = await learn(admin, sample.replace("5", "5.5"), content_type="text/event-stream", save=True)
+    assert [(each["event"], each["path"], each["what"]) for each in again["diff"]] == [("end", "cost", ["type"])]
+
+
+async def test_pagination_is_proposed_and_saved_when_confirmed(admin: Admin) -> None:
+    """Not by saving alone; with the parameter that it needs."""
+    await things(admin)
+    document = {"items": [{"id": 1}], "nextPageToken": "abc"}
+    learned = await learn(admin, document, save=True)
+    assert learned["pagination"]["pagination"] == {
+        "kind": "cursor", "parameter": "pageToken", "items": "items", "next": "nextPageToken",
+    }  # fmt: skip
+    assert "pagination" not in (await admin.made("GET", CALL))["definition"]
+    await learn(admin, document, save=True, pagination=True)
+    call = (await admin.made("GET", CALL))["definition"]
+    assert call["pagination"]["parameter"] == "pageToken"
+    assert call["parameters"]["pageToken"]["optional"] is True
+
+
+@pytest.mark.parametrize(
+    ("response", "sample", "words"),
+    [
+        ({"type": "xml"}, "{}", "no well-formed XML"),
+        ({"type": "number"}, "many", "no number"),
+        ({"type": "stream"}, '{"a": 1}', "this is none"),
+        ({"fields": [{"path": "a", "type": "text"}]}, 'data: {"a": 1}\n\n', "the answer is a stream"),
+        ({"fields": [{"path": "a", "type": "text"}]}, '{"a": ', "no JSON"),
+        ({}, "<a><b></a>x", None),
+        ({"type": "text"}, '{"a": 1}', None),
+        ({"type": "file"}, "anything", None),
+    ],
+)
+async def test_an_answer_of_another_type_than_the_call_says_is_refused(
+    admin: Admin, response: Any, sample: str, words: str | None
+) -> None:
+    """A type that somebody chose stays; ``anew`` takes what came."""
+    await things(admin, response=response)
+    reply = await admin("POST", LEARN, {"sample": sample, "save": True})
+    assert reply.status == (200 if words is None else 422)
+    assert words is None or words in reply.error["message"]
+    assert (await admin("POST", LEARN, {"sample": sample, "anew": True})).status == 200
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "words"),
+    [
+        ({}, 422, "sample"),
+        ({"sample": "{}", "samples": ["{}"]}, 422, "exclude"),
+        ({"samples": []}, 422, "samples"),
+        ({"samples": ["{}"] * 21}, 422, "samples"),
+        ({"sample": ""}, 422, "sample"),
+        ({"sample": "x" * (4 * 1024 * 1024 + 1)}, 422, "sample"),
+        ({"samples": ["{}", "<a/>"]}, 422, "several types"),
+        ({"sample": "{}", "keep_samples": "all"}, 422, "keep_samples"),
+        ({"sample": "{}", "colour": 1}, 422, "…"),
+    ],
+)
+async def test_what_cannot_be_looked_at_is_refused(admin: Admin, body: Any, status: int, words: str) -> None:
+    """With a reason, and nothing is saved."""
+    await things(admin)
+    reply = await admin("POST", LEARN, {**body, "save": True})
+    assert reply.status == status
+    assert words in reply.error["message"] or words == "…"
+    assert (await admin.made("GET", "/apis/echo"))["revision"] == 1
+
+
+async def test_hostile_samples_are_answers_like_any_other(admin: Admin) -> None:
+    """Deep, wide, odd names, repeated keys: bounded, and saved as what the definition can hold."""
+    await things(admin)
+    deep = "[" * 400 + "]" * 400
+    odd = '{"__proto__": {"x": 1}, "constructor": 2, "": 3, "a\\"b": 4, "a": 1, "a": "two", "\\u0000": 5}'
+    wide = json.dumps({f"k{number}": {"v": number} for number in range(3000)})
+    for sample in (deep, odd, wide, '{"big": ' + "9" * 400 + "}", '["\\ud83d\\ude00"]'):
+        learned = await learn(admin, sample, save=True, anew=True, keep_samples="whole")
+        assert learned["saved"]
+        assert len(learned["fields"]) <= 2_000
+    assert (await admin("GET", f"{CALL}/schema")).status == 200
+    assert (await admin("POST", LEARN, {"sample": '"\\ud800"', "anew": True})).json["type"] == "text"
+
+
+async def test_a_viewer_learns_nothing(admin: Admin) -> None:
+    """Looking uses the machine and shows an answer: editors only, saved or not."""
+    await things(admin)
+    for save in (False, True):
+        refused = await admin("POST", LEARN, {"sample": "{}", "save": save}, role="viewer")
+        assert (refused.status, refused.error["code"]) == (403, "forbidden")
+
+
+async def test_many_who_teach_at_once_lose_nothing(admin: Admin) -> None:
+    """Each is merged into the call as it is by then."""
+    await things(admin)
+    replies = await asyncio.gather(
+        *(admin("POST", LEARN, {"sample": json.dumps({f"f{number}": 1}), "save": True}) for number in range(6))
+    )
+    assert [reply.status for reply in replies] == [200] * 6
+    assert (await saved(admin)).keys() == {f"f{number}" for number in range(6)}
