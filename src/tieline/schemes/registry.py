@@ -8,6 +8,7 @@ from tieline.core.errors import CredentialMissing, InvalidInput
 from tieline.core.secret import Secret
 from tieline.definitions.model import AuthSpec, Definition
 from tieline.schemes.api_key import ApiKey, Bearer
+from tieline.schemes.aws_sigv4 import AwsSigV4
 from tieline.schemes.base import Applier, Checking, Field, Options, Scheme, Static
 from tieline.schemes.basic import Basic
 from tieline.schemes.connections import OPTION as CONNECTIONS
@@ -59,6 +60,7 @@ SCHEMES = Registry(
         OAuth2(),
         Login(),
         Jwt(),
+        AwsSigV4(),
         Mtls(),
         Wsse(),
         Hawk(),

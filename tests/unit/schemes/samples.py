@@ -185,4 +185,27 @@ SAMPLES = (
     Sample("wsse", {"algorithm": "sha256", "nonce": "base64"}, {"username": 'm"e', "password": SECRET}),
     Sample("hawk", {"ext": "more", "app": "a", "dlg": "d"}, {"id": "key-1", "key": SECRET}),
     Sample("hawk", {"payload": True}, {"id": "key-1", "key": SECRET}, headers=[JSON], body=b"{}"),
+    Sample(
+        "aws_sigv4",
+        {"service": "execute-api", "region": "eu-west-1", "payload": "signed", "expires": 60, "path": "normalised"},
+        {"access_key_id": "AKIDEXAMPLE", "secret_access_key": SECRET, "session_token": "st-" + SECRET},
+        headers=[JSON],
+        body=b"{}",
+    ),
+    Sample(
+        "aws_sigv4",
+        {"service": "s3", "region": "eu-central-1", "in": "query", "sign_session_token": False},
+        {"access_key_id": "AKIDEXAMPLE", "secret_access_key": SECRET},
+    ),
+    Sample(
+        "aws_sigv4",
+        {
+            "service": "bedrock",
+            "region": "eu-central-1",
+            "assume_role": {"role_arn": "arn:aws:iam::123456789012:role/demo", "external_id": "x-1"},
+            "renew_on": {"status": [403]},
+        },
+        {"access_key_id": "AKIDEXAMPLE", "secret_access_key": SECRET},
+        token={"access_key_id": "ASIAEXAMPLE", "secret_access_key": "sk-" + SECRET, "session_token": "st-" + SECRET},
+    ),
 )
