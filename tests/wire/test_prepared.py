@@ -61,7 +61,7 @@ async def test_the_next_request_needs_no_challenge(start_stage: StartStage) -> N
     stage = await start(start_stage, challenging(), DIGEST)
     for _ in range(3):
         assert (await stage.get()).status == 200
-    counts = [re.findall(rb"nc=(\d+)", b"".join(seen.every(b"authorization"))) for seen in stage.upstream.seen]
+    counts = [re.findall(rb"nc=([0-9a-f]{8})", b"".join(seen.every(b"authorization"))) for seen in stage.upstream.seen]
     assert counts == [[], [b"00000001"], [b"00000002"], [b"00000003"]]
 
 
@@ -152,6 +152,6 @@ async def test_at_once_each_request_has_its_own_count(start_stage: StartStage) -
     stage = await start(start_stage, challenging(), DIGEST)
     await stage.get()
     answers = await asyncio.gather(*(stage.get() for _ in range(20)))
-    counts = [re.findall(rb"nc=(\d+)", b"".join(seen.every(b"authorization"))) for seen in stage.upstream.seen[1:]]
+    counts = [re.findall(rb"nc=([0-9a-f]{8})", b"".join(seen.every(b"authorization"))) for seen in stage.upstream.seen[1:]]
     assert {each.status for each in answers} == {200}
     assert len({each[0] for each in counts}) == len(counts) == 21
