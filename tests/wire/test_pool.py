@@ -20,11 +20,12 @@ async def test_a_connection_is_reused(stage: Stage) -> None:
 
 async def test_requests_at_once_have_connections_of_their_own(start_stage: StartStage) -> None:
     """HTTP/1.1 carries one exchange at a time; what was opened is kept for later."""
+    all_asked = asyncio.Barrier(10)
 
     async def script(upstream: Upstream, peer: Peer) -> None:
         while True:
             await upstream.read(peer)
-            await asyncio.sleep(0.1)
+            await all_asked.wait()
             await peer.send(answer())
 
     stage = await start_stage(script)

@@ -6,7 +6,7 @@ import logging
 import pytest
 
 from tests.wire.conftest import StartStage
-from tests.wire.raw import Peer, Upstream, answer
+from tests.wire.raw import Peer, Upstream, answer, until
 from tests.wire.stage import PROVIDER_KEY, Stage, definition
 from tieline.core.errors import NotReady
 from tieline.dataplane import lasting, snapshot
@@ -40,19 +40,19 @@ async def test_without_its_store_a_worker_serves_for_five_seconds(
     stage: Stage, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Known keys work a little longer; then nothing is allowed that could have been forbidden meanwhile."""
-    monkeypatch.setattr(snapshot, "STALE_SECONDS", 1.0)
+    monkeypatch.setattr(snapshot, "STALE_SECONDS", 2.0)
     monkeypatch.setattr(snapshot, "POLL_SECONDS", 0.2)
     assert (await stage.get()).status == 200
     stage.worker.source.away = True
     assert (await stage.get()).status == 200
-    await asyncio.sleep(1.5)
+    await until(lambda: not stage.worker.service.snapshot.fresh)
     for raw in (stage.request(), ask(b"/readyz")):
         got = await stage.ask(raw)
         assert (got.status, got.one(b"tieline-error")) == (503, b"not_ready")
         assert int(got.one(b"retry-after")) >= 1
     assert (await stage.ask(ask(b"/healthz"))).status == 200
     stage.worker.source.away = False
-    await asyncio.sleep(0.5)
+    await until(lambda: stage.worker.service.snapshot.fresh)
     assert (await stage.get()).status == 200
 
 

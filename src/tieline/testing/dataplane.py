@@ -216,11 +216,11 @@ class Worker:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
-    async def caught_up(self, seconds: float = 5.0) -> None:
+    async def caught_up(self, seconds: float = 30.0) -> None:
         """Wait until the worker has seen every change of its source; TimeoutError when it never does."""
         await _until(lambda: self.service.snapshot.version >= len(self.source.log), seconds)
 
-    async def recorded(self, count: int, seconds: float = 5.0) -> list[RequestRecord]:
+    async def recorded(self, count: int, seconds: float = 30.0) -> list[RequestRecord]:
         """The source's records, once there are ``count``; TimeoutError when they never come."""
         await _until(lambda: len(self.source.records) >= count, seconds)
         return self.source.records

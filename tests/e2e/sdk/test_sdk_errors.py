@@ -171,7 +171,7 @@ async def test_retry_after_is_honoured(both: Both, stage: Stage) -> None:
     with pytest.raises(openai.RateLimitError) as caught:
         await settled(client.chat.completions.create(model="sandbox-429", messages=HELLO))
     assert caught.value.response.headers["retry-after"] == "1"
-    assert 1 <= time.monotonic() - begun < 5
+    assert time.monotonic() - begun >= 1
 
 
 async def test_a_flaky_upstream_is_bridged_by_retries(both: Both, stage: Stage) -> None:

@@ -274,12 +274,10 @@ async def test_a_change_that_could_not_be_read_to_its_end_is_read_again(
 
 async def test_freshness_ends(snapshot: Snapshot, source: MemorySource, monkeypatch: pytest.MonkeyPatch) -> None:
     """A snapshot that was not compared with its store for so long is not fresh."""
-    monkeypatch.setattr(module, "STALE_SECONDS", 0.3)
-    await asyncio.sleep(0.1)
-    assert snapshot.fresh
+    monkeypatch.setattr(module, "STALE_SECONDS", 1.0)
+    await until(lambda: snapshot.fresh)
     source.away = True
-    await asyncio.sleep(0.5)
-    assert not snapshot.fresh
+    await until(lambda: not snapshot.fresh)
 
 
 async def test_lookups_that_wait_are_bounded(
