@@ -87,9 +87,10 @@ def plane_of(pid: int) -> str:
 
 
 def is_gone(pid: int) -> bool:
-    """Whether no process has this id; one that ended and waits for its parent to notice is gone too."""
+    """Whether no process has this id; one that ended with all its threads and waits to be noticed is gone too."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+        ended = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+        return ended and len(list(Path(f"/proc/{pid}/task").iterdir())) <= 1
     except (FileNotFoundError, ProcessLookupError):
         return True
 

@@ -105,7 +105,7 @@ async def test_a_killed_process_is_missed_by_nobody_else(tmp_path: Path) -> None
         children = node.children()
         node.process.kill()
         node.process.wait()
-        assert await until(lambda: all(is_gone(pid) for pid in children), 5), "an orphan stays"
+        assert await until(lambda: all(is_gone(pid) for pid in children)), "an orphan stays"
         await caller.end()
         assert len(children) == 3
         for address in (node.app, node.console):

@@ -19,6 +19,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from tests.e2e.stage import is_gone
+
 PASSPHRASE = "correct horse battery staple " + "not a real one"
 
 
@@ -49,14 +51,6 @@ def eventually(condition: Callable[[], bool], seconds: float = 20.0) -> bool:
             return True
         time.sleep(0.02)
     return condition()
-
-
-def is_gone(pid: int) -> bool:
-    """Whether no process has this id; one that ended and waits for its parent to notice is gone too."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return True
 
 
 def plane(pid: int) -> str:
@@ -201,7 +195,7 @@ def test_a_killed_supervisor_leaves_no_orphan(start_server: Any) -> None:
     server = start_server("--workers", "2")
     children = server.children()
     server.program.process.kill()
-    assert eventually(lambda: all(is_gone(pid) for pid in children), 5)
+    assert eventually(lambda: all(is_gone(pid) for pid in children))
     for url in (server.app, server.console):
         with pytest.raises(ConnectionRefusedError):
             get(url, "/healthz")
