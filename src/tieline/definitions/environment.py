@@ -90,28 +90,12 @@ def _fill_url(text: str, found: Mapping[str, str], path: str) -> str:
 def _fill_options(value: Any, found: Mapping[str, str]) -> Any:
     """Auth options with declared variables filled in; the scheme's own slots, such as ``<key>``, stay."""
     if isinstance(value, str) and found:
-        return _fill_partly(value, found)
+        return template.fill_some(value, found)
     if isinstance(value, Mapping):
         return {key: _fill_options(item, found) for key, item in value.items()}
     if isinstance(value, list):
         return [_fill_options(item, found) for item in value]
     return value
-
-
-def _fill_partly(text: str, found: Mapping[str, str]) -> str:
-    try:
-        parsed = template.parse(text)
-    except ValueError:
-        return text
-    if not any(name in found for name in parsed.names()):
-        return text
-    pieces = []
-    for piece in parsed.pieces:
-        if isinstance(piece, template.Literal):
-            pieces.append(template.escape(piece.text))
-        else:
-            pieces.append(template.escape(found[piece.name]) if piece.name in found else f"<{piece.name}>")
-    return "".join(pieces)
 
 
 def _refusal(path: str, message: str) -> DefinitionError:

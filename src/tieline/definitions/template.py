@@ -107,6 +107,22 @@ def parse(text: str) -> Template:
     return Template(tuple(pieces))
 
 
+def fill_some(text: str, values: Mapping[str, str]) -> str:
+    """``text`` with the slots named in ``values`` filled, by text that stands for itself; all else as it is written."""
+    pieces: list[str] = []
+    position = 0
+    while (found := _PIECE.search(text, position)) is not None:
+        end = found.end()
+        if found[1] is not None:
+            end += len(found[1]) % 2  # an escaped < begins no slot
+            pieces.append(text[position:end])
+        else:
+            filled = escape(values[found[2]]) if found[2] in values else found[0]
+            pieces += [text[position : found.start()], filled]
+        position = end
+    return "".join(pieces) + text[position:]
+
+
 def escape(text: str) -> str:
     """``text`` as a template that stands for itself."""
     return re.sub(r"(?<!\\)(\\*+)<", lambda found: found[1] * 2 + "\\<", text)

@@ -16,6 +16,7 @@ from tieline.schemes.connections import check_mode
 from tieline.schemes.digest import Digest
 from tieline.schemes.flow import Renewal, Renewing
 from tieline.schemes.hawk import Hawk
+from tieline.schemes.hmac import Hmac
 from tieline.schemes.jwt import Jwt
 from tieline.schemes.login.scheme import Login
 from tieline.schemes.mtls import Mtls
@@ -61,6 +62,7 @@ SCHEMES = Registry(
         Login(),
         Jwt(),
         AwsSigV4(),
+        Hmac(),
         Mtls(),
         Wsse(),
         Hawk(),

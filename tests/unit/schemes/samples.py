@@ -208,4 +208,30 @@ SAMPLES = (
         {"access_key_id": "AKIDEXAMPLE", "secret_access_key": SECRET},
         token={"access_key_id": "ASIAEXAMPLE", "secret_access_key": "sk-" + SECRET, "session_token": "st-" + SECRET},
     ),
+    Sample(
+        "hmac",
+        {
+            "template": "<timestamp>\n<method>\n<target>\n<body>",
+            "key_encoding": "text",
+            "encoding": "base64",
+            "name": "Authorization",
+            "format": "V1 <key_id>:<signature>",
+            "headers": [{"name": "X-Timestamp", "value": "<timestamp>"}],
+            "timestamp": "unix_ms",
+        },
+        {"key_id": "id-" + SECRET, "secret": SECRET},
+        headers=[JSON],
+        body=b"{}",
+    ),
+    Sample(
+        "hmac",
+        {
+            "template": "<query><header:x-day>",
+            "in": "query",
+            "name": "signature",
+            "parameters": [{"name": "nonce", "value": "<nonce>"}],
+            "nonce": "uuid",
+        },
+        {"secret": SECRET},
+    ),
 )
