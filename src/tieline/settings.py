@@ -27,6 +27,7 @@ Given = Mapping[str, str | Sequence[str] | None]
 
 PREFIX = "TIELINE_"
 _DEFAULT_URL = "http://127.0.0.1:8601"
+_DEFAULT_APP_URL = "http://127.0.0.1:8600"
 FILE_LIMIT = 64 * 1024
 WORKERS_MOST = 256
 PASSPHRASE = "TIELINE_ROOT_KEY_PASSPHRASE"  # noqa: S105  the name, not the value
@@ -131,6 +132,8 @@ CLIENT_SETTINGS: tuple[Setting, ...] = (
         None,
         "An admin token; the data directory's admin.token unless given.",
     ),
+    Setting("app_url", "TIELINE_APP_URL", "TIELINE_APP_URL", _DEFAULT_APP_URL, "The app listener's address.", "URL"),
+    Setting("app_key", "TIELINE_APP_KEY", "TIELINE_APP_KEY", None, "An app key, to run calls with."),
 )
 
 _BY_NAME = {setting.name: setting for setting in (*SERVE_SETTINGS, *CLIENT_SETTINGS)}
@@ -191,11 +194,16 @@ class ServeSettings:
 
 @dataclass(frozen=True, slots=True)
 class ClientSettings:
-    """Where the admin API is and the token to show it, None where neither a value nor a file is there."""
+    """Where the admin API is and the token to show it, None where neither a value nor a file is there.
+
+    ``app_url`` is where calls are run, ``app_key`` what to run them with, None where it is not given.
+    """
 
     url: str
     token: Secret | None
     token_file: Path
+    app_url: str
+    app_key: Secret | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,12 +278,20 @@ def client_settings(options: Given, environ: Mapping[str, str] | None = None) ->
     Raises SettingsError for a value that cannot be used, and for an unknown ``TIELINE_…`` name.
     """
     source = _Source(options, os.environ if environ is None else environ)
-    url = _client_url(source)
+    url = _client_url(source, "url", "the console's address")
+    app_url = _client_url(source, "app_url", "the app listener's address")
+    app_key = source.variable("TIELINE_APP_KEY")
     token_file = _data_dir(source) / "admin.token"
     given = source.variable("TIELINE_TOKEN")
     source.known.add(source.environ.get("TIELINE_ROOT_KEY", "").removeprefix("env:"))
     _refuse_unknown(source)
-    return ClientSettings(url, Secret.from_text(given[0]) if given else _token(token_file), token_file)
+    return ClientSettings(
+        url,
+        Secret.from_text(given[0]) if given else _token(token_file),
+        token_file,
+        app_url,
+        Secret.from_text(app_key[0]) if app_key else None,
+    )
 
 
 def variable_secret(variable: str, environ: Mapping[str, str] | None = None) -> Secret:
@@ -430,15 +446,15 @@ def _redis_url(source: _Source) -> str | None:
     return text
 
 
-def _client_url(source: _Source) -> str:
-    text, where = source.or_default("url")
+def _client_url(source: _Source, name: str, what: str) -> str:
+    text, where = source.or_default(name)
     try:
         parts = urlsplit(text)
         good = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)
     except ValueError:
         good = False
     if not good or any(mark in text for mark in "?#@\\ ") or not text.isprintable():
-        raise SettingsError(f"{where} is not usable: give the console's address, such as {_DEFAULT_URL}.", param="url")
+        raise SettingsError(f"{where} is not usable: give {what}, such as {_BY_NAME[name].default}.", param=name)
     return text.rstrip("/")
 
 

@@ -7,7 +7,7 @@ import typer
 
 from tieline.cli import output
 from tieline.cli.options import Environment, EnvironmentName, Json, connect, noun
-from tieline.cli.values import field_names, fields, secret_given
+from tieline.cli.values import definition_text, field_names, fields, secret_given
 from tieline.core.errors import SettingsError
 from tieline.core.secret import Secret
 
@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from tieline.cli.client import AdminClient
 
 api = noun("api", "APIs: what apps reach through Tieline.")
-
-DEFINITION_MOST = 4 * 1024 * 1024  # bytes: what definitions.parse takes
 
 Name = Annotated[str, typer.Argument(help="The API's name.")]
 
@@ -48,7 +46,7 @@ def add(  # noqa: PLR0913  an option is a parameter
     if from_catalogue is not None:
         body["from_catalogue"] = from_catalogue
     if file is not None:
-        body["definition"] = _definition(file)
+        body["definition"] = definition_text(file)
     if base_url is not None:
         body["base_url"] = base_url
     client = connect()
@@ -149,17 +147,6 @@ def verify(name: Name, environment: Environment = "live", json: Json = False) ->
         if not json:
             output.say(f"tieline: {name} ({environment}) does not work: {verdict.get('problem') or verdict['status']}")
         raise typer.Exit(1)
-
-
-def _definition(file: Path) -> str:
-    try:
-        with file.open(encoding="utf-8") as stream:
-            text = stream.read(DEFINITION_MOST + 1)
-    except OSError as error:
-        raise SettingsError(f"{file} cannot be read: {error.strerror}.") from error
-    except UnicodeDecodeError as error:
-        raise SettingsError(f"{file} is not UTF-8 text.") from error
-    return text
 
 
 def _environments(found: dict[str, Any]) -> str:

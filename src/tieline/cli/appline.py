@@ -1,0 +1,143 @@
+"""The app listener from the command line: a call run with an app key, its answer read as it comes.
+
+Owns one request and how a refusal becomes one line. Knows no command and prints nothing.
+"""
+
+import http.client
+import json
+import ssl
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+from tieline.cli.client import CommandFailed
+from tieline.cli.given import Form
+from tieline.core.secret import Secret
+
+TIMEOUT = 600.0  # seconds between two pieces of an answer: a model may think
+_PIECE = 64 * 1024
+_CUT = "the answer was cut: the connection to Tieline ended in the middle of it."
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """An answer whose head is here. ``media`` is its media type, in lower case without parameters."""
+
+    response: http.client.HTTPResponse
+    media: str
+
+    @property
+    def is_stream(self) -> bool:
+        """Whether events follow."""
+        return self.media == "text/event-stream"
+
+    def pieces(self) -> Iterator[bytes]:
+        """The body as it comes. Raises CommandFailed where it is cut."""
+        try:
+            while data := self.response.read1(_PIECE):
+                yield data
+        except (OSError, http.client.HTTPException):
+            raise CommandFailed(_CUT) from None
+        self._check_end()
+
+    def events(self) -> Iterator[tuple[str, Any]]:
+        """The events, by name, their data read. Raises CommandFailed for an ``error``, and where no end came."""
+        name, ended = "message", False
+        try:
+            for line in self._lines():
+                field, _, text = line.partition(b": ")
+                if field == b"event":
+                    name = text.decode()
+                elif field == b"data":
+                    value = json.loads(text)
+                    if name == "error":
+                        raise CommandFailed(_message(value))
+                    ended = ended or name == "done"
+                    yield name, value
+        except ValueError:
+            raise CommandFailed("the answer is no stream of Tieline's: check TIELINE_APP_URL.") from None
+        if not ended:
+            raise CommandFailed("the answer was cut: the stream ended without its end.")
+
+    def _lines(self) -> Iterator[bytes]:
+        try:
+            while line := self.response.readline():
+                if not line.endswith(b"\n"):
+                    raise CommandFailed(_CUT)
+                yield line.rstrip(b"\r\n")
+        except (OSError, http.client.HTTPException):
+            raise CommandFailed(_CUT) from None
+        self._check_end()
+
+    def _check_end(self) -> None:
+        """Raise CommandFailed where bytes are missing: of a body with a length the library does not say so itself."""
+        if self.response.length:
+            raise CommandFailed(_CUT)
+
+
+class AppLine:
+    """Calls through the app listener at ``url`` with the app key ``key``."""
+
+    def __init__(self, url: str, key: Secret) -> None:
+        self._url = url
+        self._key = key
+
+    @contextmanager
+    def run(self, api: str, call: str, form: Form | None, fields: Mapping[str, str]) -> Iterator[Running]:
+        """The answer to one run of a call; leaving the block cancels what is still under way.
+
+        Raises CommandFailed when it is refused or cannot be sent.
+        """
+        connection = self._connection()
+        headers = {"Authorization": f"Bearer {self._key.reveal_bytes().decode()}", "Connection": "close", **fields}
+        body: bytes | Form = b"{}"
+        if form is None:
+            headers["Content-Type"] = "application/json"
+        else:
+            body = form
+            headers |= {"Content-Type": form.content_type, "Content-Length": str(form.length)}
+        target = f"{urlsplit(self._url).path}/call/{quote(api, safe='')}/{quote(call, safe='')}"
+        try:
+            try:
+                connection.request("POST", target, body, headers)
+                response = connection.getresponse()
+            except (OSError, http.client.HTTPException) as error:
+                raise CommandFailed(self._unreachable(error)) from error
+            media = (response.getheader("Content-Type") or "").partition(";")[0].strip().lower()
+            if response.status >= 400:
+                raise CommandFailed(_refusal(response, self._url))
+            yield Running(response, media)
+        finally:
+            connection.close()
+
+    def _connection(self) -> http.client.HTTPConnection:
+        parts = urlsplit(self._url)
+        host, port = parts.hostname or "", parts.port
+        if parts.scheme == "https":
+            return http.client.HTTPSConnection(host, port, timeout=TIMEOUT, context=ssl.create_default_context())
+        return http.client.HTTPConnection(host, port, timeout=TIMEOUT)
+
+    def _unreachable(self, error: Exception) -> str:
+        if isinstance(error, ConnectionRefusedError):
+            return f"no app listener answers at {self._url}: start `tieline serve`, or set TIELINE_APP_URL."
+        if isinstance(error, TimeoutError):
+            return f"{self._url} did not answer within {TIMEOUT:.0f} s."
+        return f"{self._url} cannot be reached ({error}): set TIELINE_APP_URL to where the app listener is."
+
+
+def _refusal(response: http.client.HTTPResponse, url: str) -> str:
+    try:
+        return _message(json.loads(response.read(1024 * 1024)))
+    except (ValueError, OSError, http.client.HTTPException):
+        return f"{url} answered {response.status}, and not as Tieline does: check TIELINE_APP_URL."
+
+
+def _message(body: Any) -> str:
+    error = body.get("error") if isinstance(body, dict) else None
+    if not isinstance(error, dict) or "message" not in error:
+        raise ValueError("no error of Tieline's")
+    message = " ".join(str(error["message"]).split())
+    asked = error.get("request_id")
+    return f"{message} (request {asked})" if asked else message

@@ -1,0 +1,213 @@
+"""``tieline call``: the calls of APIs, what they answer, and running them."""
+
+import json as json_text
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from tieline.cli import output
+from tieline.cli.lessons import tell
+from tieline.cli.options import EnvironmentName, Json, connect, noun
+from tieline.cli.values import call_of, definition_text, secret_given
+from tieline.core.errors import SettingsError
+from tieline.settings import client_settings
+
+if TYPE_CHECKING:
+    from tieline.definitions.model import Call
+
+call = noun("call", "Calls of APIs: described once, run from anywhere.")
+
+Place = Annotated[str, typer.Argument(metavar="API.CALL", help="The call, as the API's name, a dot and its own.")]
+Parameters = Annotated[
+    list[str] | None,
+    typer.Option("-p", metavar="NAME=VALUE", help="A parameter: NAME=VALUE, NAME=@FILE or NAME:=JSON; repeat it."),
+]
+File = Annotated[Path, typer.Option(metavar="CALL.YAML", help="The call, as it stands under calls in a definition.")]
+
+SAMPLE_MOST = 4 * 1024 * 1024
+
+
+@call.command("list")
+def list_(api: Annotated[str, typer.Argument(metavar="API", help="The API's name.")], json: Json = False) -> None:
+    """List the calls of an API."""
+    items = list(connect().items("apis", api, "calls"))
+    if json:
+        output.emit({"items": items, "next": None})
+        return
+    output.table(
+        ("NAME", "TITLE", "USE AS", "REQUEST", "ANSWER"),
+        [
+            (each["name"], each["title"], each["use_as"], f"{each['method']} {each['target']}", each["type"])
+            for each in items
+        ],
+        f"{api} has no calls yet: tieline call add {api}.NAME --file CALL.YAML",
+    )
+
+
+@call.command()
+def show(place: Place, json: Json = False) -> None:
+    """Show a call as its definition has it."""
+    found = connect().get(*_path(place))
+    if json:
+        output.emit(found)
+        return
+    output.details(
+        {
+            "call": f"{found['api']}.{found['name']}",
+            "title": found["title"],
+            "folder": found["folder"],
+            "use as": found["use_as"],
+            "request": f"{found['method']} {found['target']}",
+            "answer": found["type"],
+            "door": found["door"],
+            "revision": found["revision"],
+        }
+    )
+    print(json_text.dumps(found["definition"], indent=2, ensure_ascii=False))
+
+
+@call.command()
+def add(place: Place, file: File, json: Json = False) -> None:
+    """Add a call to an API."""
+    api, name = _split(place)
+    body = {"name": name, "definition": definition_text(file)}
+    made = connect().post("apis", api, "calls", body=body)
+    if json:
+        output.emit(made)
+        return
+    output.say(f"{place} is added, which apps reach at {made['door']} of the app listener.")
+    output.say(f"Learn what it answers: tieline call initialize {place} --save")
+
+
+@call.command()
+def update(place: Place, file: File, json: Json = False) -> None:
+    """Replace a call."""
+    body = {"definition": definition_text(file)}
+    made = connect().send("PUT", _path(place), body=body).body
+    if json:
+        output.emit(made)
+        return
+    output.say(f"{place} is as the file has it (revision {made['revision']} of {made['api']}).")
+
+
+@call.command()
+def remove(place: Place, json: Json = False) -> None:
+    """Remove a call from its API."""
+    connect().send("DELETE", _path(place))
+    if json:
+        output.emit({"removed": place})
+    output.say(f"{place} is removed.")
+
+
+@call.command()
+def schema(place: Place) -> None:
+    """Print JSON Schema of what a call takes and of what it gives."""
+    output.emit(connect().get(*_path(place), "schema"))
+
+
+@call.command()
+def initialize(  # noqa: PLR0913  an option is a parameter
+    place: Place,
+    sample: Annotated[list[Path] | None, typer.Option(metavar="FILE", help="An answer; repeat it; - is stdin.")] = None,
+    content_type: Annotated[str, typer.Option(metavar="TYPE", help="The samples' media type.")] = "",
+    save: Annotated[bool, typer.Option("--save", help="Put what was learned into the call.")] = False,
+    anew: Annotated[bool, typer.Option("--anew", help="Forget what earlier answers showed.")] = False,
+    keep_samples: Annotated[
+        Literal["masked", "whole"] | None, typer.Option(help="Keep samples in the definition.")
+    ] = None,
+    pagination: Annotated[bool, typer.Option("--pagination", help="Save the proposed pagination too.")] = False,
+    json: Json = False,
+) -> None:
+    """Learn what a call answers from samples of its answers."""
+    body: dict[str, Any] = {
+        "samples": [_sample(file) for file in sample or ()],
+        "content_type": content_type,
+        "save": save,
+        "anew": anew,
+        "keep_samples": keep_samples or False,
+        "pagination": pagination,
+    }
+    learned = connect().post(*_path(place), "initialize", body=body)
+    if json:
+        output.emit(learned)
+    else:
+        tell(learned)
+    if learned["problem"] is not None:
+        if not json:
+            output.say(f"tieline: {learned['problem']}")
+        raise typer.Exit(1)
+
+
+@call.command()
+def run(  # noqa: PLR0913  an option is a parameter
+    place: Place,
+    parameter: Parameters = None,
+    stream: Annotated[bool, typer.Option("--stream", help="Print a stream's text as it comes.")] = False,
+    all_: Annotated[bool, typer.Option("--all", help="Every page, an item a line.")] = False,
+    file: Annotated[Path | None, typer.Option("-o", metavar="FILE", help="Write the answer to this file.")] = None,
+    environment: Annotated[EnvironmentName | None, typer.Option(help="Which environment of the API.")] = None,
+    connection: Annotated[str | None, typer.Option(metavar="USER", help="In the name of this end user.")] = None,
+    key_env: Annotated[str | None, typer.Option(metavar="VAR", help="Read the app key from this variable.")] = None,
+    key_file: Annotated[Path | None, typer.Option(metavar="FILE", help="Read the app key from this file.")] = None,
+    json: Json = False,
+) -> None:
+    """Run a call with an app key, which TIELINE_APP_KEY or an option holds, and print what it answers."""
+    from tieline.cli.appline import AppLine
+    from tieline.cli.given import Form, read_given
+    from tieline.cli.printing import Printing
+
+    api, name = _split(place)
+    given = read_given(parameter or ())
+    settings = client_settings({})
+    key = secret_given(stdin=False, variable=key_env, file=key_file, options="--key-env and --key-file")
+    key = key or settings.app_key
+    if key is None:
+        raise SettingsError("Say which app key to run with: TIELINE_APP_KEY, --key-env VAR or --key-file FILE.")
+    form = Form(_known(place) if any(each.file for each in given) else None, given) if given else None
+    asked = {"Tieline-Environment": environment, "Tieline-Connection": connection}
+    asked["Tieline-Pages"] = "all" if all_ else None
+    fields = {field: value for field, value in asked.items() if value is not None}
+    with AppLine(settings.app_url, key).run(api, name, form, fields) as running:
+        Printing(live=stream, machine=json, file=file).print(running)
+
+
+def _split(place: str) -> tuple[str, str]:
+    api, dot, name = place.partition(".")
+    if not (dot and api and name):
+        raise SettingsError("Name the call as API.CALL, such as openai.ask.")
+    return api, name
+
+
+def _path(place: str) -> tuple[str, str, str, str]:
+    api, name = _split(place)
+    return "apis", api, "calls", name
+
+
+def _known(place: str) -> "Call | None":
+    """The call as the admin API has it; None where that cannot be asked, as on the machine of somebody's app."""
+    from tieline.cli.client import CommandFailed
+
+    try:
+        return call_of(connect().get("apis", _split(place)[0])["definition"], _split(place)[1])
+    except CommandFailed:
+        return None
+
+
+def _sample(file: Path) -> str:
+    """An answer that was put into a file. Raises SettingsError."""
+    try:
+        if str(file) == "-":
+            content = sys.stdin.buffer.read(SAMPLE_MOST + 1)
+        else:
+            with file.open("rb") as stream:
+                content = stream.read(SAMPLE_MOST + 1)
+    except OSError as error:
+        raise SettingsError(f"{file} cannot be read: {error.strerror}.") from error
+    if len(content) > SAMPLE_MOST:
+        raise SettingsError(f"{file} holds more than {SAMPLE_MOST // 1024**2} MiB: give a smaller answer.")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"{file} is not UTF-8 text: an answer that is no text has no fields.") from error
