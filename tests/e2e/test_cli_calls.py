@@ -93,7 +93,8 @@ def test_initialize_by_samples_shows_a_table_and_saves_when_told(cli: Cli, ask: 
 
 
 def test_a_sample_that_cannot_be_read_is_one_line(cli: Cli, ask: str) -> None:
-    """And exit 1."""
+    """And exit 1: the call is known to answer JSON, and this is none."""
+    assert cli("call", "initialize", ask, "--sample", "-", "--save", stdin='{"a": 1}').code == 0
     refused = cli("call", "initialize", ask, "--sample", "-", stdin="{")
     assert (refused.code, refused.err.count("\n")) == (1, 1)
     assert "no JSON" in refused.err

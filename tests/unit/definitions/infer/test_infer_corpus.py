@@ -1,7 +1,7 @@
 """Detection against documents whose types were written by hand. ``-s`` prints the figures; docs/types.md has them.
 
-Those of ``corpus`` are what detection was made with. Those of ``held_out.json`` were written afterwards, and nothing was
-changed for them since: they tell how well it works on answers that nobody had in mind.
+Those of ``corpus`` are what detection was made with. Those of ``held_out.json`` were written afterwards, and nothing
+was changed for them since: they tell how well it works on answers that nobody had in mind.
 """
 
 import json
