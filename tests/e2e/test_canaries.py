@@ -5,6 +5,7 @@ import contextlib
 import random
 import re
 import sqlite3
+import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -145,6 +146,8 @@ def test_no_canary_is_in_an_answer_or_export(left: Left) -> None:
     found = [each for asked, raw in left.tour.answers for each in left.hunt.search(f"the answer to {asked}", raw)]
     assert not found, "\n".join(found)
     assert left.tour.shown > left.tour.count // 3
+    hunted = f"{len(left.tour.canaries)} secrets, {len(left.hunt.windows)} parts of them looked for"
+    sys.stdout.write(f"{hunted} in {left.hunt.places} places and {left.hunt.bytes_searched} bytes\n")
 
 
 def test_no_canary_is_in_a_process(left: Left) -> None:

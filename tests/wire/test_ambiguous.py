@@ -191,6 +191,12 @@ async def test_empty_lines_before_a_request_are_passed_over(stage: Stage) -> Non
     assert (await client.message()).body == b"hello"
 
 
+async def test_an_underscore_that_imitates_nothing_passes(stage: Stage) -> None:
+    """A name of somebody's own arrives as it was written."""
+    assert (await stage.get(b"/thing", b"X_Mine: 1")).body == b"hello"
+    assert stage.upstream.seen[0].every(b"X_Mine") == [b"1"]
+
+
 async def test_a_field_may_end_in_spaces(stage: Stage) -> None:
     """Optional white space around a value is no part of it, for framing too."""
     raw = stage.request(b"POST", b"/thing", b"Content-Length: 3 ", b"Expect: 100-continue \t") + b"abc"

@@ -7,6 +7,7 @@ faults.
 
 import asyncio
 import random
+import sys
 from dataclasses import dataclass, field
 
 from tests.wire.conftest import StartStage
@@ -109,6 +110,7 @@ async def test_paired_requests_never_mix(start_stage: StartStage, soak: bool) ->
     await paired.run()
     assert paired.wrong == []
     assert paired.answered > paired.count * 0.8
+    sys.stdout.write(f"{paired.count} paired requests, {paired.answered} answered, 0 mixed\n")
 
 
 def belongs(got: Message, token: bytes) -> bool:

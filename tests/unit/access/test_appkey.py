@@ -7,7 +7,7 @@ import zlib
 
 import pytest
 
-from tieline.access.appkey import check, environment_of, has_form, keyed_hash, mint, redacted
+from tieline.access.appkey import check, environment_of, has_form, hidden, keyed_hash, mint, redacted
 from tieline.core.errors import InvalidAppKey
 
 BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -74,6 +74,13 @@ def test_a_key_with_a_mistake_is_refused_offline(change: object, problem: str) -
     with pytest.raises(InvalidAppKey, match=re.escape(problem)) as caught:
         check(text)
     assert text[8:].decode() == "" or text[8:].decode() not in caught.value.public
+
+
+def test_keys_in_a_text_are_hidden() -> None:
+    """A path or a name that holds one by mistake can be shown; other texts stay as they are."""
+    key = mint("live").reveal_bytes().decode()
+    assert hidden(f"/things/{key}/x?k={key}") == f"/things/{redacted(key.encode())}/x?k={redacted(key.encode())}"
+    assert hidden("/things/html_parts") == "/things/html_parts"
 
 
 def test_a_key_is_stored_as_an_hmac() -> None:
