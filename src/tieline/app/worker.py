@@ -10,6 +10,8 @@ import signal
 from tieline.app.leash import Leash
 from tieline.core.errors import TielineError
 
+_YOUNG = 20_000  # objects made and not gone again before they are looked at: request records wait by the thousand
+
 
 def work(plane: str, fd: int) -> int:
     """Be a worker of ``plane`` on the leash at file descriptor ``fd``; returns the exit status."""
@@ -26,6 +28,7 @@ def work(plane: str, fd: int) -> int:
     else:
         from tieline.app.data import run  # noqa: PLC0415
     gc.freeze()
+    gc.set_threshold(_YOUNG)
     gc.enable()
     try:
         uvloop.run(run(leash.assignment(), leash))

@@ -75,6 +75,7 @@ class Exchange:
         "_reflections",
         "_sent",
         "_tries",
+        "_until",
         "_unwanted",
         "_waiting",
         "_whole",
@@ -104,6 +105,7 @@ class Exchange:
         self._waiting: asyncio.Task[None] | None = None
         self._first_write = b""
         self._tries = 0
+        self._until = 0.0
         self._head_sent = False
         self._chunking = False
         self._encoded = False
@@ -163,6 +165,7 @@ class Exchange:
         self._connection = connection
         self._tries += 1
         self.sent_at = time.perf_counter()
+        self._until = connection.clock.now + self._plan.limits.total
         connection.begin(self, head_only=request.method == b"HEAD", expects_upgrade=request.upgrade)
         if self._first_write:
             data = self._first_write
@@ -244,7 +247,7 @@ class Exchange:
         if connection is not None:
             connection.pause()
             if not connection.tunnelled:
-                connection.deadline = connection.clock.now + self._left()
+                connection.deadline = self._until
 
     def client_resumed(self) -> None:
         if self._connection is not None:
@@ -446,20 +449,15 @@ class Exchange:
     # -- ends
 
     def _expect_more(self, connection: EgressConnection) -> None:
-        limits = self._plan.limits
         if self._half_closed:
             return
+        now, plan = connection.clock.now, self._plan
         if connection.tunnelled or not (self._sent or self._head_sent):
-            seconds = limits.total
+            connection.deadline = now + plan.limits.total
         elif self._head_sent:
-            seconds = min(limits.idle, self._left())
+            connection.deadline = min(now + plan.limits.idle, self._until)
         else:
-            seconds = self._plan.first_byte
-        connection.deadline = connection.clock.now + seconds
-
-    def _left(self) -> float:
-        """Seconds until the exchange has taken all the time it may."""
-        return self.sent_at + self._plan.limits.total - time.perf_counter()
+            connection.deadline = now + plan.first_byte
 
     def _may_repeat(self) -> bool:
         if not self._first_write:

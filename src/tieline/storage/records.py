@@ -4,6 +4,7 @@ Owns the table ``requests``. Knows nothing of who reads it. Texts that came from
 and freed of what a database refuses, because one odd path must not lose the batch it travels with.
 """
 
+import sqlite3
 from collections.abc import Sequence
 from itertools import chain
 from typing import Any
@@ -16,33 +17,40 @@ from tieline.storage.schema import NAME, PATH, requests
 
 _MICROSECONDS = 1_000_000
 _COLUMNS = RequestRecord._fields
-_INSERT = f"INSERT INTO requests ({', '.join(_COLUMNS)}) VALUES {{}} ON CONFLICT DO NOTHING"  # noqa: S608  our own names
-_MARKS: dict[Kind, str] = {
-    "sqlite": f"({', '.join('?' for _ in _COLUMNS)})",
-    "postgresql": f"({', '.join(f'${number}' for number in range(1, len(_COLUMNS) + 1))})",
+# Rows in one statement. SQLite took 999 values at most before 3.32; asyncpg sends all rows in one go anyway.
+_SIZES: dict[Kind, tuple[int, ...]] = {
+    "sqlite": (256, 32, 4, 1) if sqlite3.sqlite_version_info >= (3, 32) else (32, 4, 1),
+    "postgresql": (1,),
 }
-_TOGETHER = 50  # rows; SQLite's older versions take 999 values
+
+
+def _insert(kind: Kind, size: int) -> str:
+    marks = ("?" if kind == "sqlite" else f"${number}" for number in range(1, len(_COLUMNS) + 1))
+    rows = ", ".join([f"({', '.join(marks)})"] * size)
+    return f"INSERT INTO requests ({', '.join(_COLUMNS)}) VALUES {rows} ON CONFLICT DO NOTHING"  # noqa: S608  our own names
+
+
+_INSERTS = {kind: [(size, _insert(kind, size)) for size in sizes] for kind, sizes in _SIZES.items()}
 
 
 async def add_records(database: Database, records: Sequence[RequestRecord]) -> None:
     """Store ``records`` in one transaction; one whose id is already there is left alone.
 
     The rows go to the driver as they are: this runs in the process that serves requests, and building each row as an
-    expression took five times the CPU. SQLite gets many rows in one statement: its thread hands the interpreter's lock
-    back and forth with the loop's at each, which took a fifth of the CPU of a call.
+    expression took five times the CPU. SQLite gets many rows in one statement: at each its thread and the loop's fight
+    for the interpreter's lock, which took a fifth of the CPU of a call.
     """
     if not records:
         return
     rows = [_row(record) for record in records]
-    marks = _MARKS[database.kind]
-    whole = len(rows) // _TOGETHER * _TOGETHER if database.kind == "sqlite" else 0
+    done = 0
     async with database.write() as connection:
-        if whole:
-            many = _INSERT.format(", ".join([marks] * _TOGETHER))
-            blocks = [tuple(chain(*rows[start : start + _TOGETHER])) for start in range(0, whole, _TOGETHER)]
-            await connection.exec_driver_sql(many, blocks)
-        if rows[whole:]:
-            await connection.exec_driver_sql(_INSERT.format(marks), rows[whole:])
+        for size, insert in _INSERTS[database.kind]:
+            blocks = range(done, len(rows) - size + 1, size)
+            if blocks:
+                values = [tuple(chain.from_iterable(rows[start : start + size])) for start in blocks]
+                await connection.exec_driver_sql(insert, values)
+                done = blocks[-1] + size
 
 
 async def forget_records(database: Database, before: float, most: int = 5_000) -> int:

@@ -16,19 +16,20 @@ from tieline.wire.deadlines import NEVER, Deadlines
 
 
 class Answer:
-    """The head of an upstream's answer. ``length`` is None where the body is chunked or ends with the connection."""
+    """The head of an upstream's answer. ``length`` is None where the body is chunked or ends with the connection.
+
+    ``connection`` is the lower-case ``Connection`` value.
+    """
 
     __slots__ = ("chunked", "connection", "headers", "length", "reason", "status")
 
-    def __init__(
-        self, status: int, reason: bytes, headers: list[tuple[bytes, bytes]], frame: framing.AnswerFraming
-    ) -> None:
+    def __init__(self, status: int, reason: bytes, headers: list[tuple[bytes, bytes]]) -> None:
         self.status = status
         self.reason = reason
         self.headers = headers
-        self.length = frame.length
-        self.chunked = frame.chunked
-        self.connection = frame.connection
+        self.length: int | None = None
+        self.chunked = False
+        self.connection = b""
 
 
 class Owner(Protocol):
@@ -308,8 +309,9 @@ class EgressConnection(asyncio.Protocol):
             raise UpstreamProtocolError("The upstream switched to a protocol that was not asked for.")
         if self._head_bytes > framing.ANSWER_HEAD_BYTES and framing.size(self._headers) > framing.ANSWER_HEAD_BYTES:
             raise framing.answer_head_too_large()
-        frame = framing.read_answer(parser.get_http_version(), self._headers)
-        self.answer = Answer(status, self._reason, self._headers, frame)
+        answer = Answer(status, self._reason, self._headers)
+        framing.read_answer(answer, parser.get_http_version(), self._headers)
+        self.answer = answer
         self._in_body = True
         self._keeps = parser.should_keep_alive()
         if self._head_only and status != 101:

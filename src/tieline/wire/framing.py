@@ -204,47 +204,42 @@ def _joined(before: bytes, value: bytes) -> bytes:
     return before + b"," + value if before else value
 
 
-class AnswerFraming:
+class FramedAnswer(Protocol):
     """How an answer's body is delimited: by ``length``, by chunks, or by the end of the connection (both unset)."""
 
-    __slots__ = ("chunked", "connection", "length")
-
-    def __init__(self) -> None:
-        self.length: int | None = None
-        self.chunked = False
-        self.connection = b""
+    length: int | None
+    chunked: bool
+    connection: bytes
 
 
 _ANSWER_NOTED = frozenset({b"content-length", b"transfer-encoding", b"connection"})
 _FRAMES_BODY = frozenset({b"content-length", b"transfer-encoding"})
 
 
-def read_answer(version: str, headers: Headers) -> AnswerFraming:
-    """Check an upstream's head and say how its body is framed.
+def read_answer(framed: FramedAnswer, version: str, headers: Headers) -> None:
+    """Check an upstream's head and note in ``framed`` how its body is framed.
 
     Raises:
         UpstreamProtocolError: the answer is ambiguous; the connection must be closed and nothing of it passed on.
     """
     if len(headers) > ANSWER_FIELDS:
         raise UpstreamProtocolError(f"The upstream answered with more than {ANSWER_FIELDS} header fields.")
-    framing = AnswerFraming()
     for name, value in headers:
         lower = name.lower()
         if lower not in _ANSWER_NOTED:
             continue
         if lower == b"content-length":
-            framing.length = int(value)
+            framed.length = int(value)
         elif lower == b"transfer-encoding":
             if value.lower().rstrip() != b"chunked":
                 raise UpstreamProtocolError("The upstream answered with a Transfer-Encoding other than 'chunked'.")
-            framing.chunked = True
+            framed.chunked = True
         else:
-            framing.connection = _joined(framing.connection, value.lower())
+            framed.connection = _joined(framed.connection, value.lower())
     if version not in _VERSIONS:
         raise UpstreamProtocolError("The upstream did not answer in HTTP/1.0 or HTTP/1.1.")
-    if framing.chunked and version != "1.1":
+    if framed.chunked and version != "1.1":
         raise UpstreamProtocolError("The upstream sent a chunked HTTP/1.0 answer.")
-    return framing
 
 
 def switches(headers: Headers) -> bool:
