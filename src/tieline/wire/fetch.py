@@ -3,8 +3,8 @@
 import asyncio
 from dataclasses import dataclass
 
-from tieline.core.errors import UpstreamError, UpstreamResponseTooLarge, UpstreamTimeout
-from tieline.wire.egress import EgressConnection
+from tieline.core.errors import UpstreamTimeout
+from tieline.wire.conversation import Conversation, Waits
 from tieline.wire.pool import Lane
 
 
@@ -26,47 +26,6 @@ class Patience:
     most: int = 1024 * 1024
 
 
-class _Collector:
-    """Owns the connection while the answer comes in."""
-
-    def __init__(self, most: int) -> None:
-        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.body = bytearray()
-        self._most = most
-
-    def answer_arrived(self, connection: EgressConnection) -> None:
-        for piece in connection.pieces:
-            self.body += piece
-        connection.pieces = []
-        if len(self.body) > self._most:
-            self._settle(UpstreamResponseTooLarge(f"The answer is larger than {self._most} bytes."))
-        elif connection.complete:
-            self._settle(None)
-
-    def interim_arrived(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
-        """Interim answers say nothing that is needed."""
-
-    def upstream_failed(self, error: UpstreamError) -> None:
-        self._settle(error)
-
-    def upstream_paused(self) -> None:
-        """The request is written at once."""
-
-    def upstream_resumed(self) -> None:
-        """The request is written at once."""
-
-    def tunnel_bytes(self, data: bytes) -> None:
-        """No upgrade is asked for."""
-
-    def _settle(self, error: UpstreamError | None) -> None:
-        if self.done.done():
-            return
-        if error is None:
-            self.done.set_result(None)
-        else:
-            self.done.set_exception(error)
-
-
 async def fetch(lane: Lane, message: bytes, patience: Patience, *, head_only: bool = False) -> Fetched:
     """Send ``message``, a whole request, on a new connection of ``lane`` and collect the answer.
 
@@ -75,16 +34,13 @@ async def fetch(lane: Lane, message: bytes, patience: Patience, *, head_only: bo
         DestinationNotAllowed: the guard refuses where it would go.
     """
     connection = await lane.dial(patience.connect)
-    collector = _Collector(patience.most)
+    end = asyncio.get_running_loop().time() + patience.total
+    conversation = Conversation(connection, Waits(patience.total, patience.total, end))
     try:
-        connection.begin(collector, head_only=head_only, expects_upgrade=False)
-        connection.write(message)
-        async with asyncio.timeout(patience.total):
-            await collector.done
+        async with asyncio.timeout_at(end):  # not every process that asks sweeps deadlines
+            answer = await conversation.ask(message, head_only=head_only)
+            return Fetched(answer.status, tuple(answer.headers), await conversation.read_all(patience.most))
     except TimeoutError:
         raise UpstreamTimeout(f"No whole answer came within {patience.total:g} s. Try again.") from None
     finally:
-        connection.abort()
-    answer = connection.answer
-    assert answer is not None  # or the wait had failed
-    return Fetched(answer.status, tuple(answer.headers), bytes(collector.body))
+        conversation.close()

@@ -1,0 +1,106 @@
+"""Undoes an answer's content coding where its content has to be read, within bounds on what comes out.
+
+Knows gzip and deflate (RFC 9110 section 8.4.1), which the standard library has; nothing else is asked for.
+"""
+
+import zlib
+from typing import Final, Protocol
+
+from tieline.core.errors import UpstreamProtocolError, UpstreamResponseTooLarge
+from tieline.wire.framing import Headers
+
+RATIO_MOST: Final = 200
+"""How many times its size a body may become, once it is over a MiB."""
+_FREE = 1024 * 1024
+_STEP = 256 * 1024
+_GZIP_OR_ZLIB = 32 + zlib.MAX_WBITS
+_ZLIB_HEADER = 2
+_CODINGS_MOST = 3
+
+
+class Coding(Protocol):
+    """Undoes one coding of a body that comes in pieces."""
+
+    def feed(self, data: bytes) -> bytes:
+        """What ``data`` becomes. Raises UpstreamProtocolError, UpstreamResponseTooLarge."""
+        ...
+
+    def finish(self) -> None:
+        """The body is over. Raises UpstreamProtocolError where the coding was not."""
+        ...
+
+
+class Inflate:
+    """gzip (also several members in a row), or deflate with or without the zlib header that some leave out."""
+
+    __slots__ = ("_begun", "_given", "_made", "_most", "_raw", "_zlib")
+
+    def __init__(self, most: int, *, deflate: bool = False) -> None:
+        self._most = most
+        self._given = 0
+        self._made = 0
+        self._raw = deflate
+        self._begun = b""
+        self._zlib = zlib.decompressobj(_GZIP_OR_ZLIB)
+
+    def feed(self, data: bytes) -> bytes:
+        self._given += len(data)
+        if self._raw:
+            data, self._begun = self._begun + data, b""
+            if len(data) < _ZLIB_HEADER:
+                self._begun = data
+                return b""
+        made: list[bytes] = []
+        while data:
+            piece, data = self._step(data)
+            self._made += len(piece)
+            if self._made > self._most or self._made > max(_FREE, self._given * RATIO_MOST):
+                raise UpstreamResponseTooLarge(
+                    "The upstream's compressed answer is far larger than it may become. Ask for less, or for no coding."
+                )
+            made.append(piece)
+        return b"".join(made)
+
+    def finish(self) -> None:
+        if self._given and not self._zlib.eof:
+            raise UpstreamProtocolError("The upstream's compressed answer ends in the middle. Try again.")
+
+    def _step(self, data: bytes) -> tuple[bytes, bytes]:
+        """The next piece that comes out, and what is left to be put in."""
+        if self._zlib.eof:
+            self._zlib = zlib.decompressobj(_GZIP_OR_ZLIB)
+        try:
+            piece = self._zlib.decompress(data, _STEP)
+        except zlib.error:
+            if not self._raw or self._made:
+                raise UpstreamProtocolError("The upstream's compressed answer cannot be read. Try again.") from None
+            self._raw = False  # RFC 9110 section 8.4.1.2: some send deflate without the zlib header
+            self._zlib = zlib.decompressobj(-zlib.MAX_WBITS)
+            return b"", data
+        self._raw = False
+        return piece, self._zlib.unused_data if self._zlib.eof else self._zlib.unconsumed_tail
+
+
+def codings(headers: Headers) -> list[bytes]:
+    """The content codings of an answer in the order they were applied, ``identity`` left out."""
+    found = [item.strip().lower() for name, value in headers if name.lower() == b"content-encoding"
+             for item in value.split(b",")]  # fmt: skip
+    return [each for each in found if each not in {b"", b"identity"}]
+
+
+def coding(headers: Headers, most: int) -> Coding | None:
+    """What undoes the coding of an answer with ``headers``, giving at most ``most`` bytes; None where there is none.
+
+    Raises:
+        UpstreamProtocolError: a coding that is not known, or several over each other.
+    """
+    found = codings(headers)
+    if not found:
+        return None
+    if len(found) > 1 or found[0] not in {b"gzip", b"x-gzip", b"deflate"}:
+        shown = b", ".join(found[:_CODINGS_MOST])[:40].decode("ascii", "replace")
+        raise UpstreamProtocolError(
+            f"The upstream's answer is encoded as {shown}, which is not read here. Ask the API for gzip or no coding, "
+            "by the call's Accept-Encoding header."
+        )
+    return Inflate(most, deflate=found[0] == b"deflate")
