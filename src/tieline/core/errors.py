@@ -8,7 +8,8 @@
     │   ├── MethodNotAllowed    method_not_allowed
     │   ├── BodyTooLarge        body_too_large
     │   ├── UriTooLong          uri_too_long
-    │   └── HeadersTooLarge     headers_too_large
+    │   ├── HeadersTooLarge     headers_too_large
+    │   └── IdempotencyInProgress, IdempotencyMismatch
     ├── AppKeyError             who called
     │   ├── MissingAppKey       missing_app_key
     │   ├── InvalidAppKey       invalid_app_key
@@ -89,6 +90,14 @@ class UriTooLong(RequestError):
 
 class HeadersTooLarge(RequestError):
     code = "headers_too_large"
+
+
+class IdempotencyInProgress(RequestError):
+    code = "idempotency_in_progress"
+
+
+class IdempotencyMismatch(RequestError):
+    code = "idempotency_mismatch"
 
 
 class AppKeyError(TielineError):

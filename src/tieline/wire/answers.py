@@ -6,6 +6,7 @@ from http import HTTPStatus
 
 from tieline.core.errors import ANSWERS, TielineError
 
+_PHRASES = {status.value: status.phrase for status in HTTPStatus}
 _INTERNAL = "Something went wrong inside Tieline. Report the request id to whoever runs it."
 
 
@@ -25,10 +26,13 @@ def error_body(error: TielineError, request_id: str) -> bytes:
     ).encode()
 
 
-def error_answer(error: TielineError, request_id: str, *, close: bool, head_only: bool = False) -> bytes:
+def error_answer(
+    error: TielineError, request_id: str, *, close: bool, head_only: bool = False, status: int | None = None
+) -> bytes:
     """A whole error answer: head and body. ``close`` adds ``Connection: close``; ``head_only`` is for HEAD.
 
-    The request id stands in ``x-request-id`` too, where SDKs look for it; upstreams put their own there.
+    ``status`` is that of an upstream whose error this repeats, else the one of the error's code. The request id stands
+    in ``x-request-id`` too, where SDKs look for it; upstreams put their own there.
     """
     rule = ANSWERS[error.code]
     fields = [f"tieline-error: {error.code}", f"x-request-id: {request_id}"]
@@ -39,7 +43,7 @@ def error_answer(error: TielineError, request_id: str, *, close: bool, head_only
     if close:
         fields.append("connection: close")
     body = error_body(error, request_id)
-    head = _head(rule.status, "application/json", len(body), request_id, fields)
+    head = _head(status or rule.status, "application/json", len(body), request_id, fields)
     return head if head_only else head + body
 
 
@@ -57,7 +61,7 @@ def text_answer(text: str, request_id: str, *, close: bool, head_only: bool) -> 
 
 def _head(status: int, content_type: str, length: int, request_id: str, fields: list[str]) -> bytes:
     lines = [
-        f"HTTP/1.1 {status} {HTTPStatus(status).phrase}",
+        f"HTTP/1.1 {status} {_PHRASES.get(status, '')}",
         f"date: {formatdate(usegmt=True)}",
         f"content-type: {content_type}",
         f"content-length: {length}",

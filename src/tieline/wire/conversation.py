@@ -107,6 +107,11 @@ class Conversation:
             pieces.append(found)
         return b"".join(pieces)
 
+    def put_back(self, data: bytes) -> None:
+        """``data``, which was read, is to be read again."""
+        if data:
+            self._pieces.insert(0, data)
+
     def close(self) -> None:
         """End it: what is not whole is cut."""
         if self._body is not None:

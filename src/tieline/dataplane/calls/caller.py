@@ -1,4 +1,4 @@
-"""Who runs a call, as a coroutine sees them: their body to be read, their answer to be written, both with back-pressure.
+"""Who runs a call, as a coroutine sees them: a body to be read, an answer to be written, both with back-pressure.
 
 The counterpart of ``wire.conversation`` on the other side. Owns how a client's events become waits; knows no call.
 """

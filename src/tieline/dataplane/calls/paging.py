@@ -140,10 +140,7 @@ class Pager:
         paging = self._paging
         if paging.kind == "link":
             return next_link(page.headers)
-        if self._get is not None:
-            found = self._get(page.document)
-        else:
-            found = _header(page.headers, paging.header or "")
+        found = self._get(page.document) if self._get is not None else _header(page.headers, paging.header or "")
         if isinstance(found, bool) or not isinstance(found, str | int) or found == "":
             return None
         return found if isinstance(found, int) or len(found) <= _CURSOR_MOST else None

@@ -31,7 +31,7 @@ def pause(tries: int, headers: Headers = ()) -> float | None:
     asked = retry_after(headers)
     if asked is not None:
         return asked if asked <= WAIT_MOST else None
-    longest = min(_LONGEST, _FIRST * 2 ** (tries - 1))
+    longest = min(_LONGEST, _FIRST * 2.0 ** (tries - 1))
     return longest * (0.5 + random.random() / 2)  # noqa: S311  # spreads load, guards nothing
 
 

@@ -1,0 +1,151 @@
+"""Writes a call's answer to its caller: whole, or as it comes. Knows HTTP/1.0 and 1.1, no call.
+
+What is written can be taped, to be answered again to whoever asks the same (``idempotency``).
+"""
+
+import time
+from dataclasses import dataclass, field
+from email.utils import formatdate
+from http import HTTPStatus
+from typing import Final
+
+from tieline.core.errors import TielineError
+from tieline.dataplane.calls.caller import Caller
+from tieline.wire import answers, framing
+
+JSON: Final = b"application/json"
+TAPE_MOST: Final = 1024 * 1024
+_OWN_FIELDS = b"cache-control: no-store\r\nx-content-type-options: nosniff\r\n"
+
+
+@dataclass(slots=True)
+class Written:
+    """An answer as it was written: status, fields of its own, body. ``whole`` is False until its proper end came."""
+
+    status: int
+    fields: bytes
+    pieces: list[bytes] = field(default_factory=list)
+    size: int = 0
+    whole: bool = False
+
+    @property
+    def body(self) -> bytes:
+        return b"".join(self.pieces)
+
+
+class Clock:
+    """The time as ``Date`` says it, made once a second."""
+
+    __slots__ = ("_line", "_second")
+
+    def __init__(self) -> None:
+        self._second = 0
+        self._line = b""
+
+    def line(self) -> bytes:
+        """The ``Date`` field with its line end."""
+        second = int(time.time())
+        if second != self._second:
+            self._second = second
+            self._line = f"date: {formatdate(second, usegmt=True)}\r\n".encode()
+        return self._line
+
+
+_clock = Clock()
+_status_lines = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
+
+
+class Reply:
+    """The answer to one request. With ``tape`` what is written is kept, up to 1 MiB of body."""
+
+    __slots__ = ("_caller", "_chunking", "_id", "_tape", "taped")
+
+    def __init__(self, caller: Caller, request_id: str, *, tape: bool = False) -> None:
+        self._caller = caller
+        self._id = request_id
+        self._chunking = False
+        self._tape = tape
+        self.taped: Written | None = None
+
+    def whole(self, status: int, content_type: bytes, body: bytes, fields: bytes = b"", timing: bytes = b"") -> None:
+        """Write an answer that is here. ``fields`` and ``timing`` are header lines, each with its end."""
+        request = self._caller.request
+        own = b"content-type: %b\r\n%b" % (content_type, fields) if content_type else fields
+        head = self._head(status, own, timing)
+        length = b"" if status == 204 else b"content-length: %d\r\n" % len(body)
+        if self._tape:
+            self.taped = Written(status, own, [body], len(body), whole=True)
+        self._caller.written += len(body)
+        request.send(head + length + self._persist() + body)
+        request.finish()
+
+    def begin(self, status: int, fields: bytes, length: int | None, timing: bytes = b"") -> None:
+        """Write the head of an answer whose body follows; ``length`` None where nobody knows it yet."""
+        request = self._caller.request
+        if length is not None:
+            frame = b"content-length: %d\r\n" % length
+        elif request.minor == 1:
+            self._chunking = True
+            frame = b"transfer-encoding: chunked\r\n"
+        else:
+            request.keep_alive = False
+            frame = b""
+        if self._tape:
+            self.taped = Written(status, fields)
+        request.send(self._head(status, fields, timing) + frame + self._persist())
+
+    async def write(self, data: bytes) -> None:
+        """Write bytes of the body, once the client has read most of those before."""
+        if not data:
+            return
+        self._caller.written += len(data)
+        self._keep(data)
+        await self._caller.write(framing.chunk(data) if self._chunking else data)
+
+    def end(self) -> None:
+        """The body is whole."""
+        if self.taped is not None:
+            self.taped.whole = True
+        if self._chunking:
+            self._caller.request.send(framing.last_chunk(()))
+        self._caller.request.finish()
+
+    def again(self, written: Written) -> None:
+        """Write an answer that was written before."""
+        self.whole(written.status, b"", written.body, written.fields + b"idempotency-replayed: true\r\n")
+
+    def refuse(self, error: TielineError, status: int | None = None) -> None:
+        """Write an error; ``status`` other than that of its code where an upstream said it."""
+        request = self._caller.request
+        data = answers.error_answer(error, self._id, close=request.closes, status=status)
+        request.sink = None
+        request.send(data)
+        request.finish()
+
+    def cut(self) -> None:
+        """End an answer that has begun and will not be whole."""
+        self._caller.request.cut()
+
+    def _keep(self, data: bytes) -> None:
+        taped = self.taped
+        if taped is None:
+            return
+        taped.size += len(data)
+        if taped.size > TAPE_MOST:
+            self.taped = None
+        else:
+            taped.pieces.append(data)
+
+    def _head(self, status: int, fields: bytes, timing: bytes) -> bytes:
+        line = _status_lines.get(status) or b"HTTP/1.1 %d \r\n" % status
+        return b"%b%b%b%btieline-request-id: %b\r\n%b" % (
+            line, _clock.line(), fields, _OWN_FIELDS, self._id.encode(), timing
+        )  # fmt: skip
+
+    def _persist(self) -> bytes:
+        """The end of the head: whether the client's connection goes on after this answer."""
+        request = self._caller.request
+        if request.closes:
+            request.keep_alive = False
+            return b"connection: close\r\n\r\n"
+        return b"connection: keep-alive\r\n\r\n" if request.minor == 0 else b"\r\n"
