@@ -123,7 +123,7 @@ class _Trie:
 class AreaTable:
     """The areas of one API and their operations, ready for look-ups."""
 
-    __slots__ = ("_by_name", "_children", "_exact", "_loose", "_strict", "_upgraded", "areas")
+    __slots__ = ("_by_name", "_children", "_loose", "_matches", "_strict", "areas")
 
     def __init__(self, areas: Sequence[Area]) -> None:
         """Compile ``areas``.
@@ -142,7 +142,7 @@ class AreaTable:
         matches = {
             (area.name, level): Match(area, level, Allowed(area.name, level)) for area in self.areas for level in Level
         }
-        self._upgraded = {area.name: matches[area.name, Level.WRITE] for area in self.areas}
+        self._matches = matches
         self._strict = _Trie(self.areas, matches, fold=False)
         try:
             self._loose: _Trie | None = _Trie(self.areas, matches, fold=True)
@@ -166,7 +166,13 @@ class AreaTable:
         return self._as_upgrade(match) if upgrade else match
 
     def _as_upgrade(self, match: Match | None) -> Match | None:
-        return match if match is None or match.level is not Level.READ else self._upgraded[match.area.name]
+        return match if match is None or match.level is not Level.READ else self._matches[match.area.name, Level.WRITE]
+
+    def as_asked(self, match: Match | None, level: Level | None) -> Match | None:
+        """``match`` for a request that is said to read or write, whatever its method; an area's only level stays."""
+        if match is None or level is None or match.level is level or len(match.area.levels) == 1:
+            return match
+        return self._matches[match.area.name, level]
 
     def area(self, name: str) -> Area | None:
         """The area called ``name``, or None."""

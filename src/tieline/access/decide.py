@@ -26,9 +26,16 @@ _SHOWN = 100  # characters of a path that a denial repeats
 
 
 class Asked(TypedDict, total=False):
-    """What else a request may ask for: ``upgrade``, to leave HTTP (a WebSocket). False when absent."""
+    """What else a request may ask for.
+
+    ``upgrade``: to leave HTTP (a WebSocket). ``level``: what it does by somebody's word, in place of what its method
+    implies; read for a data call, write for an action. ``elsewhere``: it goes to another place than the API's base URL,
+    so that no area covers it. None and False when absent.
+    """
 
     upgrade: bool
+    level: Level | None
+    elsewhere: bool
 
 
 def decide(
@@ -49,15 +56,18 @@ def decide(
     """
     if method not in _ORDINARY and (method in NEVER_ALLOWED or _METHOD.fullmatch(method) is None):
         return _never(method)
-    upgrade = asked.get("upgrade", False)
-    match = table.find(method, path, upgrade=upgrade)
-    verdict = _judge(permissions, api, title, match, (method, path, upgrade))
+    upgrade, level = asked.get("upgrade", False), asked.get("level")
+    changes = upgrade or level is Level.WRITE
+    if asked.get("elsewhere", False):
+        return _judge(permissions, api, title, None, (method, path, changes))
+    match = table.as_asked(table.find(method, path, upgrade=upgrade), level)
+    verdict = _judge(permissions, api, title, match, (method, path, changes))
     if isinstance(verdict, Denied) or _SEVERAL_READINGS.search(path) is None:
         return verdict
     for reading in readings(path):
-        exact = match if reading is path else table.find(method, reading, upgrade=upgrade)
-        for other in (exact, table.find_any_case(method, reading, upgrade=upgrade)):
-            again = verdict if other is match else _judge(permissions, api, title, other, (method, reading, upgrade))
+        exact = match if reading is path else table.as_asked(table.find(method, reading, upgrade=upgrade), level)
+        for other in (exact, table.as_asked(table.find_any_case(method, reading, upgrade=upgrade), level)):
+            again = verdict if other is match else _judge(permissions, api, title, other, (method, reading, changes))
             if isinstance(again, Denied):
                 return again
     return verdict
@@ -66,13 +76,13 @@ def decide(
 def _judge(
     permissions: Permissions, api: str, title: str, match: Match | None, request: tuple[bytes, bytes, bool]
 ) -> Allowed | Denied:
-    """The answer for one reading of the request: its method, path and whether it asks for an upgrade."""
+    """The answer for one reading of the request: its method, path and whether it changes more than the method says."""
     mode = permissions.mode
     if mode is Mode.ALL:
         return _UNMATCHED if match is None else match.allowed
     if match is None:
-        method, path, upgrade = request
-        if mode is Mode.READ_ONLY and method in _SAFE and not upgrade:
+        method, path, changes = request
+        if mode is Mode.READ_ONLY and method in _SAFE and not changes:
             return _UNMATCHED
         return _uncovered(mode, title, method, path)
     if mode is Mode.READ_ONLY:

@@ -34,7 +34,8 @@ from tieline.wire.request import Request
 
 CONNECTION = b"tieline-connection"
 IDEMPOTENCY_KEY = b"idempotency-key"
-NOTABLE = OVERRIDE_FIELDS | {b"tieline-environment", CONNECTION, IDEMPOTENCY_KEY}
+PAGES = b"tieline-pages"
+NOTABLE = OVERRIDE_FIELDS | {b"tieline-environment", CONNECTION, IDEMPOTENCY_KEY, PAGES}
 _NO_PLACES = appkey.KeyPlaces()
 _HELD_MOST = 64 * 1024
 _PERHAPS_GRANTED = (UnknownApi, UnknownCall, CredentialMissing, MissingPermission)

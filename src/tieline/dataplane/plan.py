@@ -14,6 +14,7 @@ from tieline.access.appkey import KeyPlaces
 from tieline.access.areas import AreaTable
 from tieline.core.errors import CredentialMissing, TielineError
 from tieline.core.secret import Secret
+from tieline.dataplane.calls.compiled import Belongings, Calls
 from tieline.dataplane.ports import ApiRow, CredentialRow, Environment
 from tieline.definitions.environment import in_environment, resolve
 from tieline.definitions.model import Definition, Limits, SharedHeader, SharedParameter, Usage, Verify
@@ -77,7 +78,8 @@ class Plan:
     where a call names a whole URL. ``auth`` are the schemes in order; ``steady`` says that what they add depends on the
     head of a request alone. ``base_path`` has no slash at its end. What callers send under a name in
     ``replaced_query``, or under one that ``request_fate`` drops, does not go on. ``reflections`` are secrets that are
-    masked if the upstream sends them back. ``first_byte`` is how many seconds an answer may take to begin.
+    masked if the upstream sends them back. ``first_byte`` is how many seconds an answer may take to begin. ``calls``
+    are made ready when they are first run.
     """
 
     api_id: str
@@ -103,6 +105,7 @@ class Plan:
     verify: Verify | None
     problem: TielineError | None
     steady: bool
+    calls: Calls
 
     def add_shared(self, outgoing: Outgoing, path: bytes) -> None:
         """Add shared headers and parameters; ``path`` is the part below the base URL."""
@@ -250,6 +253,7 @@ class Compiler:
             verify=definition.verify,
             problem=problem,
             steady=all(isinstance(each, Applier) and _is_steady(each) for each in auth),
+            calls=Calls(definition, _belongings(fields, appliers)),
         )
 
     def _problem(
@@ -291,6 +295,12 @@ def _resolved(
         )
     variables = in_environment(general, environment).variables
     return resolve(general, environment, {name: "unset" for name, each in variables.items() if each.private}), problem
+
+
+def _belongings(fields: Mapping[str, Secret], appliers: Sequence[Applier]) -> Belongings:
+    headers = frozenset[bytes]().union(*(each.replaces for each in appliers))
+    query = frozenset[bytes]().union(*(each.replaces_query for each in appliers))
+    return Belongings(fields, *(frozenset(name.decode("latin-1") for name in names) for names in (headers, query)))
 
 
 def _is_steady(applier: Applier) -> bool:

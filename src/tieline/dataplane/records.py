@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from tieline.access.appkey import hidden
 from tieline.core.errors import ANSWERS, TielineError
 from tieline.core.names import is_api_name
+from tieline.dataplane.calls.run import Run
 from tieline.dataplane.exchange import Exchange
 from tieline.dataplane.ports import Outcome, RequestRecord, SnapshotSource
 from tieline.dataplane.snapshot import AppKey
@@ -22,6 +23,7 @@ FLUSH_SECONDS = 0.25
 WAITING_MOST = 50_000
 _PATH_MOST = 512
 _MINUTE = 60
+_DOORS = ("/relay/", "/call/")
 
 
 class Records:
@@ -61,6 +63,36 @@ class Records:
                 exchange.bytes_in,
                 exchange.bytes_out,
                 outcome,
+            )
+        )
+
+    def ran(self, run: Run, outcome: Outcome, error: TielineError | None) -> None:
+        """Note how a run of a call ended."""
+        admitted, request = run.admitted, run.request
+        now = time.time()
+        key = admitted.key
+        self._used[key.key_id] = now
+        upstream = run.answered_at - run.sent_at if run.answered_at else None
+        self._waiting.append(
+            RequestRecord(
+                run.id,
+                now,
+                key.app_id,
+                key.key_id,
+                admitted.plan.name,
+                key.environment,
+                admitted.call.call.method,
+                hidden(run.path)[:_PATH_MOST] or _shown(request.target.partition(b"?")[0].decode("ascii", "replace")),
+                run.area,
+                run.level,
+                run.status or (ANSWERS[error.code].status if error is not None else 0),
+                error.code if error is not None else None,
+                (time.perf_counter() - request.began) * 1000,
+                upstream * 1000 if upstream is not None else None,
+                run.caller.received,
+                run.caller.written,
+                outcome,
+                admitted.call.name,
             )
         )
 
@@ -132,8 +164,8 @@ class Records:
 
 def _shown(path: str) -> str:
     """A path that was not admitted, without app keys and without what stands for the API and cannot be its name."""
-    door, relay, rest = path.partition("/relay/")
-    name, slash, rest = rest.partition("/")
-    if relay and not is_api_name(name):
+    door = next((each for each in _DOORS if path.startswith(each)), "")
+    name, slash, rest = path[len(door) :].partition("/")
+    if door and not is_api_name(name):
         name = "…"
-    return hidden(door + relay + name + slash + rest)[:_PATH_MOST]
+    return hidden(door + name + slash + rest)[:_PATH_MOST]

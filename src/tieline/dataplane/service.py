@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 from tieline.core.errors import NotReady, UnknownApi
 from tieline.core.ids import RequestIds
 from tieline.dataplane.admission import NOTABLE, Admission
+from tieline.dataplane.calls.door import PREFIX as CALL_PREFIX
+from tieline.dataplane.calls.door import CallDoor
+from tieline.dataplane.calls.running import Running
 from tieline.dataplane.lasting import Lasting
 from tieline.dataplane.ports import ConnectionStore, SnapshotSource
 from tieline.dataplane.preparing import Preparer
@@ -50,7 +53,9 @@ class Service:
         self.records = Records(resources.source)
         self._new_request_id = new_id = RequestIds().next
         admission = Admission(self.snapshot, resources.keyring.derive("app-key"), self.records)
-        self._relay = Relay(admission, Preparer(self.sessions), self.records, new_id)
+        preparer = Preparer(self.sessions)
+        self._relay = Relay(admission, preparer, self.records, new_id)
+        self.calls = CallDoor(admission, Running(preparer), self.records, new_id)
         self.listener = Listener(self._door, self.deadlines, new_id, NOTABLE)
         self._lasting = (Lasting("snapshot", self.snapshot.follow), Lasting("records", self.records.run))
         self._loaded = False
@@ -84,6 +89,9 @@ class Service:
         if target.startswith(PREFIX):
             self._relay.open(request)
             return
+        if target.startswith(CALL_PREFIX):
+            self.calls.open(request)
+            return
         path = target.partition(b"?")[0]
         if path == b"/healthz":
             self._answer(request, "ok\n")
@@ -92,7 +100,7 @@ class Service:
                 raise NotReady("The snapshot is not loaded or the store cannot be reached.", retry_after=1)
             self._answer(request, "ready\n")
         else:
-            raise UnknownApi("Nothing is served at this path. Requests go to /relay/{api}/…")
+            raise UnknownApi("Nothing is served at this path. Requests go to /relay/{api}/… and /call/{api}/{call}.")
 
     def _answer(self, request: Request, text: str) -> None:
         head_only = request.method == b"HEAD"

@@ -62,6 +62,4 @@ class Drifts:
             known.count += drift.count
             known.found = drift.found
         elif len(places) < PLACES_MOST:
-            places[drift.path, drift.kind] = Drifted(
-                drift.path, drift.kind, drift.count, drift.expected, drift.found
-            )
+            places[drift.path, drift.kind] = Drifted(drift.path, drift.kind, drift.count, drift.expected, drift.found)

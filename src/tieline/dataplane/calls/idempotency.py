@@ -2,14 +2,15 @@
 
 Keys are an app key's own, and a worker's own: on several workers the same key may be run once in each, which is why the
 provider is sent a key too where the call has one. Follows the IETF draft on the field: 409 while it runs, 422 for
-another request under the same key. Owns which runs there were; what a run does is its own matter.
+another request under the same key. An error is not kept: the next one runs anew. Owns which runs there were; what a
+run does is its own matter.
 """
 
 import hashlib
 from dataclasses import dataclass
 from typing import Final
 
-from tieline.core.errors import IdempotencyInProgress, IdempotencyMismatch, InvalidRequest
+from tieline.core.errors import IdempotencyInProgress, IdempotencyMismatch, InvalidRequest, Overloaded
 from tieline.dataplane.calls.keeping import ENTRY_BYTES, Shelf
 from tieline.dataplane.calls.reply import Written
 
@@ -17,7 +18,6 @@ KEPT_MOST: Final = 32 * 1024 * 1024
 KEPT_SECONDS: Final = 24 * 3600.0
 RUNNING_MOST: Final = 10_000
 KEY_MOST: Final = 255
-_LASTING = frozenset({408, 409, 425, 429})
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,15 +49,18 @@ class Idempotency:
         self._running: set[Scope] = set()
 
     def begin(self, scope: Scope) -> Done | None:
-        """What was done under the key, to be held against ``fingerprint``; None: do it, and ``end`` it.
+        """What was done under the key, for ``replayed`` to judge; None: do it, and ``end`` it.
 
         Raises:
             IdempotencyInProgress: it is being done.
+            Overloaded: more runs under keys are under way than a worker takes.
             InvalidRequest: the key is none.
         """
         if not 0 < len(scope.key) <= KEY_MOST:
             raise InvalidRequest(f"Idempotency-Key must have 1 to {KEY_MOST} characters.", param="Idempotency-Key")
-        if scope in self._running or len(self._running) >= RUNNING_MOST:
+        if len(self._running) >= RUNNING_MOST:
+            raise Overloaded("Too many calls with an Idempotency-Key are running. Try again.", retry_after=1)
+        if scope in self._running:
             raise IdempotencyInProgress(
                 "A call with this Idempotency-Key is still running. Wait for its answer.", retry_after=1
             )
@@ -72,11 +75,6 @@ class Idempotency:
         if done is not None:
             body = len(done.written.body) if done.written is not None else 0
             self._done.put(scope, done, body + ENTRY_BYTES, KEPT_SECONDS)
-
-
-def is_final(status: int) -> bool:
-    """Whether an answer of this status is what a repetition would get, too; else it should run anew."""
-    return status < 500 and status not in _LASTING
 
 
 def replayed(done: Done, fingerprint: bytes) -> Written:

@@ -27,15 +27,16 @@ _NOTHING: Mapping[str, FilePart] = {}
 
 @dataclass(slots=True)
 class Given:
-    """The values and files that a caller gives, by parameter, and a fingerprint of them.
-
-    ``upload`` has the files' bytes; None where there is no file.
-    """
+    """The values and files that a caller gives, by parameter. ``upload`` has the files' bytes, where it was a form."""
 
     values: Mapping[str, Any]
     files: Mapping[str, FilePart] = field(default_factory=lambda: _NOTHING)
     upload: "Upload | None" = None
     digest: bytes = b""
+
+    async def fingerprint(self) -> bytes:
+        """What tells these parameters from others, once all of them are here; what is left is read for it."""
+        return self.digest if self.upload is None else await self.upload.drain()
 
 
 def from_query(call: Call, query: bytes) -> Given:
@@ -115,8 +116,7 @@ class Upload:
             )
             for name, held in self._files.items()
         }
-        digest = self._digest.digest() if self._digest is not None else b""
-        return Given(coerce_text(call, self._fields), files, self, digest)
+        return Given(coerce_text(call, self._fields), files, self)
 
     async def drain(self) -> bytes:
         """Read what is left without keeping it; the fingerprint of the whole form."""

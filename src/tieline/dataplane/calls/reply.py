@@ -13,14 +13,13 @@ from tieline.core.errors import TielineError
 from tieline.dataplane.calls.caller import Caller
 from tieline.wire import answers, framing
 
-JSON: Final = b"application/json"
 TAPE_MOST: Final = 1024 * 1024
 _OWN_FIELDS = b"cache-control: no-store\r\nx-content-type-options: nosniff\r\n"
 
 
 @dataclass(slots=True)
 class Written:
-    """An answer as it was written: status, fields of its own, body. ``whole`` is False until its proper end came."""
+    """An answer as it is written: status, header lines of its own, body. ``whole`` is False until its proper end."""
 
     status: int
     fields: bytes
@@ -67,14 +66,14 @@ class Reply:
         self._tape = tape
         self.taped: Written | None = None
 
-    def whole(self, status: int, content_type: bytes, body: bytes, fields: bytes = b"", timing: bytes = b"") -> None:
-        """Write an answer that is here. ``fields`` and ``timing`` are header lines, each with its end."""
+    def whole(self, written: Written, fields: bytes = b"") -> None:
+        """Write an answer that is here, with further ``fields`` (header lines, each with its end)."""
         request = self._caller.request
-        own = b"content-type: %b\r\n%b" % (content_type, fields) if content_type else fields
-        head = self._head(status, own, timing)
-        length = b"" if status == 204 else b"content-length: %d\r\n" % len(body)
+        body = written.pieces[0] if len(written.pieces) == 1 else written.body
+        head = self._head(written.status, written.fields, fields)
+        length = b"" if written.status == 204 else b"content-length: %d\r\n" % len(body)
         if self._tape:
-            self.taped = Written(status, own, [body], len(body), whole=True)
+            self.taped = written
         self._caller.written += len(body)
         request.send(head + length + self._persist() + body)
         request.finish()
@@ -94,6 +93,11 @@ class Reply:
             self.taped = Written(status, fields)
         request.send(self._head(status, fields, timing) + frame + self._persist())
 
+    def begin_events(self, fields: bytes) -> None:
+        """Write the head of an endless stream of events, whose ``fields`` say what they are."""
+        self._caller.request.live = True
+        self.begin(200, fields, None)
+
     async def write(self, data: bytes) -> None:
         """Write bytes of the body, once the client has read most of those before."""
         if not data:
@@ -109,10 +113,6 @@ class Reply:
         if self._chunking:
             self._caller.request.send(framing.last_chunk(()))
         self._caller.request.finish()
-
-    def again(self, written: Written) -> None:
-        """Write an answer that was written before."""
-        self.whole(written.status, b"", written.body, written.fields + b"idempotency-replayed: true\r\n")
 
     def refuse(self, error: TielineError, status: int | None = None) -> None:
         """Write an error; ``status`` other than that of its code where an upstream said it."""

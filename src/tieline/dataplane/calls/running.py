@@ -144,6 +144,13 @@ class Reached:
         undo = coding(self.headers, most)
         return body if undo is None else undo.feed(body)
 
+    async def spend(self, seconds: float) -> None:
+        """Read what is left and throw it away, if that takes no longer: then the connection can be used again."""
+        with suppress(UpstreamError, TimeoutError):
+            async with asyncio.timeout(seconds):
+                while await self._conversation.read():
+                    pass
+
     def close(self) -> None:
         """End it: an answer that is not whole is cut."""
         self._conversation.close()
