@@ -7,7 +7,6 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
-from urllib.parse import urljoin
 
 from tieline.dataplane.streams.paths import getter
 from tieline.definitions.infer import paths
@@ -75,17 +74,16 @@ def _below(steps: paths.Steps, fields: Sequence[Field]) -> tuple[list[Field], bo
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One answer: what it holds, its headers, how many items it has, and the URL that it came from."""
+    """One answer: what it holds, its headers, how many items it has."""
 
     document: Any
     headers: Headers
     count: int
-    url: str
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What asks for the next page: ``values`` for the call's parameters, or a ``url`` in full to GET as it is."""
+    """What asks for the next page: ``values`` for the call's parameters, or a ``url``, which may be relative."""
 
     values: Mapping[str, Any]
     url: str | None = None
@@ -129,7 +127,7 @@ class Pager:
         self._seen = found
         if paging.kind == "cursor":
             return Step(self._value(found))
-        return Step({}, urljoin(page.url, str(found)))
+        return Step({}, str(found))
 
     def is_beyond(self, status: int, pages: int) -> bool:
         """Whether an answer says that there is no such page, after some that there were."""

@@ -59,7 +59,7 @@ def document_of(call: ReadyCall, reached: Reached, body: bytes) -> Any:
     charset = charset_of(reached.header(b"content-type") or b"")
     try:
         if kind == "json" and charset in _UTF8:
-            return orjson.loads(body)
+            return orjson.loads(body.removeprefix(codecs.BOM_UTF8))
         if kind == "xml" and not charset:
             return read_xml(body, response.fields)  # its declaration names the encoding
         return read_answer(kind, text_of(body, charset), response.fields)

@@ -21,7 +21,6 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
-from urllib.parse import urljoin
 
 from tieline.core.errors import (
     TielineError,
@@ -314,9 +313,8 @@ class _Errand:
         location = field_value(reached.headers, b"location")
         if location is None or self._hops >= HOPS_MOST:
             return False
-        url = urljoin(message.target.url(plan), location.decode("latin-1").strip())
         try:
-            target = told_target(plan, url)
+            target = told_target(plan, message.target, location.decode("latin-1").strip())
         except UpstreamProtocolError:
             return False
         if (target.origin or plan.origin) != (message.target.origin or plan.origin):

@@ -4,7 +4,7 @@ Owns the one reading of such URLs; whether the credential may go there is said w
 """
 
 from dataclasses import dataclass
-from urllib.parse import quote
+from urllib.parse import quote, urljoin
 
 from tieline.access.paths import normalise
 from tieline.core.errors import InvalidInput, InvalidRequest, UpstreamProtocolError
@@ -47,16 +47,17 @@ def target_of(plan: Plan, filled: Filled) -> Target:
         raise InvalidRequest("The URL that this call makes of its parameters is not usable. Check its host.") from None
 
 
-def told_target(plan: Plan, url: str) -> Target:
-    """Where an answer says to go next; ``url`` is absolute, its fragment is dropped.
+def told_target(plan: Plan, asked: Target, url: str) -> Target:
+    """Where an answer to ``asked`` says to go next; ``url`` may be relative to it (RFC 3986), its fragment is dropped.
 
     Raises:
         UpstreamProtocolError: it is no URL that can be asked for.
     """
     try:
-        address, _, query = quote(url.partition("#")[0], safe=_URL_SAFE).partition("?")
+        whole = urljoin(asked.url(plan), url)
+        address, _, query = quote(whole.partition("#")[0], safe=_URL_SAFE).partition("?")
         return _of_url(plan, address, query.encode("ascii"))
-    except (InvalidInput, InvalidRequest):
+    except (InvalidInput, InvalidRequest, ValueError):
         raise UpstreamProtocolError("The upstream's answer leads to a URL that is not usable.") from None
 
 

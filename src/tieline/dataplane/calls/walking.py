@@ -18,7 +18,7 @@ from tieline.dataplane.calls.reading import document_of, gather
 from tieline.dataplane.calls.reply import Reply
 from tieline.dataplane.calls.running import Order, Reached, Running
 from tieline.dataplane.calls.streaming import EVENT_STREAM
-from tieline.dataplane.calls.target import told_target
+from tieline.dataplane.calls.target import Target, told_target
 from tieline.wire import answers
 
 Draw = Callable[[Mapping[str, Any]], Order]
@@ -42,6 +42,7 @@ class Walk:
         self._most = call.call.pagination
         self._pager = Pager(call.call, values)
         self._draw = draw
+        self._asked = Target(b"", b"")
         self._end = asyncio.get_running_loop().time() + self._most.most_time
 
     async def run(self, reply: Reply, request_id: str, first: Callable[[Reached], None]) -> None:
@@ -72,9 +73,10 @@ class Walk:
         call = self._call
         order = self._draw(step.values)
         timeout = call.call.timeout if call.call.timeout is not None else order.plan.limits.total
-        target = told_target(order.plan, step.url) if step.url is not None else None
+        target = told_target(order.plan, self._asked, step.url) if step.url is not None else order.target
         end = min(self._end, asyncio.get_running_loop().time() + timeout)
         reached = await self._running.send(replace(order, target=target, end=end))
+        self._asked = reached.target
         try:
             if hear is not None:
                 hear(reached)
@@ -92,7 +94,7 @@ class Walk:
                 f"The upstream's answer to {call.name} has no list of items. Say where they are: pagination.items."
             )
         self.pages += 1
-        return items, self._pager.after(Page(document, reached.headers, len(items), reached.target.url(order.plan)))
+        return items, self._pager.after(Page(document, reached.headers, len(items)))
 
     async def _hand_out(self, reply: Reply, items: list[Any], step: Step | None) -> None:
         call = self._call

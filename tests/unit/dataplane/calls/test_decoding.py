@@ -1,0 +1,62 @@
+"""Content codings are undone, within bounds."""
+
+import gzip
+import zlib
+
+import pytest
+
+from tieline.core.errors import UpstreamProtocolError, UpstreamResponseTooLarge
+from tieline.dataplane.calls.decoding import Inflate, coding
+
+TEXT = b"the same again and again. " * 400
+_RAW = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+RAW = _RAW.compress(TEXT) + _RAW.flush()
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [(b"gzip", gzip.compress(TEXT)), (b"deflate", zlib.compress(TEXT)), (b"deflate", RAW),
+     (b"x-gzip", gzip.compress(TEXT[:999]) + gzip.compress(TEXT[999:]))],
+)  # fmt: skip
+@pytest.mark.parametrize("step", [1, 7, 100_000])
+def test_a_coding_is_undone_however_it_is_cut(name: bytes, data: bytes, step: int) -> None:
+    """gzip in several members too, deflate with and without its header."""
+    undo = coding([(b"Content-Encoding", name)], 1_000_000)
+    assert undo is not None
+    assert b"".join(undo.feed(data[at : at + step]) for at in range(0, len(data), step)) == TEXT
+    undo.finish()
+
+
+def test_no_coding_is_nothing_to_undo() -> None:
+    """Identity is none."""
+    assert coding([(b"content-encoding", b"identity")], 1) is None
+    assert coding([], 1) is None
+
+
+def test_a_bomb_is_refused_before_it_is_large() -> None:
+    """What becomes far larger than it was is no answer."""
+    bomb = gzip.compress(bytes(30_000_000))
+    with pytest.raises(UpstreamResponseTooLarge):
+        Inflate(1_000_000_000).feed(bomb)
+
+
+def test_the_most_is_kept_to() -> None:
+    """However well it compresses."""
+    with pytest.raises(UpstreamResponseTooLarge):
+        Inflate(1_000).feed(gzip.compress(TEXT))
+
+
+@pytest.mark.parametrize("data", [b"no gzip at all", gzip.compress(TEXT)[:-9]])
+def test_what_cannot_be_decoded_is_an_upstream_error(data: bytes) -> None:
+    """Broken, or cut."""
+    undo = Inflate(1_000_000)
+    with pytest.raises(UpstreamProtocolError):
+        undo.feed(data)
+        undo.finish()
+
+
+@pytest.mark.parametrize("value", [b"br", b"zstd", b"gzip, gzip"])
+def test_codings_that_are_not_read_are_named(value: bytes) -> None:
+    """The error says which it was."""
+    with pytest.raises(UpstreamProtocolError, match=value.decode().split(",")[0]):
+        coding([(b"content-encoding", value)], 1)

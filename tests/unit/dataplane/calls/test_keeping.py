@@ -1,0 +1,107 @@
+"""Answers are kept within bounds, and what was done under a key is answered again."""
+
+import pytest
+
+from tieline.core.errors import IdempotencyInProgress, IdempotencyMismatch, InvalidRequest
+from tieline.dataplane.calls.drifting import PLACES_MOST, Drifts
+from tieline.dataplane.calls.idempotency import Done, Idempotency, Scope, replayed
+from tieline.dataplane.calls.keeping import ENTRY_BYTES, Shelf
+from tieline.dataplane.calls.reply import Written
+from tieline.definitions.infer.drift import Drift
+
+ANSWER = Written(200, b"", [b"{}"], 2, whole=True)
+
+
+def test_the_longest_unused_is_given_up() -> None:
+    """When everything together would be too large."""
+    shelf: Shelf[str, int] = Shelf(3 * ENTRY_BYTES)
+    for name in ("a", "b", "c"):
+        shelf.put(name, 1, 0, 60)
+    shelf.get("a")
+    shelf.put("d", 1, 0, 60)
+    assert [name for name in ("a", "b", "c", "d") if shelf.get(name)] == ["a", "c", "d"]
+
+
+def test_sizes_add_up() -> None:
+    """Also where something is put twice, dropped, or too large to be kept at all."""
+    shelf: Shelf[str, int] = Shelf(10_000)
+    shelf.put("a", 1, 100, 60)
+    shelf.put("a", 1, 200, 60)
+    shelf.put("b", 1, 20_000, 60)
+    assert (len(shelf), shelf.size) == (1, 200 + ENTRY_BYTES)
+    shelf.drop("a")
+    assert (len(shelf), shelf.size) == (0, 0)
+
+
+def test_what_is_too_old_is_not_found() -> None:
+    """Its time is over."""
+    shelf: Shelf[str, int] = Shelf(10_000)
+    shelf.put("a", 1, 0, 0)
+    assert shelf.get("a") is None
+
+
+def test_a_key_is_run_once_at_a_time() -> None:
+    """The second caller is told that it is still running."""
+    keys, scope = Idempotency(), Scope("key_1", b"a")
+    assert keys.begin(scope) is None
+    with pytest.raises(IdempotencyInProgress):
+        keys.begin(scope)
+    assert keys.begin(Scope("key_2", b"a")) is None
+
+
+def test_what_was_answered_is_answered_again() -> None:
+    """To the same request only."""
+    keys, scope = Idempotency(), Scope("key_1", b"a")
+    keys.begin(scope)
+    keys.end(scope, Done(b"print", ANSWER))
+    done = keys.begin(scope)
+    assert done is not None
+    assert replayed(done, b"print") is ANSWER
+    with pytest.raises(IdempotencyMismatch):
+        replayed(done, b"another")
+
+
+def test_what_failed_runs_anew() -> None:
+    """Nothing is kept of it."""
+    keys, scope = Idempotency(), Scope("key_1", b"a")
+    keys.begin(scope)
+    keys.end(scope, None)
+    assert keys.begin(scope) is None
+
+
+def test_an_answer_too_large_to_keep_is_not_done_twice() -> None:
+    """The caller is told why it cannot be repeated."""
+    with pytest.raises(IdempotencyMismatch, match="too large"):
+        replayed(Done(b"print", None), b"print")
+
+
+@pytest.mark.parametrize("key", [b"", b"x" * 256])
+def test_a_key_has_bounds(key: bytes) -> None:
+    """It is text of up to 255 characters."""
+    with pytest.raises(InvalidRequest):
+        Idempotency().begin(Scope("key_1", key))
+
+
+def test_providers_never_see_two_tenants_under_one_key() -> None:
+    """The key that is sent on is made of whose it is, too."""
+    whose = [Scope(app_key, key) for app_key in ("key_1", "key_2") for key in (b"a", b"b")]
+    sent = {scope.sent_as(api, call) for scope in whose for api in ("x", "y") for call in ("c", "d")}
+    assert len(sent) == 16
+
+
+def test_drift_is_counted_by_call_and_place() -> None:
+    """Until it is taken."""
+    drifts = Drifts()
+    call = ("api", "live", "ask")
+    assert drifts.note(call, [Drift("id", "type", 2, "integer", "text"), Drift("x", "new", 1)]) == 3
+    drifts.note(call, [Drift("id", "type", 1, "integer", "boolean")])
+    found = {place.path: (place.count, place.found) for _, place in drifts.taken()}
+    assert found == {"id": (3, "boolean"), "x": (1, "")}
+    assert list(drifts.taken()) == []
+
+
+def test_drift_has_bounds() -> None:
+    """An upstream that makes up names fills no memory."""
+    drifts = Drifts()
+    drifts.note(("api", "live", "ask"), [Drift(f"x{number}", "new", 1) for number in range(10 * PLACES_MOST)])
+    assert len(list(drifts.taken())) == PLACES_MOST

@@ -1,0 +1,79 @@
+"""Where a call's request goes, and where an answer may lead it."""
+
+import pytest
+
+from tieline.core.errors import UpstreamProtocolError
+from tieline.dataplane.calls.target import Target, target_of, told_target
+from tieline.dataplane.plan import Plan
+from tieline.dataplane.snapshot import Snapshot
+from tieline.definitions.fill.request import Filled
+from tieline.testing.dataplane import MemorySource
+from tieline.testing.vault import memory_keyring
+from tieline.wire.deadlines import Deadlines
+from tieline.wire.guard import Guard, Origin
+from tieline.wire.pool import Pool
+from tieline.wire.tls import Trust
+
+ELSEWHERE = Origin("https", "files.test", 443)
+
+
+@pytest.fixture
+async def plan() -> Plan:
+    """The plan of an API at https://api.test/v1."""
+    keyring = await memory_keyring()
+    source = MemorySource(keyring)
+    source.put_api({"tieline": "v1", "api": "api", "base_url": "https://api.test/v1", "auth": {"scheme": "none"}})
+    guard = Guard([])
+    snapshot = Snapshot(source, keyring, guard, Pool(guard, Deadlines(), Trust()))
+    await snapshot.load()
+    api = snapshot.api(b"api")
+    assert api is not None
+    return api.plans["live"]
+
+
+def filled(path: str | None = None, url: str | None = None, query: bytes = b"") -> Filled:
+    """A call that is filled, without headers and body."""
+    return Filled("GET", path, url, query, [], None)
+
+
+@pytest.mark.parametrize(
+    ("made", "target"),
+    [
+        (filled("/a/./b//c", query=b"x=1"), Target(b"/a/b/c", b"x=1")),
+        (filled(url="https://api.test/v1/a"), Target(b"/a", b"")),
+        (filled(url="https://api.test/v1"), Target(b"", b"")),
+        (filled(url="https://api.test/v10/a"), Target(b"/v10/a", b"", Origin("https", "api.test", 443))),
+        (filled(url="https://files.test/v1/a/"), Target(b"/v1/a/", b"", ELSEWHERE)),
+        (filled(url="https://files.test"), Target(b"/", b"", ELSEWHERE)),
+        (filled(url="http://api.test/v1/a"), Target(b"/v1/a", b"", Origin("http", "api.test", 80))),
+    ],
+)
+async def test_a_target_is_below_the_base_url_or_elsewhere(plan: Plan, made: Filled, target: Target) -> None:
+    """Only what is below it has a path that areas cover."""
+    assert target_of(plan, made) == target
+    assert (target.below is None) == (target.origin is not None)
+
+
+@pytest.mark.parametrize(
+    ("told", "target"),
+    [
+        ("?page=2", Target(b"/things", b"page=2")),
+        ("more", Target(b"/more", b"")),
+        ("/v1/a b?q=\u00e9#there", Target(b"/a%20b", b"q=%C3%A9")),
+        ("/else", Target(b"/else", b"", Origin("https", "api.test", 443))),
+        ("/v1/../else", Target(b"/else", b"", Origin("https", "api.test", 443))),
+        ("https://files.test/x", Target(b"/x", b"", ELSEWHERE)),
+    ],
+)
+async def test_what_an_answer_tells_is_read_against_what_was_asked(plan: Plan, told: str, target: Target) -> None:
+    """By RFC 3986, and normalised as every path."""
+    assert told_target(plan, Target(b"/things", b"page=1"), told) == target
+
+
+@pytest.mark.parametrize(
+    "told", ["file:///etc/passwd", "http://[::1", "https://user@api.test/", "//a\\b", "http://1.2.3"]
+)
+async def test_what_is_no_url_to_ask_is_refused(plan: Plan, told: str) -> None:
+    """Nothing is repaired."""
+    with pytest.raises(UpstreamProtocolError):
+        told_target(plan, Target(b"/things", b""), told)
