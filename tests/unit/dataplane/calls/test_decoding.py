@@ -15,9 +15,14 @@ RAW = _RAW.compress(TEXT) + _RAW.flush()
 
 @pytest.mark.parametrize(
     ("name", "data"),
-    [(b"gzip", gzip.compress(TEXT)), (b"deflate", zlib.compress(TEXT)), (b"deflate", RAW),
-     (b"x-gzip", gzip.compress(TEXT[:999]) + gzip.compress(TEXT[999:]))],
-)  # fmt: skip
+    [
+        (b"gzip", gzip.compress(TEXT)),
+        (b"deflate", zlib.compress(TEXT)),
+        (b"deflate", RAW),
+        (b"x-gzip", gzip.compress(TEXT[:999]) + gzip.compress(TEXT[999:])),
+    ],
+    ids=["gzip", "zlib", "deflate", "members"],
+)
 @pytest.mark.parametrize("step", [1, 7, 100_000])
 def test_a_coding_is_undone_however_it_is_cut(name: bytes, data: bytes, step: int) -> None:
     """gzip in several members too, deflate with and without its header."""
@@ -46,7 +51,7 @@ def test_the_most_is_kept_to() -> None:
         Inflate(1_000).feed(gzip.compress(TEXT))
 
 
-@pytest.mark.parametrize("data", [b"no gzip at all", gzip.compress(TEXT)[:-9]])
+@pytest.mark.parametrize("data", [b"no gzip at all", gzip.compress(TEXT)[:-9]], ids=["none", "cut"])
 def test_what_cannot_be_decoded_is_an_upstream_error(data: bytes) -> None:
     """Broken, or cut."""
     undo = Inflate(1_000_000)
