@@ -312,9 +312,12 @@ def _unsendable(
 ) -> TielineError | None:
     """Why what would be added to every request cannot go over the wire, if so: it would end its line, or is no name."""
     sample = Outgoing(b"GET", b"/", b"", [(each.name, each.value.reveal_bytes()) for each in headers], origin)
-    for applier in appliers:
-        if _is_steady(applier):
-            applier.apply(sample)
+    try:
+        for applier in appliers:
+            if _is_steady(applier):
+                applier.apply(sample)
+    except CredentialMissing as error:
+        return error
     fields = all(framing.is_name(name) and framing.is_value(value) for name, value in sample.headers)
     if fields and framing.is_target(sample.path + b"?" + sample.query):
         return None

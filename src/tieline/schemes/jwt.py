@@ -20,7 +20,7 @@ from tieline.core.secret import Secret
 from tieline.definitions.schema import Choice, Data, Flag, Key, Place, Record
 from tieline.definitions.sections import bounded
 from tieline.schemes import claims, declared, jose, placement
-from tieline.schemes.base import Applier, Field, Options, Outgoing
+from tieline.schemes.base import Applier, Field, Headers, Options, Outgoing
 from tieline.schemes.declared import DeclaredField
 
 Clock = Callable[[], float]
@@ -96,6 +96,10 @@ class _Minted(Applier):
         self._renew()
         self.replaces = self._placed.replaces
         self.replaces_query = self._placed.replaces_query
+        self.reads_body = self._placed.reads_body
+
+    def wants_body(self, headers: Headers) -> bool:
+        return self._placed.wants_body(headers)
 
     def apply(self, outgoing: Outgoing) -> None:
         if not self._made <= self._clock() < self._good_until:  # a clock that was set back makes another, too

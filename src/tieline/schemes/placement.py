@@ -10,13 +10,13 @@ from tieline.access.appkey import KeyPlaces
 from tieline.core.secret import Secret
 from tieline.definitions.schema import Data, Key
 from tieline.schemes.api_key import ApiKey
-from tieline.schemes.base import Applier, Options, Outgoing
+from tieline.schemes.base import Applier, Headers, Options, Outgoing
 
 _API_KEY = ApiKey()
 _DEFAULT = "Authorization"
 
 KEYS = (
-    Key("in", Data("`header`, `query`, `cookie`"), None, shows="`header`"),
+    Key("in", Data("`header`, `query`, `cookie`, `body`"), None, shows="`header`"),
     Key("name", Data("name of the header, query pair or cookie"), None, shows="`Authorization`"),
     Key("format", Data("text with `<key>`"), None, shows="`Bearer <key>` in Authorization, else `<key>`"),
 )
@@ -28,7 +28,12 @@ class Several(Applier):
     def __init__(self, appliers: Sequence[Applier]) -> None:
         self.replaces = frozenset[bytes]().union(*(each.replaces for each in appliers))
         self.replaces_query = frozenset[bytes]().union(*(each.replaces_query for each in appliers))
+        self.lasting = all(each.lasting for each in appliers)
+        self.reads_body = any(each.reads_body for each in appliers)
         self._appliers = tuple(appliers)
+
+    def wants_body(self, headers: Headers) -> bool:
+        return any(each.wants_body(headers) for each in self._appliers)
 
     def apply(self, outgoing: Outgoing) -> None:
         for each in self._appliers:

@@ -214,7 +214,7 @@ _STEP = Record(
 _PLACED = Record(
     "place",
     (
-        Key("in", Choice(("header", "query", "cookie")), "header"),
+        Key("in", Choice(("header", "query", "cookie", "body")), "header"),
         Key("name", Text("name of the header, query pair or cookie", values.pair_name, most=200)),
         Key("value", Text("text", slots, most=4000)),
     ),
