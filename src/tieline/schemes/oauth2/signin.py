@@ -76,7 +76,8 @@ def with_account(setup: Setup, options: Options, token: Token) -> Flow[Token]:
     parts = urlsplit(setup.profile.url)
     origin, _ = parse_base(f"{parts.scheme}://{parts.netloc}")
     outgoing = Outgoing(b"GET", (parts.path or "/").encode(), parts.query.encode(), [], origin)
-    placement.bind(options, token.values["access"]).apply(outgoing)
+    where = options if options.get("in") != "body" else {}  # a GET has none
+    placement.bind(where, token.values["access"]).apply(outgoing)
     query = f"?{outgoing.query.decode()}" if outgoing.query else ""
     url = f"{parts.scheme}://{parts.netloc}{outgoing.path.decode()}{query}"
     headers = [(name.decode(), value.decode()) for name, value in outgoing.headers]
