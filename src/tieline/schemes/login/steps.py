@@ -41,9 +41,16 @@ def log_in(login: Login, secrets: Mapping[str, Secret], now: float) -> Flow[Toke
 
 
 def _request(number: int, step: Step, texts: Mapping[str, str], jar: Jar) -> Ask:
+    names = step.names()
+    for name in names:
+        if name not in texts:
+            raise IssuerRefused(
+                f"Step {number} of the login holds <{name}>, which is no variable. Add it to variables, or write \\< "
+                "for a literal <.",
+                final=True,
+            )
     try:
-        needed = {name: texts[name] for name in step.names() if name in texts}
-        filled = step.compiled().fill(needed)
+        filled = step.compiled().fill({name: texts[name] for name in names})
     except (TielineError, ValueError) as error:
         what = error.public if isinstance(error, TielineError) else f"{error}."
         raise IssuerRefused(f"Step {number} of the login cannot be made: {what}", final=True) from None
