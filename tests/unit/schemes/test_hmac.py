@@ -206,7 +206,9 @@ def test_a_body_is_read_only_where_it_is_signed() -> None:
     assert bound({**PLAIN, "headers": [{"name": "Digest", "value": "<body_hash>"}]}).wants_body([])
 
 
-@pytest.mark.parametrize(("encoding", "secret"), [("hex", "xyz"), ("hex", "abc"), ("base64", "not!real"), ("base64", "no t=")])
+@pytest.mark.parametrize(
+    ("encoding", "secret"), [("hex", "xyz"), ("hex", "abc"), ("base64", "not!real"), ("base64", "no t=")]
+)
 def test_a_secret_in_another_encoding_is_told(encoding: str, secret: str) -> None:
     """When it is put, and when it is bound, without being shown."""
     options = {**PLAIN, "key_encoding": encoding}
