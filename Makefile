@@ -71,7 +71,7 @@ coverage: $(VENV)/.dev $(VENV)/.node ## Tests with branch coverage; fails below 
 wheel: $(VENV)/.dev ## Build the wheel and the source archive into dist/
 	@rm -rf dist && $(BIN)/python -m hatchling build
 
-services: ## Install and start what tests and benchmarks meet: PostgreSQL, Redis, nginx, HAProxy, wrk
+services: ## Install and start what tests and benchmarks meet: PostgreSQL, Redis, nginx, HAProxy, lighttpd, wrk
 	@tools/services start
 
 # --- Dependencies ------------------------------------------------------------------------------------------------

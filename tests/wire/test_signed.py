@@ -1,0 +1,234 @@
+"""Signing schemes through the real relay, judged by servers that others wrote: lighttpd, botocore and oauthlib."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.peers import aws, digest, oauth1
+from tests.peers.flows import run
+from tests.peers.judges import Court, judging
+from tests.wire.raw import Message, Peer, drop
+from tieline.core.secret import Secret
+from tieline.dataplane.basis import PURPOSE, basis_of
+from tieline.dataplane.ports import ConnectionKey, SealedToken
+from tieline.schemes.flow import Renewal, Token
+from tieline.schemes.oauth1 import OAuth1
+from tieline.testing.connections import MemoryConnections
+from tieline.testing.dataplane import Worker, serving
+from tieline.vault.envelope import Place
+from tieline.vault.intake import Intake
+
+FORM = b"Content-Type: application/x-www-form-urlencoded"
+JSON = b"Content-Type: application/json"
+AWS_FIELDS = {"access_key_id": aws.PERMANENT[0], "secret_access_key": aws.PERMANENT[1]}
+OAUTH1_FIELDS = {"consumer_key": oauth1.CONSUMER[0], "consumer_secret": oauth1.CONSUMER[1]}
+TOKEN_FIELDS = {**OAUTH1_FIELDS, "token": oauth1.GIVEN[0], "token_secret": oauth1.GIVEN[1]}
+
+
+class Relayed:
+    """A worker before one server, and a client of it."""
+
+    def __init__(self, worker: Worker, key: str, stack: AsyncExitStack) -> None:
+        self.worker = worker
+        self.key = key.encode()
+        self._stack = stack
+
+    async def ask(self, method: bytes, path: bytes, *fields: bytes, body: bytes | None = None) -> Message:
+        """The answer to one request on a connection of its own."""
+        lines = [b"%b /relay/api%b HTTP/1.1" % (method, path), b"Host: tieline.test", b"Tieline-Key: " + self.key]
+        lines += fields
+        if body is not None:
+            lines.append(b"Content-Length: %d" % len(body))
+        client = await Peer.connect(self.worker.port)
+        self._stack.push_async_callback(drop, [client])
+        await client.send(b"\r\n".join(lines) + b"\r\n\r\n" + (body or b""))
+        return await client.message(method=method)
+
+
+StartRelayed = Callable[..., Any]
+
+
+@pytest.fixture
+def relayed(stack: AsyncExitStack) -> StartRelayed:
+    """Starts a worker for an API at a URL with a scheme and its credential."""
+
+    async def start(
+        url: str, auth: Mapping[str, Any], fields: Mapping[str, str], connections: MemoryConnections | None = None
+    ) -> Relayed:
+        worker = await stack.enter_async_context(serving(connections=connections))
+        worker.source.put_api({"tieline": "v1", "api": "api", "base_url": url, "auth": auth})
+        worker.source.put_credential("api", fields)
+        key = worker.source.put_key("api")
+        await worker.caught_up()
+        return Relayed(worker, key, stack)
+
+    return start
+
+
+@pytest.fixture
+def guarded(program: Callable[[str], str], free_port: Callable[[], int], tmp_path: Path) -> Iterator[str]:
+    """The URL of a lighttpd that asks for Digest."""
+    with digest.guarding(program("lighttpd"), tmp_path, free_port()) as url:
+        yield url
+
+
+@pytest.fixture
+def amazon() -> Iterator[Court]:
+    """A server that judges AWS signatures by botocore."""
+    with judging(aws.judge) as court:
+        yield court
+
+
+@pytest.fixture
+async def provider() -> AsyncIterator[tuple[oauth1.Provider, Court]]:
+    """A provider of OAuth 1.0 by oauthlib, and the server it is reached at."""
+    judge = oauth1.Provider()
+    with judging(judge) as court:
+        yield judge, court
+
+
+# -- digest
+
+
+@pytest.mark.parametrize("folder", ["md5", "sha256"])
+async def test_lighttpd_takes_the_proof(relayed: StartRelayed, guarded: str, folder: str) -> None:
+    """At the first request, which is repeated, and at many at once after it; the name is beyond ASCII."""
+    fields = {"username": digest.USER, "password": digest.PASSWORD}
+    api = await relayed(f"{guarded}/{folder}", {"scheme": "digest"}, fields)
+    first = await api.ask(b"GET", b"/a.txt?x=%22y%22")
+    many = await asyncio.gather(*(api.ask(b"GET", b"/a.txt") for _ in range(8)))
+    assert {(each.status, each.body) for each in (first, *many)} == {(200, digest.CONTENT.encode())}
+
+
+async def test_lighttpd_refuses_another_password(relayed: StartRelayed, guarded: str) -> None:
+    """The caller sees its refusal."""
+    api = await relayed(guarded + "/sha256", {"scheme": "digest"}, {"username": digest.USER, "password": "another"})
+    assert (await api.ask(b"GET", b"/a.txt")).status == 401
+
+
+# -- aws_sigv4
+
+
+@pytest.mark.parametrize("place", ["header", "query"])
+@pytest.mark.parametrize("service", ["execute-api", "s3"])
+@pytest.mark.parametrize(
+    ("method", "path", "fields", "body"),
+    [
+        (b"GET", b"/", [], None),
+        (b"GET", b"/a%20b/c(d)?q=a+b&acl&n=%C3%A9&q=A", [b"X-Amz-Meta-A:   two   words "], None),
+        (b"POST", b"/things", [JSON], b'{"a": "\xc3\xa9"}'),
+        (b"DELETE", b"/things/1", [], None),
+        (b"PUT", b"/key", [], b"x" * 100_000),
+    ],
+)
+async def test_botocore_makes_the_signature_that_arrived(
+    relayed: StartRelayed, amazon: Court, place: str, service: str, method: bytes, path: bytes, fields: Any, body: Any
+) -> None:
+    """In both forms, by the path rules of both kinds of service, over what the socket brought."""
+    auth = {"scheme": "aws_sigv4", "service": service, "region": "eu-central-1", "in": place}
+    api = await relayed(amazon.url + "/v1", auth, AWS_FIELDS)
+    got = await api.ask(method, path, *fields, body=body)
+    assert (got.status, got.body) == (200, b"signed")
+    assert amazon.arrivals[0].body == (body or b"")
+
+
+async def test_an_unsigned_payload_is_streamed_whatever_its_size(relayed: StartRelayed, amazon: Court) -> None:
+    """More than a body that is read may have, and in chunks."""
+    auth = {"scheme": "aws_sigv4", "service": "s3", "region": "eu-central-1", "payload": "unsigned"}
+    api = await relayed(amazon.url, auth, AWS_FIELDS)
+    piece = b"x" * 1_000_000
+    chunked = b"".join(b"%x\r\n%b\r\n" % (len(piece), piece) for _ in range(17)) + b"0\r\n\r\n"
+    client = await Peer.connect(api.worker.port)
+    head = b"PUT /relay/api/key HTTP/1.1\r\nHost: t\r\nTieline-Key: %b\r\nTransfer-Encoding: chunked\r\n\r\n" % api.key
+    await client.send(head + chunked)
+    got = await client.message(method=b"PUT")
+    await drop([client])
+    assert got.status == 200
+    assert len(amazon.arrivals[0].body) == 17_000_000
+
+
+async def test_a_role_is_assumed_once(relayed: StartRelayed, amazon: Court) -> None:
+    """Its temporary keys, asked of the token service, sign all that follows."""
+    role = {"role_arn": "arn:aws:iam::123456789012:role/demo", "external_id": "customer-7"}
+    auth = {
+        "scheme": "aws_sigv4",
+        "service": "execute-api",
+        "region": "eu-central-1",
+        "assume_role": {**role, "sts_url": amazon.url + "/sts/"},
+    }
+    api = await relayed(amazon.url + "/v1", auth, AWS_FIELDS)
+    got = await asyncio.gather(*(api.ask(b"POST", b"/things", body=b"{}") for _ in range(5)))
+    assert {each.status for each in got} == {200}
+    assert [each.target for each in amazon.arrivals].count("/sts/") == 1
+    assert sum(aws.TEMPORARY[0] in each.header("authorization") for each in amazon.arrivals) == 5
+
+
+# -- oauth1
+
+
+@pytest.mark.parametrize("method", ["HMAC-SHA1", "HMAC-SHA256", "HMAC-SHA512", "PLAINTEXT"])
+@pytest.mark.parametrize("place", ["header", "query", "body"])
+async def test_oauthlib_takes_the_signature_that_arrived(
+    relayed: StartRelayed, provider: tuple[oauth1.Provider, Court], method: str, place: str
+) -> None:
+    """Of a form, whose pairs are signed, with the parameters in each place; and a second time with another nonce."""
+    auth = {"scheme": "oauth1", "signature_method": method, "in": place, "realm": "photos"}
+    api = await relayed(provider[1].url + "/v1", auth, TOKEN_FIELDS)
+    for _ in range(2):
+        got = await api.ask(b"POST", b"/photos?size=original&q=a%20b", FORM, body=b"title=A+b%26&c=%C3%A9")
+        assert (got.status, got.body) == (200, b"whose:a-token")
+
+
+@pytest.mark.parametrize(("method", "body"), [(b"GET", None), (b"PUT", b'{"a": 1}')])
+async def test_oauthlib_takes_requests_without_a_form(
+    relayed: StartRelayed, provider: tuple[oauth1.Provider, Court], method: bytes, body: bytes | None
+) -> None:
+    """Nothing of the body is signed."""
+    api = await relayed(provider[1].url, {"scheme": "oauth1"}, TOKEN_FIELDS)
+    got = await api.ask(method, b"/photos", JSON, body=body)
+    assert (got.status, got.body) == (200, b"whose:a-token")
+
+
+async def test_oauthlib_refuses_another_secret(relayed: StartRelayed, provider: tuple[oauth1.Provider, Court]) -> None:
+    """So it does look at it."""
+    api = await relayed(provider[1].url, {"scheme": "oauth1"}, {**TOKEN_FIELDS, "token_secret": "another"})
+    assert (await api.ask(b"GET", b"/photos")).status == 401
+
+
+async def test_a_person_signs_in_and_the_relay_uses_their_token(
+    relayed: StartRelayed, provider: tuple[oauth1.Provider, Court]
+) -> None:
+    """The three legs against oauthlib's provider, and a request with what they gave."""
+    judge, court = provider
+    urls = {"request_url": "/initiate", "authorize_url": "/authorize", "token_url": "/token"}
+    options = {"sign_in": {name: court.url + path for name, path in urls.items()}}
+    secrets = {name: Secret.from_text(value) for name, value in OAUTH1_FIELDS.items()}
+
+    def sign_in() -> Token:
+        begun = run(OAuth1().begin(options, secrets, "https://tieline.example/back", "state-1"))
+        came = judge.allow(begun.url)
+        assert came["state"] == "state-1"
+        return run(OAuth1().finish(options, secrets, begun.kept, came))
+
+    token = await asyncio.to_thread(sign_in)
+    store = MemoryConnections()
+    api = await relayed(court.url, {"scheme": "oauth1", **options}, OAUTH1_FIELDS, store)
+    keep(api.worker, store, Renewal(OAuth1(), options, secrets, 0, OAuth1().signal(options)), token)
+    got = await api.ask(b"GET", b"/photos")
+    assert (got.status, got.body[:6]) == (200, b"whose:")  # the token itself is masked where it comes back
+    assert token.values["token"].reveal_bytes().decode() in court.arrivals[-1].header("authorization")
+
+
+def keep(worker: Worker, store: MemoryConnections, renewal: Renewal, token: Token) -> None:
+    """What a sign-in leaves in the store."""
+    intake = Intake(worker.source.keyring)
+    sealed = {
+        name: intake.seal(Place("connection_secrets", "conn_1", name, 1, "live"), value)
+        for name, value in token.values.items()
+    }
+    basis = basis_of(renewal, worker.source.keyring.derive(PURPOSE))
+    store.put(ConnectionKey("api_api", "live", 0, "", ""), SealedToken(basis, sealed, None, (), token.account))
