@@ -28,11 +28,10 @@ _LONG_NAME = re.compile(r"[^.\[\]]{25,}")
 
 def problems(record: Record, options: Options) -> list[str]:
     """What is wrong with ``options``, a sentence each that begins with the option's name and a colon."""
-    known = frozenset(key.name for key in record.keys)
-    found = unknown_options(options, known)
+    found = unknown_options(options, frozenset(key.name for key in record.keys))
     findings = Findings()
     try:
-        record.read(Place(plant({name: value for name, value in options.items() if name in known}), findings))
+        record.read(Place(plant(_known(record, options)), findings))
         findings.settle()
     except DefinitionError as error:
         # a name that somebody chose may be a secret in the wrong place, as a text may
@@ -48,6 +47,10 @@ def read(record: Record, options: Options) -> Any:
     """The value that ``options``, in which ``problems`` found none, make; those of other modules are theirs to read."""
     known = {key.name for key in record.keys}
     return record.read(Place(plant({name: value for name, value in options.items() if name in known}), Findings()))
+
+
+def _known(record: Record, options: Options) -> Options:
+    return {key.name: options[key.name] for key in record.keys if key.name in options}
 
 
 def at_path(document: Any, path: str) -> Any:

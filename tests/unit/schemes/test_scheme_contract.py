@@ -1,6 +1,7 @@
 """What holds for every scheme of the registry, in every sample: the contract of ``schemes.base``."""
 
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -138,3 +139,16 @@ def test_a_scheme_that_does_not_read_bodies_leaves_them(sample: Sample) -> None:
         outgoing.body = None
         applier.apply(outgoing)
         assert outgoing.body is None
+
+
+@pytest.mark.parametrize("sample", [each for each in SAMPLES if each.token is not None], ids=lambda each: each.scheme)
+def test_whose_token_it_is_concerns_no_scheme(sample: Sample) -> None:
+    """It is handed that option too, and leaves it aside."""
+    scheme = SCHEMES.get(sample.scheme)
+    options = {**sample.options, "connections": "shared"}
+    assert SCHEMES.check(sample.scheme, options) == []
+    assert scheme.fields(options) == scheme.fields(sample.options)
+    assert scheme.places(options) == scheme.places(sample.options)
+    outgoing = sample.request()
+    replace(sample, options=options).bound().apply(outgoing)
+    assert (outgoing.method, outgoing.origin) == (sample.request().method, sample.request().origin)
