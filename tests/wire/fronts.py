@@ -25,13 +25,15 @@ http {{
   client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/fastcgi;
   uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
   underscores_in_headers on; ignore_invalid_headers off; merge_slashes off;
+  map $http_upgrade $connection_upgrade {{ default upgrade; "" ""; }}
   upstream worker {{ server 127.0.0.1:{worker}; keepalive 16; keepalive_requests 100000000; }}
   server {{
     listen 127.0.0.1:{listen};
     location / {{
-      proxy_pass http://worker; proxy_http_version 1.1; proxy_set_header Connection "";
-      proxy_set_header Host $http_host;
-      proxy_set_header {mark} $request_id; proxy_request_buffering off; proxy_next_upstream off;
+      proxy_pass http://worker; proxy_http_version 1.1; proxy_set_header Host $http_host;
+      proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection $connection_upgrade;
+      proxy_set_header {mark} $request_id; proxy_next_upstream off;
+      proxy_buffering off; proxy_request_buffering off;
     }}
   }}
 }}

@@ -14,6 +14,8 @@ from tests.wire.raw import Peer, Upstream, answer
 from tests.wire.stage import Stage
 from tests.wire.test_ambiguous import MALFORMED, SMUGGLED, TARGET, line, post
 from tests.wire.test_crosstalk import Mischief, Paired
+from tests.wire.test_hangups import EVENTS
+from tests.wire.test_websocket import ASK, echo
 
 FRONTS = ("nginx", "haproxy")
 VISITORS = 3
@@ -61,6 +63,39 @@ async def test_paired_requests_never_mix_behind_a_front(front: Front, soak: bool
     assert paired.wrong == []
     assert paired.answered > paired.count * 0.8
     sys.stdout.write(f"{paired.count} paired requests, {paired.answered} answered, 0 mixed\n")
+
+
+async def test_a_stream_arrives_as_it_is_made_behind_a_front(front: Front) -> None:
+    """The first event is there while the upstream waits for the client to have read it."""
+    stage, port = front
+    read = asyncio.Event()
+
+    async def script(upstream: Upstream, peer: Peer) -> None:
+        await upstream.read(peer)
+        await peer.send(EVENTS + b"9\r\ndata: 1\n\n\r\n")
+        await read.wait()
+        await peer.send(b"9\r\ndata: 2\n\n\r\n0\r\n\r\n")
+
+    stage.upstream.script = script
+    client = await Peer.connect(port)
+    stage.clients.append(client)
+    await client.send(stage.request())
+    await client.head()
+    assert b"data: 1" in await client.reader.readuntil(b"1\n\n")
+    read.set()
+    assert b"data: 2" in await client.reader.readuntil(b"2\n\n")
+
+
+async def test_a_websocket_passes_a_front(front: Front) -> None:
+    """What the client says after the handshake comes back."""
+    stage, port = front
+    stage.upstream.script = echo
+    client = await Peer.connect(port)
+    stage.clients.append(client)
+    await client.send(stage.request(b"GET", b"/realtime", *ASK))
+    assert (await client.head()).status == 101
+    await client.send(b"frames")
+    assert await client.some(6) == b"frames"
 
 
 FIELD = 120  # the app key's field and another that fills up, so that lengths are known before the key is

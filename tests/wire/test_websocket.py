@@ -12,7 +12,7 @@ ASK = (
     b"Connection: Upgrade",
     b"Upgrade: websocket",
     b"Sec-WebSocket-Version: 13",
-    b"Sec-WebSocket-Key: dGhlIHNhbXBsZQ==",
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
 )
 AGREE = (
     b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -55,7 +55,7 @@ async def test_the_upstream_is_asked_for_the_same_upgrade(start_stage: StartStag
     seen = stage.upstream.seen[0]
     assert seen.target == b"/v1/realtime?model=x"
     assert (seen.one(b"connection").lower(), seen.one(b"upgrade")) == (b"upgrade", b"websocket")
-    assert seen.one(b"sec-websocket-key") == b"dGhlIHNhbXBsZQ=="
+    assert seen.one(b"sec-websocket-key") == b"dGhlIHNhbXBsZSBub25jZQ=="
     assert seen.one(b"sec-websocket-extensions") == b"permessage-deflate"
     assert seen.one(b"authorization") == b"Bearer " + PROVIDER_KEY.encode()
 
