@@ -81,6 +81,23 @@ SERVE_SETTINGS: tuple[Setting, ...] = (
         "NAME",
         repeats=True,
     ),
+    Setting(
+        "console_url",
+        "--console-url",
+        "TIELINE_CONSOLE_URL",
+        None,
+        "What browsers open the console by, where that is not its address: providers send people back there.",
+        "URL",
+    ),
+    Setting(
+        "return_origins",
+        "--return-origin",
+        "TIELINE_RETURN_ORIGINS",
+        None,
+        "An origin that a browser may be sent to after a sign-in, such as https://app.example.com; repeatable.",
+        "ORIGIN",
+        repeats=True,
+    ),
     Setting("workers", "--workers", "TIELINE_WORKERS", "1", "How many data-plane processes.", "N"),
     Setting(
         "database_url",
@@ -185,11 +202,18 @@ class ServeSettings:
     redis_url: str | None
     root_key: RootKeySource
     console_hosts: tuple[str, ...] = ()
+    console_url: str | None = None
+    return_origins: tuple[str, ...] = ()
     allow_destinations: tuple[str, ...] = ()
     ca_bundle: Path | None = None
     log_format: LogFormat = "text"
     log_level: LogLevel = "info"
     only: Plane | None = None
+
+    @property
+    def opened_at(self) -> str:
+        """What browsers open the console by, without a slash at its end."""
+        return self.console_url or self.console_listen.url
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,6 +280,8 @@ def serve_settings(options: Given, environ: Mapping[str, str] | None = None) -> 
         redis_url=_redis_url(source),
         root_key=_root_key(source, data_dir),
         console_hosts=_console_hosts(source),
+        console_url=_console_url(source),
+        return_origins=_return_origins(source),
         allow_destinations=_destinations(source),
         ca_bundle=_ca_bundle(source),
         log_format=_choice(source, "log_format", ("text", "json")),
@@ -474,6 +500,47 @@ def _console_hosts(source: _Source) -> tuple[str, ...]:
         if not _is_name(text):
             raise SettingsError(f'{where} holds "{text}": give a host name, without a port.', param="console_hosts")
     return tuple(text.lower() for text, _ in hosts)
+
+
+def _console_url(source: _Source) -> str | None:
+    given = source.text("console_url")
+    if given is None:
+        return None
+    text, where = given
+    found = _origin(text)
+    if found is None:
+        raise SettingsError(
+            f"{where} is not usable: give an origin, such as https://tieline.example.com.", param="console_url"
+        )
+    return found
+
+
+def _return_origins(source: _Source) -> tuple[str, ...]:
+    origins = []
+    for text, where in _listed(source, "return_origins"):
+        found = _origin(text)
+        if found is None:
+            raise SettingsError(
+                f"{where} holds what is no origin: give scheme and host, such as https://app.example.com.",
+                param="return_origins",
+            )
+        origins.append(found)
+    return tuple(origins)
+
+
+def _origin(text: str) -> str | None:
+    """Scheme, host and port of an http or https URL that has nothing else, in lower case; None for any other text."""
+    try:
+        parts = urlsplit(text)
+        host, port = parts.hostname or "", parts.port
+    except ValueError:
+        return None
+    good = _is_ip(host, 6) or _is_ip(host, 4) or _is_name(host)
+    whole = parts.path in {"", "/"} and not (parts.query or parts.fragment or "@" in parts.netloc)
+    if parts.scheme not in {"http", "https"} or not (good and whole and text.isprintable()) or " " in text:
+        return None
+    shown = f"[{host}]" if ":" in host else host
+    return f"{parts.scheme}://{shown}" if port is None else f"{parts.scheme}://{shown}:{port}"
 
 
 def _destinations(source: _Source) -> tuple[str, ...]:

@@ -1,6 +1,7 @@
 """Tokens at rest: whose turn it is to renew one, what a renewal keeps, and what goes with an API or an app."""
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -204,7 +205,9 @@ async def test_a_connection_is_removed_with_its_token(store: SqlStore, owner: Ap
 async def add_sign_in(store: SqlStore, owner: ApiRow, of: AppRow | None = None, link: bytes = bytes(32)) -> SignInRow:
     """A sign-in that a link leads to."""
     whose = Whose(owner.id, "live", 0, of.id, "ann") if of else Whose(owner.id, "live", 0)
-    row = SignInRow(new_id("sgn"), whose, NOW, OWNER.id, later(600), return_to="https://app.example/done")
+    app_name = of.name if of else None
+    at = NOW, OWNER.id, later(600)
+    row = SignInRow(new_id("sgn"), whose, owner.name, app_name, *at, return_to="https://app.example/done")
     async with store.write(OWNER) as tx:
         await tx.sign_ins.add(row, link)
     return row
@@ -213,7 +216,7 @@ async def add_sign_in(store: SqlStore, owner: ApiRow, of: AppRow | None = None, 
 async def test_a_sign_in_is_found_by_its_link_and_then_by_its_state(store: SqlStore, owner: ApiRow) -> None:
     """What the scheme keeps, and the browser's mark, read back; it is used once."""
     row = await add_sign_in(store, owner)
-    begun = SignInRow(row.id, row.whose, NOW, OWNER.id, row.expires_at, row.return_to, BASIS, b"b" * 32, sealed(9))
+    begun = replace(row, basis=BASIS, browser_hash=b"b" * 32, kept=sealed(9))
     async with store.write(OWNER) as tx:
         assert await tx.sign_ins.by_link(bytes(32)) == row
         await tx.sign_ins.begin(begun, b"s" * 32)

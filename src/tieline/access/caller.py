@@ -20,9 +20,12 @@ _ORDER = {Role.VIEWER: 0, Role.EDITOR: 1, Role.OWNER: 2}
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """An admin token, a signed-in operator or the local command line; ``name`` is what the audit shows."""
+    """An admin token, a signed-in operator, the local command line or the browser of somebody who signs in to an API.
 
-    kind: Literal["token", "operator", "local"]
+    ``name`` is what the audit shows.
+    """
+
+    kind: Literal["token", "operator", "local", "browser"]
     id: str
     name: str
     role: Role

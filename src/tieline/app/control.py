@@ -9,6 +9,7 @@ import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
+from urllib.parse import urlsplit
 
 import uvicorn
 
@@ -19,6 +20,7 @@ from tieline.app.opening import Opened, create
 from tieline.app.prepare import TOKEN_FILE, admin_token
 from tieline.app.probing import Prober
 from tieline.app.retention import forget_old_records
+from tieline.app.signingin import Issuers
 from tieline.app.trying import Trier
 from tieline.controlplane.services import Services
 from tieline.core.clock import SystemClock
@@ -75,10 +77,13 @@ def _services(settings: ServeSettings, opened: Opened, guard: Guard) -> Services
         intake=Intake(keyring),
         prober=Prober(settings, opened, guard),
         trier=Trier(),
+        issuers=Issuers(settings, opened, guard),
         clock=clock,
         check_destination=_destination_check(guard),
         app_key_pepper=keyring.derive("app-key"),
         token_pepper=keyring.derive("admin-token"),
+        console_url=settings.opened_at,
+        return_origins=settings.return_origins,
     )
 
 
@@ -99,7 +104,7 @@ async def _serve(services: Services, settings: ServeSettings, leash: Leash) -> N
     from tieline.web.app import create_app  # noqa: PLC0415  loaded while the data plane opens the store
     from tieline.web.bounded import BoundedHttp  # noqa: PLC0415  as above
 
-    names = (settings.console_listen.host, *settings.console_hosts)
+    names = (settings.console_listen.host, urlsplit(settings.opened_at).hostname or "", *settings.console_hosts)
     log = Log(settings.log_format, settings.log_level)
     config = uvicorn.Config(
         create_app(services, allowed_hosts=names, version=version("tieline"), log=log),

@@ -60,11 +60,14 @@ class KeptToken:
 class SignInRow:
     """A sign-in on its way. ``kept`` is what the scheme needs to finish it, sealed; None before a browser began it.
 
-    ``browser_hash`` is the hash of the cookie of the browser that began it, None where a device is polled for.
+    ``api`` and ``app`` are names, read but not stored; ``app`` is None for the shared connection. ``browser_hash`` is
+    the hash of the cookie of the browser that began it, None where a device is polled for.
     """
 
     id: str
     whose: Whose
+    api: str
+    app: str | None
     created_at: datetime
     created_by: str
     expires_at: datetime

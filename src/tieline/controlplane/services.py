@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from tieline.controlplane.connecting import Issuers
 from tieline.controlplane.ports import Prober, Store, Trier
 from tieline.core.clock import Clock
 from tieline.vault.intake import Intake
@@ -13,15 +14,19 @@ class Services:
     """The outside world of the control plane.
 
     ``check_destination(host)`` raises ``DestinationNotAllowed`` where ``host`` is literally an address that the egress
-    guard refuses. The peppers are the keys of the hashes that app keys and admin tokens are stored as
-    (``keyring.derive("app-key")`` and ``keyring.derive("admin-token")``).
+    guard refuses. ``console_url`` is what browsers open the console by, without a slash at its end; ``return_origins``
+    are where they may go after a sign-in besides. The peppers are the keys of the hashes that app keys and admin tokens
+    are stored as (``keyring.derive("app-key")`` and ``keyring.derive("admin-token")``).
     """
 
     store: Store
     intake: Intake
     prober: Prober
     trier: Trier
+    issuers: Issuers
     clock: Clock
     check_destination: Callable[[str], None]
     app_key_pepper: bytes = field(repr=False)
     token_pepper: bytes = field(repr=False)
+    console_url: str
+    return_origins: tuple[str, ...] = ()

@@ -7,7 +7,7 @@ side. Nothing here reads a sealed token back, nor a link or state: both are foun
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, Select, delete, insert, select, update
+from sqlalchemy import Row, Select, Table, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.elements import ColumnElement
 
@@ -29,14 +29,14 @@ class Connections:
         self._connection = connection
 
     async def get(self, connection_id: str) -> ConnectionRow | None:
-        query = _named().where(connections.c.id == connection_id)
+        query = _with_names(connections).where(connections.c.id == connection_id)
         row = (await self._connection.execute(query)).one_or_none()
         return None if row is None else _row(row)
 
     async def list(
         self, page: PageRequest, api_id: str | None = None, app_id: str | None = None
     ) -> Page[ConnectionRow]:
-        query = _named()
+        query = _with_names(connections)
         if api_id is not None:
             query = query.where(connections.c.api_id == api_id)
         if app_id is not None:
@@ -88,7 +88,7 @@ class SignIns:
         return await self._one(sign_ins.c.state_hash == state_hash)
 
     async def _one(self, which: ColumnElement[bool]) -> SignInRow | None:
-        row = (await self._connection.execute(select(sign_ins).where(which))).one_or_none()
+        row = (await self._connection.execute(_with_names(sign_ins).where(which))).one_or_none()
         return None if row is None else _sign_in(row)
 
 
@@ -130,11 +130,10 @@ class SignInChanges(SignIns):
         await self._connection.execute(delete(sign_ins).where(sign_ins.c.expires_at <= now))
 
 
-def _named() -> Select[Any]:
-    """Connections with the names of their APIs and apps."""
+def _with_names(table: Table) -> Select[Any]:
+    """Rows of ``table`` with the names of their APIs and apps."""
     names = (apis.c.name.label("api"), apps.c.name.label("app"))
-    joined = connections.join(apis).outerjoin(apps, apps.c.id == connections.c.app_id)
-    return select(connections, *names).select_from(joined)
+    return select(table, *names).select_from(table.join(apis).outerjoin(apps, apps.c.id == table.c.app_id))
 
 
 def _row(row: Row[Any]) -> ConnectionRow:
@@ -174,6 +173,8 @@ def _sign_in(row: Row[Any]) -> SignInRow:
     return SignInRow(
         id=row.id,
         whose=_whose(row),
+        api=row.api,
+        app=row.app,
         created_at=row.created_at,
         created_by=row.created_by,
         expires_at=row.expires_at,

@@ -12,8 +12,8 @@ from starlette.middleware import Middleware
 from tieline.controlplane.services import Services
 from tieline.core.errors import TielineError
 from tieline.telemetry.logs import Log
-from tieline.web import pages
-from tieline.web.api import apis, apps, audit, calls, catalogue, credentials, keys, tokens
+from tieline.web import pages, signin
+from tieline.web.api import apis, apps, audit, calls, catalogue, connections, credentials, keys, tokens
 from tieline.web.api.shared import Problem
 from tieline.web.gate import API, BodyGate, HostGate, TokenGate
 from tieline.web.problems import Problems, on_error, on_http_error, on_invalid
@@ -69,7 +69,8 @@ def create_app(services: Services, *, allowed_hosts: Iterable[str], version: str
     )
     app.state.services = services
     app.state.version = version
-    for part in (catalogue, apis, calls, credentials, apps, keys, tokens, audit):
+    for part in (catalogue, apis, calls, credentials, apps, keys, connections, tokens, audit):
         app.include_router(part.router, prefix=API, responses=_ERRORS)
     app.include_router(pages.router)
+    app.include_router(signin.router)
     return app

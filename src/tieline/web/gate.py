@@ -13,12 +13,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tieline.controlplane import tokens
 from tieline.controlplane.services import Services
+from tieline.controlplane.signins import CALLBACK, START
 from tieline.core.errors import BodyTooLarge, InvalidRequest, InvalidToken
 
 BODY_MOST = 8 * 1024 * 1024
 API = "/api/v1"
 HEALTH = frozenset({"/healthz", "/readyz"})
 
+_OPENED_OTHERWISE = frozenset({START, CALLBACK})  # by a link, or a state and the browser's mark
 _DIGITS_MOST = 15
 _LOCAL = ("localhost", "127.0.0.1", "[::1]")
 _UNSPECIFIED = frozenset({"0.0.0.0", "[::]"})  # noqa: S104 -- named, not bound
@@ -60,7 +62,8 @@ class TokenGate:
         self._services = services
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and (scope["path"] == API or scope["path"].startswith(f"{API}/")):
+        path = scope["path"] if scope["type"] == "http" else ""
+        if (path == API or path.startswith(f"{API}/")) and path not in _OPENED_OTHERWISE:
             scope["state"]["caller"] = await tokens.authenticate(self._services, _presented(scope))
         await self._app(scope, receive, send)
 

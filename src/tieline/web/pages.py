@@ -9,6 +9,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from html import escape
+from http import HTTPStatus
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -56,7 +57,7 @@ async def show_readiness(request: Request) -> Response:
 @router.get("/")
 async def show_start(request: Request) -> Response:
     """What this is and where to go."""
-    return _page(
+    return page(
         "Tieline",
         f"<h1>Tieline</h1><p>A self-hosted API connector, version {escape(request.app.state.version)}. This is the "
         "listener for operators; apps call the other one.</p><ul>"
@@ -70,15 +71,16 @@ async def show_start(request: Request) -> Response:
 async def show_documentation(request: Request) -> Response:
     """The admin API, operation by operation."""
     document = request.app.openapi()
-    return _page(document["info"]["title"], "".join(_documentation(document)))
+    return page(document["info"]["title"], "".join(_documentation(document)))
 
 
-def _page(title: str, body: str) -> Response:
+def page(title: str, body: str, status: int = HTTPStatus.OK) -> Response:
+    """A page of ours around ``body``, which is HTML: no script, no frame, nothing from elsewhere."""
     html = (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{escape(title)}</title>'
         f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style><main>{body}</main></html>'
     )
-    return HTMLResponse(html, headers={"Content-Security-Policy": _POLICY})
+    return HTMLResponse(html, status, headers={"Content-Security-Policy": _POLICY})
 
 
 def _documentation(document: Mapping[str, Any]) -> Iterator[str]:

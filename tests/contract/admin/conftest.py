@@ -17,9 +17,12 @@ import uvicorn
 from tieline.access.caller import Caller, Role
 from tieline.app.trying import Trier
 from tieline.controlplane import tokens
+from tieline.controlplane.connecting import SignInRow, Whose
 from tieline.controlplane.ports import Environment, Verdict
 from tieline.controlplane.services import Services
+from tieline.core.errors import TielineError
 from tieline.core.secret import Secret
+from tieline.schemes.flow import DeviceSignIn, Pending, SignIn, Token
 from tieline.storage.engine import Database, open_database
 from tieline.storage.migrate import migrate
 from tieline.storage.store import SqlStore
@@ -62,6 +65,40 @@ class FixedProber:
         return self.verdict
 
 
+class FixedIssuers:
+    """Stands in for the data plane's way to issuers: remembers what it was asked and gives what it was told to."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, object]] = []
+        self.basis = b"basis"
+        self.token = Token({"access": Secret(b"access-" + b"not-real-0123456789")}, None, ("read",), "ann@example.com")
+        self.polled: Token | Pending = Pending(5.0)
+        self.problem: TielineError | None = None
+
+    async def begin(self, whose: Whose, back: str, state: str) -> tuple[SignIn, bytes]:
+        self._note("begin", whose)
+        url = f"https://id.example.com/authorize?state={state}&redirect_uri={back}"
+        return SignIn(url, {"verifier": Secret(b"verifier-" + b"not-real-0123456789")}), self.basis
+
+    async def finish(self, sign_in: SignInRow, answer: Mapping[str, str]) -> Token:
+        self._note("finish", dict(answer))
+        return self.token
+
+    async def begin_device(self, whose: Whose) -> tuple[DeviceSignIn, bytes]:
+        self._note("begin_device", whose)
+        kept = {"device": Secret(b"device-" + b"not-real-0123456789")}
+        return DeviceSignIn("ABCD-EFGH", "https://id.example.com/device", None, 5.0, 900.0, kept), self.basis
+
+    async def poll_device(self, sign_in: SignInRow) -> Token | Pending:
+        self._note("poll_device", sign_in.id)
+        return self.polled
+
+    def _note(self, what: str, value: object) -> None:
+        self.asked.append((what, value))
+        if self.problem is not None:
+            raise self.problem
+
+
 @dataclass
 class Reply:
     """An answer: header names in lower case."""
@@ -88,6 +125,7 @@ class Admin:
     services: Services
     clock: MovingClock
     prober: FixedProber
+    issuers: FixedIssuers
     log: io.StringIO
     folder: Path
     replies: list[Reply] = field(default_factory=list)
@@ -164,7 +202,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
 
 async def mint_tokens(database: Database) -> dict[str, str]:
     """A token for each role, by the role's name."""
-    services = await services_on(database, MovingClock(), FixedProber())
+    services = await services_on(database, MovingClock(), FixedProber(), FixedIssuers())
     return {
         role.value: (await tokens.create(services, LOCAL, tokens.NewToken(f"the {role}", role)))
         .secret.reveal_bytes()
@@ -173,7 +211,7 @@ async def mint_tokens(database: Database) -> dict[str, str]:
     }
 
 
-async def services_on(database: Database, clock: MovingClock, prober: FixedProber) -> Services:
+async def services_on(database: Database, clock: MovingClock, prober: FixedProber, issuers: FixedIssuers) -> Services:
     """The control plane's services on a real store and vault."""
     keyring = await Keyring.open(RootKey.of(Secret(bytes(range(32)))), SqlDataKeys(database), clock=clock)
     guard = Guard(["10.1.0.0/16"])
@@ -187,18 +225,21 @@ async def services_on(database: Database, clock: MovingClock, prober: FixedProbe
         intake=Intake(keyring),
         prober=prober,
         trier=Trier(),
+        issuers=issuers,
         clock=clock,
         check_destination=check_destination,
         app_key_pepper=keyring.derive("app-key"),
         token_pepper=keyring.derive("admin-token"),
+        console_url="http://console.example",
+        return_origins=("https://app.example.com",),
     )
 
 
 @asynccontextmanager
 async def serving(database: Database, held: Mapping[str, str], folder: Path) -> AsyncIterator[Admin]:
     """The admin API on ``database`` while the block runs."""
-    clock, prober, log = MovingClock(), FixedProber(), io.StringIO()
-    services = await services_on(database, clock, prober)
+    clock, prober, issuers, log = MovingClock(), FixedProber(), FixedIssuers(), io.StringIO()
+    services = await services_on(database, clock, prober, issuers)
     app = create_app(services, allowed_hosts=["tieline.example"], version="1.2.3", log=Log(stream=log, clock=clock))
     config = uvicorn.Config(app, port=0, log_config=None, lifespan="off", ws="none")
     config.load()
@@ -207,7 +248,7 @@ async def serving(database: Database, held: Mapping[str, str], folder: Path) -> 
     await server.startup()
     port = server.servers[0].sockets[0].getsockname()[1]
     try:
-        yield Admin(port, held, services, clock, prober, log, folder)
+        yield Admin(port, held, services, clock, prober, issuers, log, folder)
     finally:
         for listener in server.servers:
             listener.close()
