@@ -48,11 +48,11 @@ class AdminClient:
         """The body of the answer to POST."""
         return self.send("POST", path, body=body, query=query).body
 
-    def items(self, *path: str) -> Iterator[dict[str, Any]]:
-        """Every item of a list, page by page."""
+    def items(self, *path: str, **query: str | None) -> Iterator[dict[str, Any]]:
+        """Every item of a list, page by page; ``query`` narrows it."""
         after: str | None = None
         while True:
-            page = self.get(*path, limit=PAGE, after=after)
+            page = self.send("GET", path, query={**query, "limit": PAGE, "after": after}).body
             yield from page["items"]
             after = page["next"]
             if after is None:

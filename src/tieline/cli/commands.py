@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import typer
 
-from tieline.cli import api, app, audit, call, credential, key, machine, output, token, vault
+from tieline.cli import api, app, audit, call, connection, credential, key, machine, output, token, vault
 
 root = typer.Typer(
     name="tieline",
@@ -13,7 +13,17 @@ root = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for group in (api.api, credential.credential, call.call, app.app, key.key, token.token, audit.audit, vault.vault):
+for group in (
+    api.api,
+    credential.credential,
+    call.call,
+    app.app,
+    key.key,
+    connection.connection,
+    token.token,
+    audit.audit,
+    vault.vault,
+):
     root.add_typer(group)
 machine.register(root)
 

@@ -8,6 +8,7 @@ import json
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from rich.console import Console
@@ -73,6 +74,11 @@ def moment(value: Any) -> str | None:
     if not isinstance(value, str):
         return None
     return f"{value[:10]} {value[11:19]} UTC"
+
+
+def is_past(value: str) -> bool:
+    """Whether an RFC 3339 time has passed, by this machine's clock."""
+    return datetime.fromisoformat(value) <= datetime.now(UTC)
 
 
 def quoted(text: str) -> str:

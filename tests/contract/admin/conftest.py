@@ -37,6 +37,22 @@ from tieline.wire.guard import Guard
 LOCAL = Caller("local", "local", "tests", Role.OWNER)
 
 
+CRM = {
+    "tieline": "v1",
+    "api": "crm",
+    "title": "The CRM",
+    "base_url": "https://api.example.com",
+    "auth": {
+        "scheme": "oauth2",
+        "grant": "authorization_code",
+        "authorize_url": "https://id.example.com/authorize",
+        "token_url": "https://id.example.com/token",
+        "connections": "per_user_or_shared",
+    },
+}
+"""An API that people sign in to."""
+
+
 class MovingClock:
     """A clock that stands still until a test moves it."""
 
@@ -292,8 +308,20 @@ async def filled(admin: Admin) -> dict[str, str]:
     await admin.made("PUT", "/apis/openai/credentials/live", {"fields": {"key": "sk-sandbox-0123456789abcdef"}})
     await admin.made("POST", "/apps", {"name": "blog", "apis": ["openai"]})
     key = await admin.made("POST", "/apps/blog/keys", {})
-    names = {"entry": "openai", "api": "openai", "call": "ask"}
+    names = {"entry": "openai", "api": "openai", "call": "ask", **await signed_in(admin)}
     return {**names, "environment": "live", "version": "1", "app": "blog", "id": key["id"]}
+
+
+async def signed_in(admin: Admin) -> dict[str, str]:
+    """Add an API that somebody has signed in to and somebody is about to."""
+    await admin.made("POST", "/apis", {"name": "crm", "definition": CRM})
+    await admin.made("PATCH", "/apps/blog", {"apis": ["openai", "crm"]})
+    device = await admin.made("POST", "/oauth/device/crm", {})
+    admin.clock.pass_time(device["interval"])
+    admin.issuers.polled = admin.issuers.token
+    done = await admin.made("POST", f"/oauth/device/crm/{device['id']}")
+    waiting = await admin.made("POST", "/oauth/device/crm", {})
+    return {"connection": done["connection"]["id"], "sign_in": waiting["id"]}
 
 
 @pytest.fixture

@@ -85,9 +85,5 @@ def test_the_services_do_not_show_their_peppers() -> None:
     """Not even in a traceback's repr."""
     pepper = b"pepper-of-the-tests"
     parts: Any = object()
-<<<<<<< HEAD
-    services = Services(parts, parts, parts, parts, parts, parts, app_key_pepper=pepper, token_pepper=pepper)
-=======
     services = Services(*(parts,) * 7, app_key_pepper=pepper, token_pepper=pepper, console_url="")
->>>>>>> 97955ff (People sign in to APIs by browser and by device, for themselves or for all)
     assert "pepper-of" not in repr(services)

@@ -181,9 +181,9 @@ async def remove_connection(
 async def authorize(
     api: str, asked: Annotated[SignInAsked, Query()], services: ServicesHere, caller: CallerHere
 ) -> LinkShown:
-    """A link that begins a sign-in to an API in a browser, good for ten minutes. Needs the role editor.
+    """A link that begins a sign-in to an API in a browser, good for ten minutes.
 
-    Without ``app`` and ``user`` the sign-in is for the connection that all share.
+    Without ``app`` and ``user`` it is for the connection that all share. Needs the role editor.
     """
     new = NewSignIn(api, asked.environment, asked.app, asked.user, asked.position, asked.return_to)
     return _link(await signins.begin(services, caller, new))
