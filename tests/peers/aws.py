@@ -12,8 +12,9 @@ import botocore.auth
 import botocore.awsrequest
 import botocore.credentials
 
-from tests.peers.judges import Answer, Arrival
+from tests.peers.judges import TEXT, Answer, Arrival
 
+XML = {"Content-Type": "text/xml"}
 PERMANENT = ("AKIDEXAMPLE", "permanent-" + "not-real-secret", "")
 TEMPORARY = ("ASIDEXAMPLE", "temporary-" + "not-real-secret", "session/token+" + "not-real==")
 _KEYS = {each[0]: each for each in (PERMANENT, TEMPORARY)}
@@ -27,13 +28,13 @@ def judge(arrival: Arrival) -> Answer:
     """``signed`` for a request whose signature botocore makes too, else what is wrong."""
     problem = _problem(arrival)
     if problem:
-        return 403, "text/plain", problem.encode()
+        return 403, TEXT, problem.encode()
     if urlsplit(arrival.target).path != "/sts/":
-        return 200, "text/plain", b"signed"
+        return 200, TEXT, b"signed"
     asked = parse_qs(arrival.body.decode())
     if asked.get("Action") != ["AssumeRole"] or asked.get("ExternalId") != ["customer-7"]:
-        return 400, "text/xml", b"<ErrorResponse><Error><Code>AccessDenied</Code></Error></ErrorResponse>"
-    return 200, "text/xml", _ROLE.format(*map(escape, TEMPORARY)).encode()
+        return 400, XML, b"<ErrorResponse><Error><Code>AccessDenied</Code></Error></ErrorResponse>"
+    return 200, XML, _ROLE.format(*map(escape, TEMPORARY)).encode()
 
 
 def _problem(arrival: Arrival) -> str:

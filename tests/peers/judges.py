@@ -5,12 +5,13 @@
 """
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-Answer = tuple[int, str, bytes]
+Answer = tuple[int, Mapping[str, str], bytes]
+TEXT: Mapping[str, str] = {"Content-Type": "text/plain"}
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class Court:
 
 @contextmanager
 def judging(judge: Judge) -> Iterator[Court]:
-    """A server that answers as ``judge`` says: status, content type, body."""
+    """A server that answers as ``judge`` says: status, fields, body."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -54,11 +55,12 @@ def judging(judge: Judge) -> Iterator[Court]:
         def _serve(self) -> None:
             body = self._body()
             arrival = Arrival(self.command, self.path, tuple(self.headers.items()), body)
-            status, kind, content = judge(arrival)
+            status, fields, content = judge(arrival)
             court.arrivals.append(arrival)
             court.answers.append(status)
             self.send_response(status)
-            self.send_header("Content-Type", kind)
+            for name, value in fields.items():
+                self.send_header(name, value)
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()
             if self.command != "HEAD":

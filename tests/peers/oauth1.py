@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from oauthlib.oauth1 import RequestValidator, WebApplicationServer
 
-from tests.peers.judges import Answer, Arrival
+from tests.peers.judges import TEXT, Answer, Arrival
 
 CONSUMER = ("consumer", "consumer-" + "not-real")
 GIVEN = ("a-token", "a-token-secret-" + "not-real")
@@ -125,8 +125,8 @@ class Provider:
         else:
             good, request = self._server.validate_protected_resource_request(*asked)
             text = f"whose:{request.resource_owner_key}" if good else "no"
-            return (200 if good else 401), "text/plain", text.encode()
-        return status, headers.get("Content-Type", _FORM), (body or "").encode()
+            return (200 if good else 401), TEXT, text.encode()
+        return status, {"Content-Type": _FORM, **headers}, (body or "").encode()
 
     def allow(self, url: str) -> dict[str, str]:
         """What a person's browser brings back who was sent to ``url`` and allowed it: the query of the way back."""

@@ -1,26 +1,35 @@
 """Signing schemes through the real relay, judged by servers that others wrote: lighttpd, botocore and oauthlib."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
+import botocore.config
+import botocore.exceptions
+import botocore.parsers
+import botocore.session
 import pytest
 
 from tests.peers import aws, digest, oauth1
 from tests.peers.flows import run
-from tests.peers.judges import Court, judging
+from tests.peers.judges import TEXT, Answer, Arrival, Court, judging
 from tests.wire.raw import Message, Peer, drop
 from tieline.core.secret import Secret
 from tieline.dataplane.basis import PURPOSE, basis_of
 from tieline.dataplane.ports import ConnectionKey, SealedToken
+from tieline.schemes.base import Outgoing
+from tieline.schemes.challenge import parameters
+from tieline.schemes.digest import Digest
 from tieline.schemes.flow import Renewal, Token
 from tieline.schemes.oauth1 import OAuth1
 from tieline.testing.connections import MemoryConnections
 from tieline.testing.dataplane import Worker, serving
 from tieline.vault.envelope import Place
 from tieline.vault.intake import Intake
+from tieline.wire.guard import Origin
 
 FORM = b"Content-Type: application/x-www-form-urlencoded"
 JSON = b"Content-Type: application/json"
@@ -110,6 +119,29 @@ async def test_lighttpd_refuses_another_password(relayed: StartRelayed, guarded:
     assert (await api.ask(b"GET", b"/a.txt")).status == 401
 
 
+@pytest.mark.parametrize("algorithm", ["MD5", "MD5-sess", "SHA-256", "SHA-256-sess"])
+@pytest.mark.parametrize("more", ["", ", userhash=true", ', opaque="o\\"p"'])
+async def test_curl_gives_the_answer_that_we_would(program: Callable[[str], str], algorithm: str, more: str) -> None:
+    """To a challenge with the same client nonce: another client of the standard, by other people."""
+    told = f'Digest realm="a realm", nonce="n1", qop="auth", algorithm={algorithm}{more}'
+
+    def ask(arrival: Arrival) -> Answer:
+        return (200, TEXT, b"ok") if arrival.header("authorization") else (401, {"WWW-Authenticate": told}, b"")
+
+    with judging(ask) as court:
+        words = ("--silent", "--digest", "--user", "Mufasa:Circle of Life", court.url + "/dir/index.html?a=%20b")
+        curl = await asyncio.create_subprocess_exec(program("curl"), *words, stdout=asyncio.subprocess.DEVNULL)
+        assert await curl.wait() == 0
+    theirs = parameters(court.arrivals[-1].header("authorization").removeprefix("Digest ").encode())
+    fields = {"username": Secret(b"Mufasa"), "password": Secret(b"Circle of " + b"Life")}
+    applier = Digest(lambda: theirs["cnonce"]).bind({}, fields)
+    outgoing = Outgoing(b"GET", b"/dir/index.html", b"a=%20b", [], Origin("http", "127.0.0.1", 80))
+    assert applier.answered([], 401, [(b"WWW-Authenticate", told.encode())])
+    applier.apply(outgoing)
+    ours = parameters((outgoing.header(b"authorization") or b"").removeprefix(b"Digest "))
+    assert ours == {"algorithm": algorithm, **theirs}
+
+
 # -- aws_sigv4
 
 
@@ -149,6 +181,35 @@ async def test_an_unsigned_payload_is_streamed_whatever_its_size(relayed: StartR
     await drop([client])
     assert got.status == 200
     assert len(amazon.arrivals[0].body) == 17_000_000
+
+
+@pytest.mark.parametrize("service", ["s3", "dynamodb"])
+async def test_the_official_sdk_works_with_an_app_key_for_its_access_key(
+    relayed: StartRelayed, amazon: Court, service: str
+) -> None:
+    """By its endpoint and that key alone, and any secret: what it signs itself does not go on."""
+    api = await relayed(amazon.url, {"scheme": "aws_sigv4", "service": service, "region": "eu-central-1"}, AWS_FIELDS)
+
+    def use() -> None:
+        client = botocore.session.Session().create_client(
+            service,
+            region_name="eu-central-1",
+            endpoint_url=f"{api.worker.url}/relay/api",
+            aws_access_key_id=api.key.decode(),
+            aws_secret_access_key="anything",
+            config=botocore.config.Config(retries={"max_attempts": 1}, proxies={}),
+        )
+        # the judge's answer, a word of its own, is no answer of AWS
+        with contextlib.suppress(botocore.parsers.ResponseParserError, botocore.exceptions.ClientError):
+            if service == "s3":
+                client.put_object(Bucket="bucket", Key="a key+(1)", Body=b"content" * 10)
+            else:
+                client.describe_table(TableName="things")
+
+    await asyncio.to_thread(use)
+    assert set(amazon.answers) == {200}
+    assert aws.PERMANENT[0] in amazon.arrivals[0].header("authorization")
+    assert b"content" * 10 in amazon.arrivals[0].body or service != "s3"
 
 
 async def test_a_role_is_assumed_once(relayed: StartRelayed, amazon: Court) -> None:

@@ -35,7 +35,8 @@ class KeyPlaces:
 
     ``headers`` are names in lower case, ``query`` names of parameters, ``cookies`` names of cookies,
     ``protocol_prefixes`` what stands before the key in an item of ``Sec-WebSocket-Protocol``. ``basic`` says that the
-    scheme is Basic, which a request without a key is then told; Basic itself is understood for every API.
+    scheme is Basic, which a request without a key is then told; Basic itself is understood for every API. ``scoped``:
+    the API's clients write a slash and a scope behind the key, as those of AWS do.
     """
 
     headers: frozenset[bytes] = frozenset()
@@ -43,6 +44,7 @@ class KeyPlaces:
     basic: bool = False
     protocol_prefixes: tuple[bytes, ...] = ()
     cookies: frozenset[bytes] = frozenset()
+    scoped: bool = False
     watched: frozenset[bytes] = field(init=False, repr=False, compare=False)
     parameters: frozenset[bytes] = field(init=False, repr=False, compare=False)
     prefixes: tuple[bytes, ...] = field(init=False, repr=False, compare=False)
@@ -132,8 +134,11 @@ class _Search:
             self._stranger = place
         return bool(keys)
 
+    def _without_scope(self, key: bytes) -> bytes:
+        return key.partition(b"/")[0] if self._places.scoped else key
+
     def _look_in_header(self, name: bytes, value: bytes) -> None:
-        keys = _WORD.findall(value)
+        keys = [self._without_scope(key) for key in _WORD.findall(value)]
         basic = None if keys else _BASIC.fullmatch(value.rstrip(b" \t"))
         if basic is not None:
             keys = [part for part in _pair(basic[1]) if has_form(part)]
@@ -165,7 +170,7 @@ class _Search:
         kept = []
         for pair in query.split(b"&"):
             name, _, value = pair.partition(b"=")
-            key = form_decoded(value)
+            key = self._without_scope(form_decoded(value))
             meant = key != b"" and form_decoded(name) in self._places.parameters
             if not (meant and self._note([key] if has_form(key) else [], "the query")):
                 kept.append(pair)

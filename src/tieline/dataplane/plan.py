@@ -338,6 +338,7 @@ def _joined(each: Sequence[KeyPlaces]) -> KeyPlaces:
         basic=any(places.basic for places in each),
         protocol_prefixes=tuple(dict.fromkeys(prefix for places in each for prefix in places.protocol_prefixes)),
         cookies=frozenset().union(*(places.cookies for places in each)),
+        scoped=any(places.scoped for places in each),
     )
 
 

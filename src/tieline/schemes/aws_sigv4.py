@@ -208,9 +208,9 @@ class AwsSigV4:
         return problems
 
     def places(self, options: Options) -> KeyPlaces:
-        if options.get("in") == "query":
-            return KeyPlaces(query=frozenset({b"X-Amz-Credential"}))
-        return KeyPlaces(headers=frozenset({b"authorization"}))
+        """Where AWS's SDKs put the access key, in both forms: an app key serves as one, with any secret beside it."""
+        query = frozenset({b"X-Amz-Credential"})
+        return KeyPlaces(headers=frozenset({b"authorization"}), query=query, scoped=True)
 
     def bind(self, options: Options, secrets: Mapping[str, Secret]) -> Applier:
         return _SigV4Applier(declared.read(OPTIONS, options), secrets, self._clock)

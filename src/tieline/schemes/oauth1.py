@@ -197,6 +197,9 @@ class OAuth1:
         token, token_secret = secrets.get("token", _NONE), secrets.get("token_secret", _NONE)
         return _OAuth1Applier(self._party(options, secrets, token, token_secret), options)
 
+    def check_values(self, options: Options, secrets: Mapping[str, Secret]) -> None:
+        self._party(options, secrets)
+
     # -- with a person's token
 
     def renews(self, options: Options) -> bool:

@@ -14,6 +14,7 @@ CUSTOM = KeyPlaces(
     headers=frozenset({b"x-auth", b"cookie"}), query=frozenset({b"token"}), protocol_prefixes=(b"my-key.",)
 )
 COOKIE = KeyPlaces(cookies=frozenset({b"session"}))
+SCOPED = KeyPlaces(headers=frozenset({b"authorization"}), query=frozenset({b"X-Amz-Credential"}), scoped=True)
 
 
 def basic(user: bytes, password: bytes) -> bytes:
@@ -51,6 +52,15 @@ def test_a_key_is_found_in_the_headers_that_sdks_use(name: bytes, value: bytes) 
 def test_a_key_is_found_in_the_header_of_the_scheme(header: bytes, value: bytes) -> None:
     """The API's own header, with whatever stands before the key in it."""
     assert find([(header, value)], b"", CUSTOM) == Found(KEY, frozenset({header.lower()}), b"")
+
+
+def test_a_key_with_a_scope_behind_it_is_found_where_the_scheme_has_scopes() -> None:
+    """As AWS's SDKs write their access key; elsewhere a slash makes it no key."""
+    value = b"AWS4-HMAC-SHA256 Credential=" + KEY + b"/20260102/eu-central-1/s3/aws4_request, SignedHeaders=host"
+    query = b"X-Amz-Credential=" + KEY + b"%2F20260102%2Feu-central-1%2Fs3%2Faws4_request&a=1"
+    assert find([(b"Authorization", value)], b"", SCOPED) == Found(KEY, frozenset({b"authorization"}), b"")
+    assert find([], query, SCOPED) == Found(KEY, frozenset(), b"a=1")
+    assert find([(b"Authorization", value)], b"", NOWHERE).key != KEY
 
 
 @pytest.mark.parametrize(
