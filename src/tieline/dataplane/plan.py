@@ -248,7 +248,7 @@ class Compiler:
             replaced_query=always_query.union(*(each.replaces_query for each in appliers)),
             added_headers=headers,
             added_pairs=pairs,
-            reflections=reflected(appliers, fields.values()),
+            reflections=reflected(appliers, _hidden(definition, fields)),
             usage=definition.usage,
             verify=definition.verify,
             problem=problem,
@@ -360,6 +360,12 @@ def _added_pairs(definition: Definition, fields: Mapping[str, Secret]) -> tuple[
             pair = f"{quote(parameter.name, safe='')}={quote(value, safe='')}"
             added.append(AddedPair(parameter, parameter.name.encode(), Secret.from_text(pair)))
     return tuple(added)
+
+
+def _hidden(definition: Definition, fields: Mapping[str, Secret]) -> list[Secret]:
+    """The values that may not come back in an answer: all but those that may be shown, such as a user's name."""
+    shown = {each.name for each in credential_fields(definition) if not each.field.secret}
+    return [value for name, value in fields.items() if name not in shown]
 
 
 def reflected(appliers: Sequence[Applier], fields: Iterable[Secret]) -> tuple[bytes, ...]:

@@ -266,5 +266,6 @@ def _head(plan: Plan, outgoing: Outgoing) -> bytes:
 
 
 def _reflections(plan: Plan, auth: Sequence[Applier]) -> tuple[bytes, ...]:
-    tokens = [applier for each, applier in zip(plan.auth, auth, strict=True) if isinstance(each, Renewal)]
+    pairs = zip(plan.auth, auth, strict=True)
+    tokens = [applier for each, applier in pairs if applier.mints or isinstance(each, Renewal)]
     return plan.reflections if not tokens else (*plan.reflections, *reflected(tokens, ()))

@@ -78,8 +78,8 @@ class Applier:
     ``replaces`` are the lower-case header fields, and ``replaces_query`` the query names, that are the scheme's alone:
     what a caller sent under them is dropped before ``apply``. ``lasting`` says that ``apply`` does the same to every
     request with the same head, so that the result may be kept; ``reads_body`` that it needs ``outgoing.body``, which it
-    may change, of those requests that ``wants_body`` tells; ``listens`` that ``answered`` wants to hear of answers.
-    ``tls`` is who Tieline is towards the upstream, where the scheme says so.
+    may change, of those requests that ``wants_body`` tells; ``listens`` that ``answered`` wants to hear of answers;
+    ``mints`` that ``secrets`` are others from time to time. ``tls`` is who Tieline is towards the upstream, where the scheme says so.
     """
 
     replaces: frozenset[bytes] = frozenset()
@@ -87,6 +87,7 @@ class Applier:
     lasting: bool = True
     reads_body: bool = False
     listens: bool = False
+    mints: bool = False
     tls: TlsIdentity | None = None
 
     def apply(self, outgoing: Outgoing) -> None:

@@ -86,6 +86,7 @@ class _Minted(Applier):
     """Holds the token in use and mints the next one when that one is about to end."""
 
     lasting = False
+    mints = True
 
     def __init__(self, options: Options, secrets: Mapping[str, Secret], clock: Clock) -> None:
         self._minting: Minting = declared.read(OPTIONS, options)
