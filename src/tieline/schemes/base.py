@@ -79,7 +79,8 @@ class Applier:
     what a caller sent under them is dropped before ``apply``. ``lasting`` says that ``apply`` does the same to every
     request with the same head, so that the result may be kept; ``reads_body`` that it needs ``outgoing.body``, which it
     may change, of those requests that ``wants_body`` tells; ``listens`` that ``answered`` wants to hear of answers;
-    ``mints`` that ``secrets`` are others from time to time. ``tls`` is who Tieline is towards the upstream, where the scheme says so.
+    ``mints`` that ``secrets`` are others from time to time. ``tls`` is who Tieline is towards the upstream, where the
+    scheme says so.
     """
 
     replaces: frozenset[bytes] = frozenset()
