@@ -7,7 +7,7 @@ from typing import Any
 from tieline.access.caller import Caller, Role, require
 from tieline.audit.events import ApiAdded, ApiChanged, ApiRemoved
 from tieline.controlplane import catalogue
-from tieline.controlplane.compiled import canonical, definition_of
+from tieline.controlplane.compiled import canonical, definition_of, relearned
 from tieline.controlplane.grants import drop_lost_grants
 from tieline.controlplane.inputs import checked_page, not_found
 from tieline.controlplane.ports import ApiReader, ApiRow, CredentialRow
@@ -122,6 +122,8 @@ async def change(
         if after != before:
             after = replace(after, revision=before.revision + 1, updated_at=services.clock.now())
             await tx.apis.replace(after)
+            for call in relearned(definition_of(before.definition), definition):
+                await tx.drift.forget(after.id, call)
             await tx.audit.add(ApiChanged(target=after.id, name=after.name, revision=after.revision))
         credentials = await tx.credentials.active(after.id)
     return ApiView(after, definition, credentials)

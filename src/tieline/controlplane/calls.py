@@ -11,7 +11,7 @@ from typing import Any
 from tieline.access.caller import Caller, Role, require
 from tieline.audit.events import CallAdded, CallChanged, CallRemoved
 from tieline.controlplane.apis import check_destinations, find_api
-from tieline.controlplane.compiled import canonical, definition_of
+from tieline.controlplane.compiled import canonical, definition_of, relearned
 from tieline.controlplane.inputs import checked_limit, not_found
 from tieline.controlplane.ports import ApiRow, Writing
 from tieline.controlplane.services import Services
@@ -167,13 +167,16 @@ async def store_call(services: Services, tx: Writing, before: ApiRow, name: str,
 
 
 async def _store(services: Services, tx: Writing, before: ApiRow, edit: Callable[[Definition], Definition]) -> ApiRow:
-    definition = edit(definition_of(before.definition))
+    known = definition_of(before.definition)
+    definition = edit(known)
     check_destinations(services, definition)
     after = replace(before, definition=canonical(definition))
     if after == before:
         return before
     after = replace(after, revision=before.revision + 1, updated_at=services.clock.now())
     await tx.apis.replace(after)
+    for name in relearned(known, definition):
+        await tx.drift.forget(after.id, name)
     return after
 
 

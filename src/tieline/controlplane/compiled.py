@@ -31,3 +31,12 @@ def definition_in(stored: str, environment: Environment) -> Definition:
 def table_of(stored: str) -> AreaTable:
     """The areas of a stored definition, ready for look-ups."""
     return AreaTable(definition_of(stored).areas)
+
+
+def relearned(before: Definition, after: Definition) -> tuple[str, ...]:
+    """The calls whose answers are known otherwise in ``after`` than in ``before``, or that it has no more."""
+    return tuple(
+        name
+        for name, call in before.calls.items()
+        if name not in after.calls or after.calls[name].response != call.response
+    )

@@ -147,6 +147,23 @@ class DataKeyRow:
     secrets: int
 
 
+@dataclass(frozen=True, slots=True)
+class DriftRow:
+    """One place where a call's answers were otherwise than its fields say, and how often since the fields are so.
+
+    ``kind`` is ``type`` (another type was found than expected), ``missing`` or ``new``.
+    """
+
+    environment: Environment
+    path: str
+    kind: Literal["type", "missing", "new"]
+    expected: str
+    found: str
+    count: int
+    first_at: datetime
+    last_at: datetime
+
+
 class ApiReader(Protocol):
     """APIs, by name."""
 
@@ -307,6 +324,22 @@ class DataKeyReader(Protocol):
     async def list(self) -> Sequence[DataKeyRow]: ...
 
 
+class DriftReader(Protocol):
+    """What the data plane counted of answers that no longer fit."""
+
+    async def of_call(self, api_id: str, call: str) -> Sequence[DriftRow]:
+        """All that is known of a call, most frequent first; at most 200 places in each environment."""
+        ...
+
+
+class DriftWriter(DriftReader, Protocol):
+    """Drift, within a write."""
+
+    async def forget(self, api_id: str, call: str) -> None:
+        """Begin to count anew."""
+        ...
+
+
 class Reading(Protocol):
     """One consistent view of the store."""
 
@@ -324,6 +357,8 @@ class Reading(Protocol):
     def audit(self) -> AuditReader: ...
     @property
     def data_keys(self) -> DataKeyReader: ...
+    @property
+    def drift(self) -> DriftReader: ...
     @property
     def connections(self) -> ConnectionReader: ...
     @property
@@ -345,6 +380,8 @@ class Writing(Protocol):
     def tokens(self) -> TokenWriter: ...
     @property
     def audit(self) -> AuditWriter: ...
+    @property
+    def drift(self) -> DriftWriter: ...
     @property
     def connections(self) -> ConnectionWriter: ...
     @property

@@ -102,6 +102,23 @@ class RequestRecord(NamedTuple):
     call: str | None = None
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class DriftRecord:
+    """How often one place of a call's answers was otherwise than its fields say, since it was last told.
+
+    ``kind`` is ``type``, ``missing`` or ``new``; ``expected`` and ``found`` are types, empty where there is none.
+    """
+
+    api: str
+    environment: Environment
+    call: str
+    path: str
+    kind: str
+    count: int
+    expected: str
+    found: str
+
+
 class SnapshotSource(Protocol):
     """Where the data plane reads from. Every method raises ``NotReady`` while the store cannot be reached."""
 
@@ -142,6 +159,10 @@ class SnapshotSource(Protocol):
 
     async def add_records(self, records: Sequence[RequestRecord]) -> None:
         """Store a batch of records in one transaction; a record whose id is already there is left alone."""
+        ...
+
+    async def add_drifts(self, drifts: Sequence[DriftRecord]) -> None:
+        """Add to what is counted already, in one transaction; what belongs to no API any more is passed over."""
         ...
 
 

@@ -59,10 +59,11 @@ def text(name: str, most: int, *, key: bool = False, null: bool = False, unique:
     return Column(name, Text(), bound, primary_key=key, nullable=null, unique=unique)
 
 
-def choice(name: str, *words: str) -> Column[str]:
+def choice(name: str, *words: str, key: bool = False) -> Column[str]:
     """One of a few words."""
     listed = ", ".join(f"'{word}'" for word in words)
-    return Column(name, Text(), CheckConstraint(f"{name} IN ({listed})", name=f"{name}_word"), nullable=False)
+    bound = CheckConstraint(f"{name} IN ({listed})", name=f"{name}_word")
+    return Column(name, Text(), bound, primary_key=key, nullable=False)
 
 
 def blob(name: str, least: int, most: int, *, null: bool = False, unique: bool = False) -> Column[bytes]:
@@ -85,3 +86,10 @@ def moment(name: str, *, null: bool = False) -> Column[datetime]:
 def owned_by(name: str, target: str, *, key: bool = False, index: bool = False) -> Column[str]:
     """A reference to a row that takes this one with it when it is deleted."""
     return Column(name, Text(), ForeignKey(target, ondelete="CASCADE"), primary_key=key, nullable=False, index=index)
+
+
+def storable(text: str, most: int) -> str:
+    """``text`` without NUL and lone surrogates, which PostgreSQL refuses, and cut to ``most`` characters."""
+    if len(text) <= most and text.isascii() and "\0" not in text:
+        return text
+    return text[:most].encode("utf-8", "replace").decode().replace("\0", "�")

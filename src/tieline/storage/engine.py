@@ -12,7 +12,7 @@ PostgreSQL: asyncpg reads the URL itself, so everything that libpq users know ab
 import asyncio
 import os
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Literal
@@ -79,6 +79,14 @@ class Database:
         """An INSERT that leaves a row alone whose key is already there."""
         make = sqlite.insert if self.kind == "sqlite" else postgresql.insert
         return make(table).on_conflict_do_nothing()
+
+    def insert_or_add(self, table: Table, key: Sequence[str], added: Sequence[str]) -> Any:
+        """An INSERT that, where the ``key`` is already there, adds to its columns ``added`` instead."""
+        make = sqlite.insert if self.kind == "sqlite" else postgresql.insert
+        insert = make(table)
+        return insert.on_conflict_do_update(
+            index_elements=key, set_={name: table.c[name] + insert.excluded[name] for name in added}
+        )
 
     async def check_schema(self) -> None:
         """Raise ``StorageError`` unless the schema is the one this version works with."""

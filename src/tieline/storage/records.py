@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import delete, select
 
 from tieline.dataplane.ports import RequestRecord
+from tieline.storage.columns import storable
 from tieline.storage.engine import Database, Kind
 from tieline.storage.schema import NAME, PATH, requests
 
@@ -67,17 +68,10 @@ def _row(record: RequestRecord) -> tuple[Any, ...]:
         int(at * _MICROSECONDS),
         app,
         key,
-        None if api is None else _storable(api, NAME),
+        None if api is None else storable(api, NAME),
         environment,
-        _storable(method, NAME),
-        _storable(path, PATH),
+        storable(method, NAME),
+        storable(path, PATH),
         *rest,
-        None if call is None else _storable(call, NAME),
+        None if call is None else storable(call, NAME),
     )
-
-
-def _storable(text: str, most: int) -> str:
-    """``text`` without NUL and lone surrogates, which PostgreSQL refuses, and cut to ``most`` characters."""
-    if len(text) <= most and text.isascii() and "\0" not in text:
-        return text
-    return text[:most].encode("utf-8", "replace").decode().replace("\0", "�")

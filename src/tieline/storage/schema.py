@@ -24,7 +24,7 @@ from sqlalchemy import (
 
 from tieline.storage.columns import Counter, blob, choice, json_text, moment, owned_by, text
 
-REVISION = "0002"
+REVISION = "0003"
 
 ID = 40
 NAME = 200
@@ -33,6 +33,7 @@ FACTS = 2 * LIST
 DEFINITION = 16 * 1024 * 1024
 CIPHERTEXT = 65_536 + 16
 PATH = 8_192
+PLACE = 500  # of four bytes each it is what an index of PostgreSQL can hold
 
 metadata = MetaData(
     naming_convention={
@@ -273,6 +274,21 @@ sign_ins = Table(
     moment("created_at"),
     text("created_by", NAME),
     moment("expires_at"),
+)
+
+drift = Table(
+    "drift",
+    metadata,
+    owned_by("api_id", "apis.id", key=True),
+    text("call", NAME, key=True),
+    choice("environment", "live", "development", key=True),
+    text("path", PLACE, key=True),
+    choice("kind", "type", "missing", "new", key=True),
+    text("expected", NAME),
+    text("found", NAME),
+    Column("count", BigInteger, nullable=False),
+    moment("first_at"),
+    moment("last_at"),
 )
 
 changes = Table(

@@ -12,9 +12,10 @@ from typing import Any
 from sqlalchemy import bindparam, or_, select, update
 
 from tieline.core.errors import NotReady
-from tieline.dataplane.ports import ApiRow, Change, CredentialRow, KeyRow, RequestRecord
+from tieline.dataplane.ports import ApiRow, Change, CredentialRow, DriftRecord, KeyRow, RequestRecord
 from tieline.storage.bell import Bell, PostgresBell, SqliteBell
 from tieline.storage.changes import changes_after, latest_version
+from tieline.storage.drift import add_drifts
 from tieline.storage.engine import Database
 from tieline.storage.records import add_records
 from tieline.storage.schema import apis, app_apis, app_keys, apps, credentials, key_secrets, secrets
@@ -145,6 +146,9 @@ class SqlSnapshots:
 
     async def add_records(self, records: Sequence[RequestRecord]) -> None:
         await add_records(self._database, records)
+
+    async def add_drifts(self, drifts: Sequence[DriftRecord]) -> None:
+        await add_drifts(self._database, drifts, datetime.now(UTC))
 
     async def close(self) -> None:
         """Stop watching. The database stays open."""

@@ -21,6 +21,7 @@ from tieline.storage.audit import AuditAppend, AuditLog, read_head
 from tieline.storage.changes import ChangeLog
 from tieline.storage.connections import ConnectionChanges, Connections, SignInChanges, SignIns
 from tieline.storage.credentials import CredentialChanges, Credentials
+from tieline.storage.drift import Drift, DriftChanges
 from tieline.storage.engine import Database
 from tieline.storage.keys import KeyChanges, Keys
 from tieline.storage.schema import admin_tokens, connection_secrets, data_keys, secrets, sign_ins
@@ -57,6 +58,7 @@ class SqlReading:
     data_keys: DataKeys
     connections: Connections
     sign_ins: SignIns
+    drift: Drift
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,7 @@ class SqlWriting:
     audit: AuditAppend
     connections: ConnectionChanges
     sign_ins: SignInChanges
+    drift: DriftChanges
 
 
 class SqlStore:
@@ -94,6 +97,7 @@ class SqlStore:
                 DataKeys(connection),
                 Connections(connection),
                 SignIns(connection),
+                Drift(connection),
             )
 
     @asynccontextmanager
@@ -114,6 +118,7 @@ class SqlStore:
                 AuditAppend(connection, self._database, self._audit_key, caller=caller, clock=self._clock),
                 ConnectionChanges(connection, self._database, log),
                 SignInChanges(connection),
+                DriftChanges(connection),
             )
             yield writing
             if log.made and not writing.audit.added:

@@ -22,6 +22,7 @@ from tieline.dataplane.ports import (
     ChangeKind,
     ConnectionStore,
     CredentialRow,
+    DriftRecord,
     Environment,
     KeyRow,
     RequestRecord,
@@ -46,7 +47,7 @@ class MemorySource:
     """A ``SnapshotSource`` whose rows are dictionaries.
 
     ``away`` makes every method raise ``NotReady``; ``reach`` is how many changes the log keeps. What the data plane
-    saves is in ``records`` and ``used``.
+    saves is in ``records``, ``used`` and ``drifts``.
     """
 
     keyring: Keyring
@@ -54,6 +55,7 @@ class MemorySource:
     reach: int = 1_000_000
     records: list[RequestRecord] = field(default_factory=list)
     used: dict[str, float] = field(default_factory=dict)
+    drifts: list[DriftRecord] = field(default_factory=list)
     rows: dict[str, ApiRow] = field(default_factory=dict)
     sealed: dict[tuple[str, Environment], CredentialRow] = field(default_factory=dict)
     keys: dict[bytes, KeyRow] = field(default_factory=dict)
@@ -202,6 +204,10 @@ class MemorySource:
         self._reached()
         known = {record.id for record in self.records}
         self.records += [record for record in records if record.id not in known]
+
+    async def add_drifts(self, drifts: Sequence[DriftRecord]) -> None:
+        self._reached()
+        self.drifts += drifts
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 from tests.contract.admin.conftest import Admin
+from tieline.dataplane.ports import DriftRecord
+from tieline.storage.drift import add_drifts
 
 ASK: dict[str, Any] = {
     "title": "Ask a model",
@@ -139,3 +141,35 @@ async def test_the_schema_of_a_call_says_what_it_takes_and_gives(admin: Admin) -
     schema = await admin.made("GET", "/apis/openai/calls/ask/schema")
     assert (list(schema["input"]["properties"]), schema["input"]["required"]) == (["prompt"], ["prompt"])
     assert schema["output"]["properties"] == {"answer": {"type": "string"}}
+
+
+async def drifted(admin: Admin) -> Any:
+    """What the admin API tells of the drift of the call ``ask``."""
+    return [(each["path"], each["count"]) for each in (await admin.made("GET", f"{CALLS}/ask/drift"))["items"]]
+
+
+async def test_drift_is_told_until_the_answer_is_known_otherwise(admin: Admin) -> None:
+    """Most frequent first; a new title leaves the counts, another response or the call's end begins them anew."""
+    await echo(admin)
+    await admin.made("POST", CALLS, {"name": "ask", "definition": ASK})
+    records = [
+        DriftRecord("echo", "live", "ask", "a", "type", 2, "integer", "text"),
+        DriftRecord("echo", "live", "ask", "b.c", "missing", 5, "text", ""),
+        DriftRecord("gone", "live", "ask", "a", "type", 9, "integer", "text"),
+    ]
+    database = admin.services.store._database  # type: ignore[attr-defined]
+    await add_drifts(database, records, admin.clock.now())
+    assert await drifted(admin) == [("b.c", 5), ("a", 2)]
+    await admin.made("PUT", f"{CALLS}/ask", ASK | {"title": "Ask"})
+    assert await drifted(admin) == [("b.c", 5), ("a", 2)]
+    await admin.made("POST", f"{CALLS}/ask/initialize", {"sample": '{"a": 1}', "save": True})
+    assert await drifted(admin) == []
+    await add_drifts(database, records, admin.clock.now())
+    definition = (await admin.made("GET", "/apis/echo"))["definition"]
+    calls = {"ask": ASK | {"response": {"type": "text"}}}
+    await admin.made("PUT", "/apis/echo", definition | {"calls": calls})
+    assert await drifted(admin) == []
+    await add_drifts(database, records, admin.clock.now())
+    assert (await admin("DELETE", f"{CALLS}/ask")).status == 204
+    await admin.made("POST", CALLS, {"name": "ask", "definition": ASK})
+    assert await drifted(admin) == []

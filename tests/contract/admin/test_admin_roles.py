@@ -27,6 +27,7 @@ NEEDS = {
     ("PUT", "/apis/{api}/calls/{call}"): EDITOR,
     ("DELETE", "/apis/{api}/calls/{call}"): EDITOR,
     ("GET", "/apis/{api}/calls/{call}/schema"): VIEWER,
+    ("GET", "/apis/{api}/calls/{call}/drift"): VIEWER,
     ("POST", "/apis/{api}/calls/{call}/initialize"): EDITOR,
     ("PUT", "/apis/{api}/credentials/{environment}"): EDITOR,
     ("GET", "/apis/{api}/credentials"): VIEWER,

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
 from tieline.definitions.infer import embedded, kinds, paths
+from tieline.definitions.infer.evidence import is_data
 from tieline.definitions.infer.outline import Node, is_lifted
 from tieline.definitions.infer.paths import Steps
 from tieline.definitions.model import Field
@@ -26,7 +27,8 @@ class Drift:
     """One way in which an answer differs, at one path, and how many times.
 
     ``type``: a value of type ``found`` stands where ``expected`` was. ``missing``: a field that was always there is
-    not, or is null. ``new``: a member that no field names; its object's path where none can hold its name.
+    not, or is null. ``new``: a member that no field names; its object's path where none can hold its name, or the
+    name is data, which is nobody's business.
     """
 
     path: str
@@ -94,7 +96,7 @@ def _count(found: _Found, path: str, kind: Kind, expected: str = "", actual: str
 def _count_new(found: _Found, steps: Steps, members: dict[str, Any], names: AbstractSet[str]) -> None:
     for key, value in members.items():
         if key not in names:
-            shown = isinstance(key, str) and paths.is_expressible(key)
+            shown = isinstance(key, str) and paths.is_expressible(key) and not is_data(key)
             _count(found, paths.join((*steps, key) if shown else steps), "new", "", _type_of(value))
 
 

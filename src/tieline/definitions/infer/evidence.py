@@ -99,6 +99,11 @@ class _Reader:
                     break
 
 
+def is_data(name: str) -> bool:
+    """Whether a member's name is a piece of data: a number, version, date, id, path or address."""
+    return _DATA_KEY.fullmatch(name) is not None
+
+
 def is_regular(found: dict[str, Any]) -> bool:
     """Whether an object's members can be fields: their names fit into paths and are names rather than data.
 
@@ -107,7 +112,7 @@ def is_regular(found: dict[str, Any]) -> bool:
     """
     if not all(isinstance(name, str) and paths.is_expressible(name) for name in found):
         return False
-    if found and all(_DATA_KEY.fullmatch(name) for name in found):
+    if found and all(map(is_data, found)):
         return False
     return len(found) <= _MOST_ALIKE or len({type(value) for value in found.values()}) > 1
 

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Depends, Header, Request, Response
 from pydantic import Field
 
-from tieline.controlplane import calls, initialize
+from tieline.controlplane import calls, drift, initialize
 from tieline.controlplane.calls import CallView
 from tieline.controlplane.initialize import Learned, Place, Purpose, Samples
 from tieline.core.errors import InvalidInput
@@ -16,7 +16,7 @@ from tieline.definitions.infer.lesson import Change
 from tieline.definitions.infer.pagination import Proposal
 from tieline.web.api.etags import etag, revisions
 from tieline.web.api.payload import DEFINITION_BODY, checked_definition, definition_sent
-from tieline.web.api.shared import CallerHere, Many, PageHere, ServicesHere, Shown, Strict
+from tieline.web.api.shared import CallerHere, Environment, Many, PageHere, ServicesHere, Shown, Strict, Time
 
 router = APIRouter(prefix="/apis/{api}/calls", tags=["Calls"])
 
@@ -62,6 +62,19 @@ class SchemasShown(Shown):
 
     input: dict[str, Any]
     output: dict[str, Any]
+
+
+class DriftShown(Shown):
+    """A place where answers differ from what is known: another type, a field missing, one that is new; how often."""
+
+    environment: Environment
+    path: str
+    kind: Literal["type", "missing", "new"]
+    expected: str
+    found: str
+    count: int
+    first_at: Time
+    last_at: Time
 
 
 class InitializeBody(Strict):
@@ -208,6 +221,14 @@ async def show_schemas(api: str, call: str, services: ServicesHere, caller: Call
     """JSON Schema of what a call takes and of what it gives. Needs the role viewer."""
     takes, gives = calls.schemas((await calls.show(services, caller, api, call)).call)
     return SchemasShown(input=dict(takes), output=dict(gives))
+
+
+@router.get("/{call}/drift")
+async def list_drift(api: str, call: str, services: ServicesHere, caller: CallerHere) -> Many[DriftShown]:
+    """Where answers differ from what is known of them, most frequent first, all at once. Needs the role viewer."""
+    rows = await drift.list_drift(services, caller, api, call)
+    shown = [DriftShown(**{name: getattr(row, name) for name in DriftShown.model_fields}) for row in rows]
+    return Many[DriftShown](items=shown, next=None)
 
 
 @router.post("/{call}/initialize")

@@ -1,0 +1,71 @@
+"""Drift: counted up by any number of workers, bounded, gone with its API."""
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from tests.storage.rows import NOW, OWNER, add_api, api, later
+from tieline.audit.events import ApiRemoved
+from tieline.controlplane.ports import ApiRow, DriftRow
+from tieline.dataplane.ports import DriftRecord
+from tieline.storage.drift import PLACES_MOST, add_drifts
+from tieline.storage.engine import Database
+from tieline.storage.store import SqlStore
+
+SEEN = DriftRecord("openai", "live", "ask", "choices[].message", "type", 2, "object", "text")
+
+
+@pytest.fixture
+async def openai(store: SqlStore) -> ApiRow:
+    """An API that is there."""
+    return await add_api(store, api())
+
+
+async def told(store: SqlStore, api_id: str, call: str = "ask") -> list[DriftRow]:
+    """What the control plane reads of a call."""
+    async with store.read() as rx:
+        return list(await rx.drift.of_call(api_id, call))
+
+
+async def test_counts_add_up(store: SqlStore, database: Database, openai: ApiRow) -> None:
+    """One row for each place; first and last time, and what was found last."""
+    await add_drifts(database, [SEEN, replace(SEEN, kind="missing", count=1)], NOW)
+    await add_drifts(database, [replace(SEEN, count=3, found="integer")], later(60))
+    first, second = await told(store, openai.id)
+    assert first == DriftRow("live", SEEN.path, "type", "object", "integer", 5, NOW, later(60))
+    assert (second.kind, second.count) == ("missing", 1)
+
+
+async def test_workers_at_once_lose_no_count(store: SqlStore, database: Database, openai: ApiRow) -> None:
+    """Whoever is first makes the row, all add to it."""
+    seen = [SEEN, replace(SEEN, path="a"), replace(SEEN, path="b", environment="development")]
+    await asyncio.gather(*(add_drifts(database, seen[::order], NOW) for order in (1, -1, 1, -1, 1)))
+    assert [row.count for row in await told(store, openai.id)] == [10, 10, 10]
+
+
+async def test_places_are_bounded(store: SqlStore, database: Database, openai: ApiRow) -> None:
+    """However many an upstream invents: what is known counts on, and another call has room of its own."""
+    seen = [replace(SEEN, path=f"p{number:03}", kind="new", count=1) for number in range(PLACES_MOST + 50)]
+    await add_drifts(database, seen, NOW)
+    await add_drifts(database, [*seen[:1], replace(SEEN, call="other")], NOW)
+    found = await told(store, openai.id)
+    assert (len(found), found[0].path, found[0].count) == (PLACES_MOST, "p000", 2)
+    assert len(await told(store, openai.id, "other")) == 1
+
+
+async def test_odd_texts_do_not_lose_the_batch(store: SqlStore, database: Database, openai: ApiRow) -> None:
+    """An event's name may hold what a database refuses, and be as long as it likes."""
+    await add_drifts(database, [replace(SEEN, path="é\0" * 4_000), SEEN], NOW)
+    assert sorted(len(row.path) for row in await told(store, openai.id)) == [17, 500]
+
+
+async def test_drift_goes_with_its_api(store: SqlStore, database: Database, openai: ApiRow) -> None:
+    """What a worker still counts of an API that is gone is passed over, and a later one of its name has none of it."""
+    await add_drifts(database, [SEEN], NOW)
+    async with store.write(OWNER) as tx:
+        await tx.apis.remove(openai.id)
+        await tx.audit.add(ApiRemoved(target=openai.id, name=openai.name))
+    await add_drifts(database, [SEEN], NOW)
+    again = await add_api(store, api())
+    assert await told(store, openai.id) == await told(store, again.id) == []
