@@ -29,6 +29,7 @@ http {{
     listen 127.0.0.1:{port} ssl;
     ssl_certificate {folder}/server.pem; ssl_certificate_key {folder}/server.key;
     ssl_client_certificate {folder}/ca.pem; ssl_verify_client on;
+    location /token {{ return 200 '{{"access_token":"token-for-$ssl_client_verify"}}'; }}
     location / {{ return 200 "$ssl_client_verify $ssl_client_s_dn $http_authorization"; }}
   }}
 }}
@@ -80,13 +81,20 @@ class Api:
         self.key = ""
 
     async def answer(self, fields: dict[str, str], **auth: object) -> tuple[int, bytes]:
-        """Status and body of a request with this credential."""
-        schemes = [{"scheme": "mtls", "server_name": "inside.example.com", **auth}, {"scheme": "bearer"}]
-        base_url = f"https://127.0.0.1:{self.port}"
-        data = {"tieline": "v1", "api": "api", "base_url": base_url, "auth": schemes}
-        self.worker.source.put_api(data)
+        """Status and body of a request with this certificate and a key."""
+        schemes: list[dict[str, object]] = [
+            {"scheme": "mtls", "server_name": "inside.example.com", **auth},
+            {"scheme": "bearer"},
+        ]
         named = {f"mtls.{name}": value for name, value in fields.items()}
-        self.worker.source.put_credential("api", {**named, "bearer.key": "sk-" + "not-real"})
+        return await self.ask({**named, "bearer.key": "sk-" + "not-real"}, *schemes)
+
+    async def ask(self, fields: dict[str, str], *auth: dict[str, object]) -> tuple[int, bytes]:
+        """Status and body of a request with this credential for these schemes."""
+        base_url = f"https://127.0.0.1:{self.port}"
+        data = {"tieline": "v1", "api": "api", "base_url": base_url, "auth": [*auth]}
+        self.worker.source.put_api(data)
+        self.worker.source.put_credential("api", fields)
         self.key = self.key or self.worker.source.put_key("api")
         await self.worker.caught_up()
         stage = Stage(self.worker, None, self.key)  # type: ignore[arg-type]  # the upstream is nginx
@@ -153,6 +161,24 @@ async def test_another_name_is_not_trusted(api: Api, authority: trustme.CA) -> N
     """The server's certificate is for inside.example.com."""
     status, _ = await api.answer({**pair(authority), **api.trusted}, server_name="outside.example.com")
     assert status == 502
+
+
+async def test_a_token_is_bound_to_the_certificate(api: Api, authority: trustme.CA) -> None:
+    """RFC 8705: the issuer knows the client by it, and the API wants to see the same one with the token."""
+    fields = {"client_id": "app", **pair(authority, "bound"), **api.trusted}
+    auth = {
+        "scheme": "oauth2",
+        "grant": "client_credentials",
+        "client_authentication": "mtls",
+        "certificate": {"server_name": "inside.example.com"},
+        "certificate_bound": True,
+        "token_url": f"https://127.0.0.1:{api.port}/token",
+    }
+    status, body = await api.ask(fields, auth)
+    assert (status, b"CN=bound" in body) == (200, True)
+    assert body.endswith(b"Bearer " + b"*" * len("token-for-SUCCESS"))
+    status, body = await api.ask(fields, {**auth, "certificate_bound": False})
+    assert (status, b"upstream_tls_error" in body) == (502, True)  # without it nobody here trusts nginx
 
 
 async def test_a_broken_pair_is_told(api: Api, authority: trustme.CA) -> None:

@@ -140,14 +140,14 @@ class Exit:
     identity: TlsIdentity | None
     lane: Callable[[Origin, str, TlsIdentity | None], Lane]
 
-    def lane_to(self, origin: Origin) -> Lane:
-        """Connections to ``origin``.
+    def lane_to(self, origin: Origin, identity: TlsIdentity | None = None) -> Lane:
+        """Connections to ``origin`` as ``identity``, where a token is bound to one, else as the API's own.
 
         Raises:
             DestinationNotAllowed: the credential may not go there.
             CredentialMissing: the client certificate cannot be used.
         """
-        return self._lane(origin, self.credential, self.identity)
+        return self._lane(origin, self.credential, identity or self.identity)
 
     def lane_to_issuer(self, origin: Origin, identity: TlsIdentity | None) -> Lane:
         """Connections to a token's issuer, apart from those that carry requests of apps. Raises as ``lane_to``."""

@@ -168,13 +168,16 @@ def prepare(plan: Plan, auth: tuple[Applier, ...], draft: Draft) -> Prepared:
     """Add to ``draft`` what the API shares and its schemes put in.
 
     Raises:
-        CredentialMissing: this request cannot be signed, or what was added cannot go over the wire.
+        CredentialMissing: this request cannot be signed, what was added cannot go over the wire, or a client
+            certificate cannot be used.
         DestinationNotAllowed: a call's own URL leads where the credential may not go.
     """
     own = draft.url_origin
     origin, lane = plan.origin, plan.lane
-    if own is not None and own != origin:
-        origin, lane = own, plan.exit.lane_to(own)
+    identity = next((each.tls for each in auth if each.tls is not None), None)
+    if (own is not None and own != origin) or identity is not plan.exit.identity:
+        origin = own or origin
+        lane = plan.exit.lane_to(origin, identity)
     assert lane is not None  # there is one where there is no problem
     path = draft.path if own is not None else plan.base_path + draft.path or b"/"
     outgoing = Outgoing(draft.method, path, draft.query, draft.headers, origin, draft.body)

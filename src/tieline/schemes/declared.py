@@ -100,6 +100,7 @@ def _passes(check: Callable[[str], str]) -> Callable[[str], bool]:
     return passes
 
 
+PAIR_NAME = Text("text of 1–200 characters", values.pair_name)
 URL = Text("http or https URL", slotted(values.url), most=2000)
 # A name that looks like a URL and is compared letter by letter.
 IDENTIFIER = Text("http or https URL", slotted(values.web_url), most=2000)

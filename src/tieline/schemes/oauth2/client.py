@@ -55,9 +55,9 @@ def prove(setup: Setup, secrets: Mapping[str, Secret], now: float) -> Proof:
         proof.headers.append(("Authorization", "Basic " + b64encode(pair.encode()).decode()))
         return proof
     if client:
-        proof.parameters.append(("client_id", client))
+        proof.parameters.append((setup.client_id_parameter, client))
     if way == "post":
-        proof.parameters.append(("client_secret", _text(secrets, "client_secret")))
+        proof.parameters.append((setup.client_secret_parameter, _text(secrets, "client_secret")))
     elif way == "mtls":
         proof.tls = identity(setup.certificate, secrets)
     elif way.endswith("_jwt"):

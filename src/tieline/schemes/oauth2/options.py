@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from tieline.definitions import values
 from tieline.definitions.schema import Choice, Data, Flag, Key, Many, Place, Record, Text
-from tieline.definitions.sections import bounded
+from tieline.definitions.sections import bounded, refuse_secret
 from tieline.schemes import claims, declared, expiry, jose, placement
 from tieline.schemes.base import Options
 from tieline.schemes.declared import DeclaredField
@@ -67,6 +67,8 @@ class Setup:
     refresh_url: str | None
     device_url: str | None
     client_authentication: str
+    client_id_parameter: str
+    client_secret_parameter: str
     client_algorithm: str
     client_audience: str | None
     certificate: Presentation
@@ -152,7 +154,10 @@ def _setup(found: Mapping[str, Any], place: Place) -> Setup:
 
 
 def _refuse_own(found: Mapping[str, Any], place: Place) -> None:
-    """Note further parameters that would take the place of the protocol's own."""
+    """Note further parameters that would take the place of the protocol's own, and headers that carry secrets."""
+    for option in ("token_headers", "refresh_headers"):
+        for name, value in found[option].items():
+            refuse_secret(name, value, place.key(option))
     for option, own in (
         ("authorize_parameters", _OWN_AUTHORIZE),
         ("token_parameters", _OWN_TOKEN),
@@ -199,6 +204,8 @@ OPTIONS = Record(
         Key("refresh_url", declared.URL, None, shows="`token_url`"),
         Key("device_url", declared.URL, None),
         Key("client_authentication", Choice(AUTHENTICATIONS), None, shows="`basic`; `none` with jwt_bearer"),
+        Key("client_id_parameter", declared.PAIR_NAME, "client_id"),
+        Key("client_secret_parameter", declared.PAIR_NAME, "client_secret"),
         Key("client_algorithm", Choice(jose.ALGORITHMS), None, shows="`RS256`, or `HS256` with client_secret_jwt"),
         Key("client_audience", Text("text", values.header_value), None, shows="`token_url`"),
         Key("certificate", _CERTIFICATE, Presentation("pem", None), shows="PEM"),

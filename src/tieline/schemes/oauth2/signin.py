@@ -32,8 +32,8 @@ def begin(setup: Setup, secrets: Mapping[str, Secret], back: str, state: str) ->
     """Where the person goes (section 4.1.1), and what the exchange needs when they are back."""
     assert setup.authorize_url is not None
     client = secrets["client_id"].reveal_bytes().decode()
-    pairs = [("response_type", "code"), ("client_id", client), ("redirect_uri", back), *audience(setup)]
-    pairs.append(("state", state))
+    pairs = [("response_type", "code"), (setup.client_id_parameter, client), ("redirect_uri", back)]
+    pairs += [*audience(setup), ("state", state)]
     kept = {"back": Secret.from_text(back)}
     if setup.pkce:
         verifier = random.token_urlsafe(_VERIFIER_BYTES)

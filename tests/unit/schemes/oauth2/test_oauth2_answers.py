@@ -1,5 +1,6 @@
 """What ``oauth2`` makes of an issuer's answers: tokens in the forms that there are, errors that say what to do."""
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -203,6 +204,26 @@ def test_no_answer_breaks_the_flow(body: bytes, status: int) -> None:
     except IssuerRefused:
         return
     assert found.values["access"]
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=20),
+    lambda below: st.lists(below, max_size=3) | st.dictionaries(st.text(max_size=5), below, max_size=3),
+    max_leaves=6,
+)
+MEMBERS = st.sampled_from(["access_token", "refresh_token", "expires_in", "scope", "token_type", "error", "x"])
+
+
+@given(st.dictionaries(MEMBERS, JSON, max_size=6), st.sampled_from([200, 400, 500]))
+def test_no_member_breaks_the_flow(document: dict[str, Any], status: int) -> None:
+    """Whatever kind of value stands where: what comes out can be sent, kept and told."""
+    try:
+        found = got(told(json.dumps(document), status))
+    except IssuerRefused:
+        return
+    assert opened(found)["access"].isascii()
+    assert all(isinstance(scope, str) for scope in found.scopes)
+    assert found.expires_at is None or found.expires_at > 0
 
 
 class TestComingBack:

@@ -283,6 +283,21 @@ def test_further_parameters_and_headers() -> None:
     assert header(ask, "Accept") == "application/vnd.x+json"
 
 
+def test_a_client_by_another_name() -> None:
+    """What TikTok calls ``client_key``, in the link and in the body."""
+    said = options(
+        authorize_url="https://server.example.com/authorize",
+        client_authentication="post",
+        client_id_parameter="client_key",
+        client_secret_parameter="secret",
+    )
+    began = run(OAUTH2.begin(said, sealed(CLIENT), "https://client.example.com/cb", "xyz"))
+    assert dict(parse_qsl(urlsplit(began.url).query))["client_key"] == CLIENT["client_id"]
+    ask, _ = renewed(said, CLIENT, token(refresh="r"))
+    assert (form(ask)["client_key"], form(ask)["secret"]) == (CLIENT["client_id"], CLIENT["client_secret"])
+    assert form(ask).keys().isdisjoint(CLIENT)
+
+
 def test_a_body_in_json() -> None:
     """For providers who want one; several values of a name are a list."""
     said = options(grant="client_credentials", token_body="json", audience=["a", "b"], client_authentication="post")
