@@ -120,7 +120,7 @@ def access(applier: Applier) -> bytes:
 
 async def until(true: Callable[[], bool]) -> None:
     """Wait for what happens in the background."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while not true():  # noqa: ASYNC110  nobody is told
             await asyncio.sleep(0.01)
 
