@@ -1,7 +1,10 @@
 """Signing schemes through the real relay, judged by servers that others wrote: lighttpd, botocore and oauthlib."""
 
 import asyncio
+import base64
 import contextlib
+import hmac
+import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -293,3 +296,61 @@ def keep(worker: Worker, store: MemoryConnections, renewal: Renewal, token: Toke
     }
     basis = basis_of(renewal, worker.source.keyring.derive(PURPOSE))
     store.put(ConnectionKey("api_api", "live", 0, "", ""), SealedToken(basis, sealed, None, (), token.account))
+
+
+# -- hmac
+
+
+@pytest.mark.parametrize(
+    ("method", "body"), [(b"GET", None), (b"POST", b"quantity=1&price=0.1"), (b"PUT", b"x" * 100_000)]
+)
+async def test_a_signature_over_a_template_fits_what_arrived(
+    relayed: StartRelayed, method: bytes, body: bytes | None
+) -> None:
+    """Recomputed by the standard library from the line, the fields and the body that the socket brought."""
+    key = "shared-" + "not-real"
+
+    def judge(arrival: Arrival) -> Answer:
+        stamp, claimed = arrival.header("x-timestamp"), arrival.header("x-signature")
+        text = f"{stamp}\n{arrival.method}\n{arrival.target}\n{arrival.header('host')}\n".encode() + arrival.body
+        made = hmac.new(key.encode(), text, "sha512").digest()
+        fits = abs(int(stamp) / 1000 - time.time()) < 60 and claimed == f"id-1:{base64.b64encode(made).decode()}"
+        return (200, TEXT, b"fits") if fits else (401, TEXT, b"does not fit")
+
+    auth = {
+        "scheme": "hmac",
+        "template": "<timestamp>\n<method>\n<target>\n<host>\n<body>",
+        "algorithm": "sha512",
+        "encoding": "base64",
+        "timestamp": "unix_ms",
+        "name": "X-Signature",
+        "format": "<key_id>:<signature>",
+        "headers": [{"name": "X-Timestamp", "value": "<timestamp>"}],
+    }
+    with judging(judge) as court:
+        api = await relayed(court.url + "/v1", auth, {"key_id": "id-1", "secret": key})
+        got = await api.ask(method, b"/orders?a=%20b&c", FORM, b"X-Timestamp: 1", body=body)
+    assert (got.status, got.body) == (200, b"fits")
+
+
+# -- a key in the body
+
+
+@pytest.mark.parametrize(
+    ("field", "body", "arrived"),
+    [
+        (JSON, b'{"a": 1.0, "n": 10000000000000000001}', b'{"a": 1.0, "n": 10000000000000000001,"auth":{"key":"KEY"}}'),
+        (FORM, b"a=1&b=%20", b"a=1&b=%20&auth.key=KEY"),
+    ],
+)
+async def test_a_key_goes_into_the_body_that_arrived(
+    relayed: StartRelayed, field: bytes, body: bytes, arrived: bytes
+) -> None:
+    """Whose length is that of the new one; nothing else of it changed."""
+    key = "body-" + "not-real-key"
+    with judging(lambda _: (200, TEXT, b"ok")) as court:
+        api = await relayed(court.url, {"scheme": "api_key", "in": "body", "name": "auth.key"}, {"key": key})
+        assert (await api.ask(b"POST", b"/x", field, body=body)).status == 200
+        refused = await api.ask(b"GET", b"/x")
+    assert [each.body for each in court.arrivals] == [arrived.replace(b"KEY", key.encode())]
+    assert refused.one(b"tieline-error") == b"credential_missing"
