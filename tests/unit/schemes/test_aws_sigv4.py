@@ -371,6 +371,17 @@ def test_an_sdks_own_signature_does_not_go_on() -> None:
     assert applier.replaces == {b"authorization", b"x-amz-date", b"x-amz-security-token"}
 
 
+def test_the_key_of_a_new_day_is_another() -> None:
+    """An applier that lives for days signs as one that was made today."""
+    sealed = {"access_key_id": Secret.from_text(ACCESS_KEY), "secret_access_key": Secret.from_text(SECRET_KEY)}
+    moments = iter([MOMENT - 86_400, MOMENT])
+    applier = AwsSigV4(lambda: next(moments)).bind(OPTIONS, sealed)
+    yesterday, today = request("GET", "/"), request("GET", "/")
+    applier.apply(yesterday)
+    applier.apply(today)
+    assert (signature_of(yesterday) == PLAIN, signature_of(today) == PLAIN) == (False, True)
+
+
 def test_a_session_token_in_the_query_may_follow_the_signature() -> None:
     """Some services want it there, unsigned."""
     outgoing = request("GET", "/")
