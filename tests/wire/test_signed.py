@@ -4,6 +4,7 @@ import asyncio
 import base64
 import contextlib
 import hmac
+import json
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack
@@ -40,6 +41,30 @@ AWS_FIELDS = {"access_key_id": aws.PERMANENT[0], "secret_access_key": aws.PERMAN
 OAUTH1_FIELDS = {"consumer_key": oauth1.CONSUMER[0], "consumer_secret": oauth1.CONSUMER[1]}
 TOKEN_FIELDS = {**OAUTH1_FIELDS, "token": oauth1.GIVEN[0], "token_secret": oauth1.GIVEN[1]}
 
+CALLS = {
+    "look": {
+        "path": "/<name>?q=<q>",
+        "use_as": "data",
+        "parameters": {"name": {}, "q": {}},
+        "response": {"type": "text"},
+    },
+    "send": {
+        "method": "POST",
+        "path": "/things",
+        "parameters": {"title": {}},
+        "body": {"type": "json", "template": {"title": "<title>"}},
+        "response": {"type": "text"},
+    },
+    "fill": {
+        "method": "POST",
+        "path": "/things",
+        "parameters": {"title": {}},
+        "body": {"type": "form", "fields": [{"name": "title", "value": "<title>"}]},
+        "response": {"type": "text"},
+    },
+}
+VALUES_OF = {name: {"title": 'say "hi" & é\n'} for name in ("send", "fill")} | {"look": {"name": "a b", "q": "a+b&c"}}
+
 
 class Relayed:
     """A worker before one server, and a client of it."""
@@ -55,9 +80,20 @@ class Relayed:
         lines += fields
         if body is not None:
             lines.append(b"Content-Length: %d" % len(body))
+        return await self._send(b"\r\n".join(lines) + b"\r\n\r\n" + (body or b""), method)
+
+    async def run(self, call: str, values: Mapping[str, Any]) -> Any:
+        """The result of a call."""
+        body = json.dumps(values).encode()
+        head = f"POST /call/api/{call} HTTP/1.1\r\nHost: tieline.test\r\nContent-Length: {len(body)}\r\n"
+        got = await self._send(head.encode() + b"Tieline-Key: " + self.key + b"\r\n\r\n" + body, b"POST")
+        assert got.status == 200, got.body
+        return json.loads(got.body)
+
+    async def _send(self, raw: bytes, method: bytes) -> Message:
         client = await Peer.connect(self.worker.port)
         self._stack.push_async_callback(drop, [client])
-        await client.send(b"\r\n".join(lines) + b"\r\n\r\n" + (body or b""))
+        await client.send(raw)
         return await client.message(method=method)
 
 
@@ -72,7 +108,7 @@ def relayed(stack: AsyncExitStack) -> StartRelayed:
         url: str, auth: Mapping[str, Any], fields: Mapping[str, str], connections: MemoryConnections | None = None
     ) -> Relayed:
         worker = await stack.enter_async_context(serving(connections=connections))
-        worker.source.put_api({"tieline": "v1", "api": "api", "base_url": url, "auth": auth})
+        worker.source.put_api({"tieline": "v1", "api": "api", "base_url": url, "auth": auth, "calls": CALLS})
         worker.source.put_credential("api", fields)
         key = worker.source.put_key("api")
         await worker.caught_up()
@@ -101,6 +137,45 @@ async def provider() -> AsyncIterator[tuple[oauth1.Provider, Court]]:
     judge = oauth1.Provider()
     with judging(judge) as court:
         yield judge, court
+
+
+# -- in calls
+
+
+@pytest.mark.parametrize("call", ["look", "send", "fill"])
+async def test_a_call_is_signed_for_aws(relayed: StartRelayed, amazon: Court, call: str) -> None:
+    """Its own body, whatever its kind."""
+    auth = {"scheme": "aws_sigv4", "service": "execute-api", "region": "eu-central-1"}
+    api = await relayed(amazon.url + "/v1", auth, AWS_FIELDS)
+    assert await api.run(call, VALUES_OF[call]) == "signed"
+
+
+@pytest.mark.parametrize("call", ["look", "send", "fill"])
+@pytest.mark.parametrize("place", ["header", "query"])
+async def test_a_call_is_signed_for_oauthlib(
+    relayed: StartRelayed, provider: tuple[oauth1.Provider, Court], call: str, place: str
+) -> None:
+    """The pairs of its form are part of what is signed."""
+    api = await relayed(provider[1].url, {"scheme": "oauth1", "in": place}, TOKEN_FIELDS)
+    assert await api.run(call, VALUES_OF[call]) == "whose:a-token"
+
+
+async def test_a_call_proves_itself_to_lighttpd(relayed: StartRelayed, guarded: str) -> None:
+    """And is repeated once it knows the challenge."""
+    fields = {"username": digest.USER, "password": digest.PASSWORD}
+    api = await relayed(guarded + "/sha256", {"scheme": "digest"}, fields)
+    assert await api.run("look", {"name": "a.txt", "q": 'x "y"'}) == digest.CONTENT
+
+
+@pytest.mark.parametrize(("call", "place"), [("send", b'"key":"KEY"}'), ("fill", b"&key=KEY")])
+async def test_a_call_has_the_key_in_its_body(relayed: StartRelayed, call: str, place: bytes) -> None:
+    """Beside what the call's own template says."""
+    key = "body-" + "not-real-key"
+    with judging(lambda _: (200, TEXT, b"ok")) as court:
+        api = await relayed(court.url, {"scheme": "api_key", "in": "body", "name": "key"}, {"key": key})
+        assert await api.run(call, VALUES_OF[call]) == "ok"
+    assert court.arrivals[0].body.endswith(place.replace(b"KEY", key.encode()))
+    assert b"title" in court.arrivals[0].body
 
 
 # -- digest
