@@ -54,6 +54,7 @@ def test_an_answer_as_a_form() -> None:
         ({"access_token": "t", "expires": int(NOW) + 60}, {"expires_path": "expires", "expires_unit": "epoch"}),
         ({"access_token": "t", "end": "2023-11-14T22:14:20Z"}, {"expires_path": "end", "expires_unit": "date"}),
         ({"access_token": "t"}, {"lifetime": "1m"}),
+        ({"access_token": "t", "expires_in": 60}, {"lifetime": "1h"}),
         ({"access_token": "t", "expires_in": "never"}, {"lifetime": "1m"}),
     ],
 )
@@ -163,6 +164,8 @@ def test_without_a_refresh_token_a_person_signs_in_again(grant: str) -> None:
         told('{"error":"temporarily_unavailable"}', 400),
         told('{"error":"invalid_grant"}', 502),
         told("{}", 429),
+        told('{"error":"invalid_client"}', 429),
+        told('{"access_token":"t"}', 500),
         told(f"<html>{SECRET}</html>", 200, {"Content-Type": "text/html"}),
         told(f'{{"token":"{SECRET}"}}'),
         told('{"access_token":7}'),
