@@ -1,4 +1,4 @@
-"""Schemes with an issuer, a login, or a signature of Tieline's own, relayed to upstreams that check what they get."""
+"""Schemes with an issuer, a login, or a signature of Tieline's own: relays and calls before upstreams that check."""
 
 import asyncio
 import base64
@@ -17,11 +17,19 @@ from joserfc.jwk import ECKey
 
 from tests.peers.issuer import Issuer
 from tests.peers.keys import EC_KEY
+from tests.wire import calling
 from tests.wire.conftest import StartStage
 from tests.wire.raw import Message, Peer, Script, Upstream, answer
 from tests.wire.stage import Stage
 
 UNAUTHORIZED = b"401 Unauthorized"
+CALL = {
+    "method": "POST",
+    "path": "/thing",
+    "parameters": {"what": {}},
+    "body": {"type": "raw", "content_type": "text/plain", "template": "do <what>"},
+    "response": {"type": "text"},
+}
 PASSWORD = "not-real-" + "0123456789"
 Check = Callable[[Message], Awaitable[bytes | None]]
 
@@ -39,7 +47,7 @@ def checking(check: Check) -> Script:
 
 async def start(start_stage: StartStage, script: Script, auth: Mapping[str, Any], **fields: str) -> Stage:
     """A stage whose API is authenticated by ``auth`` with these fields."""
-    stage = await start_stage(script, auth=dict(auth))
+    stage = await start_stage(script, auth=dict(auth), calls={"do": CALL})
     stage.worker.source.put_credential("api", fields)
     await stage.worker.caught_up()
     return stage
@@ -73,6 +81,7 @@ async def test_a_token_of_a_real_server_opens_the_api(start_stage: StartStage, i
     got = await asyncio.gather(*(stage.get() for _ in range(5)))
     assert {each.status for each in got} == {200}
     assert {each.body for each in got} == {b"as " + client.id.encode()}
+    assert calling.result(await calling.run(stage, "do", {"what": "this"})) == f"as {client.id}"
     assert issuer.granted(client) == {"client_credentials": 1}
     assert len({bearer(seen) for seen in stage.upstream.seen}) == 1
 
@@ -147,7 +156,7 @@ def login(port: int) -> dict[str, Any]:
 async def start_login(start_stage: StartStage, sessions: set[str], password: str = PASSWORD) -> Stage:
     """A stage before that API."""
     stage = await start_stage(logging_in(sessions))
-    await stage.configure(auth=login(stage.upstream.port))
+    await stage.configure(auth=login(stage.upstream.port), calls={"do": CALL})
     stage.worker.source.put_credential("api", {"user": "ada", "password": password})
     await stage.worker.caught_up()
     return stage
@@ -161,6 +170,8 @@ async def test_a_login_is_made_once_and_again_when_it_ended(start_stage: StartSt
     assert ({each.body for each in got}, len(sessions)) == ({b"welcome"}, 1)
     sessions.clear()
     assert ((await stage.get()).body, len(sessions)) == (b"welcome", 1)
+    assert calling.result(await calling.run(stage, "do", {"what": "this"})) == "welcome"
+    assert (len(sessions), stage.upstream.seen[-1].body) == (1, b"do this")
 
 
 async def test_a_wrong_login_is_not_tried_again_and_again(start_stage: StartStage) -> None:
@@ -189,6 +200,7 @@ async def test_a_token_of_our_own_is_verified(start_stage: StartStage) -> None:
     }
     stage = await start(start_stage, checking(check), auth, key=EC_KEY, team="team-1")
     assert {(await stage.get()).body for _ in range(3)} == {b"welcome"}
+    assert calling.result(await calling.run(stage, "do", {"what": "this"})) == "welcome"
     assert len({bearer(seen) for seen in stage.upstream.seen}) == 1
 
 
@@ -222,6 +234,7 @@ async def test_a_password_is_digested(start_stage: StartStage) -> None:
 
     stage = await start(start_stage, checking(check), {"scheme": "wsse"}, username="ada", password=PASSWORD)
     assert {(await stage.get()).body for _ in range(3)} == {b"welcome"}
+    assert calling.result(await calling.run(stage, "do", {"what": "this"})) == "welcome"
 
 
 def hawk_server(ahead: int) -> Script:
@@ -261,3 +274,4 @@ async def test_a_request_and_its_body_are_signed(start_stage: StartStage) -> Non
     for _ in range(3):
         assert (await stage.ask(request, method=b"POST")).body == b"welcome"
     assert len(stage.upstream.seen) == 4
+    assert calling.result(await calling.run(stage, "do", {"what": "this"})) == "welcome"

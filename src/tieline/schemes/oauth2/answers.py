@@ -19,6 +19,8 @@ from tieline.schemes.oauth2.options import ASSERTION, CODE, DEVICE, EXCHANGE, PA
 
 _MOST = 1024 * 1024
 _TOKEN_MOST = 16 * 1024
+_SCOPE_MOST = 500
+_SCOPES_MOST = 200
 _CODE = re.compile(r"[A-Za-z][A-Za-z_]{0,39}")
 _VISIBLE = re.compile(r"[\x21-\x7e]+")
 # Types that need a proof beside the token: a client must not use a token whose type it does not know (section 7.1).
@@ -130,8 +132,10 @@ def _form(body: bytes) -> Mapping[str, Any] | None:
 
 
 def _scopes(given: Any, setup: Setup, before: Token | None) -> tuple[str, ...]:
-    if isinstance(given, str) and given.strip():
-        return tuple(given.replace(setup.scope_separator or " ", " ").replace(",", " ").split())[:200]
-    if isinstance(given, list) and all(isinstance(each, str) for each in given):
-        return tuple(given[:200])
+    if isinstance(given, str):
+        given = given.replace(setup.scope_separator or " ", " ").replace(",", " ").split()
+    if isinstance(given, list):
+        found = [each for each in given if isinstance(each, str) and each.isprintable() and len(each) <= _SCOPE_MOST]
+        if found:
+            return tuple(found[:_SCOPES_MOST])
     return before.scopes if before is not None else setup.scopes

@@ -74,6 +74,22 @@ def test_what_the_answer_leaves_out_stays() -> None:
     assert opened(rotated)["refresh"] == "next"
 
 
+@pytest.mark.parametrize(
+    ("scope", "scopes"),
+    [
+        ("a b", ("a", "b")),
+        ("a,b c", ("a", "b", "c")),
+        (["a", "b"], ("a", "b")),
+        ("", ("asked",)),
+        (None, ("asked",)),
+        ([7, "a\x1b[31m"], ("asked",)),
+    ],
+)
+def test_scopes_are_those_that_were_granted(scope: Any, scopes: tuple[str, ...]) -> None:
+    """Where the answer says so, however it does; RFC 6749 section 5.1: else those that were asked for."""
+    assert got(told(orjson.dumps({"access_token": "t", "scope": scope})), scopes=["asked"]).scopes == scopes
+
+
 @pytest.mark.parametrize("kind", ["bearer", "Bearer", "BEARER", "bot", "N_A", "example", None])
 def test_a_type_of_token_is_looked_at_loosely(kind: str | None) -> None:
     """Whatever providers call it."""
