@@ -15,10 +15,11 @@ from urllib.parse import quote
 
 from tieline.access.appkey import KeyPlaces
 from tieline.core.secret import Secret
-from tieline.schemes.base import Applier, Field, Headers, Options, Outgoing, field_value, unknown_options
+from tieline.definitions.schema import Choice, Key, Many, Record
+from tieline.schemes import declared
+from tieline.schemes.base import Applier, Field, Headers, Options, Outgoing, field_value
 from tieline.schemes.challenge import Challenge, challenges, parameters, quoted
 
-_KNOWN = frozenset({"qop", "algorithms"})
 _QOPS = ("auth", "auth-int")
 _HASHES = {"MD5": "md5", "SHA-256": "sha256", "SHA-512-256": "sha512_256"}  # from the weakest to the strongest
 _SESSION = "-SESS"
@@ -26,6 +27,16 @@ _CHALLENGE_MOST = 4096  # what a server may have us send back to it
 _AUTHORIZATION = b"authorization"
 _AUTHENTICATION_INFO = b"authentication-info"
 _SCHEME = b"Digest "
+
+
+OPTIONS = Record(
+    "digest",
+    (
+        Key("qop", Choice(_QOPS), "auth"),
+        Key("algorithms", Many(Choice(tuple(_HASHES)), len(_HASHES), least=1), tuple(_HASHES), shows="all"),
+    ),
+    lambda found, _: found,
+)
 
 
 def _available(algorithm: str) -> bool:
@@ -208,22 +219,12 @@ class Digest:
         return (Field("username", "User name", secret=False), Field("password", "Password"))
 
     def check(self, options: Options) -> list[str]:
-        problems = unknown_options(options, _KNOWN)
-        if options.get("qop", "auth") not in _QOPS:
-            problems.append("qop: must be auth or auth-int")
-        algorithms = options.get("algorithms", list(_HASHES))
-        if (
-            not isinstance(algorithms, list | tuple)
-            or not algorithms
-            or not all(each in tuple(_HASHES) for each in algorithms)
-        ):
-            problems.append(f"algorithms: must be a list of {', '.join(_HASHES)}")
-        return problems
+        return declared.problems(OPTIONS, options)
 
     def places(self, options: Options) -> KeyPlaces:  # the interface
         return KeyPlaces(headers=frozenset({_AUTHORIZATION}))
 
     def bind(self, options: Options, secrets: Mapping[str, Secret]) -> Applier:
         login = Login(secrets["username"].reveal_bytes(), secrets["password"].reveal_bytes())
-        algorithms = tuple(options.get("algorithms", _HASHES))
-        return _DigestApplier(login, algorithms, options.get("qop", "auth"), self._random)
+        found = declared.read(OPTIONS, options)
+        return _DigestApplier(login, found["algorithms"], found["qop"], self._random)

@@ -1,18 +1,13 @@
-"""URLs of issuers as definitions write them: whole, with a query where the issuer wants one, ``<variables>`` perhaps.
+"""URLs of issuers, taken apart for requests that are signed: options that were checked, with their variables filled in.
 
-Knows no issuer. The guard's strict parse of base URLs decides what is one.
+Knows no issuer.
 """
 
-import re
 from dataclasses import dataclass
-from typing import Any
 from urllib.parse import urlsplit
 
 from tieline.core.errors import CredentialMissing, InvalidInput
 from tieline.wire.guard import Origin, parse_base
-
-_VARIABLE = re.compile(r"<[A-Za-z][A-Za-z0-9_]*>")
-_QUERY = re.compile(r"(?:[A-Za-z0-9\-._~!$&'()*+,;=:@/?]|%[0-9A-Fa-f]{2})*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,18 +15,6 @@ class IssuerUrl:
     """A URL that is known to fit."""
 
     text: str
-
-    @staticmethod
-    def fits(text: Any) -> bool:
-        """Whether ``text`` is a URL by the rules of base URLs, a query besides; whatever its variables may hold."""
-        if not isinstance(text, str):
-            return False
-        url, _, query = _VARIABLE.sub("x", text).partition("?")
-        try:
-            parse_base(url)
-        except InvalidInput:
-            return False
-        return _QUERY.fullmatch(query) is not None
 
     @property
     def origin(self) -> Origin:

@@ -20,7 +20,10 @@ from urllib.parse import parse_qsl, urlencode
 from tieline.access.appkey import KeyPlaces
 from tieline.core.errors import CredentialMissing
 from tieline.core.secret import Secret
-from tieline.schemes.base import Applier, Field, Headers, Options, Outgoing, media_type, unknown_options, without_pairs
+from tieline.definitions.schema import Choice, Flag, Key, Place, Record, Text
+from tieline.definitions.values import host_of
+from tieline.schemes import declared
+from tieline.schemes.base import Applier, Field, Headers, Options, Outgoing, media_type, without_pairs
 from tieline.schemes.flow import Ask, Flow, IssuerRefused, SignIn, Token, Told
 from tieline.schemes.issuer_url import IssuerUrl
 from tieline.schemes.oauth1_signature import (
@@ -37,9 +40,6 @@ from tieline.schemes.oauth1_signature import (
 from tieline.schemes.signal import OPTION as RENEW_ON
 from tieline.schemes.signal import Signal, check_signal, signal_of
 
-_KNOWN = frozenset({"signature_method", "in", "realm", "body_hash", "sign_in", RENEW_ON})
-_PLACES = ("header", "query", "body")
-_URLS = ("request_url", "authorize_url", "token_url")
 _FORM = b"application/x-www-form-urlencoded"
 _OWN = frozenset(
     {
@@ -56,6 +56,7 @@ _OWN = frozenset(
 _NONE = Secret(b"")
 _ACCOUNTS = ("screen_name", "username", "fullname", "user_id", "encoded_user_id", "user_nsid")
 _SECONDS = re.compile(r"[0-9]{1,9}")
+_REALM = re.compile(r"[ !#-\[\]-~]*")
 Pair = tuple[bytes, bytes]
 
 
@@ -107,17 +108,69 @@ def authorization(pairs: Sequence[Pair], realm: str | None = None) -> bytes:
     return b"OAuth " + b", ".join(fields)
 
 
+@dataclass(frozen=True, slots=True)
+class SignInUrls:
+    """Where a person's token is asked for (RFC 5849 section 2)."""
+
+    request_url: str
+    authorize_url: str
+    token_url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """The options as values."""
+
+    signature_method: str
+    place: str
+    realm: str | None
+    body_hash: bool
+    sign_in: SignInUrls | None
+
+
+def _realm(text: str) -> str:
+    if _REALM.fullmatch(text) is None:
+        raise ValueError("use printable ASCII without quotes and backslashes")
+    return text
+
+
+def _setup(found: Mapping[str, Any], place: Place) -> Setup:
+    if found[RENEW_ON] is not None and found["sign_in"] is None:
+        place.key(RENEW_ON).problem("has a meaning with sign_in only; a token that is given is never renewed")
+    names = ("signature_method", "realm", "body_hash", "sign_in")
+    return Setup(place=found["in"], **{name: found[name] for name in names})
+
+
+_SIGN_IN = Record(
+    "sign_in",
+    tuple(Key(name, declared.URL) for name in ("request_url", "authorize_url", "token_url")),
+    lambda found, _: SignInUrls(**found),
+)
+OPTIONS = Record(
+    "oauth1",
+    (
+        Key("signature_method", Choice(METHODS), METHODS[0]),
+        Key("in", Choice(("header", "query", "body")), "header"),
+        Key("realm", Text("text", _realm), None),
+        Key("body_hash", Flag(), default=False),
+        Key("sign_in", _SIGN_IN, None),
+        declared.RENEW_ON,
+    ),
+    _setup,
+)
+
+
 class _OAuth1Applier(Applier):
     replaces = frozenset({b"authorization"})
     replaces_query = _OWN
     lasting = False
     reads_body = True
 
-    def __init__(self, party: Party, options: Options) -> None:
+    def __init__(self, party: Party, setup: Setup) -> None:
         self._party = party
-        self._place = options.get("in", "header")
-        self._realm = options.get("realm")
-        self._hashes_body = options.get("body_hash", False)
+        self._place = setup.place
+        self._realm = setup.realm
+        self._hashes_body = setup.body_hash
 
     def wants_body(self, headers: Headers) -> bool:
         return self._place == "body" or self._hashes_body or media_type(headers) == _FORM
@@ -164,7 +217,7 @@ class OAuth1:
 
     def fields(self, options: Options) -> Sequence[Field]:
         found = [Field("consumer_key", "Consumer key", secret=False)]
-        if takes_private_key(options.get("signature_method", METHODS[0])):
+        if takes_private_key(_read(options).signature_method):
             found.append(Field("private_key", "Private key (PEM)", multiline=True))
         else:
             found.append(Field("consumer_secret", "Consumer secret"))
@@ -173,20 +226,7 @@ class OAuth1:
         return found
 
     def check(self, options: Options) -> list[str]:
-        problems = unknown_options(options, _KNOWN)
-        if options.get("signature_method", METHODS[0]) not in METHODS:
-            problems.append(f"signature_method: must be one of {', '.join(METHODS)}")
-        if options.get("in", "header") not in _PLACES:
-            problems.append(f"in: must be one of {', '.join(_PLACES)}")
-        if "realm" in options and not _is_realm(options["realm"]):
-            problems.append("realm: must be printable ASCII without quotes and backslashes")
-        if not isinstance(options.get("body_hash", False), bool):
-            problems.append("body_hash: must be true or false")
-        if "sign_in" in options:
-            problems += _check_sign_in(options["sign_in"])
-        elif RENEW_ON in options:
-            problems.append(f"{RENEW_ON}: has a meaning with sign_in only; a token that is given is never renewed")
-        return problems + check_signal(options)
+        return declared.problems(OPTIONS, options) + check_signal(options)
 
     def places(self, options: Options) -> KeyPlaces:
         if options.get("in") == "query":
@@ -195,7 +235,7 @@ class OAuth1:
 
     def bind(self, options: Options, secrets: Mapping[str, Secret]) -> Applier:
         token, token_secret = secrets.get("token", _NONE), secrets.get("token_secret", _NONE)
-        return _OAuth1Applier(self._party(options, secrets, token, token_secret), options)
+        return _OAuth1Applier(self._party(options, secrets, token, token_secret), _read(options))
 
     def check_values(self, options: Options, secrets: Mapping[str, Secret]) -> None:
         self._party(options, secrets)
@@ -203,14 +243,14 @@ class OAuth1:
     # -- with a person's token
 
     def renews(self, options: Options) -> bool:
-        return "sign_in" in options
+        return options.get("sign_in") is not None
 
     def needs_sign_in(self, options: Options) -> bool:
         return True
 
     def hosts(self, options: Options) -> Sequence[str]:
-        urls = [options["sign_in"][name] for name in ("request_url", "token_url")]
-        return tuple(dict.fromkeys(IssuerUrl(each).origin.host for each in urls))
+        urls = _urls(options)
+        return tuple(dict.fromkeys(host_of(each) for each in (urls.request_url, urls.token_url)))
 
     def signal(self, options: Options) -> Signal:
         return signal_of(options)
@@ -222,17 +262,17 @@ class OAuth1:
 
     def bind_token(self, options: Options, secrets: Mapping[str, Secret], token: Token) -> Applier:
         party = self._party(options, secrets, token.values["token"], token.values["token_secret"])
-        return _OAuth1Applier(party, options)
+        return _OAuth1Applier(party, _read(options))
 
     def begin(self, options: Options, secrets: Mapping[str, Secret], back: str, state: str) -> Flow[SignIn]:
         """Temporary credentials (RFC 5849 section 2.1), and where the person allows them (section 2.2)."""
         callback = _with_query(back, state=state)
-        url = options["sign_in"]["request_url"]
+        url = _urls(options).request_url
         told = yield self._ask(options, self._party(options, secrets), url, (b"oauth_callback", callback.encode()))
         given = _given(told)
         if given.get("oauth_callback_confirmed") != "true":
             raise IssuerRefused("The provider did not confirm where to send people back to: it speaks no OAuth 1.0a.")
-        where = _with_query(options["sign_in"]["authorize_url"], oauth_token=given["oauth_token"])
+        where = _with_query(_urls(options).authorize_url, oauth_token=given["oauth_token"])
         return SignIn(where, _kept(given))
 
     def finish(
@@ -244,7 +284,7 @@ class OAuth1:
         if not compare_digest(answer.get("oauth_token", "").encode(), kept["token"].reveal_bytes()):
             raise IssuerRefused("The provider sent the person back with another sign-in's token. Begin again.")
         party = self._party(options, secrets, kept["token"], kept["token_secret"])
-        url = options["sign_in"]["token_url"]
+        url = _urls(options).token_url
         told = yield self._ask(options, party, url, (b"oauth_verifier", answer["oauth_verifier"].encode()))
         given = _given(told)
         account = next((given[name] for name in _ACCOUNTS if given.get(name)), None)
@@ -258,7 +298,7 @@ class OAuth1:
         consumer_secret, private_key = secrets.get("consumer_secret", _NONE), secrets.get("private_key", _NONE)
         try:
             signer = Signer(
-                options.get("signature_method", METHODS[0]),
+                _read(options).signature_method,
                 consumer_secret.reveal_bytes(),
                 token_secret.reveal_bytes(),
                 private_key.reveal_bytes(),
@@ -274,17 +314,18 @@ class OAuth1:
         parts = IssuerUrl(url)
         outgoing = Outgoing(b"POST", parts.path, parts.query, [], parts.origin)
         signed = party.sign(outgoing, party.protocol(pair), ())
-        return Ask("POST", url, (("Authorization", authorization(signed, options.get("realm")).decode()),))
+        return Ask("POST", url, (("Authorization", authorization(signed, _read(options).realm).decode()),))
 
 
-def _is_realm(value: Any) -> bool:
-    return isinstance(value, str) and re.fullmatch(r"[ !#-\[\]-~]*", value) is not None
+def _read(options: Options) -> Setup:
+    setup: Setup = declared.read(OPTIONS, options)
+    return setup
 
 
-def _check_sign_in(given: Any) -> list[str]:
-    if not isinstance(given, Mapping) or given.keys() != set(_URLS):
-        return [f"sign_in: takes {', '.join(_URLS)}"]
-    return [f"sign_in: {name} must be an absolute URL" for name in _URLS if not IssuerUrl.fits(given[name])]
+def _urls(options: Options) -> SignInUrls:
+    urls = _read(options).sign_in
+    assert urls is not None  # somebody signs in
+    return urls
 
 
 def _with_query(url: str, **pairs: str) -> str:

@@ -252,8 +252,8 @@ def test_the_answer_cannot_be_broken_by_a_name() -> None:
         ({"qop": "none"}, "qop:"),
         ({"algorithms": []}, "algorithms:"),
         ({"algorithms": "MD5"}, "algorithms:"),
-        ({"algorithms": ["MD4"]}, "algorithms:"),
-        ({"algorithms": [["MD5"]]}, "algorithms:"),
+        ({"algorithms": ["MD4"]}, "algorithms[0]:"),
+        ({"algorithms": [["MD5"]]}, "algorithms[0]:"),
         ({"realm": "x"}, "unknown option 'realm'"),
     ],
 )
