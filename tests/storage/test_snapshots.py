@@ -28,10 +28,11 @@ from tests.storage.rows import (
 )
 from tieline.audit.events import ApiRemoved, AppRemoved, KeyRevoked
 from tieline.dataplane.ports import ApiRow, Change, CredentialRow, SnapshotSource, TooOld
-from tieline.storage import bell as bell_module
 from tieline.storage import changes as changes_module
-from tieline.storage.bell import PostgresBell, SqliteBell
+from tieline.storage import postgresql as postgresql_module
+from tieline.storage.bell import SqliteBell
 from tieline.storage.engine import Database
+from tieline.storage.postgresql import PostgresBell
 from tieline.storage.schema import apps, changes
 from tieline.storage.snapshots import SqlSnapshots
 from tieline.storage.store import SqlStore
@@ -315,7 +316,7 @@ async def test_without_notices_the_poll_finds_a_change(postgres_url: str, monkey
     from tieline.storage.engine import open_database
     from tieline.storage.migrate import migrate
 
-    monkeypatch.setattr(bell_module, "CHANNEL", "another_channel")
+    monkeypatch.setattr(postgresql_module, "CHANNEL", "another_channel")
     database = await open_database(postgres_url)
     await migrate(database)
     source = SqlSnapshots(database, postgres_url)

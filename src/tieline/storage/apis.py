@@ -6,11 +6,11 @@ Owns the table ``apis``. Knows nothing of what a definition says.
 from typing import Any
 
 from sqlalchemy import Row, delete, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tieline.controlplane.ports import ApiRow
 from tieline.core.pages import Page, PageRequest
 from tieline.storage.changes import ChangeLog
+from tieline.storage.connection import AsyncConnection
 from tieline.storage.engine import Database
 from tieline.storage.pages import page_of
 from tieline.storage.schema import apis, app_apis, credentials

@@ -7,11 +7,11 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from sqlalchemy import Row, delete, insert, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tieline.controlplane.ports import AppRow
 from tieline.core.pages import Page, PageRequest
 from tieline.storage.changes import ChangeLog
+from tieline.storage.connection import AsyncConnection
 from tieline.storage.engine import Database
 from tieline.storage.pages import page_of
 from tieline.storage.schema import apis, app_apis, apps, connections, sign_ins

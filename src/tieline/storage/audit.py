@@ -8,7 +8,6 @@ import json
 from typing import Any
 
 from sqlalchemy import Row, func, insert, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tieline.access.caller import Caller
 from tieline.audit.chain import EMPTY, Head, Record, Verification, canonical_json, extend
@@ -17,6 +16,7 @@ from tieline.controlplane.ports import AuditRow, AuditVerdict
 from tieline.core.clock import Clock
 from tieline.core.ids import new_id
 from tieline.core.pages import LIMIT_MOST, Page, PageRequest
+from tieline.storage.connection import AsyncConnection
 from tieline.storage.engine import Database
 from tieline.storage.pages import cut
 from tieline.storage.schema import audit, audit_head

@@ -1,22 +1,16 @@
 """What wakes a data-plane worker when the database may have changed.
 
-Owns the watching: SQLite by ``PRAGMA data_version`` on a connection of its own, PostgreSQL by LISTEN with a poll behind
-it. Knows nothing of what changed; who is woken asks the change log.
+Owns the watching of SQLite, by ``PRAGMA data_version`` on a connection of its own; PostgreSQL's is in ``postgresql``.
+Knows nothing of what changed; who is woken asks the change log.
 """
 
 import asyncio
 import sqlite3
-from contextlib import suppress
-from typing import Any, Protocol
+from typing import Protocol
 
 import aiosqlite
-import asyncpg
-
-from tieline.storage.changes import CHANNEL
-from tieline.storage.engine import CONNECT_SECONDS, connector
 
 SQLITE_POLL = 0.1
-POSTGRESQL_POLL = 1.0
 
 
 class Bell(Protocol):
@@ -64,42 +58,3 @@ class SqliteBell:
             return False
         before, self._seen = self._seen, version
         return before != self._seen
-
-
-class PostgresBell:
-    """Listens on a connection of its own, opened again when it is lost; rings each second in any case."""
-
-    def __init__(self, url: str) -> None:
-        self._connect = connector(url, CONNECT_SECONDS)
-        self._connection: Any = None
-        self._rung = asyncio.Event()
-
-    async def wait(self, seconds: float) -> None:
-        if await self._listening():
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._rung.wait(), min(POSTGRESQL_POLL, seconds))
-            self._rung.clear()
-        else:
-            await asyncio.sleep(min(POSTGRESQL_POLL, seconds))
-
-    async def close(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.terminate()
-
-    async def _listening(self) -> bool:
-        """Whether somebody would hear a notification; a connection that was opened just now rings at once."""
-        if self._connection is not None and not self._connection.is_closed():
-            return True
-        try:
-            self._connection = await self._connect()
-            await self._connection.add_listener(CHANNEL, self._ring)
-            self._connection.add_termination_listener(self._ring)
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
-            await self.close()
-            return False
-        self._rung.set()
-        return True
-
-    def _ring(self, *_about: object) -> None:
-        self._rung.set()

@@ -8,9 +8,9 @@ has seen all before it.
 from datetime import datetime
 
 from sqlalchemy import delete, func, insert, select, text
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tieline.dataplane.ports import Change, ChangeKind, TooOld
+from tieline.storage.connection import AsyncConnection
 from tieline.storage.schema import audit_head, changes
 
 KEPT = 10_000

@@ -8,13 +8,13 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Row, Select, Table, delete, insert, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.elements import ColumnElement
 
 from tieline.controlplane.connecting import ConnectionRow, KeptToken, SignInRow, Whose
 from tieline.core.pages import Page, PageRequest
 from tieline.dataplane.ports import ConnectionKey, SealedToken
 from tieline.storage.changes import ChangeLog
+from tieline.storage.connection import AsyncConnection
 from tieline.storage.engine import Database
 from tieline.storage.leases import is_of, keep_secrets, kept_values, new_values
 from tieline.storage.pages import page_of

@@ -8,11 +8,11 @@ from datetime import datetime
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, and_, delete, func, literal, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tieline.controlplane.ports import DriftRow
 from tieline.dataplane.ports import DriftRecord
 from tieline.storage.columns import storable
+from tieline.storage.connection import AsyncConnection
 from tieline.storage.engine import Database
 from tieline.storage.schema import NAME, PLACE, apis, drift
 

@@ -6,7 +6,7 @@ SQLite: one file, ``synchronous=FULL``, foreign keys on. Write-ahead logging onl
 WAL-reset bug, which corrupts a database that two connections write to; elsewhere a rollback journal that is truncated,
 because a truncated journal is synced at each commit and a deleted one is not (sqlite.org, PRAGMA synchronous, EXTRA).
 Writers begin with ``BEGIN IMMEDIATE``: a transaction that reads first and writes later could deadlock with another.
-PostgreSQL: asyncpg reads the URL itself, so everything that libpq users know about URLs holds.
+PostgreSQL has a module of its own (``postgresql``), loaded where it is used.
 """
 
 import asyncio
@@ -18,24 +18,21 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-import asyncpg
 from sqlalchemy import Table, event, text
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.engine import Connection, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from tieline.core.errors import NotReady, StorageError
+from tieline.storage.connection import AsyncConnection, AsyncEngine, create_async_engine
 from tieline.storage.schema import REVISION
 
 Kind = Literal["sqlite", "postgresql"]
 
 POOL = 5
-CONNECT_SECONDS = 10.0
 BUSY_SECONDS = 10.0
-COMMAND_SECONDS = 30.0
 _RETRY_AFTER = 1.0
 _BEGIN = "tieline_begin"
 _PRIMARY = 0xFF  # the low byte of an extended result code
@@ -43,12 +40,25 @@ _PASSING_STATES = ("08", "25006", "40", "53", "57", "58")
 
 
 class Database:
-    """An open database. Both kinds of transaction raise ``NotReady`` while it cannot be reached or is full."""
+    """An open database. Both kinds of transaction raise ``NotReady`` while it cannot be reached or is full.
 
-    def __init__(self, kind: Kind, location: str, engine: AsyncEngine) -> None:
+    ``insert`` makes its dialect's INSERT, ``lost`` is what its driver raises when a connection is gone.
+    """
+
+    def __init__(
+        self,
+        kind: Kind,
+        location: str,
+        engine: AsyncEngine,
+        *,
+        insert: Callable[[Table], Any] = sqlite.insert,
+        lost: tuple[type[Exception], ...] = (OSError,),
+    ) -> None:
         self.kind = kind
         self.location = location
         self._engine = engine
+        self._insert = insert
+        self._lost = lost
         if kind == "sqlite":
             self._reader = engine.execution_options(**{_BEGIN: "BEGIN"})
             self._writer = engine.execution_options(**{_BEGIN: "BEGIN IMMEDIATE"})
@@ -60,7 +70,7 @@ class Database:
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
         """A transaction that sees one state of the database. Keep it short: on SQLite a writer waits for it."""
-        with _named_errors(), _lost_connections():
+        with _named_errors(), _lost_connections(self._lost):
             async with self._reader.begin() as connection:
                 yield connection
 
@@ -71,19 +81,17 @@ class Database:
         On SQLite writers go one at a time, in this process by a queue and across processes by the file's lock.
         """
         async with self._turn:
-            with _named_errors(), _lost_connections():
+            with _named_errors(), _lost_connections(self._lost):
                 async with self._writer.begin() as connection:
                     yield connection
 
     def insert_new(self, table: Table) -> Any:
         """An INSERT that leaves a row alone whose key is already there."""
-        make = sqlite.insert if self.kind == "sqlite" else postgresql.insert
-        return make(table).on_conflict_do_nothing()
+        return self._insert(table).on_conflict_do_nothing()
 
     def insert_or_add(self, table: Table, key: Sequence[str], added: Sequence[str]) -> Any:
         """An INSERT that, where the ``key`` is already there, adds to its columns ``added`` instead."""
-        make = sqlite.insert if self.kind == "sqlite" else postgresql.insert
-        insert = make(table)
+        insert = self._insert(table)
         return insert.on_conflict_do_update(
             index_elements=key, set_={name: table.c[name] + insert.excluded[name] for name in added}
         )
@@ -205,31 +213,12 @@ def _set_up_sqlite(connection: DBAPIConnection, _record: object) -> None:
 
 
 def _open_postgresql(url: str) -> Database:
-    """PostgreSQL by asyncpg."""
-    engine = create_async_engine(
-        "postgresql+asyncpg://",
-        async_creator=connector(url, COMMAND_SECONDS),
-        pool_size=POOL,
-        max_overflow=0,
-        pool_timeout=CONNECT_SECONDS,
-        pool_pre_ping=True,
-    )
+    from tieline.storage import postgresql  # noqa: PLC0415  most run on SQLite and need not load it
+
     parts = urlsplit(url)
-    return Database("postgresql", f"{parts.hostname or 'localhost'}{parts.path}", engine)
-
-
-def connector(url: str, command_seconds: float | None) -> Callable[..., Any]:
-    """A function that opens one asyncpg connection to ``url``."""
-
-    async def connect() -> Any:
-        return await asyncpg.connect(
-            url,
-            timeout=CONNECT_SECONDS,
-            command_timeout=command_seconds,
-            server_settings={"application_name": "tieline"},
-        )
-
-    return connect
+    location = f"{parts.hostname or 'localhost'}{parts.path}"
+    engine = postgresql.open_engine(url, POOL)
+    return Database("postgresql", location, engine, insert=postgresql.insert, lost=postgresql.LOST)
 
 
 def _begin_sqlite(connection: Connection) -> None:
@@ -238,14 +227,14 @@ def _begin_sqlite(connection: Connection) -> None:
 
 
 @contextmanager
-def _lost_connections() -> Iterator[None]:
+def _lost_connections(lost: tuple[type[Exception], ...]) -> Iterator[None]:
     """Connections that cannot be made or were cut, as ``NotReady``."""
     try:
         yield
     except PoolTimeout as error:
         msg = "The store is busy: try again."
         raise NotReady(msg, detail="no database connection became free", retry_after=_RETRY_AFTER) from error
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+    except lost as error:
         msg = "The store cannot be reached: try again, and check the database."
         raise NotReady(msg, detail=f"{type(error).__name__}: {error}", retry_after=_RETRY_AFTER) from error
 

@@ -9,11 +9,11 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Row, insert, or_, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tieline.controlplane.ports import KeyRow, KeySecretRow
 from tieline.core.pages import Page, PageRequest
 from tieline.storage.changes import ChangeLog
+from tieline.storage.connection import AsyncConnection
 from tieline.storage.pages import page_of
 from tieline.storage.schema import app_keys, key_secrets
 

@@ -10,13 +10,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import delete, insert, literal_column, or_, select, type_coerce, update
-from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.elements import ColumnElement
 
 from tieline.core.ids import new_id
 from tieline.dataplane.ports import ConnectionKey, ConnectionRow, Refusal, SealedToken
 from tieline.storage.changes import ChangeLog, lock_log
 from tieline.storage.columns import Moment
+from tieline.storage.connection import AsyncConnection
 from tieline.storage.engine import Database
 from tieline.storage.schema import PATH, connection_secrets, connections
 from tieline.vault.intake import SealedSecret

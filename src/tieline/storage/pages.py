@@ -6,10 +6,10 @@ Owns how a page is cut. Knows no table; the caller gives the column that orders 
 from typing import Any
 
 from sqlalchemy import Row, Select
-from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.elements import ColumnElement
 
 from tieline.core.pages import LIMIT_MOST, Page, PageRequest
+from tieline.storage.connection import AsyncConnection
 
 
 async def page_of(

@@ -73,13 +73,13 @@ credentials = Table(
     moment("retired_at", null=True),
     UniqueConstraint("api_id", "version"),
 )
-Index(
+# PostgreSQL's condition is added in ``postgresql``: an option of its own here would load its dialect everywhere.
+one_active = Index(
     "ix_credentials_one_active",
     credentials.c.api_id,
     credentials.c.environment,
     unique=True,
     sqlite_where=sql("state = 'active'"),
-    postgresql_where=sql("state = 'active'"),
 )
 
 data_keys = Table(

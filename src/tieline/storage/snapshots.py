@@ -13,7 +13,7 @@ from sqlalchemy import bindparam, or_, select, update
 
 from tieline.core.errors import NotReady
 from tieline.dataplane.ports import ApiRow, Change, CredentialRow, DriftRecord, KeyRow, RequestRecord
-from tieline.storage.bell import Bell, PostgresBell, SqliteBell
+from tieline.storage.bell import Bell, SqliteBell
 from tieline.storage.changes import changes_after, latest_version
 from tieline.storage.drift import add_drifts
 from tieline.storage.engine import Database
@@ -63,7 +63,7 @@ class SqlSnapshots:
 
     def __init__(self, database: Database, url: str) -> None:
         self._database = database
-        self._bell: Bell = SqliteBell(database.location) if database.kind == "sqlite" else PostgresBell(url)
+        self._bell = _bell(database, url)
         self._told: int | None = None
 
     async def version(self) -> int:
@@ -164,6 +164,14 @@ class SqlSnapshots:
             uses: list[dict[str, Any]] = [{"key": key, "at": _minute(used[key])} for key in found]
             if uses:
                 await connection.execute(note, uses)
+
+
+def _bell(database: Database, url: str) -> Bell:
+    if database.kind == "sqlite":
+        return SqliteBell(database.location)
+    from tieline.storage.postgresql import PostgresBell  # noqa: PLC0415  loaded where the database is one
+
+    return PostgresBell(url)
 
 
 def _minute(at: float) -> datetime:

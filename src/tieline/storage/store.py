@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import func, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tieline.access.caller import Caller
 from tieline.controlplane.ports import DataKeyRow
@@ -19,6 +18,7 @@ from tieline.storage.apis import ApiChanges, Apis
 from tieline.storage.apps import AppChanges, Apps
 from tieline.storage.audit import AuditAppend, AuditLog, read_head
 from tieline.storage.changes import ChangeLog
+from tieline.storage.connection import AsyncConnection
 from tieline.storage.connections import ConnectionChanges, Connections, SignInChanges, SignIns
 from tieline.storage.credentials import CredentialChanges, Credentials
 from tieline.storage.drift import Drift, DriftChanges

@@ -7,12 +7,12 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Row, func, insert, or_, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.elements import ColumnElement
 
 from tieline.access.caller import Role
 from tieline.controlplane.ports import TokenRow
 from tieline.core.pages import Page, PageRequest
+from tieline.storage.connection import AsyncConnection
 from tieline.storage.pages import page_of
 from tieline.storage.schema import admin_tokens
 

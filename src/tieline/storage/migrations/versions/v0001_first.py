@@ -1,5 +1,7 @@
 """The first schema: APIs, credentials, the vault, apps and keys, admin tokens, the audit chain, records, changes."""
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -80,15 +82,8 @@ def _apis_and_vault() -> None:
         sa.UniqueConstraint("api_id", "version"),
         _owned("api_id", "apis.id"),
     )
-    active = sa.text("state = 'active'")
-    op.create_index(
-        "ix_credentials_one_active",
-        "credentials",
-        ["api_id", "environment"],
-        unique=True,
-        sqlite_where=active,
-        postgresql_where=active,
-    )
+    where: dict[str, Any] = {f"{op.get_bind().dialect.name}_where": sa.text("state = 'active'")}
+    op.create_index("ix_credentials_one_active", "credentials", ["api_id", "environment"], unique=True, **where)
     op.create_table(
         "data_keys",
         _text("id", 40),
