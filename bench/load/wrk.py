@@ -51,9 +51,9 @@ class Outcome:
     generator_seconds: float
 
 
-def script(path: Path, headers: Mapping[str, str]) -> Path:
-    """Write a script that posts the benchmark's body with ``headers``."""
-    path.write_text(_settings(headers) + _REPORT, encoding="ascii")
+def script(path: Path, headers: Mapping[str, str], body: bytes = BODY) -> Path:
+    """Write a script that posts ``body``, the benchmark's unless said, with ``headers``."""
+    path.write_text(_settings(headers, body) + _REPORT, encoding="ascii")
     return path
 
 
@@ -87,10 +87,10 @@ def run(url: str, with_script: Path, seconds: float, connections: int = CONNECTI
     return Outcome(calls, microseconds / 1e6, used)
 
 
-def _settings(headers: Mapping[str, str]) -> str:
+def _settings(headers: Mapping[str, str], body: bytes = BODY) -> str:
     # The strings are plain ASCII, which JSON and Lua quote alike.
     lines = [f"wrk.headers[{json.dumps(name)}] = {json.dumps(value)}" for name, value in headers.items()]
     return (
         "\n".join(['wrk.method = "POST"', 'wrk.headers["Content-Type"] = "application/json"', *lines])
-        + f"\nwrk.body = {json.dumps(BODY.decode('ascii'))}\n"
+        + f"\nwrk.body = {json.dumps(body.decode('ascii'))}\n"
     )
