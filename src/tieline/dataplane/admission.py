@@ -38,6 +38,7 @@ PAGES = b"tieline-pages"
 NOTABLE = OVERRIDE_FIELDS | {b"tieline-environment", CONNECTION, IDEMPOTENCY_KEY, PAGES}
 _NO_PLACES = appkey.KeyPlaces()
 _HELD_MOST = 64 * 1024
+_LASTING = frozenset({b"", b"keep-alive"})
 _PERHAPS_GRANTED = (UnknownApi, UnknownCall, CredentialMissing, MissingPermission)
 
 
@@ -134,6 +135,50 @@ class Admission:
         """Answer with ``error`` and note it."""
         self._ledger.refused(request, request_id, key, error)
         request.refuse(error, request_id)
+
+
+class Remembered:
+    """An admitted request, kept with its connection: clients mostly ask the same again, with another body.
+
+    It saves working out the same thing anew, and decides nothing: it holds only while the key and the API are the very
+    objects that it was made from, and any change of either makes a new one.
+    """
+
+    __slots__ = ("_api", "_headers", "_keyed_hash", "_method", "_name", "_target", "key", "plan")
+
+    def __init__(self, request: Request, asked: Asked, key: AppKey, plan: Plan) -> None:
+        self._method = request.method
+        self._target = request.target
+        self._headers = request.headers
+        self._name = plan.name.encode()
+        self._api = asked.api
+        self._keyed_hash = key.keyed_hash
+        self.key = key
+        self.plan = plan
+
+    def is_for(self, request: Request) -> bool:
+        """Whether ``request`` asks for the same in the same words; its body may be another."""
+        return (
+            self._target == request.target
+            and self._headers == request.headers
+            and self._method == request.method
+            and is_lasting(request)
+        )
+
+    def holds(self, snapshot: Snapshot) -> bool:
+        """Whether nothing has changed that the decision rests on."""
+        key = self.key
+        return (
+            snapshot.known_key(self._keyed_hash) is key
+            and snapshot.api(self._name) is self._api
+            and snapshot.fresh
+            and (key.expires_at is None or key.expires_at > time.time())
+        )
+
+
+def is_lasting(request: Request) -> bool:
+    """Whether what is found out of a request holds for others like it: its connection asks for nothing of its own."""
+    return not request.upgrade and request.connection_field in _LASTING
 
 
 class Held:

@@ -89,8 +89,8 @@ class Records:
                 error.code if error is not None else None,
                 (time.perf_counter() - request.began) * 1000,
                 upstream * 1000 if upstream is not None else None,
-                run.caller.received,
-                run.caller.written,
+                run.received,
+                run.reply.written,
                 outcome,
                 admitted.call.name,
             )

@@ -4,7 +4,6 @@
 whose key it is was found out before (``admission``), what happens afterwards is ``exchange``'s.
 """
 
-import time
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -12,17 +11,16 @@ from tieline.access.decide import Allowed, Denied, decide
 from tieline.access.paths import normalise
 from tieline.core.errors import MissingPermission, TielineError
 from tieline.core.secret import Secret
-from tieline.dataplane.admission import CONNECTION, Admission, Asked, RefusalLedger
+from tieline.dataplane.admission import CONNECTION, Admission, Asked, RefusalLedger, Remembered, is_lasting
 from tieline.dataplane.exchange import Admitted, Exchange, framing_of
 from tieline.dataplane.patient import PatientExchange
 from tieline.dataplane.plan import Plan
 from tieline.dataplane.preparing import Draft, Preparer, named_holder, prepare, steady_appliers
-from tieline.dataplane.snapshot import AppKey, Snapshot
+from tieline.dataplane.snapshot import AppKey
 from tieline.wire import framing
 from tieline.wire.request import Request
 
 PREFIX = b"/relay/"
-_LASTING = frozenset({b"", b"keep-alive"})
 _REMEMBERED = 256
 
 
@@ -59,7 +57,7 @@ class Relay:
         draft = _draft(request, asked, path)
         if plan.steady:
             memo = _Memo(request, asked, key, plan, draft, verdict)
-            if request.connection_field in _LASTING and not request.upgrade:
+            if is_lasting(request):
                 request.connection.memo = memo
             self._send(request, request_id, memo)
             return
@@ -90,64 +88,19 @@ class Relay:
         return path, verdict
 
 
-class _Memo:
-    """An admitted request, kept with its connection: clients mostly ask the same again, with another body.
+class _Memo(Remembered):
+    """What an admitted request is sent as; its head holds for every body."""
 
-    It saves working out the same thing anew, and decides nothing: it holds only while the key and the API are the very
-    objects that it was made from, and any change of either makes a new one.
-    """
-
-    __slots__ = (
-        "_api",
-        "_headers",
-        "_keyed_hash",
-        "_method",
-        "_name",
-        "_target",
-        "area",
-        "head",
-        "key",
-        "lane",
-        "level",
-        "path",
-        "plan",
-    )
+    __slots__ = ("area", "head", "lane", "level", "path")
 
     def __init__(self, request: Request, asked: Asked, key: AppKey, plan: Plan, draft: Draft, verdict: Allowed) -> None:
+        super().__init__(request, asked, key, plan)
         prepared = prepare(plan, steady_appliers(plan), draft)
-        self._method = request.method
-        self._target = request.target
-        self._headers = request.headers
-        self._name = plan.name.encode()
-        self._api = asked.api
-        self._keyed_hash = key.keyed_hash
-        self.key = key
-        self.plan = plan
         self.lane = prepared.lane
         self.path = draft.path
         self.area = verdict.area
         self.level = verdict.level
         self.head = Secret(prepared.head)
-
-    def is_for(self, request: Request) -> bool:
-        """Whether ``request`` asks for the same in the same words; its body may be another."""
-        return (
-            self._target == request.target
-            and self._headers == request.headers
-            and self._method == request.method
-            and not request.upgrade
-            and request.connection_field in _LASTING
-        )
-
-    def holds(self, snapshot: Snapshot) -> bool:
-        """Whether nothing has changed that the decision rests on."""
-        key = self.key
-        return (
-            snapshot.known_key(self._keyed_hash) is key
-            and snapshot.api(self._name) is self._api
-            and snapshot.fresh
-            and (key.expires_at is None or key.expires_at > time.time())
-        )
 
 
 def _draft(request: Request, asked: Asked, path: bytes) -> Draft:

@@ -16,7 +16,7 @@ HELD_MOST = 64 * 1024
 _ENOUGH = 300  # from this status on the upstream has seen enough of the body
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Waits:
     """How long an answer may take: seconds to its first byte and between pieces; ``end`` on the loop's clock for all.
 

@@ -25,7 +25,7 @@ _ATTACHMENT = b"content-disposition: attachment\r\n"
 _UNTYPED = b"application/octet-stream"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Made:
     """An answer ready to be written, and how it differs from what its fields say."""
 

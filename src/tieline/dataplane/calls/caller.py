@@ -1,10 +1,10 @@
-"""Who runs a call, as a coroutine sees them: a body to be read, an answer to be written, both with back-pressure.
+"""Who runs a call, as a coroutine sees them: a body to be read, with back-pressure. ``reply`` is the other direction.
 
-The counterpart of ``wire.conversation`` on the other side. Owns how a client's events become waits; knows no call.
+The counterpart of ``wire.conversation`` on the client's side. Owns how arriving bytes become waits; knows no call.
 """
 
 import asyncio
-from collections.abc import Callable
+from abc import ABC, abstractmethod
 
 from tieline.core.errors import BodyTooLarge
 from tieline.wire.request import Request
@@ -12,19 +12,16 @@ from tieline.wire.request import Request
 HELD_MOST = 64 * 1024
 
 
-class Caller:
-    """The sink of one request. ``left`` is called when the client goes; ``received`` and ``written`` count bodies."""
+class Caller(ABC):
+    """The sink of one request, its reading side. ``received`` counts the bytes of the body."""
 
-    __slots__ = ("_left", "_most", "_room", "_wake", "received", "request", "written")
+    __slots__ = ("_most", "_wake", "received", "request")
 
-    def __init__(self, request: Request, most: int, left: Callable[[], None]) -> None:
+    def __init__(self, request: Request, most: int) -> None:
         """``most`` is how many bytes the body may have."""
         self.request = request
         self.received = 0
-        self.written = 0
         self._most = most
-        self._left = left
-        self._room: asyncio.Future[None] | None = None
         self._wake: asyncio.Future[None] | None = None
 
     async def read(self) -> bytes:
@@ -37,13 +34,12 @@ class Caller:
             request.resume()
             self._wake = asyncio.get_running_loop().create_future()
             await self._wake
-        return self.take()
+        return self._take()
 
     async def read_all(self, most: int) -> bytes:
         """The whole body, of at most ``most`` bytes. Raises BodyTooLarge."""
-        request = self.request
-        if request.complete:
-            data = self.take()
+        if self.request.complete:
+            data = self._take()
         else:
             pieces: list[bytes] = []
             while piece := await self.read():
@@ -55,8 +51,7 @@ class Caller:
             raise _too_large(most)
         return data
 
-    def take(self) -> bytes:
-        """What is here of the body. Raises BodyTooLarge."""
+    def _take(self) -> bytes:
         pieces = self.request.pieces
         if not pieces:
             return b""
@@ -66,12 +61,6 @@ class Caller:
         if self.received > self._most:
             raise _too_large(self._most)
         return data
-
-    async def write(self, data: bytes) -> None:
-        """Write bytes of the answer, once the client has read most of what was written before."""
-        while self._room is not None:
-            await self._room
-        self.request.send(data)
 
     # -- what the client does
 
@@ -84,22 +73,19 @@ class Caller:
         elif sum(map(len, request.pieces)) > HELD_MOST:
             request.pause()
 
-    def client_gone(self) -> None:
-        self._left()
+    @abstractmethod
+    def client_gone(self) -> None: ...
 
-    def client_paused(self) -> None:
-        if self._room is None:
-            self._room = asyncio.get_running_loop().create_future()
+    @abstractmethod
+    def client_paused(self) -> None: ...
 
-    def client_resumed(self) -> None:
-        room, self._room = self._room, None
-        if room is not None and not room.done():
-            room.set_result(None)
+    @abstractmethod
+    def client_resumed(self) -> None: ...
 
-    def client_bytes(self, data: bytes) -> None:
+    def client_bytes(self, data: bytes) -> None:  # noqa: B027  # a fact, not a gap
         """There is no tunnel."""
 
-    def client_ended(self) -> None:
+    def client_ended(self) -> None:  # noqa: B027  # as above
         """There is no tunnel."""
 
 

@@ -3,11 +3,13 @@
 Owns what is worked out once for each call. Knows nothing of callers and sends nothing.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
+from typing import Any, TypeVar
 
 from tieline.access.levels import Level
+from tieline.access.verdict import Allowed
 from tieline.core.errors import InvalidRequest
 from tieline.core.secret import Secret
 from tieline.dataplane.calls.paging import ItemShaper
@@ -21,16 +23,33 @@ from tieline.definitions.model import Call, Definition
 _IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
 _TEXTUAL = frozenset({"xml", "csv"})
 _SHAPED = frozenset({"json", "xml", "csv"})
+_DEFAULTS = ((b"accept", b"*/*"), (b"accept-encoding", b"identity"), (b"user-agent", b"tieline"))
 _serials = count(1)
+REMEMBERED_MOST = 256
+Kept = TypeVar("Kept")
+
+
+class Memory(dict[Hashable, Kept]):
+    """What was worked out before, by what it was worked out from; begins anew when there are too many."""
+
+    __slots__ = ()
+
+    def keep(self, key: Hashable, found: Kept) -> Kept:
+        """Remember ``found``, and give it back."""
+        if len(self) >= REMEMBERED_MOST:
+            self.clear()
+        self[key] = found
+        return found
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class ReadyCall:
     """One call, ready to be run any number of times at once.
 
-    ``private`` are the server's own values by parameter; ``names`` (lower case) the headers that the call sets itself;
-    ``repeatable`` says that its method may be sent twice by itself (RFC 9110 section 9.2.2); ``watch`` is None where no
-    field is known.
+    ``private`` are the server's own values by parameter; ``defaults`` the headers that are sent unless the call says
+    otherwise; ``repeatable`` says that its method may be sent twice by itself (RFC 9110 section 9.2.2); ``watch`` is
+    None where no field is known. ``permitted`` remembers what which key may, ``heads`` how a request is sent: neither
+    can grow old, for any change makes another key, or another plan with calls of its own.
     """
 
     name: str
@@ -39,12 +58,14 @@ class ReadyCall:
     private: Mapping[str, Secret]
     method: bytes
     level: Level
-    names: frozenset[bytes]
+    defaults: tuple[tuple[bytes, bytes], ...]
     repeatable: bool
     shaper: Shaper
     watch: Watch | None
     stream: Shape | None
     items: ItemShaper | None
+    permitted: Memory[Allowed] = field(default_factory=Memory)
+    heads: Memory[Any] = field(default_factory=Memory)
 
     @property
     def wrapped(self) -> bool:
@@ -105,7 +126,7 @@ class Calls:
             private=_private(name, call, fields),
             method=call.method.encode(),
             level=Level.READ if call.use_as == "data" else Level.WRITE,
-            names=frozenset(own),
+            defaults=tuple(pair for pair in _DEFAULTS if pair[0] not in own),
             repeatable=call.method in _IDEMPOTENT or call.idempotency_header is not None,
             shaper=Shaper(response.fields if response.type in _SHAPED else ()),
             watch=_watch(call),

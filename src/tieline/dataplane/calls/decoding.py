@@ -15,6 +15,8 @@ _FREE = 1024 * 1024
 _STEP = 256 * 1024
 _GZIP_OR_ZLIB = 32 + zlib.MAX_WBITS
 _ZLIB_HEADER = 2
+_NAME_LENGTH = len(b"content-encoding")
+_NONE = frozenset({b"", b"identity"})
 _CODINGS_MOST = 3
 
 
@@ -83,9 +85,11 @@ class Inflate:
 
 def codings(headers: Headers) -> list[bytes]:
     """The content codings of an answer in the order they were applied, ``identity`` left out."""
-    found = [item.strip().lower() for name, value in headers if name.lower() == b"content-encoding"
-             for item in value.split(b",")]  # fmt: skip
-    return [each for each in found if each not in {b"", b"identity"}]
+    found: list[bytes] = []
+    for name, value in headers:
+        if len(name) == _NAME_LENGTH and name.lower() == b"content-encoding":
+            found += [item.strip().lower() for item in value.split(b",")]
+    return [each for each in found if each not in _NONE] if found else found
 
 
 def coding(headers: Headers, most: int) -> Coding | None:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from tieline.core.errors import InvalidRequest, MethodNotAllowed, UnknownCall
 from tieline.core.names import is_api_name
-from tieline.dataplane.admission import PAGES, Admission, Asked
+from tieline.dataplane.admission import PAGES, Admission, Asked, Remembered, is_lasting
 from tieline.dataplane.calls.caching import Cache
 from tieline.dataplane.calls.compiled import ReadyCall
 from tieline.dataplane.calls.drifting import Drifts
@@ -39,10 +39,18 @@ class CallDoor:
 
     def open(self, request: Request) -> None:
         """Serve a request whose target begins with ``/call/``."""
-        self._admission.open(request, self._new_request_id(), PREFIX, self._serve)
+        request_id = self._new_request_id()
+        memo = request.connection.memo
+        if isinstance(memo, _Memo) and memo.is_for(request) and memo.holds(self._admission.snapshot):
+            Run(self, request, request_id, memo.admitted).begin()
+        else:
+            self._admission.open(request, request_id, PREFIX, self._serve)
 
     def _serve(self, request: Request, request_id: str, asked: Asked, key: AppKey) -> None:
-        Run(self, request, request_id, self._admitted(request, asked, key)).begin()
+        admitted = self._admitted(request, asked, key)
+        if is_lasting(request):
+            request.connection.memo = _Memo(request, asked, admitted)
+        Run(self, request, request_id, admitted).begin()
 
     def _admitted(self, request: Request, asked: Asked, key: AppKey) -> Admitted:
         plan = self._admission.plan(request, asked, key)
@@ -53,7 +61,8 @@ class CallDoor:
         walks = _walks(request)
         if walks:
             check_walkable(call)
-        return Admitted(plan, call, key, asked.found.query_without, walks)
+        content_type = next((value for name, value in request.headers if name.lower() == b"content-type"), b"")
+        return Admitted(plan, call, key, asked.found.query_without, content_type, walks)
 
     async def look_again(self, request: Request, admitted: Admitted) -> Admitted | None:
         """The same with fresh knowledge; None where nothing has changed. Raises what refuses it now."""
@@ -62,6 +71,16 @@ class CallDoor:
             return None
         key = await admission.look_up(admitted.key.keyed_hash)
         return self._admitted(request, Asked(request, PREFIX, admission.snapshot), key)
+
+
+class _Memo(Remembered):
+    """A request that may ask for its call, whatever it runs it with."""
+
+    __slots__ = ("admitted",)
+
+    def __init__(self, request: Request, asked: Asked, admitted: Admitted) -> None:
+        super().__init__(request, asked, admitted.key, admitted.plan)
+        self.admitted = admitted
 
 
 def _find(plan: Plan, rest: bytes) -> ReadyCall:

@@ -4,6 +4,7 @@ Owns the bounds of what is gathered. How a type is read is for ``definitions.inf
 """
 
 import codecs
+from contextlib import suppress
 from typing import Any, Final
 
 import orjson
@@ -54,18 +55,16 @@ def document_of(call: ReadyCall, reached: Reached, body: bytes) -> Any:
     """
     response = call.call.response
     kind = response.type
-    if not body.strip():
-        return "" if kind == "text" else None
-    charset = charset_of(reached.header(b"content-type") or b"")
     try:
-        if kind == "json" and charset in _UTF8:
-            return orjson.loads(body.removeprefix(codecs.BOM_UTF8))
+        if kind == "json":
+            with suppress(orjson.JSONDecodeError):  # JSON is UTF-8 (RFC 8259 section 8.1), but some have other ideas
+                return orjson.loads(body)
+        if not body.strip():
+            return "" if kind == "text" else None
+        charset = charset_of(reached.header(b"content-type") or b"")
         if kind == "xml" and not charset:
             return read_xml(body, response.fields)  # its declaration names the encoding
         return read_answer(kind, text_of(body, charset), response.fields)
-    except orjson.JSONDecodeError as error:
-        where = f"line {error.lineno}, column {error.colno}"
-        raise _unreadable(call, f"the answer is no JSON ({where}); check the answer's type") from None
     except UnreadableAnswer as error:
         raise _unreadable(call, str(error)) from None
 

@@ -10,7 +10,7 @@ from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from tieline.access.decide import Allowed, Denied, decide
+from tieline.access.decide import Denied, decide
 from tieline.core.errors import CredentialMissing, InvalidRequest, MissingPermission, TielineError, UpstreamFailed
 from tieline.dataplane.admission import CONNECTION, IDEMPOTENCY_KEY
 from tieline.dataplane.calls import answering
@@ -38,13 +38,14 @@ _PERHAPS_GRANTED = (MissingPermission, CredentialMissing)
 class Admitted:
     """A request that may ask for this call: its key is good, its app uses the API. ``query`` is without the key.
 
-    ``walks`` says that every page is asked for.
+    ``content_type`` is what its body is said to be; ``walks`` says that every page is asked for.
     """
 
     plan: Plan
     call: ReadyCall
     key: AppKey
     query: bytes
+    content_type: bytes
     walks: bool
 
 
@@ -68,7 +69,7 @@ class Door(Protocol):
         ...
 
 
-class Run:
+class Run(Caller):
     """One run. ``path`` is what was sent; ``status`` the upstream's; ``sent_at`` and ``answered_at`` 0 before."""
 
     __slots__ = (
@@ -78,23 +79,20 @@ class Run:
         "admitted",
         "answered_at",
         "area",
-        "caller",
         "drift",
         "id",
         "level",
         "path",
         "reply",
-        "request",
         "sent_at",
         "status",
-    )  # fmt: skip
+    )
 
     def __init__(self, door: Door, request: Request, request_id: str, admitted: Admitted) -> None:
-        self.request = request
+        super().__init__(request, admitted.plan.limits.body)
         self.id = request_id
         self.admitted = admitted
-        self.caller = Caller(request, admitted.plan.limits.body, self._left)
-        self.reply = Reply(self.caller, request_id)
+        self.reply = Reply(request, request_id)
         self.path = ""
         self.area: str | None = None
         self.level: str | None = None
@@ -108,14 +106,19 @@ class Run:
 
     def begin(self) -> None:
         """Run beside everything else."""
-        self.request.sink = self.caller
+        self.request.sink = self
         self._task = self.request.run(self._run())
 
-    def _left(self) -> None:
-        """The client is gone."""
+    def client_gone(self) -> None:
         self._end("client_gone", None)
         if self._task is not None:
             self._task.cancel()
+
+    def client_paused(self) -> None:
+        self.reply.paused()
+
+    def client_resumed(self) -> None:
+        self.reply.resumed()
 
     async def _run(self) -> None:
         try:
@@ -139,8 +142,7 @@ class Run:
             return from_query(call, admitted.query)
         if admitted.query:
             raise InvalidRequest("The parameters of a call by POST go into its body. Take them out of the query.")
-        content_type = next((value for name, value in request.headers if name.lower() == b"content-type"), b"")
-        return await from_body(call, self.caller, content_type, fingerprint=IDEMPOTENCY_KEY in request.noted)
+        return await from_body(call, self, admitted.content_type, fingerprint=IDEMPOTENCY_KEY in request.noted)
 
     async def _order(self, given: Given, scope: Scope | None) -> Order:
         """What is to be sent, permitted; looks again before it refuses what may just have been granted."""
@@ -171,14 +173,18 @@ class Run:
     def _permit(self, method: bytes, below: bytes | None) -> None:
         """Whether the key may send this, decided on the path as it is sent. Raises MissingPermission."""
         admitted = self.admitted
-        plan = admitted.plan
-        verdict = decide(
-            admitted.key.permissions, plan.name, plan.table, plan.title, method, below if below is not None else b"/",
-            level=admitted.call.level, elsewhere=below is None,
-        )  # fmt: skip
-        if isinstance(verdict, Denied):
-            raise MissingPermission(verdict.reason, param=verdict.param)
-        if isinstance(verdict, Allowed) and not self.sent_at:
+        plan, key = admitted.plan, admitted.key
+        asked = (key, method, below)
+        verdict = admitted.call.permitted.get(asked)
+        if verdict is None:
+            found = decide(
+                key.permissions, plan.name, plan.table, plan.title, method, below if below is not None else b"/",
+                level=admitted.call.level, elsewhere=below is None,
+            )  # fmt: skip
+            if isinstance(found, Denied):
+                raise MissingPermission(found.reason, param=found.param)
+            verdict = admitted.call.permitted.keep(asked, found)
+        if not self.sent_at:
             self.area, self.level = verdict.area, verdict.level
 
     # -- what is answered
@@ -192,7 +198,7 @@ class Run:
             self.reply.whole(replayed(done, asked + await given.fingerprint()), b"idempotency-replayed: true\r\n")
             self._end("complete", None)
             return
-        self.reply = Reply(self.caller, self.id, tape=True)
+        self.reply = Reply(self.request, self.id, tape=True)
         try:
             await self._answer(given, order)
             if 200 <= self.status < 300:

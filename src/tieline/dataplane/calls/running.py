@@ -18,7 +18,7 @@ nobody is told how it ended.
 import asyncio
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 
@@ -57,7 +57,6 @@ from tieline.wire.framing import Headers
 HOPS_MOST = 5
 _BODY_METHODS = frozenset({b"POST", b"PUT", b"PATCH"})
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
-_DEFAULTS = ((b"accept", b"*/*"), (b"accept-encoding", b"identity"), (b"user-agent", b"tieline"))
 
 Permit = Callable[[bytes, bytes | None], None]
 """Raises where a method may not be sent on a path below the base URL (normalised), or (None) elsewhere."""
@@ -67,7 +66,7 @@ def anything(_method: bytes, _path: bytes | None) -> None:
     """The permit of those who are not asked for any."""
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+@dataclass(slots=True, repr=False)
 class Order:
     """What is to be sent, for whom. ``upload`` has the files that ``filled`` refers to.
 
@@ -89,8 +88,18 @@ class Order:
 class Reached:
     """An answer whose head is here. ``sent_at`` and ``answered_at`` are on the clock of ``time.perf_counter``."""
 
-    __slots__ = ("_conversation", "_mask", "_reflections", "answered_at", "headers", "length", "sent_at", "status",
-                 "target")  # fmt: skip
+    __slots__ = (
+        "_conversation",
+        "_mask",
+        "_reflections",
+        "answered_at",
+        "headers",
+        "length",
+        "prepared",
+        "sent_at",
+        "status",
+        "target",
+    )
 
     def __init__(self, conversation: Conversation, prepared: Prepared, target: Target, sent_at: float) -> None:
         answer = conversation.answer
@@ -101,6 +110,7 @@ class Reached:
         self.target = target
         self.sent_at = sent_at
         self.answered_at = time.perf_counter()
+        self.prepared = prepared
         self._conversation = conversation
         self._reflections = prepared.reflections
         self._mask: StreamMask | None = None
@@ -161,7 +171,7 @@ class Running:
     def __init__(self, preparer: Preparer) -> None:
         self._preparer = preparer
 
-    async def send(self, order: Order) -> Reached:
+    def send(self, order: Order) -> Awaitable[Reached]:
         """The answer to ``order``, of whatever status.
 
         Raises:
@@ -170,7 +180,7 @@ class Running:
             CredentialError, DestinationNotAllowed: it cannot go out.
             RequestError: the files of the order cannot be read to their end.
         """
-        return await _Errand(order, self._preparer).run()
+        return _Errand(order, self._preparer).run()
 
 
 @dataclass(slots=True, repr=False)
@@ -187,7 +197,8 @@ class _Message:
 class _Errand:
     """One order under way."""
 
-    __slots__ = ("_end", "_hops", "_may_repeat", "_message", "_order", "_preparer", "_refreshed", "_tries", "_unsent")
+    __slots__ = ("_auth", "_end", "_hops", "_is_steady", "_may_repeat", "_message", "_order", "_preparer", "_refreshed",
+                 "_tries", "_unsent")  # fmt: skip
 
     def __init__(self, order: Order, preparer: Preparer) -> None:
         call, limits = order.call, order.plan.limits
@@ -196,6 +207,8 @@ class _Errand:
         seconds = call.call.timeout if call.call.timeout is not None else limits.total
         self._end = order.end if order.end is not None else asyncio.get_running_loop().time() + seconds
         self._message = _message(order)
+        self._auth: tuple[Applier, ...] = ()
+        self._is_steady = order.plan.steady
         self._may_repeat = call.repeatable and not self._passes
         self._tries = 0
         self._hops = 0
@@ -213,7 +226,7 @@ class _Errand:
         while True:
             self._tries += 1
             try:
-                reached = await self._once()
+                reached = await (self._send() if self._is_steady else self._send_judged())
             except UpstreamUnreachable:
                 if not await self._waited(()):
                     raise
@@ -226,64 +239,77 @@ class _Errand:
                 continue
             return reached
 
-    async def _once(self) -> Reached:
+    async def _send_judged(self) -> Reached:
         """Send what is to be sent; once more where the answer says that only the secret was wrong."""
-        plan, message = self._order.plan, self._message
-        auth = steady_appliers(plan) if plan.steady else await self._preparer.appliers(plan, self._order.holder)
-        reached, prepared = await self._ask(auth)
-        if plan.steady or self._refreshed or reached.status < 300 or not listens(plan):
+        plan, holder = self._order.plan, self._order.holder
+        self._auth = await self._preparer.appliers(plan, holder)
+        reached = await self._send()
+        if self._refreshed or reached.status < 300 or not listens(plan):
             return reached
         with ExitStack() as open_answer:
             open_answer.callback(reached.close)
-            found = hint(plan, prepared, reached.status, reached.headers)
+            found = hint(plan, reached.prepared, reached.status, reached.headers)
             stale = found.stale or await _is_stale(found, reached)
             self._refreshed = stale or found.again
-            is_gone = self._passes and message.body is None
+            is_gone = self._passes and self._message.body is None
             if stale and is_gone:  # too late for this one, in time for the next
                 with suppress(TielineError):
-                    await self._preparer.renew(plan, auth, self._order.holder)
+                    await self._preparer.renew(plan, self._auth, holder)
             if is_gone or not self._refreshed:
                 open_answer.pop_all()
                 return reached
         if stale:
-            await self._preparer.renew(plan, auth, self._order.holder)
-        reached, _ = await self._ask(await self._preparer.appliers(plan, self._order.holder))
-        return reached
+            await self._preparer.renew(plan, self._auth, holder)
+        self._auth = await self._preparer.appliers(plan, holder)
+        return await self._send()
 
-    async def _ask(self, auth: tuple[Applier, ...]) -> tuple[Reached, Prepared]:
-        order, message = self._order, self._message
-        plan, target = order.plan, message.target
-        draft = Draft(
-            message.method, target.path, target.query, list(message.headers), message.body, target.origin, order.holder
-        )
-        if message.body is None and wants_body(auth, draft) and not self._passes:
-            body = b"".join([piece async for piece in self._source()])
-            draft = replace(draft, body=body)
-        prepared = prepare(plan, auth, draft)
+    async def _send(self) -> Reached:
+        """Send it once, and wait for the head of the answer."""
+        message, plan = self._message, self._order.plan
+        prepared = self._known_head() if self._is_steady else await self._prepared()
         self._unsent = True
-        loop_time = asyncio.get_running_loop().time()
         connection = prepared.lane.take()
         if connection is None:
-            left = self._end - loop_time
+            left = self._end - asyncio.get_running_loop().time()
             if left <= 0:
                 raise UpstreamTimeout("The call took too long. Try again, or raise its timeout.")
             connection = await prepared.lane.dial(min(plan.limits.connect, left))
         self._unsent = False
         sent_at = time.perf_counter()
         conversation = Conversation(connection, Waits(plan.first_byte, plan.limits.idle, self._end))
+        body = prepared.body if prepared.body is not None else message.body
         is_here = False
         try:
-            if prepared.body is not None:
-                framing = _framing(message.method, len(prepared.body))
-                await conversation.ask(prepared.head + framing + prepared.body, head_only=message.method == b"HEAD")
+            if body is not None:
+                head = prepared.head + _framing(message.method, len(body))
+                await conversation.ask(head + body, head_only=message.method == b"HEAD")
             else:
-                framing = _framing(message.method, message.length)
-                await conversation.ask(prepared.head + framing, self._source(), chunked=message.length is None)
+                head = prepared.head + _framing(message.method, message.length)
+                await conversation.ask(head, self._source(), chunked=message.length is None)
             is_here = True
         finally:
             if not is_here:
                 conversation.close()
-        return Reached(conversation, prepared, target, sent_at), prepared
+        return Reached(conversation, prepared, message.target, sent_at)
+
+    def _known_head(self) -> Prepared:
+        """A steady API's head: the same for the same path, query and headers, whatever the body."""
+        message, heads, plan = self._message, self._order.call.heads, self._order.plan
+        asked = (message.method, message.target, *message.headers)
+        known: Prepared | None = heads.get(asked)
+        return known or heads.keep(asked, prepare(plan, steady_appliers(plan), self._draft(None)))
+
+    async def _prepared(self) -> Prepared:
+        """The request with its secret put in anew, over the body where a scheme wants it."""
+        draft = self._draft(self._message.body)
+        if draft.body is None and not self._passes and wants_body(self._auth, draft):
+            draft = self._draft(b"".join([piece async for piece in self._source()]))
+        return prepare(self._order.plan, self._auth, draft)
+
+    def _draft(self, body: bytes | None) -> Draft:
+        message, target = self._message, self._message.target
+        headers = list(message.headers)
+        return Draft(message.method, target.path, target.query, headers, body, target.origin, self._order.holder)
 
     def _source(self) -> FormBody:
         filled, upload = self._order.filled, self._order.upload
@@ -347,9 +373,7 @@ async def _is_stale(found: Hint, reached: Reached) -> bool:
 
 def _message(order: Order) -> _Message:
     call, filled = order.call, order.filled
-    names = call.names
-    headers = [pair for pair in _DEFAULTS if pair[0] not in names]
-    headers += filled.headers
+    headers = [*call.defaults, *filled.headers]
     if call.call.idempotency_header is not None:
         headers.append((call.call.idempotency_header.encode(), (order.key or secrets.token_hex(16)).encode()))
     body: bytes | None = b""

@@ -3,7 +3,7 @@
 Owns the one reading of such URLs; whether the credential may go there is said where the connection is made.
 """
 
-from dataclasses import dataclass
+from typing import NamedTuple
 from urllib.parse import quote, urljoin
 
 from tieline.access.paths import normalise
@@ -15,8 +15,7 @@ from tieline.wire.guard import Origin, parse_base
 _URL_SAFE = "!#$%&'()*+,/:;=?@[]~"
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(NamedTuple):
     """``path`` in its normal form: below the base URL where ``origin`` is None, else whole and at ``origin``."""
 
     path: bytes

@@ -19,7 +19,7 @@ class FilePart:
 Piece = bytes | FilePart
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class FilledBody:
     """A request's body: ``pieces`` in the order they are sent, ``length`` in bytes unless a file's size is unknown."""
 
@@ -40,7 +40,7 @@ class FilledBody:
         return tuple(piece for piece in self.pieces if isinstance(piece, FilePart))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Filled:
     """A request ready for the API's headers and secret. May hold private values, so that it shows none.
 

@@ -140,7 +140,9 @@ class Run:
         """The value as JSON of its type."""
         found = self._json.get(name)
         if found is None:
-            found = self._json[name] = _made(write_json, self.values[name], name)
+            value = self.values[name]
+            is_plain = type(value) is str and value.isascii()
+            found = self._json[name] = orjson.dumps(value) if is_plain else _made(write_json, value, name)
         return found
 
     def inside(self, name: str) -> bytes:

@@ -109,9 +109,13 @@ def read_values(rules: Mapping[str, Rule], given: Given) -> dict[str, Any]:
     """
     values, files = given.values, given.files
     for name in values:
-        _refuse_unknown(name, rules, is_file=False)
+        known = rules.get(name)
+        if known is None or known.private or known.kind == "file":
+            raise _unfit(name, known, rules, is_file=False)
     for name in files:
-        _refuse_unknown(name, rules, is_file=True)
+        known = rules.get(name)
+        if known is None or known.private or known.kind != "file":
+            raise _unfit(name, known, rules, is_file=True)
     found: dict[str, Any] = {}
     for name, each in rules.items():
         if each.private:
@@ -128,17 +132,16 @@ def read_values(rules: Mapping[str, Rule], given: Given) -> dict[str, Any]:
     return found
 
 
-def _refuse_unknown(name: str, rules: Mapping[str, Rule], *, is_file: bool) -> None:
-    known = rules.get(name)
+def _unfit(name: str, known: Rule | None, rules: Mapping[str, Rule], *, is_file: bool) -> InvalidParameter:
+    """The refusal of what the call does not take under ``name``."""
     if known is None:
         hint = suggestion(name, [each.name for each in rules.values() if not each.private]) or "; it takes none"
-        raise InvalidParameter(f"This call has no parameter {shown(name)}{hint}.", param=name[:80])
+        return InvalidParameter(f"This call has no parameter {shown(name)}{hint}.", param=name[:80])
     if known.private:
-        raise invalid(name, "is fixed on the server; leave it out")
-    if is_file and known.kind != "file":
-        raise invalid(name, f"is no file; give it as {_SAYS[known.kind]}")
-    if not is_file and known.kind == "file":
-        raise invalid(name, "is a file; send the call as multipart/form-data with a part of that name and a file name")
+        return invalid(name, "is fixed on the server; leave it out")
+    if is_file:
+        return invalid(name, f"is no file; give it as {_SAYS[known.kind]}")
+    return invalid(name, "is a file; send the call as multipart/form-data with a part of that name and a file name")
 
 
 def _private_value(each: Rule, private: Mapping[str, Secret | str]) -> Any:

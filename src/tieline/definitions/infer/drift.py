@@ -131,6 +131,13 @@ class _Compiler:
             inner = _list(own, inner)
         return _parsed(own, inner) if own.parse else inner
 
+    @staticmethod
+    def _plain(node: Node) -> type | None:
+        """The type whose every value fits the node: most values are settled by it, without a call."""
+        own = node.field
+        is_single = own is not None and not (own.list or own.parse or node.is_open)
+        return _PLAIN.get(own.type) if own is not None and is_single else None
+
     def _value(self, own: Field) -> _Check:
         path, kind, fits = own.path, own.type, kinds.fits
         plain = _PLAIN.get(kind)
@@ -152,15 +159,18 @@ class _Compiler:
             return _list(Field(paths.join(steps), "json", list=True), self.node(node.item, (*steps, None)))
         if node.places:
             return self._places(node, steps)
-        plan = [(key, self.node(below, (*steps, key)), self._absence(below)) for key, below in node.members.items()]
+        plan = [
+            (key, self._plain(below), self.node(below, (*steps, key)), self._absence(below))
+            for key, below in node.members.items()
+        ]
         names = frozenset(node.members)
 
         def check(value: Any, found: _Found) -> None:
             members = value if isinstance(value, dict) else {}
-            for key, below, absent in plan:
+            for key, plain, below, absent in plan:
                 held = members.get(key)
                 if held is not None:
-                    if below is not _pass:
+                    if type(held) is not plain and below is not _pass:
                         below(held, found)
                 elif absent:
                     for missing, expected in absent:

@@ -82,21 +82,30 @@ def _below(node: Node) -> Change | None:
     if not node.members:
         return None
     return _members(
-        [(key, below.called(key), _change(below)) for key, below in node.members.items() if _is_included(below)]
+        [
+            (key, below.called(key), change, change in _OF_TEXT)
+            for key, below in node.members.items()
+            if _is_included(below)
+            for change in (_change(below),)
+        ]
     )
 
 
-def _members(plan: Iterable[tuple[str, str, Change | None]]) -> Change:
+def _members(plan: Iterable[tuple[str, str, Change | None, bool]]) -> Change:
+    """How an object is changed: members by their key, new name and change, which may leave all but text as it is."""
     plan = tuple(plan)
 
     def change(value: Any) -> Any:
         if not isinstance(value, dict):
             return _nested(value)
         result = {}
-        for key, name, below in plan:
+        for key, name, below, of_text in plan:
             if key in value:
                 found = value[key]
-                result[name] = found if below is None or found is None else below(found)
+                if below is None or found is None or (of_text and type(found) is not str):
+                    result[name] = found
+                else:
+                    result[name] = below(found)
         return result
 
     def _nested(value: Any, depth: int = 1) -> Any:
@@ -159,6 +168,7 @@ def _flag(value: Any) -> Any:
 
 
 _CONVERSIONS: dict[str, Change] = {"number": _number, "integer": _whole, "unix_time": _number, "boolean": _flag}
+_OF_TEXT = frozenset({_number, _whole, _flag})
 
 
 def _lift(lift: Lift, change: Change | None, document: Any, result: dict[str, Any]) -> None:
