@@ -52,19 +52,6 @@ class Sessions(Protocol):
         """As ``ready``, after the API refused ``stale``; where another has renewed it since, that one."""
 
 
-class NoSessions:
-    """The sessions of a process that has no place for tokens."""
-
-    def current(self, plan: Plan, renewal: Renewal, holder: Holder) -> Applier | None:
-        return None
-
-    async def ready(self, plan: Plan, renewal: Renewal, holder: Holder) -> Applier:
-        raise ConnectionRequired(f"Nobody has signed in to {plan.title} yet. An operator does it once.")
-
-    async def renew(self, plan: Plan, renewal: Renewal, holder: Holder, stale: Applier) -> Applier:
-        return await self.ready(plan, renewal, holder)
-
-
 @dataclass(frozen=True, slots=True, repr=False)
 class Draft:
     """A request before anything is added. ``path`` is normalised and below the base URL; ``body`` None if streamed.

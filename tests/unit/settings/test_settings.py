@@ -255,3 +255,42 @@ def test_a_secret_variable_must_hold_something() -> None:
     for environ in ({}, {"KEY": ""}):
         with pytest.raises(SettingsError, match="KEY is not set or is empty"):
             variable_secret("KEY", environ)
+
+
+def test_browsers_open_the_console_by_its_address_unless_told() -> None:
+    """The address that providers send people back to, without a slash at its end."""
+    assert serve_settings({}, HOME).opened_at == "http://127.0.0.1:8601"
+    environ = {**HOME, "TIELINE_CONSOLE_URL": "https://Tieline.example.com/"}
+    assert serve_settings({}, environ).opened_at == "https://tieline.example.com"
+    assert serve_settings({"console_url": "http://[::1]:9000"}, environ).opened_at == "http://[::1]:9000"
+
+
+def test_browsers_may_return_to_the_origins_that_are_named() -> None:
+    """Several on the command line, or in the environment parted by commas."""
+    assert serve_settings({}, HOME).return_origins == ()
+    environ = {**HOME, "TIELINE_RETURN_ORIGINS": "https://a.example, http://b.example:8080/"}
+    assert serve_settings({}, environ).return_origins == ("https://a.example", "http://b.example:8080")
+    assert serve_settings({"return_origins": ["https://c.example"]}, environ).return_origins == ("https://c.example",)
+
+
+@pytest.mark.parametrize("name", ["console_url", "return_origins"])
+@pytest.mark.parametrize(
+    "value",
+    [
+        "tieline.example",
+        "ftp://tieline.example",
+        "https://",
+        "https://tieline.example/console",
+        "https://tieline.example?x=1",
+        "https://tieline.example#x",
+        "https://me@tieline.example",
+        "https://tieline.example:http",
+        "https://-.example",
+        "https://[::1",
+    ],
+)
+def test_what_is_no_origin_is_refused(name: str, value: str) -> None:
+    """With the option's name and what to write instead."""
+    with pytest.raises(SettingsError, match="give") as refused:
+        serve_settings({name: [value] if name == "return_origins" else value}, HOME)
+    assert refused.value.param == name
