@@ -286,7 +286,10 @@ def _resolved(
     given = {name: fields[f"variable.{name}"] for name in declared if f"variable.{name}" in fields}
     try:
         texts = {name: value.reveal_bytes().decode() for name, value in given.items()}
-        return resolve(general, environment, texts), None
+        found = resolve(general, environment, texts)
+        if declared and any(SCHEMES.check(auth.scheme, auth.options) for auth in found.auth):
+            raise ValueError("an option of auth does not fit with the variables filled in")
+        return found, None
     except (TielineError, ValueError) as error:
         problem = CredentialMissing(  # the error itself may show a private value
             f"The {environment} credential of {general.title} holds a value that does not fit the variables of the "

@@ -44,9 +44,14 @@ def problems(record: Record, options: Options) -> list[str]:
 
 
 def read(record: Record, options: Options) -> Any:
-    """The value that ``options``, in which ``problems`` found none, make; those of other modules are theirs to read."""
-    known = {key.name for key in record.keys}
-    return record.read(Place(plant({name: value for name, value in options.items() if name in known}), Findings()))
+    """The value that ``options``, in which ``problems`` found none, make; those of other modules are theirs to read.
+
+    Raises ValueError where variables that were filled in since do not fit.
+    """
+    found = record.read(Place(plant(_known(record, options)), Findings()))
+    if found is None:
+        raise ValueError("the options do not fit their scheme")
+    return found
 
 
 def _known(record: Record, options: Options) -> Options:

@@ -82,6 +82,33 @@ async def test_a_private_variable_that_does_not_fit_a_url_is_a_problem_of_its_en
     assert value not in live.problem.public
 
 
+@pytest.mark.parametrize(
+    ("value", "problem"), [("acme", None), ("a b", "credential_missing"), ("..", "credential_missing")]
+)
+async def test_a_private_variable_that_does_not_fit_an_issuers_url(value: str, problem: str | None) -> None:
+    """Is a problem of the API's in that environment; a good one is where the token is asked for."""
+    auth = {"scheme": "oauth2", "grant": "client_credentials", "token_url": "https://api.example.com/<account>/token"}
+    variables = {"account": {"private": True}}
+    fields = {"client_id": "app", "client_secret": "not-real", "variable.account": value}
+    api = await compiled(fields, auth=auth, variables=variables)
+    assert code(api.plans["live"]) == problem
+    assert code(api.plans["development"]) == "credential_missing"
+
+
+async def test_a_public_variable_that_does_not_fit_takes_its_api_out() -> None:
+    """And no other one."""
+    source = MemorySource(await memory_keyring())
+    auth = {"scheme": "oauth2", "grant": "client_credentials", "token_url": "https://api.example.com/<account>/token"}
+    data = {"tieline": "v1", "base_url": "https://api.example.com/v1"}
+    source.put_api({**data, "api": "bad", "auth": auth, "variables": {"account": {"default": "a b"}}})
+    source.put_api({**data, "api": "good", "auth": {"scheme": "none"}})
+    guard = Guard()
+    snapshot = Snapshot(source, source.keyring, guard, Pool(guard, Deadlines(), Trust()))
+    await snapshot.load()
+    assert snapshot.api(b"bad") is None
+    assert snapshot.api(b"good") is not None
+
+
 async def test_a_field_that_the_definition_no_longer_has_is_passed_over() -> None:
     """A definition may change before its credential does."""
     api = await compiled({"key": PROVIDER_KEY, "variable.gone": "x", "header.gone": "y"})

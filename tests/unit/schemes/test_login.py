@@ -189,6 +189,8 @@ def test_several_places() -> None:
         (told('{"token":"a\\r\\nX-Evil: 1"}'), True),
         (told(orjson.dumps({"token": "t" * 20_000})), True),
         (told(b"\xff"), True),
+        (told('{"token":"t","x":"' + "x" * 1_100_000 + '"}'), True),
+        (told("<token>t</tok", 200, XML), True),
     ],
 )
 def test_a_login_that_fails(answer: Told, final: bool) -> None:
@@ -198,6 +200,15 @@ def test_a_login_that_fails(answer: Told, final: bool) -> None:
     assert refused.value.final is final
     assert SECRET not in refused.value.public + refused.value.detail
     assert "step 1" in refused.value.public
+
+
+@pytest.mark.parametrize("take", [{"from": "header", "name": "X"}, {"from": "cookie", "name": "sid"}])
+def test_a_header_or_cookie_that_is_not_there(take: Mapping[str, str]) -> None:
+    """It is a login that failed."""
+    answer = told("", 200, {"Set-Cookie": "other=1"})
+    with pytest.raises(IssuerRefused) as refused:
+        logged_in(options(step(take={"token": take})), [answer])
+    assert refused.value.final
 
 
 @given(st.text(max_size=40), st.text(max_size=40))

@@ -64,6 +64,7 @@ AUTHORIZE = "https://server.example.com/authorize"
         ({"token_url": TOKEN_URL, "grant": "password", "in": "nowhere", "name": "x"}, "in:"),
         ({"token_url": TOKEN_URL, "grant": "password", "renew_on": {"status": [99]}}, "renew_on"),
         ({"token_url": TOKEN_URL, "grant": "jwt_bearer", "assertion": {"claims": {"iss": "<who>"}}}, "assertion:"),
+        ({"token_url": TOKEN_URL, "grant": "jwt_bearer", "assertion": {"claims": "iss"}}, "assertion.claims:"),
     ],
 )
 def test_a_wrong_option_is_a_problem(said: Mapping[str, Any], word: str) -> None:
