@@ -76,7 +76,7 @@ def _services(settings: ServeSettings, opened: Opened, guard: Guard) -> Services
         store=SqlStore(opened.database, audit_key=keyring.derive("audit"), clock=clock),
         intake=Intake(keyring),
         prober=Prober(settings, opened, guard),
-        trier=Trier(),
+        trier=Trier(settings, opened, guard),
         issuers=Issuers(settings, opened, guard),
         clock=clock,
         check_destination=_destination_check(guard),

@@ -5,6 +5,7 @@ Owns the order: get answers, learn, show, save into the call as it is by then. H
 """
 
 import asyncio
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, cast
@@ -14,10 +15,12 @@ from tieline.audit.events import CallInitialized
 from tieline.controlplane.apis import find_api
 from tieline.controlplane.calls import as_json, find_call, store_call
 from tieline.controlplane.compiled import definition_of
+from tieline.controlplane.ports import Attempt, Environment, GivenFile, Tried
 from tieline.controlplane.services import Services
-from tieline.core.errors import InvalidInput, LostUpdate
+from tieline.core.errors import InvalidInput, LostUpdate, UpstreamError
 from tieline.definitions.infer.detect import Source, detect
 from tieline.definitions.infer.lesson import Answer, Change, Lesson, changes, learn, read_lessons, typed_events
+from tieline.definitions.infer.media import kind_of_bytes
 from tieline.definitions.infer.pagination import Page, Proposal, propose
 from tieline.definitions.infer.samples import hide_secrets, keep_in
 from tieline.definitions.infer.unreadable import UnreadableAnswer
@@ -25,6 +28,8 @@ from tieline.definitions.model import Call, Field, Response, StreamEvent
 
 SAMPLES_MOST = 20
 SAMPLE_MOST = 4 * 1024 * 1024
+
+_COOKIE = re.compile(r"((?:^|, )[^=;,]+=)[^;,]*")
 
 Kept = Literal["none", "masked", "whole"]
 Place = tuple[str, str]
@@ -37,6 +42,15 @@ class Samples:
 
     texts: Sequence[str]
     content_type: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Sending:
+    """What one real request is sent with."""
+
+    environment: Environment
+    values: Mapping[str, Any] = field(repr=False)
+    files: Mapping[str, GivenFile] = field(repr=False, default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +72,7 @@ class Learned:
     """What answers taught. ``response`` is what is, or would be, saved; ``fields`` and ``events`` have fresh samples.
 
     ``problem`` is why nothing could be learned; then ``response`` is the call's own. ``revision`` is the API's where
-    something was saved.
+    something was saved. ``tried`` is what the upstream answered, None for samples.
     """
 
     response: Response
@@ -69,6 +83,7 @@ class Learned:
     proposal: Proposal | None = None
     revision: int | None = None
     problem: str | None = None
+    tried: Tried | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +145,77 @@ async def look_at(services: Services, caller: Caller, place: Place, samples: Sam
     if not purpose.save:
         return learned
     return await _save(services, caller, place, call, pupil)
+
+
+async def send_once(services: Services, caller: Caller, place: Place, sending: Sending, purpose: Purpose) -> Learned:
+    """Run the call ``place`` once for real and learn from what comes. Needs the role editor, as the credential is used.
+
+    An answer that tells of an error, or cannot be read, is shown and not learned from.
+
+    Raises:
+        NotFound: there is no such API or call.
+        RequestError, CredentialError, DestinationNotAllowed: it cannot be sent so.
+        UpstreamError: no usable answer came.
+        LostUpdate: somebody changed the call while this was at work.
+    """
+    require(caller, Role.EDITOR)
+    call = await _call(services, place)
+    try:
+        tried = await services.trier.run(Attempt(*place, sending.environment, sending.values, sending.files))
+    except UpstreamError:
+        await _note(services, caller, place, sending.environment, None)
+        raise
+    try:
+        learned = await _learn_from(services, caller, place, call, (sending, tried, purpose))
+    except UnreadableAnswer as error:
+        learned = Learned(call.response, problem=f"Nothing was learned: {error}.")
+    if learned.revision is None:
+        await _note(services, caller, place, sending.environment, tried.status)
+    return replace(learned, tried=tried)
+
+
+def text_of(tried: Tried) -> str | None:
+    """An answer as text; None where it is an image or a file."""
+    content_type = _headers(tried).get("content-type", "")
+    return None if kind_of_bytes(tried.body, content_type) is not None else tried.body.decode("utf-8", "replace")
+
+
+def headers_of(tried: Tried) -> dict[str, str]:
+    """The headers of an answer, cookies without what they hold."""
+    return {
+        name: _COOKIE.sub(r"\1…", value) if name == "set-cookie" else value for name, value in _headers(tried).items()
+    }
+
+
+def _headers(tried: Tried) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for name, value in tried.headers:
+        found[name] = f"{found[name]}, {value}" if name in found else value
+    return found
+
+
+async def _learn_from(
+    services: Services, caller: Caller, place: Place, call: Call, seen: tuple[Sending, Tried, Purpose]
+) -> Learned:
+    """What the answer to a request of our own teaches, saved if it shall be. Raises ``UnreadableAnswer``."""
+    sending, tried, purpose = seen
+    if not 200 <= tried.status < 300:
+        raise UnreadableAnswer(f"the upstream answered {tried.status}, and only good answers are learned from")
+    headers = _headers(tried)
+    content_type = headers.get("content-type", "")
+    sight = services.trier.sight(tried.body, content_type, None if purpose.anew else call.response.stream)
+    answer = Answer(tried.body, content_type, headers.get("content-disposition", ""), sight, whole=tried.whole)
+    pupil = _Pupil([answer], purpose, headers, sending.values, sending.environment, tried.status)
+    learned = await asyncio.to_thread(pupil.learn, call)
+    return await _save(services, caller, place, call, pupil) if purpose.save else learned
+
+
+async def _note(services: Services, caller: Caller, place: Place, environment: Environment, status: int | None) -> None:
+    """Leave word that a credential was used, where nothing else does."""
+    async with services.store.write(caller) as tx:
+        row = await tx.apis.get(place[0])
+        target = row.id if row is not None else place[0]
+        await tx.audit.add(CallInitialized(target, place[0], place[1], environment, status))
 
 
 async def _call(services: Services, place: Place) -> Call:

@@ -11,7 +11,7 @@ A store that cannot be reached raises ``NotReady``.
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, Protocol
 
@@ -423,8 +423,49 @@ class Prober(Protocol):
     async def probe(self, api_name: str, environment: Environment) -> Verdict: ...
 
 
+@dataclass(frozen=True, slots=True)
+class GivenFile:
+    """A file for a parameter of a call."""
+
+    filename: str
+    content_type: str
+    content: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """Which call to run once, and with what."""
+
+    api: str
+    call: str
+    environment: Environment
+    values: Mapping[str, Any] = field(repr=False)
+    files: Mapping[str, GivenFile] = field(repr=False, default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """What an upstream answered: header names in lower case; secrets that it sent back are masked.
+
+    ``body`` is decoded, and UTF-8 where it is text; ``whole`` says whether that is all of it.
+    """
+
+    status: int
+    headers: Sequence[tuple[str, str]]
+    body: bytes
+    whole: bool
+
+
 class Trier(Protocol):
-    """Looks at answers of calls as the data plane would."""
+    """Runs a call once, and looks at answers as the data plane would."""
+
+    async def run(self, attempt: Attempt) -> Tried:
+        """Send one request through the data plane's own exit and read its answer, of whatever status.
+
+        Raises RequestError, CredentialError, DestinationNotAllowed where it cannot be sent, UpstreamError where no
+        usable answer came.
+        """
+        ...
 
     def sight(self, body: bytes, content_type: str, known: Stream | None) -> StreamSeen | None:
         """The stream that ``body`` is the beginning of, in the shape ``known``, else proposed; None where it is none.

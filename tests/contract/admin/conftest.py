@@ -15,13 +15,15 @@ import pytest
 import uvicorn
 
 from tieline.access.caller import Caller, Role
-from tieline.app.trying import Trier
+from tieline.app.trying import sight
 from tieline.controlplane import tokens
 from tieline.controlplane.connecting import SignInRow, Whose
-from tieline.controlplane.ports import Environment, Verdict
+from tieline.controlplane.ports import Attempt, Environment, Tried, Verdict
 from tieline.controlplane.services import Services
 from tieline.core.errors import TielineError
 from tieline.core.secret import Secret
+from tieline.definitions.infer.lesson import StreamSeen
+from tieline.definitions.model import Stream
 from tieline.schemes.flow import DeviceSignIn, Pending, SignIn, Token
 from tieline.storage.engine import Database, open_database
 from tieline.storage.migrate import migrate
@@ -115,6 +117,23 @@ class FixedIssuers:
             raise self.problem
 
 
+class FixedTrier:
+    """Stands in for the data plane: answers a call as it was told to, and looks at answers with the real eyes."""
+
+    def __init__(self) -> None:
+        self.asked: list[Attempt] = []
+        self.answer: Tried | TielineError = Tried(200, [("content-type", "application/json")], b'{"id": 1}', whole=True)
+
+    async def run(self, attempt: Attempt) -> Tried:
+        self.asked.append(attempt)
+        if isinstance(self.answer, TielineError):
+            raise self.answer
+        return self.answer
+
+    def sight(self, body: bytes, content_type: str, known: Stream | None) -> StreamSeen | None:
+        return sight(body, content_type, known)
+
+
 @dataclass
 class Reply:
     """An answer: header names in lower case."""
@@ -184,6 +203,12 @@ class Admin:
         self.replies.append(reply)
         return reply
 
+    @property
+    def trier(self) -> FixedTrier:
+        """What stands in for the data plane where a call is run."""
+        assert isinstance(self.services.trier, FixedTrier)
+        return self.services.trier
+
     async def made(self, method: str, path: str, body: object = None) -> Any:
         """Send as owner, expect success, return the JSON."""
         reply = await self(method, path, body)
@@ -240,7 +265,7 @@ async def services_on(database: Database, clock: MovingClock, prober: FixedProbe
         store=SqlStore(database, audit_key=keyring.derive("audit"), clock=clock),
         intake=Intake(keyring),
         prober=prober,
-        trier=Trier(),
+        trier=FixedTrier(),
         issuers=issuers,
         clock=clock,
         check_destination=check_destination,

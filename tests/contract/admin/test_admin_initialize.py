@@ -1,4 +1,4 @@
-"""Initialize by pasted samples: what is learned, shown, kept and saved; what people decided survives it."""
+"""Initialize: what is learned from samples and real answers, shown, kept and saved; what people decided survives it."""
 
 import asyncio
 import json
@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 from tests.contract.admin.conftest import Admin
+from tieline.controlplane.ports import GivenFile, Tried
+from tieline.core.errors import CredentialMissing, DestinationNotAllowed, InvalidParameter, UpstreamTimeout
 
 CALL = "/apis/echo/calls/things"
 LEARN = f"{CALL}/initialize"
@@ -227,8 +229,13 @@ async def test_an_answer_of_another_type_than_the_call_says_is_refused(
 @pytest.mark.parametrize(
     ("body", "status", "words"),
     [
-        ({}, 422, "sample"),
-        ({"sample": "{}", "samples": ["{}"]}, 422, "exclude"),
+        ({}, 422, "Give parameters"),
+        ({"sample": "{}", "samples": ["{}"]}, 422, "one of them"),
+        ({"sample": "{}", "parameters": {}}, 422, "one of them"),
+        ({"sample": "{}", "files": {"a": {"base64": ""}}}, 422, "one of them"),
+        ({"parameters": {}, "files": {"a": {"base64": "!"}}}, 422, "base64"),
+        ({"parameters": {}, "files": {"a": {}}}, 422, "base64"),
+        ({"parameters": {}, "environment": "staging"}, 422, "environment"),
         ({"samples": []}, 422, "samples"),
         ({"samples": ["{}"] * 21}, 422, "samples"),
         ({"sample": ""}, 422, "sample"),
@@ -264,9 +271,12 @@ async def test_hostile_samples_are_answers_like_any_other(admin: Admin) -> None:
 async def test_a_viewer_learns_nothing(admin: Admin) -> None:
     """Looking uses the machine and shows an answer: editors only, saved or not."""
     await things(admin)
-    for save in (False, True):
-        refused = await admin("POST", LEARN, {"sample": "{}", "save": save}, role="viewer")
-        assert (refused.status, refused.error["code"]) == (403, "forbidden")
+    sources: tuple[dict[str, Any], ...] = ({"sample": "{}"}, {"parameters": {}})
+    for source in sources:
+        for save in (False, True):
+            refused = await admin("POST", LEARN, {**source, "save": save}, role="viewer")
+            assert (refused.status, refused.error["code"]) == (403, "forbidden")
+    assert admin.trier.asked == []
 
 
 async def test_many_who_teach_at_once_lose_nothing(admin: Admin) -> None:
@@ -277,3 +287,134 @@ async def test_many_who_teach_at_once_lose_nothing(admin: Admin) -> None:
     )
     assert [reply.status for reply in replies] == [200] * 6
     assert (await saved(admin)).keys() == {f"f{number}" for number in range(6)}
+
+
+def answered(body: bytes, content_type: str = "application/json", status: int = 200, *, whole: bool = True) -> Tried:
+    """An upstream's answer."""
+    return Tried(status, [("content-type", content_type), ("x-id", "1"), ("x-id", "2")], body, whole)
+
+
+async def sent(admin: Admin, **more: Any) -> Any:
+    """What one real request teaches."""
+    return await admin.made("POST", LEARN, {"parameters": {}, **more})
+
+
+async def test_one_real_request_is_sent_and_learned_from(admin: Admin) -> None:
+    """With its parameters and files, in its environment; status, headers and the raw answer are shown."""
+    await things(admin)
+    admin.trier.answer = answered(json.dumps(PEOPLE).encode())
+    files = {"picture": {"filename": "p.png", "content_type": "image/png", "base64": "iVBORw=="}}
+    learned = await sent(admin, parameters={"page": 2}, files=files, environment="development", save=True)
+    (attempt,) = admin.trier.asked
+    assert (attempt.api, attempt.call, attempt.environment) == ("echo", "things", "development")
+    assert attempt.values == {"page": 2}
+    assert attempt.files == {"picture": GivenFile("p.png", "image/png", b"\x89PNG")}
+    assert (learned["status"], learned["headers"]["x-id"], learned["saved"]) == (200, "1, 2", True)
+    assert learned["raw"] == json.dumps(PEOPLE)
+    assert (await saved(admin)).keys() == types(learned).keys()
+
+
+async def test_every_request_that_was_sent_is_audited(admin: Admin) -> None:
+    """Saved or not, answered or not: a credential was used."""
+    await things(admin)
+    await sent(admin)
+    await sent(admin, save=True)
+    admin.trier.answer = UpstreamTimeout("The upstream took too long.")
+    failed = await admin("POST", LEARN, {"parameters": {}})
+    assert (failed.status, failed.error["code"]) == (504, "upstream_timeout")
+    events = (await admin.made("GET", "/audit?limit=3"))["items"]
+    assert [event["kind"] for event in events] == ["call.initialized"] * 3
+    assert [(event["data"]["status"], event["data"]["revision"]) for event in events] == [
+        (None, None), (200, 2), (200, None),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (InvalidParameter("The parameter a must be text.", param="a"), 400),
+        (CredentialMissing("The API has no credential."), 424),
+        (DestinationNotAllowed("The address is not allowed."), 403),
+    ],
+)
+async def test_what_was_not_sent_is_no_event(admin: Admin, error: Any, status: int) -> None:
+    """A refusal before anything went out is told with its own status."""
+    await things(admin)
+    admin.trier.answer = error
+    refused = await admin("POST", LEARN, {"parameters": {}})
+    assert (refused.status, refused.error["message"]) == (status, error.public)
+    assert (await admin.made("GET", "/audit?limit=1"))["items"][0]["kind"] == "api.added"
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (answered(b'{"error": "no"}', status=401), "answered 401"),
+        (answered(b"", status=302), "answered 302"),
+        (answered(b'[{"a": 1}, {"a"', whole=False), "too long"),
+        (answered("[é".encode()[:-1], whole=False), "too long"),
+    ],
+)
+async def test_an_answer_that_teaches_nothing_is_shown(admin: Admin, answer: Tried, words: str) -> None:
+    """Its status and text help to find out why; nothing is saved."""
+    await things(admin)
+    admin.trier.answer = answer
+    learned = await sent(admin, save=True)
+    assert words in learned["problem"]
+    assert (learned["status"], learned["saved"], learned["fields"]) == (answer.status, False, [])
+    assert learned["raw"] is not None
+    assert (await admin.made("GET", "/apis/echo"))["revision"] == 1
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind"),
+    [
+        (answered(b"\x89PNG\r\n\x1a\n...", "image/png", whole=False), "image"),
+        (answered(b"\x00\x01" * 50, "application/octet-stream", whole=False), "file"),
+        (answered(b"", status=204), "empty"),
+        (answered(b'data: {"a": 1}\n\ndata: {"a"', "text/event-stream", whole=False), "stream"),
+    ],
+)
+async def test_of_files_and_streams_the_beginning_is_enough(admin: Admin, answer: Tried, kind: str) -> None:
+    """They are not read to their end."""
+    await things(admin)
+    admin.trier.answer = answer
+    learned = await sent(admin, save=True)
+    assert (learned["type"], learned["saved"], learned["problem"]) == (kind, True, None)
+    assert (learned["raw"] is None) == (kind in {"image", "file"})
+
+
+async def test_a_call_that_changed_under_way_is_not_taught(admin: Admin) -> None:
+    """Its answers may be others now; a changed response alone is no reason: the answer is merged into it."""
+    await things(admin)
+    run = admin.trier.run
+
+    async def run_slowly(attempt: Any) -> Tried:
+        await admin.made("PUT", CALL, change)
+        return await run(attempt)
+
+    admin.trier.run = run_slowly  # type: ignore[method-assign]
+    change: Any = {"path": "/others"}
+    lost = await admin("POST", LEARN, {"parameters": {}, "save": True})
+    assert (lost.status, lost.error["code"]) == (412, "precondition_failed")
+    change = {"path": "/others", "response": {"fields": [{"path": "id", "type": "text", "pinned": True}]}}
+    await sent(admin, save=True)
+    assert (await saved(admin))["id"]["type"] == "text"
+
+
+async def test_cookies_are_shown_without_what_they_hold(admin: Admin) -> None:
+    """An answer's session is nobody's business."""
+    await things(admin)
+    cookies = [("set-cookie", "sid=abc123; Path=/; HttpOnly"), ("set-cookie", "theme=dark")]
+    admin.trier.answer = Tried(200, cookies, b"{}", whole=True)
+    assert (await sent(admin))["headers"]["set-cookie"] == "sid=…; Path=/; HttpOnly, theme=…"
+
+
+async def test_pagination_is_found_by_parameters_and_headers(admin: Admin) -> None:
+    """What was sent tells where pages begin; a header may tell what comes next."""
+    await things(admin, parameters={"page": {"in": "query", "type": "integer", "optional": True}})
+    admin.trier.answer = answered(b'[{"id": 1}]')
+    assert (await sent(admin, parameters={"page": 3}))["pagination"]["pagination"]["start"] == 3
+    link = [("content-type", "application/json"), ("link", '</things?page=2>; rel="next"')]
+    admin.trier.answer = Tried(200, link, b'[{"id": 1}]', whole=True)
+    assert (await sent(admin))["pagination"]["pagination"] == {"kind": "link", "items": "$"}

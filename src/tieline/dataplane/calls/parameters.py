@@ -5,9 +5,9 @@ the reading; whether a value fits its parameter is the template's word.
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Protocol
 from urllib.parse import parse_qsl
 
 from tieline.core.errors import InvalidRequest
@@ -63,6 +63,17 @@ async def from_body(call: Call, caller: Caller, content_type: bytes, *, fingerpr
         return await upload.begin(call)
     body = await caller.read_all(BODY_MOST)
     return Given(read_parameters(body), digest=hashlib.sha256(body).digest() if fingerprint else b"")
+
+
+class Files(Protocol):
+    """The bytes of the files that a request refers to. ``passes``: one of them can be sent once only."""
+
+    @property
+    def passes(self) -> bool: ...
+
+    def body(self, pieces: tuple[Piece, ...]) -> AsyncIterator[bytes]:
+        """A request's body, made of ``pieces`` and the files they refer to."""
+        ...
 
 
 @dataclass(slots=True)

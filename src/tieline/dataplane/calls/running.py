@@ -18,7 +18,7 @@ nobody is told how it ended.
 import asyncio
 import secrets
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 
@@ -31,7 +31,7 @@ from tieline.core.errors import (
 )
 from tieline.dataplane.calls.compiled import ReadyCall
 from tieline.dataplane.calls.decoding import coding
-from tieline.dataplane.calls.parameters import FormBody, Upload
+from tieline.dataplane.calls.parameters import Files
 from tieline.dataplane.calls.retrying import is_transient, pause
 from tieline.dataplane.calls.target import Target, target_of, told_target
 from tieline.dataplane.mask import StreamMask, mask
@@ -77,7 +77,7 @@ class Order:
     plan: Plan
     call: ReadyCall
     filled: Filled
-    upload: Upload | None = None
+    upload: Files | None = None
     holder: Holder | None = None
     key: str = ""
     permit: Permit = anything
@@ -311,7 +311,7 @@ class _Errand:
         headers = list(message.headers)
         return Draft(message.method, target.path, target.query, headers, body, target.origin, self._order.holder)
 
-    def _source(self) -> FormBody:
+    def _source(self) -> AsyncIterator[bytes]:
         filled, upload = self._order.filled, self._order.upload
         assert filled.body is not None  # there are files
         assert upload is not None  # they came with the form

@@ -11,7 +11,7 @@ from typing import Any, cast
 from tieline.definitions.infer.answers import read_answer
 from tieline.definitions.infer.detect import Source, detect, merge, renew
 from tieline.definitions.infer.difference import Difference, diff
-from tieline.definitions.infer.media import kind_of_answer
+from tieline.definitions.infer.media import kind_of_answer, kind_of_bytes
 from tieline.definitions.infer.unreadable import UnreadableAnswer
 from tieline.definitions.model import Field, Response, Stream, StreamEvent
 
@@ -22,6 +22,7 @@ _STREAM_WANTED = (
     "the call says that it answers with a stream, and this is none; ask for a stream, or initialize anew to take "
     "what came"
 )
+_TOO_LONG = "the answer is too long to be looked at whole, or did not end in time; ask for less, such as fewer items"
 _STREAM_CAME = "the answer is a stream, and the call has fields of another answer; initialize anew to take it"
 
 
@@ -36,12 +37,16 @@ class StreamSeen:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An answer to learn from: its whole body, the headers of these names, and what was seen where it streams."""
+    """An answer to learn from: its body, the headers of these names, and what was seen where it streams.
+
+    ``whole`` is False where only the beginning of the body is here.
+    """
 
     body: bytes
     content_type: str = ""
     disposition: str = ""
     seen: StreamSeen | None = None
+    whole: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +131,11 @@ def _lesson(before: Response, answer: Answer, chosen: str | None) -> Lesson:
         return Lesson("stream", seen=answer.seen)
     if chosen == "stream":
         raise UnreadableAnswer(_STREAM_WANTED)
+    if not answer.whole:
+        kind = kind_of_bytes(answer.body, answer.content_type)
+        if chosen is not None or kind is None:
+            raise UnreadableAnswer(_TOO_LONG)
+        return Lesson(kind)
     kind = chosen or kind_of_answer(answer.body, answer.content_type, answer.disposition)
     if kind in _UNREAD or (chosen is not None and not answer.body.strip()):
         return Lesson(kind if kind in _UNREAD else "empty")

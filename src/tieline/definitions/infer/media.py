@@ -37,6 +37,7 @@ _HTML: Final = re.compile(r"\s*<(?:!doctype\s+html|html|head|body)\b", re.IGNORE
 _NUMBER: Final = re.compile(r"\s*[+-]?[0-9]{1,18}(?:\.[0-9]{1,18})?(?:[eE][+-]?[0-9]{1,3})?\s*")
 _FLAG: Final = re.compile(r"\s*(?:true|false)\s*", re.IGNORECASE)
 _ROWS: Final = 50
+_LOOKED_AT: Final = 4096
 
 
 def kind_of_answer(body: bytes, content_type: str = "", disposition: str = "") -> str:
@@ -46,11 +47,10 @@ def kind_of_answer(body: bytes, content_type: str = "", disposition: str = "") -
     """
     if not body.strip():
         return "empty"
-    media = content_type.partition(";")[0].strip().lower()
-    if media.startswith("image/") or body.startswith(_IMAGES) or (body.startswith(b"RIFF") and body[8:12] == b"WEBP"):
-        return "image"
-    if _is_file(media, body):
-        return "file"
+    media = _media(content_type)
+    in_bytes = kind_of_bytes(body, content_type)
+    if in_bytes is not None:
+        return in_bytes
     try:
         text = body.decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -61,6 +61,19 @@ def kind_of_answer(body: bytes, content_type: str = "", disposition: str = "") -
     if disposition.strip().lower().startswith("attachment"):
         return "file"
     return _by_look(text) if media in _UNSAID else "file" if media.startswith("application/vnd.") else "text"
+
+
+def kind_of_bytes(beginning: bytes, content_type: str = "") -> str | None:
+    """``image`` or ``file`` where the beginning of an answer, or its media type, says that it is no text; else None."""
+    media = _media(content_type)
+    is_webp = beginning.startswith(b"RIFF") and beginning[8:12] == b"WEBP"
+    if media.startswith("image/") or beginning.startswith(_IMAGES) or is_webp:
+        return "image"
+    return "file" if _is_file(media, beginning) or b"\0" in beginning[:_LOOKED_AT] else None
+
+
+def _media(content_type: str) -> str:
+    return content_type.partition(";")[0].strip().lower()
 
 
 def _is_file(media: str, body: bytes) -> bool:

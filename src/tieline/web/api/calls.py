@@ -1,5 +1,6 @@
 """Routes of calls: each a part of its API's definition; what they answer, and how they learn it."""
 
+from base64 import b64decode
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Header, Request, Response
@@ -7,7 +8,8 @@ from pydantic import Field
 
 from tieline.controlplane import calls, drift, initialize
 from tieline.controlplane.calls import CallView
-from tieline.controlplane.initialize import Learned, Place, Purpose, Samples
+from tieline.controlplane.initialize import Learned, Place, Purpose, Samples, Sending
+from tieline.controlplane.ports import GivenFile
 from tieline.core.errors import InvalidInput
 from tieline.definitions import model
 from tieline.definitions.canonical import fields_to_json, pagination_to_json, parameter_to_json, response_to_json
@@ -77,12 +79,32 @@ class DriftShown(Shown):
     last_at: Time
 
 
+class FileBody(Strict):
+    """A file for a parameter of the call."""
+
+    filename: str = Field("", max_length=255)
+    content_type: str = Field("application/octet-stream", max_length=200)
+    base64: str
+
+    def given(self, name: str) -> GivenFile:
+        """The file. Raises InvalidInput, naming the parameter ``name``, where it is not in base64."""
+        try:
+            content = b64decode(self.base64, validate=True)
+        except ValueError:
+            msg = "A file is not in base64. Encode its bytes by RFC 4648 section 4."
+            raise InvalidInput(msg, param=f"files.{name}"[:80]) from None
+        return GivenFile(self.filename, self.content_type, content)
+
+
 class InitializeBody(Strict):
-    """What to learn from, and what for.
+    """What to learn from, and what for: ``parameters`` (and ``files``) to send one real request, else samples.
 
     ``keep_samples``: into the definition go no samples (false), masked ones (true or ``masked``), or ``whole`` ones.
     """
 
+    parameters: dict[str, Any] | None = Field(None, description="What the call is run with.")
+    files: dict[str, FileBody] = Field(default_factory=dict, max_length=100)
+    environment: Environment = "live"
     sample: str | None = Field(None, min_length=1, max_length=initialize.SAMPLE_MOST)
     samples: list[str] | None = Field(None, min_length=1, max_length=initialize.SAMPLES_MOST)
     content_type: str = Field("", max_length=200, description="Of the samples, where it is known.")
@@ -97,13 +119,17 @@ class InitializeBody(Strict):
         how: initialize.Kept = "none" if keep is False else "whole" if keep == "whole" else "masked"
         return Purpose(self.save, self.anew, how, self.pagination)
 
-    def pasted(self) -> Samples | None:
-        """The samples; None where there are none. Raises InvalidInput for both of ``sample`` and ``samples``."""
-        if self.sample is not None and self.samples is not None:
-            msg = "sample and samples exclude each other. Give one of them."
-            raise InvalidInput(msg, param="samples")
-        texts = self.samples if self.sample is None else [self.sample]
-        return None if texts is None else Samples(texts, self.content_type)
+    def source(self) -> Samples | Sending:
+        """Where answers come from. Raises InvalidInput unless exactly one place is said."""
+        given = [each for each in (self.parameters, self.sample, self.samples) if each is not None]
+        if len(given) != 1 or (self.files and self.parameters is None):
+            msg = "Give parameters, to send one real request, or sample, or samples: one of them."
+            raise InvalidInput(msg, param="parameters")
+        if self.parameters is not None:
+            files = {name: each.given(name) for name, each in self.files.items()}
+            return Sending(self.environment, self.parameters, files)
+        texts = [self.sample] if self.sample is not None else self.samples or []
+        return Samples(texts, self.content_type)
 
 
 class FieldShown(Shown):
@@ -151,8 +177,8 @@ class PaginationShown(Shown):
 class InitializedShown(Shown):
     """What answers taught. ``response`` is what is saved, or would be; ``problem`` is why nothing was learned.
 
-    ``raw`` is the first answer's text, up to 256 KiB of it (then ``cut``); null where it is no text. ``status`` is null
-    for samples. ``text`` is what a stream said.
+    ``raw`` is the first answer's text; null where it is no text. ``cut`` says that there was more than is shown, or
+    than was read. ``status`` is null for samples. ``text`` is what a stream said.
     """
 
     status: int | None
@@ -235,12 +261,12 @@ async def list_drift(api: str, call: str, services: ServicesHere, caller: Caller
 async def initialize_call(
     place: Annotated[Place, Depends(_place)], body: InitializeBody, services: ServicesHere, caller: CallerHere
 ) -> InitializedShown:
-    """Learn what a call answers from pasted samples; save it if asked to. Needs the role editor."""
-    pasted = body.pasted()
-    if pasted is None:
-        raise InvalidInput("Give a sample.", param="sample")
-    learned = await initialize.look_at(services, caller, place, pasted, body.purpose())
-    return _initialized(learned, None, {}, pasted.texts[0])
+    """Learn what a call answers, by one real request or from samples; save it if asked to. Needs the role editor."""
+    source = body.source()
+    if isinstance(source, Samples):
+        learned = await initialize.look_at(services, caller, place, source, body.purpose())
+        return _initialized(learned, source.texts[0])
+    return _initialized(await initialize.send_once(services, caller, place, source, body.purpose()), None)
 
 
 def _shown(view: CallView) -> CallShown:
@@ -264,13 +290,14 @@ def _whole(view: CallView, response: Response) -> CallWhole:
     return CallWhole(**dict(_shown(view)), definition=dict(calls.as_json(view.call)))
 
 
-def _initialized(learned: Learned, status: int | None, headers: dict[str, str], raw: str | None) -> InitializedShown:
-    events = learned.events
+def _initialized(learned: Learned, sample: str | None) -> InitializedShown:
+    events, tried = learned.events, learned.tried
+    raw = sample if tried is None else initialize.text_of(tried)
     return InitializedShown(
-        status=status,
-        headers=headers,
+        status=None if tried is None else tried.status,
+        headers={} if tried is None else initialize.headers_of(tried),
         raw=None if raw is None else raw[:RAW_MOST],
-        cut=raw is not None and len(raw) > RAW_MOST,
+        cut=(tried is not None and not tried.whole) or (raw is not None and len(raw) > RAW_MOST),
         type=learned.response.type,
         fields=[_field(each) for each in learned.fields],
         events=None if events is None else [_event(each) for each in events],
