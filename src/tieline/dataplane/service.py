@@ -10,6 +10,7 @@ from tieline.dataplane.admission import NOTABLE, Admission
 from tieline.dataplane.calls.door import PREFIX as CALL_PREFIX
 from tieline.dataplane.calls.door import CallDoor
 from tieline.dataplane.calls.running import Running
+from tieline.dataplane.calls.telling import Telling
 from tieline.dataplane.lasting import Lasting
 from tieline.dataplane.ports import ConnectionStore, SnapshotSource
 from tieline.dataplane.preparing import Preparer
@@ -57,7 +58,12 @@ class Service:
         self._relay = Relay(admission, preparer, self.records, new_id)
         self.calls = CallDoor(admission, Running(preparer), self.records, new_id)
         self.listener = Listener(self._door, self.deadlines, new_id, NOTABLE)
-        self._lasting = (Lasting("snapshot", self.snapshot.follow), Lasting("records", self.records.run))
+        self.telling = Telling(self.calls.drifts, resources.source)
+        self._lasting = (
+            Lasting("snapshot", self.snapshot.follow),
+            Lasting("records", self.records.run),
+            Lasting("drift", self.telling.run),
+        )
         self._loaded = False
 
     @property
@@ -81,6 +87,7 @@ class Service:
         for each in self._lasting:
             await each.stop()
         await self.records.flush()
+        await self.telling.flush()
         self.pool.close()
         self.deadlines.stop()
 
