@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from tieline.cli import output
-from tieline.cli.lessons import tell
+from tieline.cli.lessons import print_raw, tell, told_drift
 from tieline.cli.options import EnvironmentName, Json, connect, noun
 from tieline.cli.values import call_of, definition_text, secret_given
 from tieline.core.errors import SettingsError
 from tieline.settings import client_settings
 
 if TYPE_CHECKING:
+    from tieline.cli.client import AdminClient
     from tieline.definitions.model import Call
 
 call = noun("call", "Calls of APIs: described once, run from anywhere.")
@@ -26,6 +27,7 @@ Parameters = Annotated[
 ]
 File = Annotated[Path, typer.Option(metavar="CALL.YAML", help="The call, as it stands under calls in a definition.")]
 
+TRIAL_SECONDS = 120.0  # longer than the server waits for an upstream
 SAMPLE_MOST = 4 * 1024 * 1024
 
 
@@ -66,6 +68,30 @@ def show(place: Place, json: Json = False) -> None:
         }
     )
     print(json_text.dumps(found["definition"], indent=2, ensure_ascii=False))
+
+
+@call.command()
+def drift(place: Place, json: Json = False) -> None:
+    """Show where answers differ from what is known of them, most frequent first."""
+    found = connect().get(*_path(place), "drift")
+    if json:
+        output.emit(found)
+        return
+    output.table(
+        ("FIELD", "WHAT", "ENVIRONMENT", "TIMES", "FIRST", "LAST"),
+        [
+            (
+                each["path"],
+                told_drift(each),
+                each["environment"],
+                each["count"],
+                output.moment(each["first_at"]),
+                output.moment(each["last_at"]),
+            )
+            for each in found["items"]
+        ],
+        f"The answers of {place} are as they are known to be.",
+    )
 
 
 @call.command()
@@ -110,6 +136,8 @@ def schema(place: Place) -> None:
 @call.command()
 def initialize(  # noqa: PLR0913  an option is a parameter
     place: Place,
+    parameter: Parameters = None,
+    environment: Annotated[EnvironmentName | None, typer.Option(help="Which environment to ask.")] = None,
     sample: Annotated[list[Path] | None, typer.Option(metavar="FILE", help="An answer; repeat it; - is stdin.")] = None,
     content_type: Annotated[str, typer.Option(metavar="TYPE", help="The samples' media type.")] = "",
     save: Annotated[bool, typer.Option("--save", help="Put what was learned into the call.")] = False,
@@ -120,16 +148,22 @@ def initialize(  # noqa: PLR0913  an option is a parameter
     pagination: Annotated[bool, typer.Option("--pagination", help="Save the proposed pagination too.")] = False,
     json: Json = False,
 ) -> None:
-    """Learn what a call answers from samples of its answers."""
+    """Send one real request and learn what the call answers; with --sample from samples, and nothing is sent."""
+    if sample and (parameter or environment):
+        raise SettingsError("--sample sends nothing: leave -p and --environment out.")
+    client = connect(TRIAL_SECONDS)
     body: dict[str, Any] = {
-        "samples": [_sample(file) for file in sample or ()],
-        "content_type": content_type,
         "save": save,
         "anew": anew,
         "keep_samples": keep_samples or False,
         "pagination": pagination,
+        "content_type": content_type,
     }
-    learned = connect().post(*_path(place), "initialize", body=body)
+    if sample:
+        body["samples"] = [_sample(file) for file in sample]
+    else:
+        body |= _sending(client, place, parameter or [], environment)
+    learned = client.post(*_path(place), "initialize", body=body)
     if json:
         output.emit(learned)
     else:
@@ -153,7 +187,10 @@ def run(  # noqa: PLR0913  an option is a parameter
     key_file: Annotated[Path | None, typer.Option(metavar="FILE", help="Read the app key from this file.")] = None,
     json: Json = False,
 ) -> None:
-    """Run a call with an app key, which TIELINE_APP_KEY or an option holds, and print what it answers."""
+    """Run a call with an app key, which TIELINE_APP_KEY or an option holds, and print what it answers.
+
+    Without a key the admin token runs it once as a trial: the upstream's own answer is printed, and nothing is saved.
+    """
     from tieline.cli.appline import AppLine
     from tieline.cli.given import Form, read_given
     from tieline.cli.printing import Printing
@@ -164,13 +201,44 @@ def run(  # noqa: PLR0913  an option is a parameter
     key = secret_given(stdin=False, variable=key_env, file=key_file, options="--key-env and --key-file")
     key = key or settings.app_key
     if key is None:
-        raise SettingsError("Say which app key to run with: TIELINE_APP_KEY, --key-env VAR or --key-file FILE.")
+        if stream or all_ or file or connection:
+            raise SettingsError("That takes an app key: set TIELINE_APP_KEY, or give --key-env VAR or --key-file FILE.")
+        _try(place, parameter or [], environment, json=json)
+        return
     form = Form(_known(place) if any(each.file for each in given) else None, given) if given else None
     asked = {"Tieline-Environment": environment, "Tieline-Connection": connection}
     asked["Tieline-Pages"] = "all" if all_ else None
     fields = {field: value for field, value in asked.items() if value is not None}
     with AppLine(settings.app_url, key).run(api, name, form, fields) as running:
         Printing(live=stream, machine=json, file=file).print(running)
+
+
+def _try(place: str, parameters: list[str], environment: EnvironmentName | None, *, json: bool) -> None:
+    """Run a call without an app key, by the admin API's trial, and print what the upstream answered."""
+    client = connect(TRIAL_SECONDS)
+    found = client.post(*_path(place), "initialize", body=_sending(client, place, parameters, environment))
+    if json:
+        output.emit(found)
+    else:
+        output.say(f"A trial without an app key: the upstream answered {found['status']} ({found['type']}).")
+        print_raw(found["raw"])
+    if not 200 <= found["status"] < 300:
+        raise typer.Exit(1)
+
+
+def _sending(
+    client: "AdminClient", place: str, parameters: list[str], environment: EnvironmentName | None
+) -> dict[str, Any]:
+    """The part of a body that sends one real request: parameters by their types, files."""
+    from tieline.cli.given import as_json, read_given
+
+    api, name = _split(place)
+    given = read_given(parameters)
+    call = call_of(client.get("apis", api)["definition"], name)
+    if call is None:
+        raise SettingsError(f"{api} has no call {name}: see `tieline call list {api}`.")
+    values, files = as_json(call, given)
+    return {"parameters": values, "files": files, "environment": environment or "live"}
 
 
 def _split(place: str) -> tuple[str, str]:

@@ -34,10 +34,11 @@ class Answer:
 
 
 class AdminClient:
-    """Requests to the admin API at ``settings.url``."""
+    """Requests to the admin API at ``settings.url``, whose answers may take ``seconds``."""
 
-    def __init__(self, settings: ClientSettings) -> None:
+    def __init__(self, settings: ClientSettings, seconds: float = TIMEOUT) -> None:
         self._settings = settings
+        self._seconds = seconds
         self._parts = urlsplit(settings.url)
 
     def get(self, *path: str, accept: str = "application/json", **query: str | int | None) -> Any:
@@ -95,8 +96,8 @@ class AdminClient:
     def _connection(self) -> http.client.HTTPConnection:
         host, port = self._parts.hostname or "", self._parts.port
         if self._parts.scheme == "https":
-            return http.client.HTTPSConnection(host, port, timeout=TIMEOUT, context=ssl.create_default_context())
-        return http.client.HTTPConnection(host, port, timeout=TIMEOUT)
+            return http.client.HTTPSConnection(host, port, timeout=self._seconds, context=ssl.create_default_context())
+        return http.client.HTTPConnection(host, port, timeout=self._seconds)
 
     def _unreachable(self, error: Exception) -> str:
         if isinstance(error, ConnectionRefusedError):
@@ -105,7 +106,7 @@ class AdminClient:
                 "or set TIELINE_URL to where it runs."
             )
         if isinstance(error, TimeoutError):
-            return f"{self._settings.url} did not answer within {TIMEOUT:.0f} s: see `tieline doctor`."
+            return f"{self._settings.url} did not answer within {self._seconds:.0f} s: see `tieline doctor`."
         return f"{self._settings.url} cannot be reached ({error}): set TIELINE_URL to where the console listens."
 
     def _refusal(self, answer: Answer) -> str:

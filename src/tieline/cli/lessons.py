@@ -34,6 +34,24 @@ def tell(learned: Mapping[str, Any]) -> None:
         output.say("Nothing is saved; --save does that.")
 
 
+def told_drift(one: Mapping[str, Any]) -> str:
+    """How answers differ at one place."""
+    if one["kind"] == "type":
+        return f"{one['found']}, not {one['expected']}"
+    return "missing" if one["kind"] == "missing" else f"new ({one['found']})"
+
+
+def print_raw(raw: str | None) -> None:
+    """An upstream's own answer: JSON to be read, other text without control characters; nothing of what is no text."""
+    if raw is None:
+        output.say("It is no text.")
+        return
+    try:
+        output.emit(json.loads(raw))
+    except ValueError:
+        print("\n".join(output.shown(line) if line.strip() else "" for line in raw.splitlines()))
+
+
 def _row(one: Mapping[str, Any]) -> tuple[str, str, str, str]:
     marks = [name for name in ("parse", "optional", "undecided", "pinned") if one[name]]
     marks += [] if one["include"] else ["excluded"]

@@ -24,11 +24,11 @@ def noun(name: str, title: str) -> typer.Typer:
     return typer.Typer(name=name, help=title, no_args_is_help=True, add_completion=False)
 
 
-def connect() -> "AdminClient":
-    """The admin API that ``TIELINE_URL`` and ``TIELINE_TOKEN`` point at."""
-    from tieline.cli.client import AdminClient  # `tieline version` needs no HTTP client
+def connect(seconds: float | None = None) -> "AdminClient":
+    """The admin API that ``TIELINE_URL`` and ``TIELINE_TOKEN`` point at; answers may take ``seconds``, if given."""
+    from tieline.cli.client import TIMEOUT, AdminClient  # `tieline version` needs no HTTP client
 
-    return AdminClient(client_settings({}))
+    return AdminClient(client_settings({}), seconds or TIMEOUT)
 
 
 def with_settings(names: Sequence[str]) -> Callable[[Callable[..., None]], Callable[..., None]]:
