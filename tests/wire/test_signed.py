@@ -18,22 +18,21 @@ import botocore.session
 import pytest
 
 from tests.peers import aws, digest, oauth1
-from tests.peers.flows import run
 from tests.peers.judges import TEXT, Answer, Arrival, Court, judging
 from tests.wire.raw import Message, Peer, drop
 from tieline.core.secret import Secret
-from tieline.dataplane.basis import PURPOSE, basis_of
 from tieline.dataplane.ports import ConnectionKey, SealedToken
+from tieline.dataplane.signingin import Begun, SignInDesk, Target
 from tieline.schemes.base import Outgoing
 from tieline.schemes.challenge import parameters
 from tieline.schemes.digest import Digest
-from tieline.schemes.flow import Renewal, Token
-from tieline.schemes.oauth1 import OAuth1
+from tieline.schemes.kept import pack
 from tieline.testing.connections import MemoryConnections
 from tieline.testing.dataplane import Worker, serving
 from tieline.vault.envelope import Place
 from tieline.vault.intake import Intake
-from tieline.wire.guard import Origin
+from tieline.wire.guard import Guard, Origin
+from tieline.wire.tls import Trust
 
 FORM = b"Content-Type: application/x-www-form-urlencoded"
 JSON = b"Content-Type: application/json"
@@ -341,36 +340,29 @@ async def test_oauthlib_refuses_another_secret(relayed: StartRelayed, provider: 
 async def test_a_person_signs_in_and_the_relay_uses_their_token(
     relayed: StartRelayed, provider: tuple[oauth1.Provider, Court]
 ) -> None:
-    """The three legs against oauthlib's provider, and a request with what they gave."""
+    """The three legs against oauthlib's provider, through the exit that sign-ins have; then a request."""
     judge, court = provider
     urls = {"request_url": "/initiate", "authorize_url": "/authorize", "token_url": "/token"}
-    options = {"sign_in": {name: court.url + path for name, path in urls.items()}}
-    secrets = {name: Secret.from_text(value) for name, value in OAUTH1_FIELDS.items()}
-
-    def sign_in() -> Token:
-        begun = run(OAuth1().begin(options, secrets, "https://tieline.example/back", "state-1"))
-        came = judge.allow(begun.url)
-        assert came["state"] == "state-1"
-        return run(OAuth1().finish(options, secrets, begun.kept, came))
-
-    token = await asyncio.to_thread(sign_in)
+    auth = {"scheme": "oauth1", "sign_in": {name: court.url + path for name, path in urls.items()}}
     store = MemoryConnections()
-    api = await relayed(court.url, {"scheme": "oauth1", **options}, OAUTH1_FIELDS, store)
-    keep(api.worker, store, Renewal(OAuth1(), options, secrets, 0, OAuth1().signal(options)), token)
-    got = await api.ask(b"GET", b"/photos")
-    assert (got.status, got.body[:6]) == (200, b"whose:")  # the token itself is masked where it comes back
-    assert token.values["token"].reveal_bytes().decode() in court.arrivals[-1].header("authorization")
+    api = await relayed(court.url, auth, OAUTH1_FIELDS, store)
+    source, target = api.worker.source, Target("api_api", "live", 0)
+    desk, intake = SignInDesk(source, source.keyring, Guard(["127.0.0.1"]), Trust()), Intake(source.keyring)
 
-
-def keep(worker: Worker, store: MemoryConnections, renewal: Renewal, token: Token) -> None:
-    """What a sign-in leaves in the store."""
-    intake = Intake(worker.source.keyring)
+    sign_in, basis = await desk.begin(target, "https://tieline.example/back", "state-1")
+    came = judge.allow(sign_in.url)
+    kept = intake.seal(Place("sign_ins", "sgn_1", "kept", 0, "live"), pack(sign_in.kept))
+    token = await desk.finish(target, Begun("sgn_1", basis, kept), came)
     sealed = {
         name: intake.seal(Place("connection_secrets", "conn_1", name, 1, "live"), value)
         for name, value in token.values.items()
     }
-    basis = basis_of(renewal, worker.source.keyring.derive(PURPOSE))
     store.put(ConnectionKey("api_api", "live", 0, "", ""), SealedToken(basis, sealed, None, (), token.account))
+
+    got = await api.ask(b"GET", b"/photos")
+    assert came["state"] == "state-1"
+    assert (got.status, got.body[:6]) == (200, b"whose:")  # the token itself is masked where it comes back
+    assert token.values["token"].reveal_bytes().decode() in court.arrivals[-1].header("authorization")
 
 
 # -- hmac

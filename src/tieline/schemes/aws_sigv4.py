@@ -38,6 +38,7 @@ _S3 = frozenset({"s3", "s3express", "s3-outposts", "s3-object-lambda"})
 _CONTENT_HASH = b"x-amz-content-sha256"
 # A body in chunks with its checksum behind it, as AWS's SDKs send it to S3: no signature covers it, and none is asked.
 _TRAILER = b"STREAMING-UNSIGNED-PAYLOAD-TRAILER"
+_SIGNED_CHUNKS = b"STREAMING-AWS4-"
 _IN_HEADERS = frozenset({b"authorization", b"x-amz-date", b"x-amz-security-token"})
 _IN_QUERY = frozenset(
     f"X-Amz-{name}".encode()
@@ -142,8 +143,14 @@ class _SigV4Applier(Applier):
         return tuple(each for each in (self._key_id, self._secret, self._token) if each)
 
     def _payload(self, outgoing: Outgoing) -> str:
-        if field_value(outgoing.headers, _CONTENT_HASH) == _TRAILER:
+        stated = field_value(outgoing.headers, _CONTENT_HASH) or b""
+        if stated == _TRAILER:
             return _TRAILER.decode()
+        if stated.startswith(_SIGNED_CHUNKS):
+            raise CredentialMissing(
+                "The body comes in chunks that an SDK has signed with a key of its own, which nobody can sign again. "
+                "Have the SDK send it whole, or in unsigned chunks."
+            )
         return payload_hash(outgoing.body or b"") if self.reads_body else UNSIGNED_PAYLOAD
 
     def _sign_headers(self, outgoing: Outgoing, moment: str, payload: str) -> None:

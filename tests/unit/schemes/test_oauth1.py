@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.peers.flows import scripted, told
+from tests.peers.keys import EC_KEY
 from tests.unit.schemes.samples import FORM, JSON, PEM, SECRET
 from tieline.core.errors import CredentialMissing
 from tieline.core.secret import Secret
@@ -283,12 +284,22 @@ def test_each_request_has_a_nonce_of_its_own() -> None:
     assert len(nonces) == 50
 
 
-@pytest.mark.parametrize("key", ["not a key", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"])
+@pytest.mark.parametrize("key", ["not a key", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n", EC_KEY])
 def test_a_private_key_that_is_none_is_told(key: str) -> None:
-    """Without being shown."""
-    with pytest.raises(CredentialMissing, match="RSA key") as caught:
-        scheme().bind({"signature_method": "RSA-SHA1"}, sealed({"consumer_key": "c", "private_key": key}))
-    assert key not in caught.value.public
+    """When it is put, and when it is bound, without being shown."""
+    secrets = sealed({"consumer_key": "c", "private_key": key})
+    for use in (scheme().check_values, scheme().bind):
+        with pytest.raises(CredentialMissing, match="RSA key") as caught:
+            use({"signature_method": "RSA-SHA1"}, secrets)
+        assert key not in caught.value.public
+
+
+def test_an_issuer_that_variables_made_unfit_is_told() -> None:
+    """A private variable's value may be anything; it is not shown."""
+    options = {"sign_in": {**SIGN_IN, "request_url": f"https://{SECRET} /initiate"}}
+    with pytest.raises(CredentialMissing, match="variables") as caught:
+        scripted(scheme().begin(options, sealed(PHOTOS), BACK, "st"), [])
+    assert SECRET not in caught.value.public
 
 
 # -- a person's token
