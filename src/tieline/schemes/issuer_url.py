@@ -6,7 +6,6 @@ Knows no issuer.
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from tieline.core.errors import CredentialMissing, InvalidInput
 from tieline.wire.guard import Origin, parse_base
 
 
@@ -18,13 +17,8 @@ class IssuerUrl:
 
     @property
     def origin(self) -> Origin:
-        """Where it leads. Raises CredentialMissing where private variables have made it no URL."""
-        try:
-            return parse_base(self.text.partition("?")[0])[0]
-        except InvalidInput:
-            raise CredentialMissing(
-                "The variables of the credential do not fit the URL of its issuer. An operator sets them again."
-            ) from None
+        """Where it leads."""
+        return parse_base(self.text.partition("?")[0])[0]
 
     @property
     def path(self) -> bytes:

@@ -294,14 +294,6 @@ def test_a_private_key_that_is_none_is_told(key: str) -> None:
         assert key not in caught.value.public
 
 
-def test_an_issuer_that_variables_made_unfit_is_told() -> None:
-    """A private variable's value may be anything; it is not shown."""
-    options = {"sign_in": {**SIGN_IN, "request_url": f"https://{SECRET} /initiate"}}
-    with pytest.raises(CredentialMissing, match="variables") as caught:
-        scripted(scheme().begin(options, sealed(PHOTOS), BACK, "st"), [])
-    assert SECRET not in caught.value.public
-
-
 # -- a person's token
 
 
