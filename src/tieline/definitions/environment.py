@@ -3,7 +3,6 @@
 import re
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 from tieline.definitions import template, values
 from tieline.definitions.model import AuthSpec, Definition, Environment
@@ -51,7 +50,7 @@ def resolve(definition: Definition, environment: Environment, variables: Mapping
         verify=verify,
         headers=headers,
         parameters=tuple(replace(each, value=_fill(each.value, found)) for each in seen.parameters),
-        auth=tuple(AuthSpec(each.scheme, _fill_options(each.options, found)) for each in seen.auth),
+        auth=tuple(AuthSpec(each.scheme, template.fill_partly(each.options, found)) for each in seen.auth),
         variables={name: replace(each, default=found[name]) for name, each in seen.variables.items()},
     )
 
@@ -85,17 +84,6 @@ def _fill_url(text: str, found: Mapping[str, str], path: str) -> str:
         if _IN_URL.fullmatch(found[name]) is None:
             raise _refusal(path, f"the variable {shown(name)} goes into a URL: letters, digits and - . _ ~ only")
     return parsed.render_text(found)
-
-
-def _fill_options(value: Any, found: Mapping[str, str]) -> Any:
-    """Auth options with declared variables filled in; the scheme's own slots, such as ``<key>``, stay."""
-    if isinstance(value, str) and found:
-        return template.fill_some(value, found)
-    if isinstance(value, Mapping):
-        return {key: _fill_options(item, found) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_fill_options(item, found) for item in value]
-    return value
 
 
 def _refusal(path: str, message: str) -> DefinitionError:

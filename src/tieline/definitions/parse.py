@@ -11,7 +11,7 @@ from tieline.access.areas import AreaTable
 from tieline.definitions import template, tree, values
 from tieline.definitions.calls import CALLS
 from tieline.definitions.canonical import to_json, to_yaml
-from tieline.definitions.model import ENVIRONMENTS, Definition, Limits, SharedHeader, SharedParameter
+from tieline.definitions.model import ENVIRONMENTS, Definition, Limits, SharedHeader, SharedParameter, Variable
 from tieline.definitions.overlay import FIXED, overlay
 from tieline.definitions.problems import DefinitionError, Findings, Problem, shown, suggestion
 from tieline.definitions.schema import Choice, Key, Many, Named, Place, Record, Text
@@ -180,17 +180,23 @@ def _check_areas(definition: Definition, place: Place) -> None:
 
 def _check_schemes(definition: Definition, place: Place, schemes: SchemeRules) -> None:
     below = place.key("auth")
+    # with values as they may be, since what a scheme makes of its options is what is checked
+    samples = {name: _sample(variable) for name, variable in definition.variables.items()}
     for index, auth in enumerate(definition.auth):
         spot = below.item(index)
         if auth.scheme not in schemes.names():
             spot.key("scheme").problem(f"{shown(auth.scheme)} is no scheme{suggestion(auth.scheme, schemes.names())}")
             continue
-        for message in schemes.check(auth.scheme, auth.options):
+        for message in schemes.check(auth.scheme, template.fill_partly(auth.options, samples)):
             option, colon, rest = message.partition(":")
             if colon and spot.has(option):
                 spot.key(option).problem(rest.strip())
             else:
                 spot.problem(message)
+
+
+def _sample(variable: Variable) -> str:
+    return variable.default if variable.default is not None else next(iter(variable.choices), "x")
 
 
 _DROPPED = Many(Text("header name", lambda text: values.header_name(text).lower(), most=128), 100)

@@ -136,6 +136,17 @@ def names_in(value: Any) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for item in below for name in names_in(item)))
 
 
+def fill_partly(value: Any, found: Mapping[str, str]) -> Any:
+    """Plain data whose slots that ``found`` has a text for are filled; others, and text that is no template, stay."""
+    if isinstance(value, str) and found:
+        return fill_some(value, found)
+    if isinstance(value, Mapping):
+        return {key: fill_partly(item, found) for key, item in value.items()}
+    if isinstance(value, list):
+        return [fill_partly(item, found) for item in value]
+    return value
+
+
 def _close(literal: list[str], pieces: list[Literal | Slot]) -> None:
     text = "".join(literal)
     literal.clear()

@@ -3,12 +3,14 @@
 from collections.abc import Mapping
 from typing import Any
 
+import orjson
 import pytest
 
 from tests.wire.stage import PROVIDER_KEY
 from tieline.dataplane.plan import Api, Plan
 from tieline.dataplane.preparing import steady_appliers
 from tieline.dataplane.snapshot import Snapshot
+from tieline.definitions.parse import parse_data, to_json
 from tieline.schemes.base import Outgoing
 from tieline.testing.dataplane import MemorySource
 from tieline.testing.vault import memory_keyring
@@ -100,7 +102,8 @@ async def test_a_public_variable_that_does_not_fit_takes_its_api_out() -> None:
     source = MemorySource(await memory_keyring())
     auth = {"scheme": "oauth2", "grant": "client_credentials", "token_url": "https://api.example.com/<account>/token"}
     data = {"tieline": "v1", "base_url": "https://api.example.com/v1"}
-    source.put_api({**data, "api": "bad", "auth": auth, "variables": {"account": {"default": "a b"}}})
+    bad = {**data, "api": "bad", "auth": auth, "variables": {"account": {"default": "a b"}}}
+    source.put_row("bad", orjson.dumps(to_json(parse_data(bad))).decode())  # put before schemes were asked
     source.put_api({**data, "api": "good", "auth": {"scheme": "none"}})
     guard = Guard()
     snapshot = Snapshot(source, source.keyring, guard, Pool(guard, Deadlines(), Trust()))

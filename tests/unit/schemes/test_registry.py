@@ -7,7 +7,7 @@ import pytest
 from tieline.core.errors import InvalidInput
 from tieline.core.secret import Secret
 from tieline.definitions.model import Definition
-from tieline.definitions.parse import parse_data
+from tieline.definitions.parse import DefinitionError, parse_data
 from tieline.schemes.base import Applier, Outgoing
 from tieline.schemes.registry import SCHEMES, bind, bound_hosts, check_fields, credential_fields
 from tieline.wire.guard import Origin
@@ -142,3 +142,23 @@ def test_a_credential_may_go_to_its_issuers_too() -> None:
     auth = {"scheme": "oauth2", **SIGN_IN}
     found = parse_data({"tieline": "v1", "api": "crm", "base_url": "https://api.example.com", "auth": auth})
     assert set(bound_hosts(found)) == {"api.example.com", "id.example.com", "t.example.com"}
+
+
+@pytest.mark.parametrize(
+    ("variable", "fits"),
+    [
+        ({"default": "acme"}, True),
+        ({"private": True}, True),
+        ({"choices": ["eu", "us"]}, True),
+        ({"default": "a b"}, False),
+        ({"default": ".."}, False),
+    ],
+)
+def test_an_options_variable_is_tried_when_the_definition_is_put(variable: dict[str, Any], fits: bool) -> None:
+    """With its default, else with a letter: a URL that it breaks is told then, at its option."""
+    auth = {"scheme": "oauth2", "grant": "client_credentials", "token_url": "https://a.example.com/<tenant>/token"}
+    if fits:
+        assert definition(auth, variables={"tenant": variable}).auth
+    else:
+        with pytest.raises(DefinitionError, match="token_url"):
+            definition(auth, variables={"tenant": variable})
