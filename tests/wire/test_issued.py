@@ -174,6 +174,22 @@ async def test_a_login_is_made_once_and_again_when_it_ended(start_stage: StartSt
     assert (len(sessions), stage.upstream.seen[-1].body) == (1, b"do this")
 
 
+async def test_a_header_of_a_login_is_sent_as_a_calls_is(start_stage: StartStage) -> None:
+    """As Latin-1 (RFC 9110 section 5.5)."""
+
+    async def check(seen: Message) -> bytes | None:
+        return orjson.dumps({"data": {"session": seen.every(b"x-pass")[0].hex()}}) if seen.every(b"x-pass") else b"-"
+
+    stage = await start_stage(checking(check))
+    auth = login(stage.upstream.port)
+    auth["steps"][0] |= {"headers": [{"name": "X-Pass", "value": "<password>"}]}
+    await stage.configure(auth=auth)
+    stage.worker.source.put_credential("api", {"user": "ada", "password": "pässword"})
+    await stage.worker.caught_up()
+    await stage.get()
+    assert stage.upstream.seen[-1].one(b"x-session") == "pässword".encode("latin-1").hex().encode()
+
+
 async def test_a_wrong_login_is_not_tried_again_and_again(start_stage: StartStage) -> None:
     """It would lock the account: the second request is told without asking."""
     stage = await start_login(start_stage, set(), "not-the-password")

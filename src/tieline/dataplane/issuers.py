@@ -72,7 +72,7 @@ def _message(question: Ask, origin: Origin, target: bytes, method: str) -> bytes
     lines = [
         b"%b %b HTTP/1.1\r\nhost: %b\r\naccept-encoding: identity\r\n" % (method.encode(), target, origin.authority)
     ]
-    fields = [(name.encode("latin-1"), value.encode("utf-8")) for name, value in question.headers]
+    fields = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in question.headers]
     fields = [pair for pair in fields if pair[0].lower() not in _OURS and not framing.is_engine_owned(pair[0].lower())]
     sendable = framing.is_target(target) and framing.is_name(method.encode())
     if not sendable or not all(framing.is_name(name) and framing.is_value(value) for name, value in fields):

@@ -17,7 +17,7 @@ from tieline.wire.tls import TlsIdentity
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Ask:
-    """A request that a flow needs answered. ``url`` is whole; ``headers`` are without those that frame the message."""
+    """A request that a flow needs answered. ``url`` is whole; ``headers`` (Latin-1) are without those that frame it."""
 
     method: str
     url: str
