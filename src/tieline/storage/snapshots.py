@@ -7,7 +7,6 @@ nothing of the control plane, and opens no sealed value.
 import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
 
 from sqlalchemy import bindparam, or_, select, update
 
@@ -140,9 +139,12 @@ class SqlSnapshots:
 
     async def touch_keys(self, used: Mapping[str, float]) -> None:
         """Note last uses. A key that another write holds just now is left for the next time, so nobody waits here."""
-        ids = sorted(used)
-        for start in range(0, len(ids), _BATCH):
-            await self._touch(ids[start : start + _BATCH], used)
+        minutes: dict[float, list[str]] = {}
+        for key in sorted(used):
+            minutes.setdefault(used[key] // _MINUTE * _MINUTE, []).append(key)
+        for minute, ids in minutes.items():
+            for start in range(0, len(ids), _BATCH):
+                await self._touch(ids[start : start + _BATCH], datetime.fromtimestamp(minute, UTC))
 
     async def add_records(self, records: Sequence[RequestRecord]) -> None:
         await add_records(self._database, records)
@@ -154,16 +156,12 @@ class SqlSnapshots:
         """Stop watching. The database stays open."""
         await self._bell.close()
 
-    async def _touch(self, ids: list[str], used: Mapping[str, float]) -> None:
-        free = select(app_keys.c.id).where(app_keys.c.id.in_(ids)).order_by(app_keys.c.id)
-        this = app_keys.c.id == bindparam("key")
-        later = or_(app_keys.c.last_used_at.is_(None), app_keys.c.last_used_at < bindparam("at"))
-        note = update(app_keys).where(this, later).values(last_used_at=bindparam("at"))
+    async def _touch(self, ids: list[str], at: datetime) -> None:
+        these = select(app_keys.c.id).where(app_keys.c.id.in_(ids)).order_by(app_keys.c.id)
+        free = these.with_for_update(skip_locked=True)
+        earlier = or_(app_keys.c.last_used_at.is_(None), app_keys.c.last_used_at < at)
         async with self._database.write() as connection:
-            found = (await connection.execute(free.with_for_update(skip_locked=True))).scalars().all()
-            uses: list[dict[str, Any]] = [{"key": key, "at": _minute(used[key])} for key in found]
-            if uses:
-                await connection.execute(note, uses)
+            await connection.execute(update(app_keys).where(app_keys.c.id.in_(free), earlier).values(last_used_at=at))
 
 
 def _bell(database: Database, url: str) -> Bell:
@@ -172,7 +170,3 @@ def _bell(database: Database, url: str) -> Bell:
     from tieline.storage.postgresql import PostgresBell  # noqa: PLC0415  loaded where the database is one
 
     return PostgresBell(url)
-
-
-def _minute(at: float) -> datetime:
-    return datetime.fromtimestamp(at // _MINUTE * _MINUTE, UTC)
