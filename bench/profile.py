@@ -27,7 +27,8 @@ def profile(run: Run) -> str:
     folder = run.folder / "profile"
     folder.mkdir()
     written = folder / "worker.prof"
-    added = {"PYTHONPATH": str(_INSIDE), "BENCH_PROFILE": str(written)}
+    searched = os.pathsep.join(filter(None, (str(_INSIDE), os.environ.get("PYTHONPATH"))))
+    added = {"PYTHONPATH": searched, "BENCH_PROFILE": str(written)}
     with serving(folder, added=added) as server:
         server.add_api("openai", f"http://127.0.0.1:{run.lineup.answers.port}/v1")
         script = wrk.script(folder / "calls.lua", bearer(server.add_app(("openai",))))
