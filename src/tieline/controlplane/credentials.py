@@ -18,11 +18,12 @@ from tieline.definitions.environment import resolve
 from tieline.definitions.model import Definition
 from tieline.definitions.problems import DefinitionError
 from tieline.definitions.values import host as checked_host
-from tieline.schemes.registry import bound_hosts, check_fields, credential_fields
+from tieline.schemes.registry import SCHEMES, bound_hosts, check_fields, credential_fields
 from tieline.vault.envelope import Place
 
 SHOWN_MOST = 200
 
+_UNFIT = "A private variable does not fit where it is used. Give a value of letters, digits, dots and hyphens."
 _VARIABLE = "variable."
 
 
@@ -176,12 +177,15 @@ def _default_hosts(definition: Definition, environment: Environment, fields: Map
         if name.startswith(_VARIABLE)
     }
     try:
-        return bound_hosts(resolve(definition, environment, private))
+        seen = resolve(definition, environment, private)
     except DefinitionError as error:
         if not private:
             raise
-        msg = "A private variable does not fit where it is used. Give a value of letters, digits, dots and hyphens."
-        raise InvalidInput(msg, param="fields") from error
+        raise InvalidInput(_UNFIT, param="fields") from error
+    if any(SCHEMES.check(auth.scheme, auth.options) for auth in seen.auth):
+        msg = "A variable of the definition does not fit the options of its auth. Correct the definition."
+        raise InvalidInput(_UNFIT, param="fields") if private else InvalidInput(msg)
+    return bound_hosts(seen)
 
 
 def _checked_hosts(hosts: Sequence[str]) -> tuple[str, ...]:

@@ -128,6 +128,29 @@ async def test_private_values_are_fields_of_the_credential(admin: Admin) -> None
     assert stored["hosts"] == ["shop.example"]
 
 
+async def test_a_private_variable_must_fit_the_options_of_the_scheme(admin: Admin) -> None:
+    """As it must fit the URL: whoever puts it hears of it, not the first app that asks."""
+    definition = {
+        "tieline": "v1",
+        "api": "things",
+        "base_url": "https://things.example",
+        "variables": {"region": {"private": True}},
+        "auth": {
+            "scheme": "aws_sigv4",
+            "service": "execute-api",
+            "region": "<region>",
+            "assume_role": {"role_arn": "arn:aws:iam::123456789012:role/demo"},
+        },
+    }
+    await admin.made("POST", "/apis", {"name": "things", "definition": definition})
+    path = "/apis/things/credentials/live"
+    values = {"access_key_id": "AKIDEXAMPLE", "secret_access_key": KEY, "variable.region": "canary (west)"}
+    refused = await admin("PUT", path, {"fields": values})
+    assert (refused.status, b"canary" in refused.body) == (422, False)
+    stored = await admin.made("PUT", path, {"fields": values | {"variable.region": "eu-west-1"}})
+    assert stored["hosts"] == ["things.example", "sts.eu-west-1.amazonaws.com"]
+
+
 async def test_hosts_of_the_environment_are_the_default(admin: Admin) -> None:
     """Where development has another base URL, its credential goes there."""
     definition = {
