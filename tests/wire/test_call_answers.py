@@ -141,8 +141,9 @@ async def test_drift_is_counted_and_changes_nothing(start_stage: StartStage) -> 
     fields = [FIELD, {"path": "age", "type": "integer"}]
     stage = await start_stage(saying(json_answer({"name": "a", "age": "old"})), calls=call(fields=fields))
     assert result(await calling.run(stage, "it")) == {"name": "a", "age": "old"}
-    ((named, place),) = stage.worker.service.calls.drifts.taken()
-    assert (named, place.path, place.kind, place.found) == (("api", "live", "it"), "age", "type", "text")
+    await stage.worker.recorded(1)
+    (told,) = stage.worker.source.drifts
+    assert (told.api, told.call, told.path, told.kind, told.found) == ("api", "it", "age", "type", "text")
 
 
 async def test_an_image_is_passed_on_as_it_is(start_stage: StartStage) -> None:

@@ -25,6 +25,7 @@ from tieline.definitions.sections import (
 
 MOST_CALLS = 5000
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
+_PASSED_ON = frozenset({"file", "image", "stream"})
 _TEXT = 65_536
 _PATTERN_LENGTH = 500
 
@@ -163,6 +164,9 @@ def _call(found: Mapping[str, Any], place: Place) -> Call:
     use_as = found["use_as"] or implied
     if found["cache"] is not None and use_as != "data":
         place.key("cache").problem("only data calls are cached; write use_as: data, or remove it")
+    if found["cache"] is not None and found["response"].type in _PASSED_ON:
+        kind = found["response"].type
+        place.key("cache").problem(f"an answer of type {kind} is passed on as it comes and not kept; remove it")
     if body.type != "none" and any(pair.name.lower() == "content-type" for pair in found["headers"]):
         place.key("headers").problem("the body says its own content type; use body.content_type")
     same = {name: value for name, value in found.items() if name not in {"use_as", "retry", "idempotency"}}

@@ -1,9 +1,11 @@
 """The decision."""
 
+from typing import Unpack
+
 import pytest
 
 from tests.unit.access.tables import small_table
-from tieline.access.decide import Allowed, Denied, decide
+from tieline.access.decide import Allowed, Asked, Denied, decide
 from tieline.access.levels import Level
 from tieline.access.paths import normalise
 from tieline.access.permissions import Mode, Permissions
@@ -19,10 +21,10 @@ def restricted(**levels: Level) -> Permissions:
     return Permissions(Mode.RESTRICTED, {"openai": levels})
 
 
-def asked(permissions: Permissions, request_line: str, *, upgrade: bool = False) -> Allowed | Denied:
+def asked(permissions: Permissions, request_line: str, **what: Unpack[Asked]) -> Allowed | Denied:
     """The decision on a request line."""
     method, path = request_line.split(" ")
-    return decide(permissions, "openai", TABLE, "OpenAI", method.encode(), normalise(path.encode()), upgrade=upgrade)
+    return decide(permissions, "openai", TABLE, "OpenAI", method.encode(), normalise(path.encode()), **what)
 
 
 def allowed(verdict: Allowed | Denied) -> bool:
@@ -186,3 +188,58 @@ def test_a_denial_outside_all_areas_names_the_request(permissions: Permissions, 
     assert isinstance(long, Denied)
     assert "n…" in long.reason
     assert len(long.reason) < 400
+
+
+@pytest.mark.parametrize(
+    ("request_line", "level", "counts_as"),
+    [
+        ("POST /stores/1", READ, Allowed("stores", READ)),
+        ("GET /stores/1", WRITE, Allowed("stores", WRITE)),
+        ("POST /stores/1/search", WRITE, Allowed("stores", WRITE)),
+        ("POST /chat/completions", READ, Allowed("chat", REQUEST)),
+        ("GET /nothing", WRITE, Allowed(None, None)),
+    ],
+)
+def test_what_is_asked_for_goes_before_what_the_method_implies(
+    request_line: str, level: Level, counts_as: Allowed
+) -> None:
+    """An area with one level has that one."""
+    assert asked(ALL, request_line, level=level) == counts_as
+
+
+@pytest.mark.parametrize(
+    ("permissions", "request_line", "level", "expected"),
+    [
+        (restricted(stores=READ), "POST /stores/1", READ, True),
+        (restricted(stores=READ), "GET /stores/1", WRITE, False),
+        (restricted(chat=REQUEST), "GET /chat/completions", READ, True),
+        (READ_ONLY, "POST /stores/1", READ, True),
+        (READ_ONLY, "GET /stores/1", WRITE, False),
+        (READ_ONLY, "POST /chat/completions", READ, False),
+        (READ_ONLY, "GET /nothing", READ, True),
+        (READ_ONLY, "GET /nothing", WRITE, False),
+        (READ_ONLY, "POST /nothing", READ, False),
+        (restricted(stores=WRITE), "GET /nothing", READ, False),
+        (READ_ONLY, "POST /stores/1%2Fsearch", READ, True),
+        (restricted(stores=READ), "GET /chat%2Fcompletions", READ, False),
+    ],
+)
+def test_a_level_that_is_asked_for_is_the_one_that_is_needed(
+    permissions: Permissions, request_line: str, level: Level, expected: bool
+) -> None:
+    """Of every reading of the path."""
+    assert allowed(asked(permissions, request_line, level=level)) is expected
+
+
+@pytest.mark.parametrize(
+    ("permissions", "request_line", "expected"),
+    [
+        (ALL, "POST /stores/1", True),
+        (READ_ONLY, "GET /stores/1", True),
+        (READ_ONLY, "POST /stores/1/search", False),
+        (restricted(stores=WRITE), "GET /stores/1", False),
+    ],
+)
+def test_no_area_covers_what_is_elsewhere(permissions: Permissions, request_line: str, expected: bool) -> None:
+    """Whatever its path looks like."""
+    assert allowed(asked(permissions, request_line, elsewhere=True)) is expected

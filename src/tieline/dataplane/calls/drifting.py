@@ -1,65 +1,64 @@
-"""How often answers no longer fit what their call knows of them, counted by call and place. A worker's own.
+"""How often answers no longer fit what their call knows of them, counted by call and place until it is told.
 
-Owns the counts, within bounds; what counts as drift is for ``definitions.infer.drift`` to say.
+A worker's own. Owns the counts, within bounds; what counts as drift is for ``definitions.infer.drift`` to say, and who
+is told for ``records``.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Final, NamedTuple
 
+from tieline.dataplane.ports import DriftRecord, Environment
 from tieline.definitions.infer.drift import Drift
 
 CALLS_MOST: Final = 1_000
 PLACES_MOST: Final = 100
-Call = tuple[str, str, str]
-"""API, environment, call."""
+"""Of one call."""
 
 
-@dataclass(slots=True)
-class Drifted:
-    """One place of one call's answers: what is otherwise there, how often, and what was found last."""
+class Watched(NamedTuple):
+    """The call whose answers are looked at."""
 
-    path: str
-    kind: str
-    count: int
-    expected: str
-    found: str
+    api: str
+    environment: Environment
+    call: str
 
 
 class Drifts:
-    """The counts since the worker started, or since they were ``taken``."""
+    """The counts since they were last ``taken``."""
 
     def __init__(self) -> None:
-        self._calls: dict[Call, dict[tuple[str, str], Drifted]] = {}
+        self._calls: dict[Watched, dict[tuple[str, str], DriftRecord]] = {}
 
-    def note(self, call: Call, drifts: Iterable[Drift]) -> int:
-        """Count what one answer showed; how many values differed."""
-        total = 0
+    def note(self, watched: Watched, drifts: Iterable[Drift]) -> None:
+        """Count what one answer showed."""
         for each in drifts:
-            total += each.count
-            self._add(call, each)
-        return total
+            self._add(watched, DriftRecord(*watched, each.path, each.kind, each.count, each.expected, each.found))
 
-    def note_events(self, call: Call, undeclared: Mapping[str | None, int]) -> int:
+    def note_events(self, watched: Watched, undeclared: Mapping[str | None, int]) -> None:
         """Count the events of a stream that its description does not declare, by name."""
-        return self.note(call, (Drift(name or "", "new", count, found="event") for name, count in undeclared.items()))
+        for name, count in undeclared.items():
+            self._add(watched, DriftRecord(*watched, name or "", "new", count, "", "event"))
 
-    def taken(self) -> Iterator[tuple[Call, Drifted]]:
+    def taken(self) -> list[DriftRecord]:
         """What was counted, which then begins anew."""
         calls, self._calls = self._calls, {}
-        for call, places in calls.items():
-            for place in places.values():
-                yield call, place
+        return [record for places in calls.values() for record in places.values()]
 
-    def _add(self, call: Call, drift: Drift) -> None:
-        places = self._calls.get(call)
+    def put_back(self, records: Iterable[DriftRecord]) -> None:
+        """Count what was taken and could not be told."""
+        for record in records:
+            self._add(Watched(record.api, record.environment, record.call), record)
+
+    def _add(self, watched: Watched, record: DriftRecord) -> None:
+        places = self._calls.get(watched)
         if places is None:
             if len(self._calls) >= CALLS_MOST:
                 return
-            places = self._calls[call] = {}
-        known = places.get((drift.path, drift.kind))
+            places = self._calls[watched] = {}
+        place = (record.path, record.kind)
+        known = places.get(place)
         if known is not None:
-            known.count += drift.count
-            known.found = drift.found
+            places[place] = replace(record, count=known.count + record.count)
         elif len(places) < PLACES_MOST:
-            places[drift.path, drift.kind] = Drifted(drift.path, drift.kind, drift.count, drift.expected, drift.found)
+            places[place] = record

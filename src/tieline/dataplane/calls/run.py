@@ -17,7 +17,7 @@ from tieline.dataplane.calls import answering
 from tieline.dataplane.calls.caching import Cache
 from tieline.dataplane.calls.caller import Caller
 from tieline.dataplane.calls.compiled import ReadyCall
-from tieline.dataplane.calls.drifting import Drifts
+from tieline.dataplane.calls.drifting import Drifts, Watched
 from tieline.dataplane.calls.idempotency import Done, Idempotency, Scope, replayed
 from tieline.dataplane.calls.parameters import Given, from_body, from_query
 from tieline.dataplane.calls.reply import Reply
@@ -50,7 +50,9 @@ class Admitted:
 
 
 class Ledger(Protocol):
-    """Who is told how a run ended."""
+    """Who is told how a run ended, and what no longer fits."""
+
+    drifts: Drifts
 
     def ran(self, run: "Run", outcome: Outcome, error: TielineError | None) -> None: ...
 
@@ -61,7 +63,6 @@ class Door(Protocol):
     running: Running
     cache: Cache
     idempotency: Idempotency
-    drifts: Drifts
     ledger: Ledger
 
     async def look_again(self, request: Request, admitted: Admitted) -> Admitted | None:
@@ -79,7 +80,6 @@ class Run(Caller):
         "admitted",
         "answered_at",
         "area",
-        "drift",
         "id",
         "level",
         "path",
@@ -99,7 +99,6 @@ class Run(Caller):
         self.status = 0
         self.sent_at = 0.0
         self.answered_at = 0.0
-        self.drift = 0
         self._door = door
         self._done = False
         self._task: asyncio.Task[None] | None = None
@@ -235,7 +234,8 @@ class Run(Caller):
         kind = call.call.response.type
         if reached.status < 300 and kind == "stream":
             end = await pass_stream(self.reply, reached, call, self.id)
-            self.drift = self._door.drifts.note_events(self._name(call), end.undeclared)
+            if end.undeclared:
+                self._door.ledger.drifts.note_events(self._watched(call), end.undeclared)
             self._end("complete" if end.error is None else "upstream_cut", end.error)
             await reached.spend(REST_SECONDS)
             return
@@ -245,7 +245,7 @@ class Run(Caller):
             return
         made = await answering.made(call, reached)
         if made.drifts:
-            self.drift = self._door.drifts.note(self._name(call), made.drifts)
+            self._door.ledger.drifts.note(self._watched(call), made.drifts)
         if key is not None and call.call.cache is not None and reached.status < 300:
             self._door.cache.keep(key, made.written, call.call.cache.ttl)
         self.reply.whole(made.written, self._timing())
@@ -259,9 +259,9 @@ class Run(Caller):
         await walk.run(self.reply, self.id, self._heard)
         self._end("complete" if walk.error is None else "upstream_cut", walk.error)
 
-    def _name(self, call: ReadyCall) -> tuple[str, str, str]:
+    def _watched(self, call: ReadyCall) -> Watched:
         plan = self.admitted.plan
-        return plan.name, plan.environment, call.name
+        return Watched(plan.name, plan.environment, call.name)
 
     def _heard(self, reached: Reached) -> None:
         self.status = reached.status

@@ -3,7 +3,7 @@
 import pytest
 
 from tieline.core.errors import IdempotencyInProgress, IdempotencyMismatch, InvalidRequest
-from tieline.dataplane.calls.drifting import PLACES_MOST, Drifts
+from tieline.dataplane.calls.drifting import PLACES_MOST, Drifts, Watched
 from tieline.dataplane.calls.idempotency import Done, Idempotency, Scope, replayed
 from tieline.dataplane.calls.keeping import ENTRY_BYTES, Shelf
 from tieline.dataplane.calls.reply import Written
@@ -89,19 +89,23 @@ def test_providers_never_see_two_tenants_under_one_key() -> None:
     assert len(sent) == 16
 
 
+ASK = Watched("api", "live", "ask")
+
+
 def test_drift_is_counted_by_call_and_place() -> None:
     """Until it is taken."""
     drifts = Drifts()
-    call = ("api", "live", "ask")
-    assert drifts.note(call, [Drift("id", "type", 2, "integer", "text"), Drift("x", "new", 1)]) == 3
-    drifts.note(call, [Drift("id", "type", 1, "integer", "boolean")])
-    found = {place.path: (place.count, place.found) for _, place in drifts.taken()}
-    assert found == {"id": (3, "boolean"), "x": (1, "")}
-    assert list(drifts.taken()) == []
+    drifts.note(ASK, [Drift("id", "type", 2, "integer", "text"), Drift("x", "new", 1)])
+    drifts.note(ASK, [Drift("id", "type", 1, "integer", "boolean")])
+    taken = drifts.taken()
+    assert {each.path: (each.count, each.found) for each in taken} == {"id": (3, "boolean"), "x": (1, "")}
+    assert drifts.taken() == []
+    drifts.put_back(taken)
+    assert drifts.taken() == taken
 
 
 def test_drift_has_bounds() -> None:
     """An upstream that makes up names fills no memory."""
     drifts = Drifts()
-    drifts.note(("api", "live", "ask"), [Drift(f"x{number}", "new", 1) for number in range(10 * PLACES_MOST)])
-    assert len(list(drifts.taken())) == PLACES_MOST
+    drifts.note(ASK, [Drift(f"x{number}", "new", 1) for number in range(10 * PLACES_MOST)])
+    assert len(drifts.taken()) == PLACES_MOST
