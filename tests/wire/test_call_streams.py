@@ -213,6 +213,6 @@ async def test_undeclared_events_are_counted(start_stage: StartStage) -> None:
     body = b'event: known\ndata: {"a": "1"}\n\nevent: odd\ndata: {"b": 1}\n\n'
     stage = await start_stage(saying(answer(body)), calls=calls)
     assert [name for name, _ in events(await calling.run(stage, "it"))] == ["event", "done"]
-    await stage.worker.recorded(1)
+    await stage.worker.service.telling.flush()
     (told,) = stage.worker.source.drifts
     assert (told.call, told.path, told.kind, told.found) == ("it", "odd", "new", "event")

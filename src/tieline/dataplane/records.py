@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from tieline.access.appkey import hidden
 from tieline.core.errors import ANSWERS, TielineError
 from tieline.core.names import is_api_name
-from tieline.dataplane.calls.drifting import Drifts
 from tieline.dataplane.calls.run import Run
 from tieline.dataplane.exchange import Exchange
 from tieline.dataplane.ports import Outcome, RequestRecord, SnapshotSource
@@ -28,14 +27,10 @@ _DOORS = ("/relay/", "/call/")
 
 
 class Records:
-    """The ledger of a worker; ``drifts`` goes to the store with the rest.
-
-    While the store is away, the oldest records beyond 50,000 are given up and counted.
-    """
+    """The ledger of a worker. While the store is away, the oldest records beyond 50,000 are given up and counted."""
 
     def __init__(self, source: SnapshotSource) -> None:
         self.given_up = 0
-        self.drifts = Drifts()
         self._source = source
         self._waiting: list[RequestRecord] = []
         self._used: dict[str, float] = {}
@@ -138,23 +133,18 @@ class Records:
         """Save what waits now; what cannot be saved waits on."""
         waiting, self._waiting = self._waiting, []
         used, self._used = self._used, {}
-        drifts = self.drifts.taken()
-        if not (waiting or used or drifts):
+        if not waiting and not used:
             return
         try:
             await self._source.add_records(waiting)
             waiting = []
             await self._touch(used)
             used = {}
-            if drifts:
-                await self._source.add_drifts(drifts)
-                drifts = []
         except TielineError as error:
             log.warning("%d request records could not be saved yet: %s", len(waiting), error.detail or error.public)
         finally:
             if waiting or used:
                 self._keep(waiting, used)
-            self.drifts.put_back(drifts)
 
     async def _touch(self, used: Mapping[str, float]) -> None:
         """Save last uses, which the store keeps to the minute: once a minute for each key."""

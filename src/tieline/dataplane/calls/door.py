@@ -11,6 +11,7 @@ from tieline.core.names import is_api_name
 from tieline.dataplane.admission import PAGES, Admission, Asked, Remembered, is_lasting
 from tieline.dataplane.calls.caching import Cache
 from tieline.dataplane.calls.compiled import ReadyCall
+from tieline.dataplane.calls.drifting import Drifts
 from tieline.dataplane.calls.idempotency import Idempotency
 from tieline.dataplane.calls.run import Admitted, Ledger, Run
 from tieline.dataplane.calls.running import Running
@@ -31,6 +32,7 @@ class CallDoor:
         self.running = running
         self.cache = Cache()
         self.idempotency = Idempotency()
+        self.drifts = Drifts()
         self.ledger = ledger
         self._admission = admission
         self._new_request_id = new_request_id

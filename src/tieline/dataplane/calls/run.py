@@ -50,9 +50,7 @@ class Admitted:
 
 
 class Ledger(Protocol):
-    """Who is told how a run ended, and what no longer fits."""
-
-    drifts: Drifts
+    """Who is told how a run ended."""
 
     def ran(self, run: "Run", outcome: Outcome, error: TielineError | None) -> None: ...
 
@@ -63,6 +61,7 @@ class Door(Protocol):
     running: Running
     cache: Cache
     idempotency: Idempotency
+    drifts: Drifts
     ledger: Ledger
 
     async def look_again(self, request: Request, admitted: Admitted) -> Admitted | None:
@@ -235,7 +234,7 @@ class Run(Caller):
         if reached.status < 300 and kind == "stream":
             end = await pass_stream(self.reply, reached, call, self.id)
             if end.undeclared:
-                self._door.ledger.drifts.note_events(self._watched(call), end.undeclared)
+                self._door.drifts.note_events(self._watched(call), end.undeclared)
             self._end("complete" if end.error is None else "upstream_cut", end.error)
             await reached.spend(REST_SECONDS)
             return
@@ -245,7 +244,7 @@ class Run(Caller):
             return
         made = await answering.made(call, reached)
         if made.drifts:
-            self._door.ledger.drifts.note(self._watched(call), made.drifts)
+            self._door.drifts.note(self._watched(call), made.drifts)
         if key is not None and call.call.cache is not None and reached.status < 300:
             self._door.cache.keep(key, made.written, call.call.cache.ttl)
         self.reply.whole(made.written, self._timing())

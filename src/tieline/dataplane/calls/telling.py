@@ -5,12 +5,11 @@ Owns when that is done, and that nothing is lost while the store is away.
 
 import asyncio
 import logging
-from typing import Final, cast
+from typing import Final
 
 from tieline.core.errors import TielineError
 from tieline.dataplane.calls.drifting import Drifts
-from tieline.dataplane.ports import DriftRecord, Environment, SnapshotSource
-from tieline.definitions.infer.drift import Drift, Kind
+from tieline.dataplane.ports import SnapshotSource
 
 log = logging.getLogger("tieline.dataplane.calls.telling")
 
@@ -32,20 +31,11 @@ class Telling:
 
     async def flush(self) -> None:
         """Tell what was counted; what cannot be told now is counted on."""
-        taken = list(self._drifts.taken())
+        taken = self._drifts.taken()
         if not taken:
             return
-        records = [
-            DriftRecord(
-                api, cast("Environment", environment), call, each.path, each.kind, each.count, each.expected, each.found
-            )
-            for (api, environment, call), each in taken
-        ]
         try:
-            await self._source.add_drifts(records)
+            await self._source.add_drifts(taken)
         except TielineError as error:
             log.warning("the drift of calls could not be saved yet: %s", error.detail or error.public)
-            for call, each in taken:
-                self._drifts.note(
-                    call, [Drift(each.path, cast("Kind", each.kind), each.count, each.expected, each.found)]
-                )
+            self._drifts.put_back(taken)
