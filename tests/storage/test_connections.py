@@ -95,6 +95,15 @@ async def test_a_renewal_is_kept_whole_and_told(tokens: SqlConnections, owner: A
     assert await tokens.lease(shared(owner), 1, "two", 20) is not None
 
 
+async def test_what_an_issuer_says_is_made_to_fit(tokens: SqlConnections, owner: ApiRow) -> None:
+    """No token is lost over an endless list of scopes, an odd account name or a date that has no form."""
+    odd = SealedToken(BASIS, {"access": sealed()}, 1e300, ("\0" * 500,) * 500, "ann\0\ud800" * 100)
+    row = await renewed(tokens, shared(owner), odd)
+    assert (row.expires_at, len(row.scopes)) == (None, 100)
+    assert row.account is not None
+    assert row.account.startswith("ann")
+
+
 async def test_the_generation_before_stays_and_no_older_one(
     tokens: SqlConnections, owner: ApiRow, database: Database
 ) -> None:

@@ -28,6 +28,7 @@ class Issuer:
     port: int = 0
     expires_in: float | None = 3600.0
     status: int = 200
+    odd: dict[str, Any] | None = None
     hold: asyncio.Event | None = None
     asked: list[dict[str, str]] = field(default_factory=list)
     heads: list[bytes] = field(default_factory=list)
@@ -55,6 +56,8 @@ class Issuer:
 
     def answer(self, form: Mapping[str, str]) -> tuple[int, dict[str, Any]]:
         """What a form is answered with."""
+        if self.odd is not None:
+            return 200, self.odd
         if self.status != 200:
             return self.status, {"error": "broken"}
         if form.get("grant") == "device":

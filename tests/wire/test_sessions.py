@@ -248,6 +248,27 @@ async def test_a_failing_issuer_is_left_alone_for_a_while(bench: Bench) -> None:
     assert access(await workers[1].ready(bench.plan, renewal, SHARED)).decode() in bench.issuer.access
 
 
+async def test_an_answer_that_nobody_foresaw_ends_the_turn_too(bench: Bench) -> None:
+    """The error is what it is, the next try is not kept waiting for the turn to end by itself."""
+    renewal, worker = bench.renewal(), bench.worker()
+    bench.issuer.odd = {}
+    with pytest.raises(KeyError):
+        await worker.ready(bench.plan, renewal, SHARED)
+    assert bench.store.turns == {}
+    assert bench.store.rows[bench.key()].failures == 1
+    bench.issuer.odd, bench.clock.ahead = None, 61
+    await worker.ready(bench.plan, renewal, SHARED)
+
+
+async def test_users_whom_nobody_knows_are_looked_up_a_few_at_a_time(bench: Bench) -> None:
+    """An app that makes names up does not take the store's connections from the others."""
+    renewal, worker = bench.renewal(sign_in=True), bench.worker()
+    asked = [worker.ready(bench.plan, renewal, Holder("app_1", f"user {n}")) for n in range(50)]
+    told = await asyncio.gather(*asked, return_exceptions=True)
+    assert all(isinstance(each, ConnectionRequired) for each in told)
+    assert bench.store.most <= 3
+
+
 async def test_an_old_token_is_used_on_while_the_issuer_fails(bench: Bench) -> None:
     """Until it ends: a short outage of the issuer is nobody's business."""
     worker, renewal = bench.worker(), bench.renewal()

@@ -269,9 +269,10 @@ async def _connect(services: Services, by: Caller, row: SignInRow, token: Token)
             for name, value in token.values.items()
             if value
         }
-        account = token.account[:200] if token.account else None
-        kept = KeptToken(row.basis, sealed, token.expires_at, token.scopes, account)
+        kept = KeptToken(row.basis, sealed, token.expires_at, token.scopes, token.account)
         await tx.connections.fill(connection_id, generation, kept, now)
+        connection = await tx.connections.get(connection_id)
+        assert connection is not None  # it was just kept
         await tx.audit.add(
             SignInFinished(
                 target=connection_id,
@@ -280,11 +281,9 @@ async def _connect(services: Services, by: Caller, row: SignInRow, token: Token)
                 environment=whose.environment,
                 app=row.app,
                 user=whose.user,
-                account=account,
+                account=connection.account,
             )
         )
-        connection = await tx.connections.get(connection_id)
-    assert connection is not None  # it was just kept
     return connection
 
 

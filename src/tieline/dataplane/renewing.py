@@ -16,6 +16,7 @@ from tieline.core.errors import (
     ConnectionRequired,
     CredentialError,
     NotReady,
+    Overloaded,
     ReauthorizationRequired,
     TielineError,
     UpstreamFailed,
@@ -44,6 +45,9 @@ PAUSE_MOST: Final = 60.0
 _POLL_SECONDS: Final = 0.2
 _STALE_PLAN_SECONDS: Final = 30.0
 _DOUBLINGS_MOST: Final = 6
+_READS_AT_ONCE: Final = 3  # of the store's few connections, some are left for the look-up of keys
+_READS_WAITING: Final = 1_000
+_UNFORESEEN: Final = "What the issuer answered could not be understood. Look into the log of the server."
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -68,6 +72,8 @@ class Renewer:
         self._clock = clock
         self._name = f"worker_{secrets.token_hex(8)}"
         self._moved = asyncio.Event()
+        self._reads = asyncio.Semaphore(_READS_AT_ONCE)
+        self._reading = 0
 
     def basis(self, renewal: Renewal) -> bytes:
         """What a token of ``renewal`` is got with."""
@@ -90,7 +96,7 @@ class Renewer:
         """
         basis, waited = self.basis(renewal), time.monotonic()
         while True:
-            row = await self._store.connection(key)
+            row = await self._read(key)
             if row is not None and self._is_good(row, basis) and row.generation > newer_than:
                 return Obtained(row.id, row.generation, basis, await self._opened(row, row.generation, row.secrets))
             await self._check(plan, renewal, key, row, basis)
@@ -103,6 +109,17 @@ class Renewer:
                 raise UpstreamTimeout(f"The token for {plan.title} is being renewed and does not come. Try again.")
             if leased is None:
                 await _pause(moved)
+
+    async def _read(self, key: ConnectionKey) -> ConnectionRow | None:
+        """The row of ``key``. Users are whom an app says they are: as many as it likes must not keep others waiting."""
+        if self._reading >= _READS_WAITING:
+            raise Overloaded("Too many connections are being looked up. Try again shortly.", retry_after=1)
+        self._reading += 1
+        try:
+            async with self._reads:
+                return await self._store.connection(key)
+        finally:
+            self._reading -= 1
 
     def _is_good(self, row: ConnectionRow, basis: bytes) -> bool:
         lasts = row.expires_at is None or self._clock() < row.expires_at - SOON_SECONDS
@@ -145,7 +162,7 @@ class Renewer:
             raise
         except TielineError as error:
             final = isinstance(error, IssuerRefused) and error.final
-            pause = min(PAUSE_MOST, PAUSE_FIRST * 2 ** min(row.failures, _DOUBLINGS_MOST))
+            pause = _pause_after(row)
             refusal = Refusal(error.public, final, PAUSE_MOST if final else pause, basis)
             if not await self._store.refused(row, self._name, refusal):
                 return None
@@ -155,6 +172,9 @@ class Renewer:
                 raise _must_act(plan, row.key, error.public, person=person) from None
             if isinstance(error, IssuerRefused):
                 raise UpstreamFailed(error.public, detail=error.detail, retry_after=pause) from None
+            raise
+        except Exception:  # whatever nobody foresaw: the turn ends, and the error flies on
+            await self._store.refused(row, self._name, Refusal(_UNFORESEEN, final=False, pause=PAUSE_MOST, basis=basis))
             raise
         generation = row.generation + 1
         return Obtained(row.id, generation, basis, token) if await self._kept(row, token, basis) else None
@@ -211,6 +231,11 @@ class Renewer:
             field: self._revealer.reveal(Place(TABLE, row.id, field, generation, row.key.environment), value)
             for field, value in sealed.items()
         }
+
+
+def _pause_after(row: ConnectionRow) -> float:
+    """Seconds until a token that could not be renewed is tried again: longer each time."""
+    return min(PAUSE_MOST, PAUSE_FIRST * (1 << min(row.failures, _DOUBLINGS_MOST)))
 
 
 def _must_act(plan: Plan, key: ConnectionKey, why: str, *, person: bool) -> CredentialError:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from tieline.core.errors import TielineError, UpstreamError
+from tieline.core.errors import ConnectionRequired, TielineError, UpstreamError
 from tieline.dataplane.plan import Plan
 from tieline.dataplane.ports import Change, ConnectionKey, ConnectionStore
 from tieline.dataplane.preparing import Holder
@@ -30,6 +30,7 @@ MARGIN_LEAST: Final = 5.0
 MARGIN_MOST: Final = 60.0
 SIGNAL_PAUSE: Final = 10.0
 REFUSED_SECONDS: Final = 2.0
+ABSENT_SECONDS: Final = 0.5
 HELD_MOST: Final = 10_000
 _LAST_SECOND: Final = 0.5
 _CHANCE: Final = secrets.SystemRandom().random
@@ -148,8 +149,11 @@ class TokenSessions:
         epoch = self._epoch
         try:
             obtained = await self._renewer.obtain(plan, renewal, key, newer_than)
-        except UpstreamError as error:
-            self._refused[key] = error, self._clock() + REFUSED_SECONDS
+        except (UpstreamError, ConnectionRequired) as error:
+            pause = ABSENT_SECONDS if isinstance(error, ConnectionRequired) else REFUSED_SECONDS
+            if len(self._refused) >= HELD_MOST:
+                self._refused.clear()
+            self._refused[key] = error, self._clock() + pause
             raise
         held = self._timed(obtained, renewal)
         if epoch == self._epoch:  # else it may be older than what changed meanwhile: for those who wait, not kept

@@ -15,14 +15,16 @@ from sqlalchemy.sql.elements import ColumnElement
 from tieline.core.ids import new_id
 from tieline.dataplane.ports import ConnectionKey, ConnectionRow, Refusal, SealedToken
 from tieline.storage.changes import ChangeLog, lock_log
-from tieline.storage.columns import Moment
+from tieline.storage.columns import Moment, storable
 from tieline.storage.connection import AsyncConnection
 from tieline.storage.engine import Database
-from tieline.storage.schema import PATH, connection_secrets, connections
+from tieline.storage.schema import NAME, PATH, connection_secrets, connections, sign_ins
 from tieline.vault.intake import SealedSecret
 
 _BY = "data plane"
 _MICROSECONDS = 1_000_000
+_SCOPES, _SCOPE = 100, 100  # even where JSON writes six characters for one, the column holds them
+_LAST = datetime(9999, 1, 1, tzinfo=UTC).timestamp()
 _POSTGRESQL_NOW: ColumnElement[int] = literal_column("CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)")
 
 
@@ -71,7 +73,7 @@ class SqlConnections:
             connections.c.lease_holder == holder,
         )
         note: dict[str, Any] = {
-            "last_error": refusal.text[:PATH],
+            "last_error": storable(refusal.text, PATH),
             "failures": row.failures + 1,
             "retry_at": at + timedelta(seconds=refusal.pause),
             "lease_holder": None,
@@ -95,14 +97,17 @@ class SqlConnections:
 
 
 def kept_values(token: SealedToken, at: datetime) -> dict[str, Any]:
-    """The columns of a connection that has a new token since ``at``: good, nobody's turn, nothing wrong."""
+    """The columns of a connection that has a new token since ``at``: good, nobody's turn, nothing wrong.
+
+    What an issuer said of it is made to fit: a token is not lost over an odd account name or a date that has no form.
+    """
     ends = token.expires_at
     return {
         "state": "active",
         "basis": token.basis,
-        "scopes": list(token.scopes),
-        "account": token.account,
-        "expires_at": None if ends is None else datetime.fromtimestamp(ends, UTC),
+        "scopes": [storable(scope, _SCOPE) for scope in token.scopes[:_SCOPES]],
+        "account": None if token.account is None else storable(token.account, NAME),
+        "expires_at": None if ends is None or not 0 <= ends < _LAST else datetime.fromtimestamp(ends, UTC),
         "refreshed_at": at,
         "last_error": None,
         "failures": 0,
@@ -132,6 +137,13 @@ async def keep_secrets(
         connection_secrets.c.connection_id == connection_id, connection_secrets.c.generation < generation - 1
     )
     await connection.execute(older)
+
+
+async def forget_sign_ins(database: Database, before: float) -> None:
+    """Delete the sign-ins that had expired at ``before`` (seconds since the epoch), with what they keep sealed."""
+    async with database.write() as connection:
+        expired = sign_ins.c.expires_at <= datetime.fromtimestamp(before, UTC)
+        await connection.execute(delete(sign_ins).where(expired))
 
 
 async def _tell(connection: AsyncConnection, connection_id: str, at: datetime) -> None:

@@ -1,5 +1,6 @@
 """A connection store in memory: the rows, and whose turn it is. Nothing of the data plane is replaced."""
 
+import asyncio
 import time
 from dataclasses import dataclass, field, replace
 
@@ -9,11 +10,16 @@ from tieline.dataplane.ports import ConnectionKey, ConnectionRow, Refusal, Seale
 
 @dataclass
 class MemoryConnections:
-    """A ``ConnectionStore`` whose rows are a dictionary. ``away`` makes every method raise ``NotReady``."""
+    """A ``ConnectionStore`` whose rows are a dictionary.
+
+    ``away`` makes every method raise ``NotReady``; ``most`` is how many rows were read at once.
+    """
 
     away: bool = False
     rows: dict[ConnectionKey, ConnectionRow] = field(default_factory=dict)
     turns: dict[ConnectionKey, tuple[str, float]] = field(default_factory=dict)
+    most: int = 0
+    _reading: int = 0
 
     def put(self, key: ConnectionKey, token: SealedToken) -> None:
         """What a sign-in leaves: ``token`` as the next generation."""
@@ -23,6 +29,10 @@ class MemoryConnections:
 
     async def connection(self, key: ConnectionKey) -> ConnectionRow | None:
         self._reached()
+        self._reading += 1
+        self.most = max(self.most, self._reading)
+        await asyncio.sleep(0)  # as a database would make one wait
+        self._reading -= 1
         return self.rows.get(key)
 
     async def lease(self, key: ConnectionKey, generation: int, holder: str, seconds: float) -> ConnectionRow | None:
