@@ -16,6 +16,7 @@ from urllib.parse import quote
 
 from tests.e2e.canaries import Canary, Hunt, given, mint
 from tests.e2e.stage import Admin, Line, Node, Reply, Shell, definition
+from tests.e2e.tour_calls import command_calls, drive_calls
 from tests.e2e.upstream import PLAYS, Upstream
 
 SCHEMES: dict[str, dict[str, Any]] = {
@@ -148,6 +149,7 @@ class Tour:
         keys = await self._keys(apis)
         await self._credentials(apis)
         await self._relayed(apis, keys)
+        await drive_calls(self, apis, keys[0][1])
         await self._refused(keys)
         await self._misplaced(keys)
         await self._misplaced_in_definitions()
@@ -366,6 +368,7 @@ class Tour:
             ("version",),
         ):
             await self.command(*words)
+        await command_calls(self, made[0]["secret"])
         await self._commands_refused()
         for words in (
             ("key", "revoke", ids[2]),

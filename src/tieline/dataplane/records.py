@@ -23,7 +23,8 @@ FLUSH_SECONDS = 0.25
 WAITING_MOST = 50_000
 _PATH_MOST = 512
 _MINUTE = 60
-_DOORS = ("/relay/", "/call/")
+_CALL_DOOR = "/call/"
+_DOORS = ("/relay/", _CALL_DOOR)
 
 
 class Records:
@@ -163,9 +164,11 @@ class Records:
 
 
 def _shown(path: str) -> str:
-    """A path that was not admitted, without app keys and without what stands for the API and cannot be its name."""
+    """A path that was not admitted, without app keys and without what stands for an API or call and cannot be one."""
     door = next((each for each in _DOORS if path.startswith(each)), "")
     name, slash, rest = path[len(door) :].partition("/")
     if door and not is_api_name(name):
         name = "…"
+    if door == _CALL_DOOR and not is_api_name(rest):
+        rest = "…" if rest else ""
     return hidden(door + name + slash + rest)[:_PATH_MOST]

@@ -67,9 +67,14 @@ class Findings:
 
 
 def shown(text: str) -> str:
-    """``text`` in quotes as an error may show it: cut where it is long, since a secret may stand in the wrong place."""
-    cut = text if len(text) <= _SHOWN else text[: _SHOWN // 3] + "…"
-    return '"' + "".join(letter if letter.isprintable() else "�" for letter in cut) + '"'
+    """``text`` in quotes as an error may show it: see ``cut``."""
+    return f'"{cut(text)}"'
+
+
+def cut(text: str) -> str:
+    """``text`` as an error may show it: cut where it is long, since a secret may stand in the wrong place."""
+    beginning = text if len(text) <= _SHOWN else text[: _SHOWN // 3] + "…"
+    return "".join(letter if letter.isprintable() else "�" for letter in beginning)
 
 
 def join(*names: str) -> str:

@@ -17,7 +17,7 @@ from tieline.definitions.fill.json_text import UnwritableError, read_json, scala
 from tieline.definitions.fill.pattern import Pattern
 from tieline.definitions.fill.request import FilePart
 from tieline.definitions.model import Call, Parameter
-from tieline.definitions.problems import shown, suggestion
+from tieline.definitions.problems import cut, shown, suggestion
 
 _BLANKABLE = frozenset({"text", "date", "datetime"})
 _NOT_BLANK_TEXT = frozenset({"number", "integer", "boolean", "date", "datetime"})
@@ -136,7 +136,7 @@ def _unfit(name: str, known: Rule | None, rules: Mapping[str, Rule], *, is_file:
     """The refusal of what the call does not take under ``name``."""
     if known is None:
         hint = suggestion(name, [each.name for each in rules.values() if not each.private]) or "; it takes none"
-        return InvalidParameter(f"This call has no parameter {shown(name)}{hint}.", param=name[:80])
+        return InvalidParameter(f"This call has no parameter {shown(name)}{hint}.", param=cut(name))
     if known.private:
         return invalid(name, "is fixed on the server; leave it out")
     if is_file:
@@ -174,7 +174,7 @@ def coerce_text(call: Call, pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:
         if kind == "list" and not (len(each) == 1 and each[0].startswith("[")):
             found[name] = each
         elif len(each) > 1:
-            raise invalid(name[:80], "is given more than once; give it once")
+            raise invalid(name if parameter is not None else cut(name), "is given more than once; give it once")
         elif each[0] or kind not in _NOT_BLANK_TEXT:
             found[name] = from_text(kind, name, each[0])
     return found
