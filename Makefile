@@ -40,7 +40,7 @@ test: $(VENV)/.dev $(VENV)/.node ## All tests (ARGS="tests/wire -x"); missing se
 	$(BIN)/pytest -q -m "not alone" -n $(JOBS) $(ARGS)
 
 soak: $(VENV)/.dev $(VENV)/.node ## All tests, the long proofs at their full counts (takes hours)
-	@PATH="$(CURDIR)/$(BIN):$$PATH" TIELINE_SOAK=1 $(BIN)/pytest -q --timeout 7200 $(ARGS)
+	@PATH="$(CURDIR)/$(BIN):$$PATH" TIELINE_SOAK=1 $(BIN)/pytest -q --timeout 7200 -o faulthandler_timeout=0 $(ARGS)
 
 check: $(VENV)/.dev ## Lint, format, types, import contracts, sizes, house rules, links
 	@$(BIN)/ruff check --quiet .

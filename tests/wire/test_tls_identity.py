@@ -1,12 +1,13 @@
 """A client certificate towards an upstream, and whom Tieline trusts there instead of the usual authorities."""
 
-import asyncio
 import ssl
 from collections.abc import AsyncIterator
 
 import pytest
 import trustme
 
+from tests.wire.conftest import StartUpstream
+from tests.wire.raw import Peer, Upstream, answer, until
 from tieline.core.errors import UpstreamError, UpstreamTlsError
 from tieline.core.secret import Secret
 from tieline.wire.deadlines import Deadlines
@@ -25,23 +26,28 @@ def authority() -> trustme.CA:
 
 
 @pytest.fixture
-async def port(authority: trustme.CA) -> AsyncIterator[int]:
+async def port(authority: trustme.CA, start_upstream: StartUpstream) -> int:
     """An upstream called upstream.example that answers with the name in its client's certificate."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("upstream.example").configure_cert(context)
     authority.configure_trust(context)
     context.verify_mode = ssl.CERT_REQUIRED
 
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        shown = writer.get_extra_info("peercert")["subjectAltName"][0][1].encode()
-        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%b" % (len(shown), shown))
-        await reader.read()
-        writer.close()
+    async def serve(upstream: Upstream, peer: Peer) -> None:
+        await upstream.read(peer)
+        await peer.send(answer(peer.writer.get_extra_info("peercert")["subjectAltName"][0][1].encode()))
+        await peer.gone()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
-    async with server:
-        yield server.sockets[0].getsockname()[1]
+    return (await start_upstream(serve, ssl=context)).port
+
+
+@pytest.fixture
+async def pool(port: int) -> AsyncIterator[Pool]:
+    """Connections that are closed before the upstream is."""
+    made = Pool(Guard(["127.0.0.1"]), Deadlines(), Trust())
+    yield made
+    made.close()
+    await until(lambda: made.open_connections == 0)
 
 
 def identity(authority: trustme.CA, client: str, **changes: str | bytes) -> TlsIdentity:
@@ -53,50 +59,49 @@ def identity(authority: trustme.CA, client: str, **changes: str | bytes) -> TlsI
     return TlsIdentity(client, chain, key, **(parts | changes))  # type: ignore[arg-type]
 
 
-def lane(port: int, who: TlsIdentity | None) -> Lane:
+def lane(pool: Pool, port: int, who: TlsIdentity | None) -> Lane:
     """Connections to the upstream as ``who``."""
-    pool = Pool(Guard(["127.0.0.1"]), Deadlines(), Trust())
     return pool.lane(Origin("https", "127.0.0.1", port), "api/1", who)
 
 
-async def test_the_upstream_sees_the_client_certificate(port: int, authority: trustme.CA) -> None:
+async def test_the_upstream_sees_the_client_certificate(pool: Pool, port: int, authority: trustme.CA) -> None:
     """Under its own name, checked by the authorities given."""
-    answer = await fetch(lane(port, identity(authority, "tieline.example")), ASK, Patience())
+    answer = await fetch(lane(pool, port, identity(authority, "tieline.example")), ASK, Patience())
     assert answer.body == b"tieline.example"
 
 
-async def test_without_a_certificate_the_upstream_refuses(port: int, authority: trustme.CA) -> None:
+async def test_without_a_certificate_the_upstream_refuses(pool: Pool, port: int, authority: trustme.CA) -> None:
     """The connection ends before an answer."""
     who = TlsIdentity("nobody", authorities=authority.cert_pem.bytes(), server_name="upstream.example")
     with pytest.raises(UpstreamError):
-        await fetch(lane(port, who), ASK, Patience())
+        await fetch(lane(pool, port, who), ASK, Patience())
 
 
-async def test_the_server_name_is_what_is_checked(port: int, authority: trustme.CA) -> None:
+async def test_the_server_name_is_what_is_checked(pool: Pool, port: int, authority: trustme.CA) -> None:
     """A certificate for another name is not trusted."""
     with pytest.raises(UpstreamTlsError):
-        await fetch(lane(port, identity(authority, "tieline.example", server_name="other.example")), ASK, Patience())
+        await fetch(
+            lane(pool, port, identity(authority, "tieline.example", server_name="other.example")), ASK, Patience()
+        )
 
 
-async def test_other_authorities_are_not_trusted(port: int, authority: trustme.CA) -> None:
+async def test_other_authorities_are_not_trusted(pool: Pool, port: int, authority: trustme.CA) -> None:
     """Those of the identity stand in place of the usual ones."""
     other = trustme.CA().cert_pem.bytes()
     with pytest.raises(UpstreamTlsError):
-        await fetch(lane(port, identity(authority, "tieline.example", authorities=other)), ASK, Patience())
+        await fetch(lane(pool, port, identity(authority, "tieline.example", authorities=other)), ASK, Patience())
 
 
-async def test_each_identity_has_connections_of_its_own(port: int, authority: trustme.CA) -> None:
+async def test_each_identity_has_connections_of_its_own(pool: Pool, port: int, authority: trustme.CA) -> None:
     """The same origin and credential as two clients are two lanes."""
-    pool = Pool(Guard(["127.0.0.1"]), Deadlines(), Trust())
-    origin = Origin("https", "127.0.0.1", port)
-    one, two = (pool.lane(origin, "api/1", identity(authority, name)) for name in ("one.example", "two.example"))
+    one, two = (lane(pool, port, identity(authority, name)) for name in ("one.example", "two.example"))
     assert one is not two
     assert {(await fetch(each, ASK, Patience())).body for each in (one, two)} == {b"one.example", b"two.example"}
 
 
-async def test_a_key_that_does_not_fit_is_an_error(port: int, authority: trustme.CA) -> None:
+async def test_a_key_that_does_not_fit_is_an_error(pool: Pool, port: int, authority: trustme.CA) -> None:
     """It is told when the lane is made."""
     good = identity(authority, "tieline.example")
     mixed = TlsIdentity("mixed", good.certificate, identity(authority, "other.example").key)
     with pytest.raises(ssl.SSLError):
-        lane(port, mixed)
+        lane(pool, port, mixed)
