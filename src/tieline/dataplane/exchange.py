@@ -292,7 +292,7 @@ class Exchange:
                 self.bytes_out += len(body)
                 data += b"%x\r\n%b\r\n" % (len(body), body) if self._chunking else body
         if not complete:
-            self._expect_more(connection)
+            connection.deadline = min(connection.clock.now + self._plan.limits.idle, self._until)
             if data:
                 request.send(data)
             return
@@ -481,15 +481,14 @@ class Exchange:
 
 def framing_of(request: Request) -> bytes:
     """The end of a request's head: what frames its body, and the empty line."""
-    lines = []
+    frame = b""
     if request.chunked:
-        lines.append(b"transfer-encoding: chunked\r\n")
+        frame = b"transfer-encoding: chunked\r\n"
     elif request.length or request.method in _BODY_METHODS:
-        lines.append(b"content-length: %d\r\n" % (request.length or 0))
+        frame = b"content-length: %d\r\n" % (request.length or 0)
     if request.upgrade:
-        lines.append(b"connection: upgrade\r\nupgrade: websocket\r\n")
-    lines.append(b"\r\n")
-    return b"".join(lines)
+        frame += b"connection: upgrade\r\nupgrade: websocket\r\n"
+    return frame + b"\r\n"
 
 
 def _status_line(status: int, reason: bytes) -> bytes:

@@ -35,7 +35,10 @@ class StreamMask:
         if last:
             return data
         end = data[-1:]  # mostly a line feed, which few secrets hold
-        keep = max([_begun(data, secret) for secret in self._secrets if end in secret], default=0)
+        keep = 0
+        for secret in self._secrets:
+            if end in secret:
+                keep = max(keep, _begun(data, secret))
         if keep:
             self._held = data[-keep:]
             return data[:-keep]

@@ -62,16 +62,12 @@ async def forget_records(database: Database, before: float, most: int = 5_000) -
 
 
 def _row(record: RequestRecord) -> tuple[Any, ...]:
-    identity, at, app, key, api, environment, method, path, *rest, call = record
-    return (
-        identity,
-        int(at * _MICROSECONDS),
-        app,
-        key,
-        None if api is None else storable(api, NAME),
-        environment,
-        storable(method, NAME),
-        storable(path, PATH),
-        *rest,
-        None if call is None else storable(call, NAME),
-    )
+    texts = f"{record.api}{record.method}{record.path}{record.call}"
+    if len(texts) > NAME or not texts.isascii() or "\0" in texts:  # few are not short and plain
+        record = record._replace(
+            api=None if record.api is None else storable(record.api, NAME),
+            method=storable(record.method, NAME),
+            path=storable(record.path, PATH),
+            call=None if record.call is None else storable(record.call, NAME),
+        )
+    return record.id, int(record.at * _MICROSECONDS), *record[2:]
