@@ -90,11 +90,16 @@ class Conversation:
             self._set_deadline()
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
+    def rest(self, most: int) -> bytes | None:
+        """The rest of the body if it is here already, of at most ``most`` bytes; else None: ``read_all`` then."""
+        if not self.whole or sum(map(len, self._pieces)) > most:
+            return None
+        pieces, self._pieces = self._pieces, []
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
     async def read_all(self, most: int) -> bytes:
         """The rest of the body, of at most ``most`` bytes. Raises UpstreamError."""
         found = await self.read()
-        if self.whole and not self._pieces and len(found) <= most:
-            return found
         pieces = [found]
         size = len(found)
         while found:

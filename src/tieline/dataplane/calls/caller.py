@@ -36,20 +36,18 @@ class Caller(ABC):
             await self._wake
         return self._take()
 
+    def rest(self) -> bytes | None:
+        """The rest of the body if it is here already; else None: ``read_all`` then. Raises BodyTooLarge."""
+        return self._take() if self.request.complete else None
+
     async def read_all(self, most: int) -> bytes:
         """The whole body, of at most ``most`` bytes. Raises BodyTooLarge."""
-        if self.request.complete:
-            data = self._take()
-        else:
-            pieces: list[bytes] = []
-            while piece := await self.read():
-                pieces.append(piece)
-                if self.received > most:
-                    break
-            data = b"".join(pieces)
-        if len(data) > most:
-            raise _too_large(most)
-        return data
+        pieces: list[bytes] = []
+        while piece := await self.read():
+            pieces.append(piece)
+            if self.received > most:
+                raise _too_large(most)
+        return b"".join(pieces)
 
     def _take(self) -> bytes:
         pieces = self.request.pieces

@@ -13,6 +13,7 @@ from tieline.dataplane.calls.caching import Cache
 from tieline.dataplane.calls.compiled import ReadyCall
 from tieline.dataplane.calls.drifting import Drifts
 from tieline.dataplane.calls.idempotency import Idempotency
+from tieline.dataplane.calls.multipart import boundary_of
 from tieline.dataplane.calls.run import Admitted, Ledger, Run
 from tieline.dataplane.calls.running import Running
 from tieline.dataplane.calls.walking import check_walkable
@@ -62,7 +63,7 @@ class CallDoor:
         if walks:
             check_walkable(call)
         content_type = next((value for name, value in request.headers if name.lower() == b"content-type"), b"")
-        return Admitted(plan, call, key, asked.found.query_without, content_type, walks)
+        return Admitted(plan, call, key, asked.found.query_without, boundary_of(content_type), walks)
 
     async def look_again(self, request: Request, admitted: Admitted) -> Admitted | None:
         """The same with fresh knowledge; None where nothing has changed. Raises what refuses it now."""

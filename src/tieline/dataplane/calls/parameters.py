@@ -12,10 +12,9 @@ from urllib.parse import parse_qsl
 
 from tieline.core.errors import InvalidRequest
 from tieline.dataplane.calls.caller import Caller
-from tieline.dataplane.calls.multipart import FieldPart, FileBegun, FileData, FormEvent, FormReader, boundary_of
+from tieline.dataplane.calls.multipart import FieldPart, FileBegun, FileData, FormEvent, FormReader
 from tieline.definitions.fill.json_text import read_parameters
 from tieline.definitions.fill.request import FilePart, Piece
-from tieline.definitions.fill.scope import BODY_MOST
 from tieline.definitions.fill.values import coerce_text
 from tieline.definitions.model import Call
 
@@ -52,17 +51,17 @@ def from_query(call: Call, query: bytes) -> Given:
     return Given(coerce_text(call, pairs))
 
 
-async def from_body(call: Call, caller: Caller, content_type: bytes, *, fingerprint: bool) -> Given:
-    """The parameters in a body: ``multipart/form-data``, or one JSON object whatever else its type says.
+def from_json(body: bytes, *, fingerprint: bool) -> Given:
+    """The parameters in one JSON object. Raises InvalidRequest."""
+    return Given(read_parameters(body), digest=hashlib.sha256(body).digest() if fingerprint else b"")
+
+
+async def from_form(call: Call, caller: Caller, boundary: bytes, *, fingerprint: bool) -> Given:
+    """The parameters in a form, as soon as all but the bytes of its last large file are here.
 
     Raises InvalidRequest, InvalidParameter, BodyTooLarge.
     """
-    boundary = boundary_of(content_type)
-    if boundary is not None:
-        upload = Upload(caller, FormReader(boundary), fingerprint=fingerprint)
-        return await upload.begin(call)
-    body = await caller.read_all(BODY_MOST)
-    return Given(read_parameters(body), digest=hashlib.sha256(body).digest() if fingerprint else b"")
+    return await Upload(caller, FormReader(boundary), fingerprint=fingerprint).begin(call)
 
 
 class Files(Protocol):

@@ -19,7 +19,7 @@ from tieline.dataplane.calls.caller import Caller
 from tieline.dataplane.calls.compiled import ReadyCall
 from tieline.dataplane.calls.drifting import Drifts, Watched
 from tieline.dataplane.calls.idempotency import Done, Idempotency, Scope, replayed
-from tieline.dataplane.calls.parameters import Given, from_body, from_query
+from tieline.dataplane.calls.parameters import Given, from_form, from_json, from_query
 from tieline.dataplane.calls.reply import Reply
 from tieline.dataplane.calls.running import Order, Reached, Running
 from tieline.dataplane.calls.streaming import REST_SECONDS, pass_stream
@@ -29,6 +29,7 @@ from tieline.dataplane.plan import Plan
 from tieline.dataplane.ports import Outcome
 from tieline.dataplane.preparing import named_holder
 from tieline.dataplane.snapshot import AppKey
+from tieline.definitions.fill.scope import BODY_MOST
 from tieline.wire.request import Request
 
 _PERHAPS_GRANTED = (MissingPermission, CredentialMissing)
@@ -38,14 +39,14 @@ _PERHAPS_GRANTED = (MissingPermission, CredentialMissing)
 class Admitted:
     """A request that may ask for this call: its key is good, its app uses the API. ``query`` is without the key.
 
-    ``content_type`` is what its body is said to be; ``walks`` says that every page is asked for.
+    ``boundary`` is that of a form, None for JSON; ``walks`` says that every page is asked for.
     """
 
     plan: Plan
     call: ReadyCall
     key: AppKey
     query: bytes
-    content_type: bytes
+    boundary: bytes | None
     walks: bool
 
 
@@ -140,7 +141,13 @@ class Run(Caller):
             return from_query(call, admitted.query)
         if admitted.query:
             raise InvalidRequest("The parameters of a call by POST go into its body. Take them out of the query.")
-        return await from_body(call, self, admitted.content_type, fingerprint=IDEMPOTENCY_KEY in request.noted)
+        fingerprint = IDEMPOTENCY_KEY in request.noted
+        if admitted.boundary is not None:
+            return await from_form(call, self, admitted.boundary, fingerprint=fingerprint)
+        body = self.rest()
+        if body is None:
+            body = await self.read_all(min(BODY_MOST, admitted.plan.limits.body))
+        return from_json(body, fingerprint=fingerprint)
 
     async def _order(self, given: Given, scope: Scope | None) -> Order:
         """What is to be sent, permitted; looks again before it refuses what may just have been granted."""

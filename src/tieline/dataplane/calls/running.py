@@ -129,7 +129,9 @@ class Reached:
 
     async def read_all(self, most: int) -> bytes:
         """The whole body, secrets in it masked. Raises UpstreamResponseTooLarge and every other UpstreamError."""
-        body = await self._conversation.read_all(most)
+        body = self._conversation.rest(most)
+        if body is None:
+            body = await self._conversation.read_all(most)
         return mask(body, self._reflections) if self._reflections else body
 
     def header(self, name: bytes) -> bytes | None:

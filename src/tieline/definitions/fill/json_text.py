@@ -45,7 +45,7 @@ def read_parameters(body: bytes) -> dict[str, Any]:
 def read_json(text: str) -> Any:
     """The value in ``text``; raises ValueError with a text that completes ``it …``."""
     try:
-        return _DECODER.decode(text)
+        return _decoded(text)
     except json.JSONDecodeError as error:
         raise ValueError(f"is not valid JSON at line {error.lineno}, column {error.colno}") from None
     except RecursionError:
@@ -56,6 +56,15 @@ def read_json(text: str) -> Any:
         raise
     except ValueError:
         raise ValueError("holds a number with too many digits") from None
+
+
+def _decoded(text: str) -> Any:
+    """The value, without the search for white space around it where there is none."""
+    if text[:1] in {"{", "["}:
+        found, end = _DECODER.raw_decode(text)
+        if end == len(text):
+            return found
+    return _DECODER.decode(text)
 
 
 def write_json(value: Any) -> bytes:
