@@ -389,6 +389,18 @@ async def test_renewals_under_way_are_waited_for_at_the_end(bench: Bench) -> Non
     await asked
 
 
+async def test_whoever_waits_for_another_worker_does_not_hold_up_the_end(bench: Bench) -> None:
+    """Its turn is not this worker's business."""
+    worker, renewal = bench.worker(), bench.renewal()
+    assert await bench.store.lease(bench.key(), 0, "another worker", 20) is not None
+    asked = asyncio.create_task(worker.ready(bench.plan, renewal, SHARED))
+    await asyncio.sleep(0.1)
+    async with asyncio.timeout(5):
+        await worker.close(20)
+        with pytest.raises(asyncio.CancelledError):
+            await asked
+
+
 async def test_a_store_that_is_away_is_told_as_such(bench: Bench) -> None:
     """And not as the issuer's fault."""
     bench.store.away = True

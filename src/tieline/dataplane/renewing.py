@@ -10,7 +10,7 @@ import secrets
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from tieline.core.errors import (
     ConnectionRequired,
@@ -74,6 +74,7 @@ class Renewer:
         self._moved = asyncio.Event()
         self._reads = asyncio.Semaphore(_READS_AT_ONCE)
         self._reading = 0
+        self._asking: set[asyncio.Task[Any]] = set()
 
     def basis(self, renewal: Renewal) -> bytes:
         """What a token of ``renewal`` is got with."""
@@ -83,6 +84,11 @@ class Renewer:
         """Some connection has changed: whoever waits for another worker's renewal looks at once."""
         self._moved.set()
         self._moved = asyncio.Event()
+
+    async def settle(self, seconds: float) -> None:
+        """Wait, at most ``seconds``, until no issuer is being asked: it may have rotated what is kept already."""
+        if self._asking:
+            await asyncio.wait(self._asking, timeout=seconds)
 
     async def obtain(self, plan: Plan, renewal: Renewal, key: ConnectionKey, newer_than: int = -1) -> Obtained:
         """The token of ``key`` from the store or, where it is not good now, from the issuer.
@@ -102,7 +108,7 @@ class Renewer:
             await self._check(plan, renewal, key, row, basis)
             moved = self._moved
             leased = await self._store.lease(key, row.generation if row else 0, self._name, LEASE_SECONDS)
-            obtained = await self._renewed(plan, renewal, leased, basis) if leased is not None else None
+            obtained = await self._in_turn(plan, renewal, leased, basis) if leased is not None else None
             if obtained is not None:
                 return obtained
             if time.monotonic() - waited > WAIT_SECONDS:
@@ -153,6 +159,15 @@ class Renewer:
             if leased is not None:
                 await self._store.refused(leased, self._name, Refusal(text, final=True, pause=0.0, basis=basis))
         raise _must_act(plan, key, text, person=True)
+
+    async def _in_turn(self, plan: Plan, renewal: Renewal, row: ConnectionRow, basis: bytes) -> Obtained | None:
+        task = asyncio.current_task()
+        assert task is not None  # this is a coroutine
+        self._asking.add(task)
+        try:
+            return await self._renewed(plan, renewal, row, basis)
+        finally:
+            self._asking.discard(task)
 
     async def _renewed(self, plan: Plan, renewal: Renewal, row: ConnectionRow, basis: bytes) -> Obtained | None:
         """The next token, kept; None where the connection moved on meanwhile: somebody signed in, or removed it."""

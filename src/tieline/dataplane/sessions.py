@@ -108,9 +108,8 @@ class TokenSessions:
         self._renewer.look_again()
 
     async def close(self, seconds: float) -> None:
-        """Let renewals that are under way end within ``seconds``: the issuer may have rotated a token already."""
-        if self._flights:
-            await asyncio.wait(self._flights.values(), timeout=seconds)
+        """Let what issuers are being asked end within ``seconds``; whoever only waits for another worker is let go."""
+        await self._renewer.settle(seconds)
         for flight in self._flights.values():
             flight.cancel()
 

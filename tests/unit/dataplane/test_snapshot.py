@@ -13,7 +13,7 @@ from tieline.access import appkey
 from tieline.core.errors import NotReady, Overloaded
 from tieline.dataplane import snapshot as module
 from tieline.dataplane.ports import KeyRow
-from tieline.dataplane.snapshot import AppKey, Snapshot
+from tieline.dataplane.snapshot import AppKey, Snapshot, Tell
 from tieline.testing.dataplane import MemorySource
 from tieline.testing.vault import MemoryDataKeyStore, fake_root_key, memory_keyring
 from tieline.vault.keyring import Keyring
@@ -44,10 +44,10 @@ async def snapshot(source: MemorySource, monkeypatch: pytest.MonkeyPatch) -> Asy
     await asyncio.wait([following])
 
 
-def make(source: MemorySource, keyring: Keyring | None = None) -> Snapshot:
+def make(source: MemorySource, keyring: Keyring | None = None, tell: Tell = lambda _: None) -> Snapshot:
     """A snapshot of ``source``, not loaded."""
     pool = Pool(Guard(["127.0.0.1"]), Deadlines(), Trust())
-    return Snapshot(source, keyring or source.keyring, Guard(["127.0.0.1"]), pool)
+    return Snapshot(source, keyring or source.keyring, Guard(["127.0.0.1"]), pool, tell)
 
 
 async def seen(snapshot: Snapshot, source: MemorySource) -> None:
@@ -160,6 +160,20 @@ async def test_a_log_that_was_cut_loads_everything_again(snapshot: Snapshot, sou
     api = snapshot.api(b"api")
     assert api is not None
     assert api.plans["live"].title == "Another title"
+
+
+async def test_whoever_holds_tokens_hears_of_every_change(source: MemorySource) -> None:
+    """Of each by kind and id once it is served, and that anything may have changed where the log was cut."""
+    told: list[Any] = []
+    snapshot = make(source, tell=told.append)
+    await snapshot.load()
+    key = source.put_key("api")
+    await snapshot.freshen()
+    assert [told[0], [(each.kind, each.ref) for each in told[1]]] == [None, [("key", source.log[-1].ref)]]
+    source.reach = 0
+    source.change_key(key, revoked=True)
+    await snapshot.freshen()
+    assert told[2:] == [None]
 
 
 async def test_a_lookup_across_a_full_load_is_made_again(snapshot: Snapshot, source: MemorySource) -> None:
