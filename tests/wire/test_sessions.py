@@ -133,6 +133,14 @@ async def test_many_at_once_cost_one_token(bench: Bench) -> None:
     assert bench.issuer.given == 1
 
 
+async def test_many_at_once_cost_one_look_into_the_store(bench: Bench) -> None:
+    """One task of a worker serves everybody who waits."""
+    renewal, worker = bench.renewal(sign_in=True), bench.worker()
+    bench.sign_in(renewal)
+    await asyncio.gather(*(worker.ready(bench.plan, renewal, SHARED) for _ in range(25)))
+    assert bench.store.reads == 1
+
+
 async def test_a_token_is_used_until_it_is_due(bench: Bench) -> None:
     """Then it is renewed in the background while the old one is still used, and the new one follows."""
     worker, renewal = bench.worker(), bench.renewal()

@@ -12,12 +12,14 @@ from tieline.dataplane.ports import ConnectionKey, ConnectionRow, Refusal, Seale
 class MemoryConnections:
     """A ``ConnectionStore`` whose rows are a dictionary.
 
-    ``away`` makes every method raise ``NotReady``; ``most`` is how many rows were read at once.
+    ``away`` makes every method raise ``NotReady``; ``reads`` counts rows read, ``most`` is how
+    many were read at once.
     """
 
     away: bool = False
     rows: dict[ConnectionKey, ConnectionRow] = field(default_factory=dict)
     turns: dict[ConnectionKey, tuple[str, float]] = field(default_factory=dict)
+    reads: int = 0
     most: int = 0
     _reading: int = 0
 
@@ -29,6 +31,7 @@ class MemoryConnections:
 
     async def connection(self, key: ConnectionKey) -> ConnectionRow | None:
         self._reached()
+        self.reads += 1
         self._reading += 1
         self.most = max(self.most, self._reading)
         await asyncio.sleep(0)  # as a database would make one wait

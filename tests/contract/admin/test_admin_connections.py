@@ -1,5 +1,6 @@
 """Signing in to APIs: by a link in a browser, by a device, for all or for one user of an app; what is shown of it."""
 
+import asyncio
 import re
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -111,6 +112,14 @@ async def test_the_way_back_works_once(admin: Admin) -> None:
     assert [each[0] for each in admin.issuers.asked] == ["begin", "finish"]
 
 
+async def test_the_way_back_taken_twice_at_once_works_once(admin: Admin) -> None:
+    """The state is used up before the issuer is asked."""
+    state, cookie = await opened(admin, await shared_link(admin))
+    replies = await asyncio.gather(*(came_back(admin, state, cookie) for _ in range(5)))
+    assert sorted(reply.status for reply in replies) == [200, 404, 404, 404, 404]
+    assert [each[0] for each in admin.issuers.asked] == ["begin", "finish"]
+
+
 async def test_a_link_is_dead_once_it_was_used(admin: Admin) -> None:
     """But until then it may be opened again: programs look at links before people do."""
     link = await shared_link(admin)
@@ -180,6 +189,7 @@ async def test_who_does_not_agree_is_told_so(admin: Admin) -> None:
     reply = await came_back(admin, state, cookie, "error=access_denied")
     assert reply.status == 400
     assert b"You did not &lt;agree&gt;." in reply.body
+    assert (await came_back(admin, state, cookie)).status == 404
     assert await listed(admin) == []
     assert (await audited(admin, "signin.refused"))[0]["data"]["why"] == "You did not <agree>."
 
