@@ -142,9 +142,7 @@ async def look_at(services: Services, caller: Caller, place: Place, samples: Sam
         learned = await asyncio.to_thread(pupil.learn, call)
     except UnreadableAnswer as error:
         raise InvalidInput(f"Nothing was learned: {error}.", param="sample") from None
-    if not purpose.save:
-        return learned
-    return await _save(services, caller, place, call, pupil)
+    return await _save(services, caller, place, (call, pupil, learned)) if purpose.save else learned
 
 
 async def send_once(services: Services, caller: Caller, place: Place, sending: Sending, purpose: Purpose) -> Learned:
@@ -207,7 +205,7 @@ async def _learn_from(
     answer = Answer(tried.body, content_type, headers.get("content-disposition", ""), sight, whole=tried.whole)
     pupil = _Pupil([answer], purpose, headers, sending.values, sending.environment, tried.status)
     learned = await asyncio.to_thread(pupil.learn, call)
-    return await _save(services, caller, place, call, pupil) if purpose.save else learned
+    return await _save(services, caller, place, (call, pupil, learned)) if purpose.save else learned
 
 
 async def _note(services: Services, caller: Caller, place: Place, environment: Environment, status: int | None) -> None:
@@ -224,19 +222,21 @@ async def _call(services: Services, place: Place) -> Call:
     return find_call(definition_of(row.definition), place[1])
 
 
-async def _save(services: Services, caller: Caller, place: Place, looked_at: Call, pupil: _Pupil) -> Learned:
-    """Learn once more, into the call as it is now, and save it: what people decided meanwhile stays decided."""
+async def _save(services: Services, caller: Caller, place: Place, lesson: tuple[Call, _Pupil, Learned]) -> Learned:
+    """Save what was learned; where the response changed meanwhile, learned once more into it as it is now."""
+    looked_at, pupil, learned = lesson
     async with services.store.write(caller) as tx:
         row = await find_api(tx.apis, place[0])
         call = find_call(definition_of(row.definition), place[1])
         if replace(call, response=looked_at.response) != looked_at:
             msg = "The call was changed meanwhile: what it answers now may be something else. Initialize it again."
             raise LostUpdate(msg)
-        try:
-            learned = pupil.learn(call)
-        except UnreadableAnswer:
-            msg = "The call's response was changed meanwhile and does not fit the answer. Initialize it again."
-            raise LostUpdate(msg) from None
+        if call != looked_at:
+            try:
+                learned = await asyncio.to_thread(pupil.learn, call)
+            except UnreadableAnswer:
+                msg = "The call's response was changed meanwhile and does not fit the answer. Initialize it again."
+                raise LostUpdate(msg) from None
         after = await store_call(services, tx, row, place[1], as_json(_taught(call, learned, pupil.purpose)))
         revision = after.revision if after.revision != row.revision else None
         await tx.audit.add(CallInitialized(row.id, row.name, place[1], pupil.environment, pupil.status, revision))

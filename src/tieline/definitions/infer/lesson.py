@@ -11,6 +11,7 @@ from typing import Any, cast
 from tieline.definitions.infer.answers import read_answer
 from tieline.definitions.infer.detect import Source, detect, merge, renew
 from tieline.definitions.infer.difference import Difference, diff
+from tieline.definitions.infer.markup import read_xml
 from tieline.definitions.infer.media import kind_of_answer, kind_of_bytes
 from tieline.definitions.infer.unreadable import UnreadableAnswer
 from tieline.definitions.model import Field, Response, Stream, StreamEvent
@@ -22,6 +23,7 @@ _STREAM_WANTED = (
     "the call says that it answers with a stream, and this is none; ask for a stream, or initialize anew to take "
     "what came"
 )
+_EMPTY = "the answer is empty, and the call has fields of another one; initialize anew to take that"
 _TOO_LONG = "the answer is too long to be looked at whole, or did not end in time; ask for less, such as fewer items"
 _STREAM_CAME = "the answer is a stream, and the call has fields of another answer; initialize anew to take it"
 
@@ -75,6 +77,8 @@ def read_lessons(before: Response, answers: Sequence[Answer], *, anew: bool = Fa
     chosen = None if anew or (before.type == "json" and not before.fields) else before.type
     lessons = [_lesson(before, answer, chosen) for answer in answers]
     lessons = [each for each in lessons if each.kind != "empty"] or lessons[:1]
+    if lessons[0].kind == "empty" and chosen not in {None, "empty"}:
+        raise UnreadableAnswer(_EMPTY)
     kinds = sorted({each.kind for each in lessons})
     if len(kinds) > 1:
         raise UnreadableAnswer(f"the answers are of several types: {', '.join(kinds)}; give answers of one type")
@@ -142,6 +146,8 @@ def _lesson(before: Response, answer: Answer, chosen: str | None) -> Lesson:
     try:
         text = answer.body.decode("utf-8-sig")
     except UnicodeDecodeError:
+        if kind == "xml":
+            return Lesson(kind, read_xml(answer.body, before.fields))  # its declaration names the encoding
         raise UnreadableAnswer("the answer is not UTF-8 text; check the answer's type") from None
     return Lesson(kind, read_answer(kind, text, before.fields))
 

@@ -13,6 +13,7 @@ from typing import Final
 import orjson
 
 from tieline.definitions.infer.answers import read_answer
+from tieline.definitions.infer.markup import read_xml
 from tieline.definitions.infer.unreadable import UnreadableAnswer
 
 _IMAGES: Final = (
@@ -54,6 +55,8 @@ def kind_of_answer(body: bytes, content_type: str = "", disposition: str = "") -
     try:
         text = body.decode("utf-8-sig")
     except UnicodeDecodeError:
+        if body.startswith(b"<?xml") and _is("xml", body):
+            return "xml"
         return "text" if media.startswith("text/") else "file"
     named = _by_name(media, text)
     if named is not None:
@@ -116,9 +119,9 @@ def _json(text: str) -> str | None:
     return "number" if isinstance(found, int | float) else "json"
 
 
-def _is(kind: str, text: str) -> bool:
+def _is(kind: str, text: str | bytes) -> bool:
     try:
-        read_answer(kind, text)
+        read_answer(kind, text) if isinstance(text, str) else read_xml(text)
     except UnreadableAnswer:
         return False
     return True

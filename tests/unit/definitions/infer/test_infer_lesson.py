@@ -71,6 +71,10 @@ def test_an_empty_answer_beside_others_says_nothing() -> None:
     """Of an answer and an empty one, the answer counts; the empty one alone is of type empty."""
     assert taught(Response(), b"", b'{"a": 1}').fields == (Field("a", "integer", sample=1),)
     assert taught(Response(), b"", b" ").type == "empty"
+    known = Response(fields=(Field("a", "text"),))
+    with pytest.raises(UnreadableAnswer, match="empty"):
+        taught(known, b"")
+    assert taught(known, b"", anew=True).type == "empty"
 
 
 def test_several_xml_answers_agree_on_lists() -> None:
@@ -87,11 +91,12 @@ def test_a_type_that_was_chosen_stays_and_its_settings_too() -> None:
     assert (found.type, found.capture_headers) == ("json", ("etag",))
 
 
-def test_answers_that_are_not_utf8_cannot_be_read_as_json() -> None:
-    """Where the call says that they are."""
-    before = Response("xml")
+def test_answers_that_are_not_utf8_cannot_be_read_as_text() -> None:
+    """But for XML, whose declaration names the encoding."""
     with pytest.raises(UnreadableAnswer, match="not UTF-8"):
-        taught(before, b"\xff\xfe<a/>")
+        taught(Response("csv"), b"a,b\n\xff,2\n")
+    latin = '<?xml version="1.0" encoding="iso-8859-1"?><a>é</a>'.encode("latin-1")
+    assert taught(Response(), latin).fields == (Field("a", "text", sample="é"),)
 
 
 def test_events_are_typed_by_name() -> None:
