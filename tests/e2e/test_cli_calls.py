@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +56,15 @@ def ask(cli: Cli, server: Any, app_key: str, tmp_path_factory: pytest.TempPathFa
     added = cli("call", "add", "openai.tell", "--file", str(file))
     assert (added.code, added.out) == (0, ""), added.err
     return "openai.tell"
+
+
+@pytest.fixture
+def own(cli: Cli, ask: str, tmp_path: Path) -> Iterator[str]:
+    """The same call under another name, for a test that changes what is known of its answers."""
+    (tmp_path / "own.yaml").write_text(ASK)
+    assert cli("call", "add", "openai.own", "--file", str(tmp_path / "own.yaml")).code == 0
+    yield "openai.own"
+    assert cli("call", "remove", "openai.own").code == 0
 
 
 @pytest.fixture(scope="module")
@@ -115,30 +124,30 @@ def test_a_call_is_listed_shown_changed_and_removed(cli: Cli, ask: str, tmp_path
     assert cli("call", "show", "openai.short").code == 1
 
 
-def test_initialize_by_samples_shows_a_table_and_saves_when_told(cli: Cli, ask: str, tmp_path: Path) -> None:
+def test_initialize_by_samples_shows_a_table_and_saves_when_told(cli: Cli, own: str, tmp_path: Path) -> None:
     """Fields on standard output, the rest beside it; then the difference of another answer."""
     first, second = tmp_path / "first.json", tmp_path / "second.json"
     first.write_text(json.dumps(ANSWER))
     second.write_text(json.dumps({**ANSWER, "created": "today", "usage": {"total": 5}}))
-    looked = cli("call", "initialize", ask, "--sample", str(first))
+    looked = cli("call", "initialize", own, "--sample", str(first))
     assert looked.code == 0
     assert looked.out.splitlines()[0].split() == ["FIELD", "TYPE", "SAMPLE"]
     assert "choices[].message.content" in looked.out
     assert "Nothing is saved" in looked.err
-    saved = cli("call", "initialize", ask, "--sample", "-", "--save", stdin=first.read_text())
+    saved = cli("call", "initialize", own, "--sample", "-", "--save", stdin=first.read_text())
     assert "It is saved" in saved.err
-    again = cli("call", "initialize", ask, "--sample", str(second))
+    again = cli("call", "initialize", own, "--sample", str(second))
     assert "~ created: unix_time → json" in again.err
     assert "+ usage.total (integer)" in again.err
-    learned = cli("call", "initialize", ask, "--sample", str(first), "--json").json
+    learned = cli("call", "initialize", own, "--sample", str(first), "--json").json
     assert learned["diff"] == []
-    assert cli("call", "schema", ask).json["output"]["properties"]["created"]["title"] == "Unix time"
+    assert cli("call", "schema", own).json["output"]["properties"]["created"]["title"] == "Unix time"
 
 
-def test_a_sample_that_cannot_be_read_is_one_line(cli: Cli, ask: str) -> None:
+def test_a_sample_that_cannot_be_read_is_one_line(cli: Cli, own: str) -> None:
     """And exit 1: the call is known to answer JSON, and this is none."""
-    assert cli("call", "initialize", ask, "--sample", "-", "--save", stdin='{"a": 1}').code == 0
-    refused = cli("call", "initialize", ask, "--sample", "-", stdin="{")
+    assert cli("call", "initialize", own, "--sample", "-", "--save", stdin='{"a": 1}').code == 0
+    refused = cli("call", "initialize", own, "--sample", "-", stdin="{")
     assert (refused.code, refused.err.count("\n")) == (1, 1)
     assert "no JSON" in refused.err
 
@@ -211,9 +220,9 @@ def test_without_a_key_a_call_is_tried_by_the_admin(cli: Cli, more: dict[str, st
     assert (refused.code, refused.err.count("\n")) == (1, 1)
 
 
-def test_a_real_answer_is_learned_from_and_saved(cli: Cli, more: dict[str, str]) -> None:
+def test_a_real_answer_is_learned_from_and_saved(cli: Cli, more: dict[str, str], own: str) -> None:
     """One request; the fields of the sandbox's answer, then the call answers in their shape."""
-    learned = cli("call", "initialize", "openai.tell", "-p", "prompt=Say hello", "--save")
+    learned = cli("call", "initialize", own, "-p", "prompt=Say hello", "--save")
     assert learned.code == 0, learned.err
     assert "The upstream answered 200" in learned.err
     assert "choices[].message.content" in learned.out
@@ -224,15 +233,15 @@ def test_a_real_answer_is_learned_from_and_saved(cli: Cli, more: dict[str, str])
     assert (spoken["type"], spoken["raw"]) == ("file", None)
 
 
-def test_drift_is_told_with_its_counts(cli: Cli, more: dict[str, str], server: Any) -> None:
+def test_drift_is_told_with_its_counts(cli: Cli, more: dict[str, str], own: str, server: Any) -> None:
     """A call whose answers are known otherwise than they come."""
-    definition = cli("call", "show", "openai.tell", "--json").json["definition"]
+    definition = cli("call", "show", own, "--json").json["definition"]
     fields = [{"path": "id", "type": "integer"}, {"path": "gone", "type": "text"}]
-    server.admin("PUT", "/apis/openai/calls/tell", {**definition, "response": {"type": "json", "fields": fields}})
+    server.admin("PUT", "/apis/openai/calls/own", {**definition, "response": {"type": "json", "fields": fields}})
     end = time.monotonic() + 20
-    while not (found := cli("call", "drift", "openai.tell", "--json").json["items"]) and time.monotonic() < end:
-        assert cli("call", "run", "openai.tell", "-p", "prompt=x", env=more).code == 0
+    while not (found := cli("call", "drift", own, "--json").json["items"]) and time.monotonic() < end:
+        cli("call", "run", own, "-p", "prompt=x", env=more)
         time.sleep(0.5)
     assert {("id", "type", "text"), ("gone", "missing", "")} <= {(e["path"], e["kind"], e["found"]) for e in found}
-    shown = cli("call", "drift", "openai.tell")
+    shown = cli("call", "drift", own)
     assert "text, not integer" in shown.out
