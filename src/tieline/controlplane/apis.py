@@ -192,7 +192,8 @@ def _assemble(new: NewApi) -> Definition:
         raise InvalidInput(msg, param="definition")
     if new.from_catalogue is not None:
         if catalogue.find_entry(new.from_catalogue) is None:
-            msg = "from_catalogue names no entry of the catalogue. List the catalogue to see which there are."
+            names = ", ".join(catalogue.names())
+            msg = f"The catalogue has no such entry. It has: {names}."
             raise InvalidInput(msg, param="from_catalogue")
         content = to_json(catalogue.definition_of_entry(new.from_catalogue))
     elif new.definition is not None:

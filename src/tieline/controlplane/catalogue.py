@@ -36,6 +36,11 @@ def show(caller: Caller, name: str) -> EntryView:
     return EntryView(entry, definition_of_entry(name))
 
 
+def names() -> list[str]:
+    """What the entries are called."""
+    return [entry.name for entry in catalogue.entries()]
+
+
 def find_entry(name: str) -> Entry | None:
     """The entry called ``name``, or None."""
     return next((entry for entry in catalogue.entries() if entry.name == name), None)

@@ -119,7 +119,7 @@ async def test_putting_the_same_definition_again_changes_nothing(admin: Admin) -
     [
         ({"name": "Weather", "base_url": "https://x.example"}, "name", "lower-case"),
         ({"name": "weather"}, "definition", "from_catalogue"),
-        ({"name": "weather", "from_catalogue": "nothing"}, "from_catalogue", "no entry"),
+        ({"name": "weather", "from_catalogue": "nothing"}, "from_catalogue", "no such entry. It has: openai"),
         ({"name": "weather", "from_catalogue": "openai", "definition": YAML}, "definition", "exclude"),
         ({"name": "weather", "definition": 7}, "definition", "text"),
         ({"name": "weather", "definition": YAML + "colour: blue\n"}, "colour", "line 10"),
