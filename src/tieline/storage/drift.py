@@ -4,7 +4,7 @@ Owns the table ``drift`` and its bound: 200 places of a call in an environment, 
 """
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, and_, delete, func, literal, select, update
@@ -17,11 +17,13 @@ from tieline.storage.engine import Database
 from tieline.storage.schema import NAME, PLACE, apis, drift
 
 PLACES_MOST: Final = 200
+SETTLING: Final = timedelta(seconds=5)
+"""For so long after a change of an API a worker may still count by what was known before; such counts are dropped."""
 _KEY: Final = ("api_id", "call", "environment", "path", "kind")
 
 
 async def add_drifts(database: Database, drifts: Sequence[DriftRecord], at: datetime) -> None:
-    """Count ``drifts``, all seen at ``at``, in one transaction; those of an API that is gone are passed over."""
+    """Count ``drifts``, told at ``at``, in one transaction; those of an API gone or just changed are passed over."""
     if not drifts:
         return
     async with database.write() as connection:
@@ -53,10 +55,14 @@ def _of(api_id: str, call: str) -> ColumnElement[bool]:
     return and_(drift.c.api_id == api_id, drift.c.call == call)
 
 
+def _settled(one: DriftRecord, at: datetime) -> ColumnElement[bool]:
+    return and_(apis.c.name == one.api, apis.c.updated_at <= at - SETTLING)
+
+
 async def _count_up(connection: AsyncConnection, one: DriftRecord, at: datetime) -> bool:
     """Whether the place was known."""
     here = and_(
-        drift.c.api_id == select(apis.c.id).where(apis.c.name == one.api).scalar_subquery(),
+        drift.c.api_id == select(apis.c.id).where(_settled(one, at)).scalar_subquery(),
         drift.c.call == one.call,
         drift.c.environment == one.environment,
         drift.c.path == storable(one.path, PLACE),
@@ -82,6 +88,6 @@ async def _begin(database: Database, connection: AsyncConnection, one: DriftReco
         "first_at": literal(at, drift.c.first_at.type),
         "last_at": literal(at, drift.c.last_at.type),
     }
-    rows = select(apis.c.id, *values.values()).where(apis.c.name == one.api, room)
+    rows = select(apis.c.id, *values.values()).where(_settled(one, at), room)
     insert = database.insert_or_add(drift, _KEY, ("count",))
     await connection.execute(insert.from_select(["api_id", *values], rows))

@@ -8,7 +8,7 @@ import pytest
 
 from tests.contract.admin.conftest import Admin
 from tieline.dataplane.ports import DriftRecord
-from tieline.storage.drift import add_drifts
+from tieline.storage.drift import SETTLING, add_drifts
 
 ASK: dict[str, Any] = {
     "title": "Ask a model",
@@ -158,18 +158,18 @@ async def test_drift_is_told_until_the_answer_is_known_otherwise(admin: Admin) -
         DriftRecord("gone", "live", "ask", "a", "type", 9, "integer", "text"),
     ]
     database = admin.services.store._database  # type: ignore[attr-defined]
-    await add_drifts(database, records, admin.clock.now())
+    await add_drifts(database, records, admin.clock.now() + SETTLING)
     assert await drifted(admin) == [("b.c", 5), ("a", 2)]
     await admin.made("PUT", f"{CALLS}/ask", ASK | {"title": "Ask"})
     assert await drifted(admin) == [("b.c", 5), ("a", 2)]
     await admin.made("POST", f"{CALLS}/ask/initialize", {"sample": '{"a": 1}', "save": True})
     assert await drifted(admin) == []
-    await add_drifts(database, records, admin.clock.now())
+    await add_drifts(database, records, admin.clock.now() + SETTLING)
     definition = (await admin.made("GET", "/apis/echo"))["definition"]
     calls = {"ask": ASK | {"response": {"type": "text"}}}
     await admin.made("PUT", "/apis/echo", definition | {"calls": calls})
     assert await drifted(admin) == []
-    await add_drifts(database, records, admin.clock.now())
+    await add_drifts(database, records, admin.clock.now() + SETTLING)
     assert (await admin("DELETE", f"{CALLS}/ask")).status == 204
     await admin.made("POST", CALLS, {"name": "ask", "definition": ASK})
     assert await drifted(admin) == []
