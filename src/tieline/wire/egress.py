@@ -235,8 +235,8 @@ class EgressConnection(asyncio.Protocol):
         if self.tunnelled:
             owner.tunnel_bytes(data)
             return
-        self.untouched = False
         if self.answer is None:
+            self.untouched = False
             self._head_bytes += len(data)
         try:
             self._parser.feed_data(data)

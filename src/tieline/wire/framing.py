@@ -56,7 +56,7 @@ _UNDERSCORE_TWINS = frozenset(
     }
 )
 
-
+_UNDERSCORE, _HASH = b"_#"  # numbers, which are found in bytes several times as fast as bytes are
 _PLAIN_CONNECTIONS = frozenset({b"", b"close", b"keep-alive", b"upgrade"})
 _NO_NAMES: frozenset[bytes] = frozenset()
 
@@ -152,7 +152,7 @@ def read_request(
             kept.append(pair)
             if lower in notable:
                 framed.noted = {**framed.noted, lower: pair[1]}
-            elif b"_" in lower:
+            elif _UNDERSCORE in lower:
                 _check_twin(lower, notable)
     if hosts != 1 and not (hosts == 0 and version == "1.0"):
         raise InvalidRequest("The request must have exactly one Host header field (RFC 9112, section 3.2).")
@@ -169,7 +169,7 @@ def _check_line(method: bytes, target: bytes, version: str) -> None:
         raise MethodNotAllowed(f"{method.decode()} is never relayed. Use another method.")
     if target[:1] != b"/" and not (target == b"*" and method == b"OPTIONS"):
         raise InvalidRequest("The request target must begin with '/'. Send the path alone, not a whole URL.")
-    if b"#" in target:
+    if _HASH in target:
         raise InvalidRequest("The request target holds a '#'. Send it without its fragment, or write %23.")
 
 
