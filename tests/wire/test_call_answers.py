@@ -74,9 +74,11 @@ async def test_an_encoded_answer_is_read(start_stage: StartStage, coding: bytes)
         (answer(b"\x1b", b"Content-Encoding: br"), "upstream_protocol_error"),
         (answer(gzip.compress(bytes(40_000_000)), b"Content-Encoding: gzip"), "upstream_response_too_large"),
         (answer(b" " * 17_000_000), "upstream_response_too_large"),
+        (answer(b"[" * 300 + b"]" * 300), "upstream_protocol_error"),
+        (answer(b"[" * 100_000), "upstream_protocol_error"),
         (b"nonsense\r\n\r\n", "upstream_protocol_error"),
     ],
-    ids=["no JSON", "unread coding", "bomb", "too large", "no HTTP"],
+    ids=["no JSON", "unread coding", "bomb", "too large", "deep", "deeper", "no HTTP"],
 )
 async def test_an_answer_that_cannot_be_read_is_an_upstream_error(
     start_stage: StartStage, reply: bytes, code: str

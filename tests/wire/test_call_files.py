@@ -235,6 +235,30 @@ async def test_a_large_upload_is_not_done_twice_under_its_key(stage: Stage) -> N
     assert len(stage.upstream.seen) == 1
 
 
+@pytest.mark.parametrize("size", [100, 6 * MIB])
+async def test_a_scheme_that_signs_bodies_reads_the_file_first(start_stage: StartStage, size: int) -> None:
+    """It is sent whole, under its hash."""
+    scheme = {"scheme": "aws_sigv4", "region": "eu-west-1", "service": "s3"}
+    stage = await start_stage(saying(json_answer({"ok": True})), calls=CALLS, auth=scheme)
+    fields = {"access_key_id": "AKIA" + "NOTREAL", "secret_access_key": "not-" + "a-real-secret-key"}
+    stage.worker.source.put_credential("api", fields)
+    await stage.worker.caught_up()
+    assert result(await run(stage, "put", form(field("name", "x"), file("data", LARGE[:size])))) == {"ok": True}
+    seen = stage.upstream.seen[0]
+    assert (seen.one(b"content-length"), len(seen.body)) == (str(size).encode(), size)
+    assert seen.one(b"x-amz-content-sha256").decode() == hashlib.sha256(seen.body).hexdigest()
+
+
+async def test_a_file_too_large_to_sign_is_refused(start_stage: StartStage) -> None:
+    """A scheme reads no more than 16 MiB."""
+    stage = await start_stage(calls=CALLS, auth={"scheme": "aws_sigv4", "region": "eu-west-1", "service": "s3"})
+    fields = {"access_key_id": "AKIA" + "NOTREAL", "secret_access_key": "not-" + "a-real-secret-key"}
+    stage.worker.source.put_credential("api", fields)
+    await stage.worker.caught_up()
+    found = await run(stage, "put", form(field("name", "x"), file("data", LARGE * 3)))
+    assert (found.status, error(found)["code"]) == (413, "body_too_large")
+
+
 # -- memory
 
 

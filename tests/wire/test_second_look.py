@@ -47,6 +47,32 @@ async def test_each_step_of_a_set_up_counts_at_once(start_upstream: StartUpstrea
         assert await status(worker.port, key) == 200
 
 
+async def test_each_step_of_a_set_up_counts_at_once_for_a_call(start_upstream: StartUpstream) -> None:
+    """Though permission and credential are looked at once its parameters were read."""
+    upstream = await start_upstream()
+    source = SilentSource(await memory_keyring())
+    areas = [{"area": "it", "title": "It", "levels": ["read"], "match": ["GET /it"]}]
+    call = {"path": "/it", "response": {"type": "empty"}}
+    raw = b"POST /call/api/it HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nAuthorization: Bearer %b\r\n\r\n{}"
+    async with serving(source) as worker:
+        source.put_api(definition(upstream.port, areas=areas))
+        key = source.put_key("api", permissions={"mode": "restricted", "grants": {}})
+        client = await Peer.connect(worker.port)
+
+        async def status_of_call() -> int:
+            await client.send(raw % key.encode())
+            return (await client.message()).status
+
+        assert await status_of_call() == 404
+        source.put_api(definition(upstream.port, areas=areas, calls={"it": call}))
+        assert await status_of_call() == 403
+        source.change_key(key, permissions={"mode": "restricted", "grants": {"api": {"it": "read"}}})
+        assert await status_of_call() == 424
+        source.put_credential("api", {"key": PROVIDER_KEY})
+        assert await status_of_call() == 204
+        client.close()
+
+
 async def test_a_flood_of_refusals_asks_the_store_seldom(start_upstream: StartUpstream) -> None:
     """However many requests are refused, the store is asked at most fifty times a second."""
     source = SilentSource(await memory_keyring())

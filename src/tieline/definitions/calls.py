@@ -25,6 +25,7 @@ from tieline.definitions.sections import (
 
 MOST_CALLS = 5000
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
+_DOCUMENTS = frozenset({"json", "xml", "csv"})
 _PASSED_ON = frozenset({"file", "image", "stream"})
 _TEXT = 65_536
 _PATTERN_LENGTH = 500
@@ -164,8 +165,10 @@ def _call(found: Mapping[str, Any], place: Place) -> Call:
     use_as = found["use_as"] or implied
     if found["cache"] is not None and use_as != "data":
         place.key("cache").problem("only data calls are cached; write use_as: data, or remove it")
-    if found["cache"] is not None and found["response"].type in _PASSED_ON:
-        kind = found["response"].type
+    kind = found["response"].type
+    if found["pagination"] is not None and kind not in _DOCUMENTS:
+        place.key("pagination").problem(f"an answer of type {kind} has no items; remove it, or use json, xml or csv")
+    if found["cache"] is not None and kind in _PASSED_ON:
         place.key("cache").problem(f"an answer of type {kind} is passed on as it comes and not kept; remove it")
     if body.type != "none" and any(pair.name.lower() == "content-type" for pair in found["headers"]):
         place.key("headers").problem("the body says its own content type; use body.content_type")

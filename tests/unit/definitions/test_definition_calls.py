@@ -134,6 +134,7 @@ def test_what_a_call_does_is_implied_by_its_method() -> None:
         ("path: /a, cache: {ttl: 5m, key: [x]}", 'cache.key[0]: "x" is no parameter'),
         ("path: /a, cache: {}", 'the key "ttl" is missing'),
         ("path: /a, cache: {ttl: 5m}, response: {type: file}", "is passed on as it comes and not kept"),
+        ("path: /a, pagination: {kind: link}, response: {type: text}", "an answer of type text has no items"),
         ("path: /a, pagination: {kind: page}", 'the key "parameter" is missing'),
         ("path: /a, pagination: {kind: page, parameter: page}", 'pagination.parameter: "page" is no parameter'),
         ("path: /a, pagination: {kind: cursor, parameter: c}, parameters: {c: {in: query}}", "a cursor is found by"),

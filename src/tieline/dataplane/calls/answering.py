@@ -12,7 +12,7 @@ import orjson
 from tieline.core.errors import UpstreamFailed, UpstreamProtocolError
 from tieline.dataplane.calls.compiled import ReadyCall
 from tieline.dataplane.calls.complaint import complaint
-from tieline.dataplane.calls.reading import charset_of, document_of, gather, gather_some, text_of
+from tieline.dataplane.calls.reading import charset_of, document_of, encoded, gather, gather_some, text_of
 from tieline.dataplane.calls.reply import Reply, Written
 from tieline.dataplane.calls.retrying import retry_after
 from tieline.dataplane.calls.running import Reached
@@ -48,13 +48,15 @@ async def made(call: ReadyCall, reached: Reached) -> Made:
     if reached.status >= 300:
         if not call.wrapped:
             raise await failure(reached)
-        return Made(_json(await _wrapped_error(call, reached)))
+        return Made(_json(call, await _wrapped_error(call, reached)))
     if call.call.response.type == "empty":
-        return Made(_json(_wrapped(call, reached, None)) if call.wrapped else Written(204, b"", [], 0, whole=True))
+        return Made(
+            _json(call, _wrapped(call, reached, None)) if call.wrapped else Written(204, b"", [], 0, whole=True)
+        )
     document = document_of(call, reached, await gather(reached))
     drifts = call.watch.look(document) if call.watch is not None else ()
     shaped = call.shaper.apply(document)
-    return Made(_json(_wrapped(call, reached, shaped) if call.wrapped else shaped), drifts)
+    return Made(_json(call, _wrapped(call, reached, shaped) if call.wrapped else shaped), drifts)
 
 
 async def pass_file(reply: Reply, call: ReadyCall, reached: Reached, timing: bytes) -> None:
@@ -93,11 +95,6 @@ async def failure(reached: Reached) -> UpstreamFailed:
     )
 
 
-def status_of(reached: Reached) -> int | None:
-    """The status that an upstream's refusal is answered with; None for the one of the error's code."""
-    return reached.status if reached.status >= 400 else None
-
-
 async def _wrapped_error(call: ReadyCall, reached: Reached) -> Mapping[str, Any]:
     body = await gather_some(reached)
     content_type = reached.header(b"content-type") or b""
@@ -120,6 +117,6 @@ def _wrapped(call: ReadyCall, reached: Reached, body: Any, error: Mapping[str, A
     return {"status": reached.status, "body": body, "error": error, "headers": headers}
 
 
-def _json(value: Any) -> Written:
-    body = orjson.dumps(value)
+def _json(call: ReadyCall, value: Any) -> Written:
+    body = encoded(call, value)
     return Written(200, _JSON_FIELD, [body], len(body), whole=True)

@@ -26,6 +26,7 @@ _SHAPED = frozenset({"json", "xml", "csv"})
 _DEFAULTS = ((b"accept", b"*/*"), (b"accept-encoding", b"identity"), (b"user-agent", b"tieline"))
 _serials = count(1)
 REMEMBERED_MOST = 256
+REMEMBERED_SIZE = 1024
 Kept = TypeVar("Kept")
 
 
@@ -34,11 +35,12 @@ class Memory(dict[Hashable, Kept]):
 
     __slots__ = ()
 
-    def keep(self, key: Hashable, found: Kept) -> Kept:
-        """Remember ``found``, and give it back."""
-        if len(self) >= REMEMBERED_MOST:
-            self.clear()
-        self[key] = found
+    def keep(self, key: Hashable, found: Kept, size: int) -> Kept:
+        """Remember ``found`` unless callers made it large (``size`` in bytes), and give it back."""
+        if size <= REMEMBERED_SIZE:
+            if len(self) >= REMEMBERED_MOST:
+                self.clear()
+            self[key] = found
         return found
 
 

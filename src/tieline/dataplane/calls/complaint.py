@@ -8,7 +8,7 @@ MESSAGE_MOST: Final = 500
 _CODE_MOST = 100
 _MESSAGES = ("message", "error_description", "detail", "error_message", "msg", "title", "error", "reason")
 _CODES = ("code", "type", "error_code", "status")
-_UNTYPED = "about:blank"  # RFC 9457 section 4.2.1: no more than the status says
+_NO_CODE = (True, False, "", "about:blank")  # RFC 9457 section 4.2.1: no more than the status says
 _DEPTH = 4
 
 
@@ -35,9 +35,8 @@ def _told(found: Any, depth: int) -> tuple[str | None, str | None]:
         return _told(found[0], depth - 1)
     if not isinstance(found, dict):
         return None, None
-    code = next((str(found[key]) for key in _CODES if isinstance(found.get(key), str | int)), None)
-    if code == _UNTYPED:
-        code = None
+    codes = [str(found[key]) for key in _CODES if isinstance(found.get(key), str | int) and found[key] not in _NO_CODE]
+    code = codes[0] if codes else None
     inner = next((found[key] for key in ("error", "errors", "fault") if isinstance(found.get(key), dict | list)), None)
     if inner and depth:
         message, inner_code = _told(inner, depth - 1)

@@ -172,7 +172,7 @@ def next_link(headers: Headers) -> str | None:
     for name, value in headers:
         if name.lower() != b"link" or len(value) > _LINKS_MOST:
             continue
-        for target, relations in _links(value.decode("latin-1")):
+        for target, relations in _links(value.decode(errors="replace")):
             if "next" in relations:
                 return target
     return None

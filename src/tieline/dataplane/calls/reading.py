@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import orjson
 
-from tieline.core.errors import UpstreamProtocolError
+from tieline.core.errors import UpstreamError, UpstreamProtocolError
 from tieline.dataplane.calls.compiled import ReadyCall
 from tieline.dataplane.calls.decoding import coding
 from tieline.dataplane.calls.running import Reached
@@ -42,7 +42,7 @@ async def gather_some(reached: Reached, most: int = ERROR_MOST) -> bytes:
         undo = coding(reached.headers, most)
         while sum(map(len, pieces)) < most and (data := await reached.read()):
             pieces.append(data if undo is None else undo.feed(data))
-    except UpstreamProtocolError:
+    except UpstreamError:
         return b"".join(pieces)
     return b"".join(pieces)[:most]
 
@@ -67,6 +67,14 @@ def document_of(call: ReadyCall, reached: Reached, body: bytes) -> Any:
         return read_answer(kind, text_of(body, charset), response.fields)
     except UnreadableAnswer as error:
         raise _unreadable(call, str(error)) from None
+
+
+def encoded(call: ReadyCall, value: Any) -> bytes:
+    """``value``, which the upstream's answer held, as JSON. Raises UpstreamProtocolError where it nests too deep."""
+    try:
+        return orjson.dumps(value)
+    except orjson.JSONEncodeError:
+        raise _unreadable(call, "the answer nests deeper than 254 levels; ask for less") from None
 
 
 def charset_of(content_type: bytes) -> str:

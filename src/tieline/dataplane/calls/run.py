@@ -188,7 +188,7 @@ class Run(Caller):
             )  # fmt: skip
             if isinstance(found, Denied):
                 raise MissingPermission(found.reason, param=found.param)
-            verdict = admitted.call.permitted.keep(asked, found)
+            verdict = admitted.call.permitted.keep(asked, found, len(below or b""))
         if not self.sent_at:
             self.area, self.level = verdict.area, verdict.level
 
@@ -196,8 +196,9 @@ class Run(Caller):
 
     async def _answer_once(self, given: Given, order: Order, scope: Scope) -> None:
         """Answer what was answered under the caller's idempotency key, or run and keep what is answered."""
-        idempotency, request = self._door.idempotency, self.request
-        asked = b"\0".join((request.method, request.target, b"all" if self.admitted.walks else b"one"))
+        idempotency, admitted = self._door.idempotency, self.admitted
+        names = f"{admitted.plan.name}/{admitted.call.name} {'every page' if admitted.walks else ''}"
+        asked = b"\0".join((self.request.method, names.encode(), admitted.query, b""))
         done = idempotency.begin(scope)
         if done is not None:
             self.reply.whole(replayed(done, asked + await given.fingerprint()), b"idempotency-replayed: true\r\n")

@@ -23,6 +23,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 
 from tieline.core.errors import (
+    BodyTooLarge,
     TielineError,
     UpstreamError,
     UpstreamProtocolError,
@@ -37,6 +38,7 @@ from tieline.dataplane.calls.target import Target, target_of, told_target
 from tieline.dataplane.mask import StreamMask, mask
 from tieline.dataplane.plan import Plan
 from tieline.dataplane.preparing import (
+    SIGNED_MOST,
     Draft,
     Hint,
     Holder,
@@ -299,14 +301,35 @@ class _Errand:
         message, heads, plan = self._message, self._order.call.heads, self._order.plan
         asked = (message.method, message.target, *message.headers)
         known: Prepared | None = heads.get(asked)
-        return known or heads.keep(asked, prepare(plan, steady_appliers(plan), self._draft(None)))
+        if known is not None:
+            return known
+        prepared = prepare(plan, steady_appliers(plan), self._draft(None))
+        heads.keep(asked, prepared, len(prepared.head))
+        return prepared
 
     async def _prepared(self) -> Prepared:
         """The request with its secret put in anew, over the body where a scheme wants it."""
-        draft = self._draft(self._message.body)
-        if draft.body is None and not self._passes and wants_body(self._auth, draft):
-            draft = self._draft(b"".join([piece async for piece in self._source()]))
+        message = self._message
+        draft = self._draft(message.body)
+        if draft.body is None and wants_body(self._auth, draft):
+            message.body = await self._gathered()
+            draft = self._draft(message.body)
         return prepare(self._order.plan, self._auth, draft)
+
+    async def _gathered(self) -> bytes:
+        """The whole body with its files, as far as a scheme may read it."""
+        pieces: list[bytes] = []
+        size = 0
+        async for piece in self._source():
+            pieces.append(piece)
+            size += len(piece)
+            if size > SIGNED_MOST:
+                raise BodyTooLarge(
+                    f"A scheme of {self._order.plan.title} has to read the whole body, which may then have "
+                    f"{SIGNED_MOST // 1024**2} MiB. Send less, or use an option of the scheme that leaves the body "
+                    "unsigned."
+                )
+        return b"".join(pieces)
 
     def _draft(self, body: bytes | None) -> Draft:
         message, target = self._message, self._message.target
@@ -342,7 +365,7 @@ class _Errand:
         if location is None or self._hops >= HOPS_MOST:
             return False
         try:
-            target = told_target(plan, message.target, location.decode("latin-1").strip())
+            target = told_target(plan, message.target, location.decode(errors="replace").strip())
         except UpstreamProtocolError:
             return False
         if (target.origin or plan.origin) != (message.target.origin or plan.origin):

@@ -14,7 +14,7 @@ from tieline.core.errors import InvalidRequest, TielineError, UpstreamProtocolEr
 from tieline.dataplane.calls.answering import failure
 from tieline.dataplane.calls.compiled import ReadyCall
 from tieline.dataplane.calls.paging import Page, Pager, Step
-from tieline.dataplane.calls.reading import document_of, gather
+from tieline.dataplane.calls.reading import document_of, encoded, gather
 from tieline.dataplane.calls.reply import Reply
 from tieline.dataplane.calls.running import Order, Reached, Running
 from tieline.dataplane.calls.streaming import EVENT_STREAM
@@ -102,7 +102,8 @@ class Walk:
         given = items[: self._most.most_items - self.items]
         self.items += len(given)
         shape = call.items.shape
-        await reply.write(b"".join([b"event: item\ndata: " + orjson.dumps(shape(item)) + b"\n\n" for item in given]))
+        events = [b"event: item\ndata: " + encoded(call, shape(item)) + b"\n\n" for item in given]
+        await reply.write(b"".join(events))
         is_full = self.items >= self._most.most_items or self._is_late()
         self.more = len(given) < len(items) or (step is not None and is_full)
 

@@ -17,7 +17,7 @@ from tieline.dataplane.calls.complaint import MESSAGE_MOST, complaint
         (b'{"errors": ["Name is missing"]}', ("Name is missing", None)),
         (b'[{"message": "First of many"}]', ("First of many", None)),
         (b'{"fault": {"faultstring": "x"}, "msg": "Quota"}', ("Quota", None)),
-        (b'{"error": true}', (None, None)),
+        (b'{"error": true, "code": false}', (None, None)),
         (b'"just text"', ("just text", None)),
         (b"{}", (None, None)),
         (b"null", (None, None)),
