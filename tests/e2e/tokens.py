@@ -43,6 +43,7 @@ class Provider:
             "scheme": "oauth2",
             "grant": "authorization_code",
             "authorize_url": f"{self.url}/authorize",
+            "device_url": f"http://127.0.0.1:{self.token_port}/device",
             "token_url": f"http://127.0.0.1:{self.token_port}/token",
             **more,
         }
@@ -79,6 +80,13 @@ class Provider:
             "expires_in": self.expires_in,
         }
 
+    def _device(self) -> dict[str, Any]:
+        """A device's code, which nobody has to enter: the person is quick (RFC 8628 section 3.2)."""
+        code = f"device-{secrets.token_hex(20)}"
+        self.given.append(code)
+        where = {"verification_uri": f"{self.url}/device", "user_code": "ABCD-EFGH"}
+        return {"device_code": code, **where, "expires_in": 300, "interval": 1}
+
     def _thing(self, head: bytes) -> tuple[int, dict[str, Any]]:
         lines = [line.split(b": ", 1) for line in head.split(b"\r\n")[1:] if line]
         given = next((line[1].decode() for line in lines if line[0].lower() == b"authorization"), "")
@@ -99,7 +107,9 @@ class Provider:
             (int(line.split(b":")[1]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")), 0
         )
         body = await reader.readexactly(length)
-        if b" /token " in head.split(b"\r\n", 1)[0]:
+        if b" /device " in head.split(b"\r\n", 1)[0]:
+            status, content = 200, self._device()
+        elif b" /token " in head.split(b"\r\n", 1)[0]:
             if not await self._is_patient(reader):
                 return False
             status, content = self._grant(dict(parse_qsl(body.decode())))

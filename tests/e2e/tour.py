@@ -17,6 +17,7 @@ from urllib.parse import quote
 from tests.e2e.canaries import Canary, Hunt, given, mint
 from tests.e2e.stage import Admin, Line, Node, Reply, Shell, definition
 from tests.e2e.tour_calls import command_calls, drive_calls
+from tests.e2e.tour_connections import command_connections, drive_connections
 from tests.e2e.upstream import PLAYS, Upstream
 
 SCHEMES: dict[str, dict[str, Any]] = {
@@ -132,7 +133,7 @@ class Tour:
         """Run a command and keep what it says; its JSON where it gives some."""
         code, said = await self.shell.run(*words, stdin=stdin, env=env)
         if code == 0:
-            self.commands.add(tuple(word for word in words[:2] if re.fullmatch("[a-z]+", word)))
+            self.commands.add(tuple(word for word in words[:2] if re.fullmatch("[a-z][a-z-]*", word)))
         found = json.loads(said) if said.startswith(b"{") and "--json" in words else None
         if isinstance(found, dict) and "secret" in found:
             secret = self.known(f"the secret made by {words[:2]}", found["secret"])
@@ -150,6 +151,7 @@ class Tour:
         await self._credentials(apis)
         await self._relayed(apis, keys)
         await drive_calls(self, apis, keys[0][1])
+        await drive_connections(self)
         await self._refused(keys)
         await self._misplaced(keys)
         await self._misplaced_in_definitions()
@@ -369,6 +371,7 @@ class Tour:
         ):
             await self.command(*words)
         await command_calls(self, made[0]["secret"])
+        await command_connections(self)
         await self._commands_refused()
         for words in (
             ("key", "revoke", ids[2]),
