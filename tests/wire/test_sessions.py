@@ -24,7 +24,7 @@ from tieline.core.secret import Secret
 from tieline.dataplane.basis import PURPOSE, basis_of
 from tieline.dataplane.plan import Plan
 from tieline.dataplane.ports import Change, ConnectionKey, SealedToken
-from tieline.dataplane.preparing import SHARED, Holder
+from tieline.dataplane.preparing import SHARED, Holder, Preparer
 from tieline.dataplane.sessions import TokenSessions
 from tieline.dataplane.snapshot import Snapshot
 from tieline.schemes.base import Applier
@@ -221,6 +221,19 @@ async def test_a_user_of_another_app_is_another_user(bench: Bench) -> None:
         await worker.ready(bench.plan, renewal, Holder("app_2", "ann"))
     with pytest.raises(ConnectionRequired):
         await worker.ready(bench.plan, renewal, SHARED)
+
+
+async def test_a_user_without_a_connection_has_the_shared_one_renewed(bench: Bench) -> None:
+    """Where it may stand in, it does so too when the API refuses it; the user's own is never put in its place."""
+    renewal, worker = bench.renewal(sign_in=True, connections="per_user_or_shared"), bench.worker()
+    plan, preparer = replace(bench.plan, auth=(renewal,)), Preparer(worker)
+    bench.sign_in(renewal)
+    (stale,) = await preparer.appliers(plan, ANN)
+    await preparer.renew(plan, (stale,), ANN)
+    (fresh,) = await preparer.appliers(plan, ANN)
+    assert access(fresh) != access(stale)
+    assert bench.issuer.asked[-1]["grant"] == "refresh"
+    assert list(bench.store.rows) == [bench.key()]
 
 
 async def test_a_revoked_token_needs_a_person_and_a_sign_in_heals_it(bench: Bench) -> None:

@@ -99,23 +99,31 @@ class Preparer:
         if plan.problem is not None:
             raise plan.problem
         return tuple(
-            [each if isinstance(each, Applier) else await self._ready(plan, each, holder) for each in plan.auth]
+            [each if isinstance(each, Applier) else await self._token(plan, each, holder) for each in plan.auth]
         )
-
-    async def _ready(self, plan: Plan, renewal: Renewal, holder: Holder | None) -> Applier:
-        whose = holder_of(plan, renewal, holder)
-        try:
-            return self._sessions.current(plan, renewal, whose) or await self._sessions.ready(plan, renewal, whose)
-        except ConnectionRequired:
-            if whose is SHARED or _connections(renewal) != "per_user_or_shared":
-                raise
-        return self._sessions.current(plan, renewal, SHARED) or await self._sessions.ready(plan, renewal, SHARED)
 
     async def renew(self, plan: Plan, auth: Sequence[Applier], holder: Holder | None) -> None:
         """Get new tokens in place of those in ``auth``, which the API refused; raises what ``Sessions.renew`` does."""
         for each, stale in zip(plan.auth, auth, strict=True):
             if isinstance(each, Renewal):
-                await self._sessions.renew(plan, each, holder_of(plan, each, holder), stale)
+                await self._token(plan, each, holder, stale)
+
+    async def _token(
+        self, plan: Plan, renewal: Renewal, holder: Holder | None, stale: Applier | None = None
+    ) -> Applier:
+        """A token of whom ``holder_of`` says or, where that user has none and it may be, the shared one."""
+        whose = holder_of(plan, renewal, holder)
+        try:
+            return await self._token_of(plan, renewal, whose, stale)
+        except ConnectionRequired:
+            if whose is SHARED or _connections(renewal) != "per_user_or_shared":
+                raise
+        return await self._token_of(plan, renewal, SHARED, stale)
+
+    async def _token_of(self, plan: Plan, renewal: Renewal, whose: Holder, stale: Applier | None) -> Applier:
+        if stale is not None:
+            return await self._sessions.renew(plan, renewal, whose, stale)
+        return self._sessions.current(plan, renewal, whose) or await self._sessions.ready(plan, renewal, whose)
 
 
 def holder_of(plan: Plan, renewal: Renewal, holder: Holder | None) -> Holder:
