@@ -17,7 +17,7 @@ from tieline.controlplane.calls import as_json, find_call, store_call
 from tieline.controlplane.compiled import definition_of
 from tieline.controlplane.ports import Attempt, Environment, GivenFile, Tried
 from tieline.controlplane.services import Services
-from tieline.core.errors import InvalidInput, LostUpdate, UpstreamError
+from tieline.core.errors import AdminError, InvalidInput, LostUpdate, UpstreamError
 from tieline.definitions.infer.detect import Source, detect
 from tieline.definitions.infer.lesson import Answer, Change, Lesson, changes, learn, read_lessons, typed_events
 from tieline.definitions.infer.media import kind_of_bytes
@@ -167,6 +167,9 @@ async def send_once(services: Services, caller: Caller, place: Place, sending: S
         learned = await _learn_from(services, caller, place, call, (sending, tried, purpose))
     except UnreadableAnswer as error:
         learned = Learned(call.response, problem=f"Nothing was learned: {error}.")
+    except AdminError:
+        await _note(services, caller, place, sending.environment, tried.status)
+        raise
     if learned.revision is None:
         await _note(services, caller, place, sending.environment, tried.status)
     return replace(learned, tried=tried)

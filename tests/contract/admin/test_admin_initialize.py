@@ -400,6 +400,12 @@ async def test_a_call_that_changed_under_way_is_not_taught(admin: Admin) -> None
     change = {"path": "/others", "response": {"fields": [{"path": "id", "type": "text", "pinned": True}]}}
     await sent(admin, save=True)
     assert (await saved(admin))["id"]["type"] == "text"
+    change = {"path": "/others", "response": {"type": "xml"}}
+    lost = await admin("POST", LEARN, {"parameters": {}, "save": True})
+    assert (lost.status, lost.error["code"]) == (412, "precondition_failed")
+    assert "does not fit" in lost.error["message"]
+    event = (await admin.made("GET", "/audit?limit=1"))["items"][0]
+    assert (event["kind"], event["data"]["status"], event["data"]["revision"]) == ("call.initialized", 200, None)
 
 
 async def test_cookies_are_shown_without_what_they_hold(admin: Admin) -> None:
