@@ -3,6 +3,7 @@
 Owns what a well-formed part is. Knows no parameters.
 """
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -16,6 +17,8 @@ FIELDS_MOST: Final = 16 * 1024 * 1024
 _PARTS_MOST = 1_000
 _HEADER_LINE_MOST = 8 * 1024
 _BOUNDARY_MOST = 70  # RFC 2046 section 5.1.1
+_SILENT = logging.getLogger("tieline.dataplane.calls.multipart.parser")
+_SILENT.disabled = True  # the parser would log each malformed form: a log is not for strangers to write in
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +95,7 @@ class FormReader:
             "on_end": self._ended,
         }
         self._parser = MultipartParser(boundary, callbacks, max_header_size=_HEADER_LINE_MOST)  # type: ignore[arg-type]
+        self._parser.logger = _SILENT
 
     def feed(self, data: bytes) -> list[FormEvent]:
         """The events that ``data`` completes. Raises InvalidRequest, BodyTooLarge."""
