@@ -19,6 +19,7 @@ from tieline.wire.guard import Guard, Origin
 from tieline.wire.tls import TlsIdentity, Trust, client_context
 
 IDLE_MOST = 256
+LANES_MOST = 10_000
 IDLE_SECONDS = 55.0
 
 
@@ -176,6 +177,7 @@ class Pool:
         self._trust = trust
         self._tls = client_context(trust)
         self._lanes: dict[LaneKey, Lane] = {}
+        self._kept: set[LaneKey] = set()
 
     @property
     def open_connections(self) -> int:
@@ -193,6 +195,8 @@ class Pool:
         key = LaneKey(origin, credential, identity.fingerprint if identity is not None else "")
         found = self._lanes.get(key)
         if found is None:
+            if len(self._lanes) >= LANES_MOST:
+                self._forget_unused()
             context = None
             if origin.scheme == "https":
                 context = self._tls if identity is None else client_context(self._trust, identity)
@@ -202,8 +206,14 @@ class Pool:
 
     def keep_only(self, keys: set[LaneKey]) -> None:
         """Drop lanes that no definition or credential uses any more."""
+        self._kept = keys
         for key in self._lanes.keys() - keys:
             self._lanes.pop(key).end()
+
+    def _forget_unused(self) -> None:
+        """Drop what was made for URLs that callers name a part of, and carries nothing now: there may be any number."""
+        for key in [key for key, lane in self._lanes.items() if key not in self._kept and not lane.open_connections]:
+            del self._lanes[key]
 
     def close(self) -> None:
         self.keep_only(set())

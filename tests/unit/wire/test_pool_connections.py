@@ -11,7 +11,8 @@ from tieline.core.errors import DestinationNotAllowed, UpstreamError, UpstreamUn
 from tieline.wire.deadlines import Deadlines
 from tieline.wire.egress import EgressConnection
 from tieline.wire.guard import Guard, Origin
-from tieline.wire.pool import Lane, LaneKey
+from tieline.wire.pool import LANES_MOST, Lane, LaneKey, Pool
+from tieline.wire.tls import Trust
 
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
@@ -167,3 +168,14 @@ async def test_a_connection_that_ended_before_it_could_be_used_is_unreachable(
     with pytest.raises(UpstreamUnreachable):
         await lane.dial(1.0)
     assert lane.open_connections == 0
+
+
+def test_lanes_that_callers_name_do_not_pile_up() -> None:
+    """Those of definitions stay, and so does what carries something."""
+    pool = Pool(Guard([]), Deadlines(), Trust())
+    own = pool.lane(Origin("http", "api.test", 80), "api_1/cred_1")
+    pool.keep_only({own.key})
+    for number in range(2 * LANES_MOST):
+        pool.lane(Origin("http", f"shop{number}.test", 80), "api_1/cred_1")
+    assert len(pool._lanes) <= LANES_MOST
+    assert pool.lane(Origin("http", "api.test", 80), "api_1/cred_1") is own
