@@ -119,6 +119,18 @@ async def test_a_revoked_token_needs_a_new_sign_in_and_that_heals_it(scene: Scen
     assert scene.provider.granted == {"authorization_code": 2}
 
 
+async def test_an_api_that_refuses_every_token_costs_the_issuer_few(scene: Scene) -> None:
+    """Its 401 is passed on; each worker believes it once in ten seconds."""
+    await scene.api()
+    key = await scene.key()
+    await sign_in(scene.admin)
+    await scene.answered(key, 200)
+    scene.provider.sulks = True
+    replies = [await scene.ask(key) for _ in range(20)]
+    assert {(reply.status, reply.code) for reply in replies} == {(401, "")}
+    assert 1 <= scene.provider.granted["refresh_token"] <= 2
+
+
 async def test_a_worker_killed_in_the_middle_of_a_refresh_loses_no_token(scene: Scene) -> None:
     """The other takes over when its turn has ended, with the refresh token that is kept."""
     await scene.api()

@@ -1,7 +1,7 @@
 """A provider on loopback: an OAuth 2.0 token endpoint and an API, each on a port, in the test's own loop.
 
-Refresh tokens rotate and the old one is forgotten. It counts, holds its answers on demand, revokes, and drops what it
-was asked by somebody who is gone before it answers. Knows nothing of the product.
+Refresh tokens rotate and the old one is forgotten. It counts, holds its answers on demand, revokes, refuses what is
+good, and drops what it was asked by somebody who is gone before it answers. Knows nothing of the product.
 """
 
 import asyncio
@@ -28,6 +28,7 @@ class Provider:
     expires_in: float = 3600.0
     held: asyncio.Event | None = None
     waiting: int = 0
+    sulks: bool = False
     granted: Counter[str] = field(default_factory=Counter)
     access: dict[str, float] = field(default_factory=dict)
     refresh: set[str] = field(default_factory=set)
@@ -90,7 +91,7 @@ class Provider:
     def _thing(self, head: bytes) -> tuple[int, dict[str, Any]]:
         lines = [line.split(b": ", 1) for line in head.split(b"\r\n")[1:] if line]
         given = next((line[1].decode() for line in lines if line[0].lower() == b"authorization"), "")
-        if self.access.get(given.removeprefix("Bearer "), 0.0) < time.time():
+        if self.sulks or self.access.get(given.removeprefix("Bearer "), 0.0) < time.time():
             return 401, {"error": "the token is not good"}
         return 200, {"thing": 1}
 

@@ -321,10 +321,38 @@ async def test_an_api_that_refuses_new_tokens_too_is_not_believed_again_at_once(
     applier = await worker.ready(bench.plan, renewal, SHARED)
     for _ in range(5):
         applier = await worker.renew(bench.plan, renewal, SHARED, applier)
+        worker.changed([Change(1, "connection", bench.store.rows[bench.key()].id)])  # as the store tells each renewal
+        applier = await worker.ready(bench.plan, renewal, SHARED)
     assert bench.issuer.given == 2
     bench.clock.ahead = 11
     await worker.renew(bench.plan, renewal, SHARED, applier)
     assert bench.issuer.given == 3
+
+
+async def test_a_token_that_was_dropped_meanwhile_is_renewed_all_the_same(bench: Bench) -> None:
+    """The answer that refuses it comes late: it is known by what is behind it, however often it was read again."""
+    worker, renewal = bench.worker(), bench.renewal()
+    stale = await worker.ready(bench.plan, renewal, SHARED)
+    worker.changed(None)
+    again = await worker.ready(bench.plan, bench.renewal(), SHARED)
+    assert access(again) == access(stale)
+    assert access(await worker.renew(bench.plan, renewal, SHARED, stale)) != access(stale)
+    assert bench.issuer.given == 2
+
+
+async def test_a_connection_that_was_made_anew_is_not_older_than_the_one_before(bench: Bench) -> None:
+    """Generations are counted in each: a request that holds a token of the removed one gets the new one's."""
+    renewal, worker = bench.renewal(sign_in=True), bench.worker()
+    for _ in range(3):
+        bench.sign_in(renewal)
+    stale = await worker.ready(bench.plan, renewal, SHARED)
+    row = bench.store.rows.pop(bench.key())
+    bench.sign_in(renewal)
+    bench.store.rows[bench.key()] = made = replace(bench.store.rows[bench.key()], id="conn_anew")
+    assert made.generation < row.generation
+    worker.changed(None)
+    with pytest.raises(TielineError, match="cannot be opened"):  # its values are sealed for the row that it was
+        await worker.renew(bench.plan, renewal, SHARED, stale)
 
 
 async def test_a_changed_client_gets_a_token_of_its_own(bench: Bench) -> None:

@@ -59,6 +59,10 @@ class Obtained:
     basis: bytes
     token: Token
 
+    def is_newer(self, connection_id: str, generation: int) -> bool:
+        """Whether a token of that connection and generation came after this one, or is of another connection."""
+        return connection_id != self.connection_id or generation > self.generation
+
 
 class Renewer:
     """Gets tokens for one worker. ``clock`` tells seconds since the epoch."""
@@ -90,10 +94,10 @@ class Renewer:
         if self._asking:
             await asyncio.wait(self._asking, timeout=seconds)
 
-    async def obtain(self, plan: Plan, renewal: Renewal, key: ConnectionKey, newer_than: int = -1) -> Obtained:
+    async def obtain(self, plan: Plan, renewal: Renewal, key: ConnectionKey, refused: Obtained | None) -> Obtained:
         """The token of ``key`` from the store or, where it is not good now, from the issuer.
 
-        Only a token of a generation above ``newer_than`` will do.
+        ``refused``, or one before it, will not do: it is about to end, or the API does not take it.
 
         Raises:
             ConnectionRequired: nobody has signed in yet.
@@ -103,7 +107,8 @@ class Renewer:
         basis, waited = self.basis(renewal), time.monotonic()
         while True:
             row = await self._read(key)
-            if row is not None and self._is_good(row, basis) and row.generation > newer_than:
+            old = row is not None and refused is not None and not refused.is_newer(row.id, row.generation)
+            if row is not None and self._is_good(row, basis) and not old:
                 return Obtained(row.id, row.generation, basis, await self._opened(row, row.generation, row.secrets))
             await self._check(plan, renewal, key, row, basis)
             moved = self._moved

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
+from weakref import WeakKeyDictionary
 
 from tieline.core.errors import ConnectionRequired, TielineError, UpstreamError
 from tieline.dataplane.plan import Plan
@@ -38,14 +39,13 @@ _CHANCE: Final = secrets.SystemRandom().random
 
 @dataclass(slots=True, eq=False, repr=False)
 class _Held:
-    """A token in use. Times are seconds since the epoch; ``signalled`` is when the API last refused one of its kind."""
+    """A token in use. Times are seconds since the epoch."""
 
     obtained: Obtained
     renewal: Renewal
     applier: Applier
     good_until: float
     renew_at: float
-    signalled: float = -math.inf
 
 
 class TokenSessions:
@@ -63,7 +63,9 @@ class TokenSessions:
         self._chance = chance
         self._held: dict[ConnectionKey, _Held] = {}
         self._flights: dict[ConnectionKey, asyncio.Task[_Held]] = {}
-        self._refused: dict[ConnectionKey, tuple[TielineError, float]] = {}
+        self._failed: dict[ConnectionKey, tuple[TielineError, float]] = {}
+        self._signalled: dict[ConnectionKey, float] = {}
+        self._behind: WeakKeyDictionary[Applier, Obtained] = WeakKeyDictionary()
         self._epoch = 0
 
     def current(self, plan: Plan, renewal: Renewal, holder: Holder) -> Applier | None:
@@ -73,32 +75,34 @@ class TokenSessions:
         if held is None or now >= held.good_until:
             return None
         if now >= held.renew_at and key not in self._flights:
-            _ = self._begin(key, plan, renewal, held.obtained.generation)  # the old one is good until it lands
+            _ = self._begin(key, plan, renewal, held.obtained)  # the old one is good until it lands
         return held.applier
 
     async def ready(self, plan: Plan, renewal: Renewal, holder: Holder) -> Applier:
-        return self.current(plan, renewal, holder) or await self._next(_key(plan, renewal, holder), plan, renewal, -1)
+        return self.current(plan, renewal, holder) or await self._next(_key(plan, renewal, holder), plan, renewal, None)
 
     async def renew(self, plan: Plan, renewal: Renewal, holder: Holder, stale: Applier) -> Applier:
         """As the protocol says. An API that refuses new tokens too is not believed again for ten seconds.
 
         Then ``stale`` itself comes back: or each of its answers would cost the issuer a token.
         """
-        key = _key(plan, renewal, holder)
+        key, refused = _key(plan, renewal, holder), self._behind.get(stale)
         held = self._fitting(key, renewal)
-        if held is None or held.applier is not stale:
+        if refused is None or (held is not None and _is_newer(held.obtained, refused)):
             return await self.ready(plan, renewal, holder)
         if key not in self._flights:
             now = self._clock()
-            if now - held.signalled < SIGNAL_PAUSE:
-                return stale
-            held.signalled = now
-        return await self._next(key, plan, renewal, held.obtained.generation)
+            if now - self._signalled.get(key, -math.inf) < SIGNAL_PAUSE:
+                return stale if held is not None else await self.ready(plan, renewal, holder)
+            if len(self._signalled) >= HELD_MOST:
+                self._signalled.clear()
+            self._signalled[key] = now
+        return await self._next(key, plan, renewal, refused)
 
     def changed(self, changes: Sequence[Change] | None) -> None:
         """Drop what the store says has changed; everything where it cannot say (None)."""
         self._epoch += 1
-        self._refused.clear()
+        self._failed.clear()
         if changes is None:
             self._held.clear()
         else:
@@ -121,38 +125,38 @@ class TokenSessions:
         if self._renewer.basis(renewal) != held.obtained.basis:
             return None
         held.renewal = renewal
-        held.applier = _bound(renewal, held.obtained)
+        held.applier = self._bound(renewal, held.obtained)
         return held
 
-    async def _next(self, key: ConnectionKey, plan: Plan, renewal: Renewal, newer_than: int) -> Applier:
+    async def _next(self, key: ConnectionKey, plan: Plan, renewal: Renewal, refused: Obtained | None) -> Applier:
         while True:
-            flight = self._flights.get(key) or self._begin(key, plan, renewal, newer_than)
+            flight = self._flights.get(key) or self._begin(key, plan, renewal, refused)
             held = await asyncio.shield(flight)
-            if held.obtained.generation <= newer_than:
+            if refused is not None and not _is_newer(held.obtained, refused):
                 continue
             if held.renewal is renewal:
                 return held.applier
             if held.obtained.basis == self._renewer.basis(renewal):  # else it was begun for another client
-                return _bound(renewal, held.obtained)
+                return self._bound(renewal, held.obtained)
 
-    def _begin(self, key: ConnectionKey, plan: Plan, renewal: Renewal, newer_than: int) -> asyncio.Task[_Held]:
-        flight = asyncio.get_running_loop().create_task(self._fly(key, plan, renewal, newer_than))
+    def _begin(self, key: ConnectionKey, plan: Plan, renewal: Renewal, refused: Obtained | None) -> asyncio.Task[_Held]:
+        flight = asyncio.get_running_loop().create_task(self._fly(key, plan, renewal, refused))
         self._flights[key] = flight
         flight.add_done_callback(lambda done: self._landed(key, done))
         return flight
 
-    async def _fly(self, key: ConnectionKey, plan: Plan, renewal: Renewal, newer_than: int) -> _Held:
-        refused = self._refused.get(key)
-        if refused is not None and self._clock() < refused[1]:
-            raise type(refused[0])(refused[0].public, retry_after=refused[0].retry_after)
+    async def _fly(self, key: ConnectionKey, plan: Plan, renewal: Renewal, refused: Obtained | None) -> _Held:
+        failed = self._failed.get(key)
+        if failed is not None and self._clock() < failed[1]:
+            raise type(failed[0])(failed[0].public, retry_after=failed[0].retry_after)
         epoch = self._epoch
         try:
-            obtained = await self._renewer.obtain(plan, renewal, key, newer_than)
+            obtained = await self._renewer.obtain(plan, renewal, key, refused)
         except (UpstreamError, ConnectionRequired) as error:
             pause = ABSENT_SECONDS if isinstance(error, ConnectionRequired) else REFUSED_SECONDS
-            if len(self._refused) >= HELD_MOST:
-                self._refused.clear()
-            self._refused[key] = error, self._clock() + pause
+            if len(self._failed) >= HELD_MOST:
+                self._failed.clear()
+            self._failed[key] = error, self._clock() + pause
             raise
         held = self._timed(obtained, renewal)
         if epoch == self._epoch:  # else it may be older than what changed meanwhile: for those who wait, not kept
@@ -160,10 +164,7 @@ class TokenSessions:
         return held
 
     def _keep(self, key: ConnectionKey, held: _Held) -> None:
-        before = self._held.get(key)
-        if before is not None:
-            held.signalled = before.signalled
-        elif len(self._held) >= HELD_MOST:
+        if key not in self._held and len(self._held) >= HELD_MOST:
             del self._held[next(iter(self._held))]
         self._held[key] = held
 
@@ -177,12 +178,18 @@ class TokenSessions:
 
     def _timed(self, obtained: Obtained, renewal: Renewal) -> _Held:
         ends = obtained.token.expires_at
-        applier = _bound(renewal, obtained)
+        applier = self._bound(renewal, obtained)
         if ends is None:
             return _Held(obtained, renewal, applier, math.inf, math.inf)
         life = max(0.0, ends - self._clock())
         margin = min(max(life * MARGIN_SHARE, MARGIN_LEAST), MARGIN_MOST, life / 2) * (0.75 + self._chance() / 2)
         return _Held(obtained, renewal, applier, ends - min(_LAST_SECOND, life / 20), ends - margin)
+
+    def _bound(self, renewal: Renewal, obtained: Obtained) -> Applier:
+        """An applier that holds a token, and what is behind it: the API may refuse it long after it was dropped."""
+        applier = renewal.scheme.bind_token(renewal.options, renewal.secrets, obtained.token)
+        self._behind[applier] = obtained
+        return applier
 
 
 def _key(plan: Plan, renewal: Renewal, holder: Holder) -> ConnectionKey:
@@ -195,5 +202,5 @@ def _names(key: ConnectionKey, held: _Held) -> frozenset[str]:
     return frozenset({held.obtained.connection_id, key.api_id, key.app_id})
 
 
-def _bound(renewal: Renewal, obtained: Obtained) -> Applier:
-    return renewal.scheme.bind_token(renewal.options, renewal.secrets, obtained.token)
+def _is_newer(obtained: Obtained, refused: Obtained) -> bool:
+    return refused.is_newer(obtained.connection_id, obtained.generation)
