@@ -15,7 +15,7 @@ from tieline.core.pages import PageRequest
 from tieline.dataplane.ports import ConnectionKey, ConnectionRow, Refusal, SealedToken
 from tieline.storage.changes import changes_after
 from tieline.storage.engine import Database
-from tieline.storage.leases import SqlConnections
+from tieline.storage.leases import SqlConnections, forget_sign_ins
 from tieline.storage.schema import connection_secrets
 from tieline.storage.store import SqlStore
 from tieline.storage.vault import SqlDataKeys
@@ -235,11 +235,15 @@ async def test_a_sign_in_is_found_by_its_link_and_then_by_its_state(store: SqlSt
         assert not await tx.sign_ins.remove(row.id)
 
 
-async def test_expired_sign_ins_are_forgotten(store: SqlStore, owner: ApiRow) -> None:
-    """Only those."""
+@pytest.mark.parametrize("by", ["the next sign-in", "the hourly look"])
+async def test_expired_sign_ins_are_forgotten(store: SqlStore, owner: ApiRow, database: Database, by: str) -> None:
+    """Only those, with what they keep sealed."""
     row = await add_sign_in(store, owner)
-    async with store.write(OWNER) as tx:
-        await tx.sign_ins.forget(later(599))
-        assert await tx.sign_ins.get(row.id) is not None
-        await tx.sign_ins.forget(later(600))
-        assert await tx.sign_ins.get(row.id) is None
+    for seconds in (599, 600):
+        if by == "the hourly look":
+            await forget_sign_ins(database, later(seconds).timestamp())
+        else:
+            async with store.write(OWNER) as tx:
+                await tx.sign_ins.forget(later(seconds))
+        async with store.read() as rx:
+            assert (await rx.sign_ins.get(row.id) is None) is (seconds == 600)
