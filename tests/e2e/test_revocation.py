@@ -51,9 +51,11 @@ class Ended:
         """Seconds by which the last use came too late."""
         return self.caller.lateness(self.moment, self.counts)
 
-    def codes(self, after: float) -> set[str]:
-        """What those were told who came more than ``after`` seconds after the end."""
-        return {use.code for use in self.caller.uses if use.sent > self.moment + after}
+    @property
+    def codes(self) -> set[str]:
+        """What those were told who came a second after the end, or after the last use where that came later."""
+        over = self.moment + max(MOST_SECONDS, self.lateness)
+        return {use.code for use in self.caller.uses if use.sent > over}
 
 
 @dataclass
@@ -280,7 +282,7 @@ def test_nothing_worked_again_later(driven: Session) -> None:
 
 def test_everyone_is_told_what_happened(driven: Session) -> None:
     """The code says what ended; where something took the old one's place, the requests just go on."""
-    assert [each.kind for each in driven.ended if each.codes(driven.most) != {TOLD[each.kind]}] == []
+    assert [each.kind for each in driven.ended if each.codes != {TOLD[each.kind]}] == []
 
 
 def test_it_was_under_load(driven: Session) -> None:
@@ -326,7 +328,7 @@ async def test_revocation_arrives_without_the_notification_channel(tmp_path: Pat
         late = [each.lateness for each in stage.ended]
         sys.stdout.write(f"channel down: {[round(seconds * 1000) for seconds in late]} ms\n")
         assert max(late) <= CHANNEL_DOWN_SECONDS
-        assert [each.codes(CHANNEL_DOWN_SECONDS) for each in stage.ended] == [{"revoked_app_key"}] * len(callers)
+        assert [each.codes for each in stage.ended] == [{"revoked_app_key"}] * len(callers)
         assert [list(each.caller.resurrections(accepted, each.moment)) for each in stage.ended] == [[]] * 4
 
 
@@ -346,4 +348,4 @@ async def test_revocation_arrives_after_the_database_dropped_everyone(tmp_path: 
         assert [use for use in kept.uses if use.sent > calm and use.status != 200] == []
         assert {use.status for use in kept.uses} <= {200, 503}
         assert stage.ended[0].lateness <= stage.most
-        assert stage.ended[0].codes(stage.most) == {"revoked_app_key"}
+        assert stage.ended[0].codes == {"revoked_app_key"}
