@@ -29,8 +29,11 @@ RICH = (
     query: [{name: q, value: "<f>"}]
     body: {type: multipart, fields: [{name: up, value: "<u>", filename: a.txt}]}
     response: {type: stream, stream: {text: {path: a}, events: [{name: e, fields: [{path: b, type: date}]}]}}
-    pagination: {kind: page, parameter: n, most: {items: 3}}
     timeout: 90s
+  pages:
+    path: /b
+    parameters: {n: {in: query, type: integer, default: 1}}
+    pagination: {kind: page, parameter: n, most: {items: 3}}
 """
 ).replace(
     "environments: {development: {}}",
