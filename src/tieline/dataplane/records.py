@@ -6,7 +6,6 @@ A lost process loses at most what it gathered since. Owns the batches; the store
 import asyncio
 import logging
 import time
-from collections.abc import Mapping
 
 from tieline.access.appkey import hidden
 from tieline.core.errors import ANSWERS, TielineError
@@ -14,13 +13,14 @@ from tieline.core.names import is_api_name
 from tieline.dataplane.calls.run import Run
 from tieline.dataplane.exchange import Exchange
 from tieline.dataplane.ports import Outcome, RequestRecord, SnapshotSource
-from tieline.dataplane.snapshot import AppKey
+from tieline.dataplane.snapshot import KEYS_MOST, AppKey
 from tieline.wire.request import Request
 
 log = logging.getLogger("tieline.dataplane.records")
 
 FLUSH_SECONDS = 0.25
 WAITING_MOST = 50_000
+TOUCHED_MOST = 500
 _PATH_MOST = 512
 _MINUTE = 60
 _CALL_DOOR = "/call/"
@@ -35,7 +35,8 @@ class Records:
         self._source = source
         self._waiting: list[RequestRecord] = []
         self._used: dict[str, float] = {}
-        self._saved: dict[str, float] = {}
+        self._saved: set[str] = set()
+        self._minute = 0.0
 
     def ended(self, exchange: Exchange, outcome: Outcome, error: TielineError | None) -> None:
         """Note how an admitted request ended."""
@@ -131,35 +132,60 @@ class Records:
             await self.flush()
 
     async def flush(self) -> None:
-        """Save what waits now; what cannot be saved waits on."""
+        """Save what waits now, and the last uses of 500 keys at most; what cannot be saved waits on."""
         waiting, self._waiting = self._waiting, []
-        used, self._used = self._used, {}
-        if not waiting and not used:
-            return
+        used: dict[str, float] = {}
         try:
-            await self._source.add_records(waiting)
-            waiting = []
-            await self._touch(used)
-            used = {}
+            if waiting:
+                await self._source.add_records(waiting)
+                waiting = []
+            used = self._due()
+            if used:
+                await self._source.touch_keys(used)
+                used = {}
         except TielineError as error:
             log.warning("%d request records could not be saved yet: %s", len(waiting), error.detail or error.public)
         finally:
             if waiting or used:
                 self._keep(waiting, used)
 
-    async def _touch(self, used: Mapping[str, float]) -> None:
-        """Save last uses, which the store keeps to the minute: once a minute for each key."""
-        due = {key: at for key, at in used.items() if self._saved.get(key) != at // _MINUTE}
-        if due:
-            await self._source.touch_keys(due)
-            if len(self._saved) > WAITING_MOST:
-                self._saved.clear()
-            self._saved.update({key: at // _MINUTE for key, at in due.items()})
+    async def close(self) -> None:
+        """Save everything, if the store takes it."""
+        await self.flush()
+        while self._used and not self._waiting:
+            before = len(self._used)
+            await self.flush()
+            if len(self._used) >= before:
+                return
+
+    def _due(self) -> dict[str, float]:
+        """Last uses to be saved now: once a minute for each key, and of many keys some after others.
+
+        With a hundred thousand keys in use, all of them would be due in the first seconds of each minute.
+        """
+        minute = time.time() // _MINUTE
+        if minute != self._minute or len(self._saved) > KEYS_MOST:
+            self._minute = minute
+            self._saved.clear()
+        due: dict[str, float] = {}
+        looked_at = []
+        for key, at in self._used.items():
+            if key not in self._saved:
+                if len(due) == TOUCHED_MOST:
+                    break
+                due[key] = at
+                if at // _MINUTE == minute:
+                    self._saved.add(key)
+            looked_at.append(key)
+        for key in looked_at:
+            del self._used[key]
+        return due
 
     def _keep(self, waiting: list[RequestRecord], used: dict[str, float]) -> None:
         kept = (waiting + self._waiting)[-WAITING_MOST:]
         self.given_up += len(waiting) + len(self._waiting) - len(kept)
         self._waiting = kept
+        self._saved.difference_update(used)
         self._used = used | self._used
 
 

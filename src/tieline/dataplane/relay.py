@@ -21,7 +21,8 @@ from tieline.wire import framing
 from tieline.wire.request import Request
 
 PREFIX = b"/relay/"
-_REMEMBERED = 256
+_REMEMBERED = 1024
+_LENGTH_MOST = 256
 
 
 class Relay:
@@ -83,7 +84,9 @@ class Relay:
         )
         if isinstance(verdict, Denied):
             raise MissingPermission(verdict.reason, param=verdict.param)
-        if len(key.allowed) < _REMEMBERED and len(rest) < _REMEMBERED:
+        if len(rest) < _LENGTH_MOST:
+            if len(key.allowed) >= _REMEMBERED:
+                key.allowed.clear()
             key.allowed[asked] = path, verdict
         return path, verdict
 

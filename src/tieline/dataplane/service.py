@@ -86,7 +86,7 @@ class Service:
         await self.sessions.close(seconds)
         for each in self._lasting:
             await each.stop()
-        await self.records.flush()
+        await self.records.close()
         await self.telling.flush()
         self.pool.close()
         self.deadlines.stop()

@@ -7,10 +7,12 @@ request is.
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
-from typing import TypeAlias
+from typing import Any, TypeAlias, TypeVar
+
+import orjson
 
 from tieline.access.permissions import Permissions
 from tieline.access.verdict import Allowed
@@ -26,6 +28,8 @@ from tieline.wire.pool import Pool
 
 log = logging.getLogger("tieline.dataplane.snapshot")
 
+Verdicts: TypeAlias = dict[tuple[Plan, bytes, bytes, bool], tuple[bytes, Allowed]]
+_Value = TypeVar("_Value", bound=Hashable)
 Tell: TypeAlias = Callable[[Sequence[Change] | None], None]
 
 POLL_SECONDS = 1.0
@@ -40,8 +44,9 @@ _LOOKUPS_WAITING = 2_000
 class AppKey:
     """An app key as requests are judged by it. ``expires_at`` is seconds since the epoch.
 
-    ``allowed`` remembers what was allowed: by plan, method, path as sent and upgrade, the path in its normal form and
-    the verdict. Any change of the key or the API makes a new key or plan, so that nothing in it can grow old.
+    ``allowed`` remembers what these permissions allow, for all keys that have them: by plan, method, path as sent and
+    upgrade, the path in its normal form and the verdict. Any change of a key or an API makes a new key or plan, so that
+    nothing in it can grow old.
     """
 
     keyed_hash: bytes
@@ -54,28 +59,54 @@ class AppKey:
     networks: tuple[IPv4Network | IPv6Network, ...]
     expires_at: float | None
     revoked: bool
-    allowed: dict[tuple[Plan, bytes, bytes, bool], tuple[bytes, Allowed]] = field(default_factory=dict)
-
-    @classmethod
-    def from_row(cls, keyed_hash: bytes, row: KeyRow) -> "AppKey":
-        return cls(
-            keyed_hash=keyed_hash,
-            key_id=row.key_id,
-            app_id=row.app_id,
-            app_name=row.app_name,
-            api_ids=row.api_ids,
-            environment=row.environment,
-            permissions=Permissions.from_json(dict(row.permissions)),
-            networks=tuple(ip_network(text) for text in row.from_ip),
-            expires_at=row.expires_at,
-            revoked=row.revoked,
-        )
+    allowed: Verdicts
 
     def may_call_from(self, address: IPv4Address | IPv6Address) -> bool:
         """Whether a client at ``address`` may use the key."""
         if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
             address = address.ipv4_mapped
         return not self.networks or any(address in network for network in self.networks)
+
+
+class AppKeys:
+    """Makes app keys of rows, and keeps once what many of them have in common."""
+
+    def __init__(self) -> None:
+        self._rights: dict[bytes, tuple[Permissions, Verdicts]] = {}
+        self._same: dict[Hashable, Any] = {}
+
+    def key(self, keyed_hash: bytes, row: KeyRow) -> AppKey:
+        """The app key of ``row``."""
+        permissions, allowed = self._rights_of(row.permissions)
+        return AppKey(
+            keyed_hash=keyed_hash,
+            key_id=row.key_id,
+            app_id=self._one(row.app_id),
+            app_name=self._one(row.app_name),
+            api_ids=self._one(row.api_ids),
+            environment=self._one(row.environment),
+            permissions=permissions,
+            networks=tuple(ip_network(text) for text in row.from_ip),
+            expires_at=row.expires_at,
+            revoked=row.revoked,
+            allowed=allowed,
+        )
+
+    def clear(self) -> None:
+        """Forget what was in common; keys that were made keep it."""
+        self._rights.clear()
+        self._same.clear()
+
+    def _rights_of(self, given: Mapping[str, Any]) -> tuple[Permissions, Verdicts]:
+        text = orjson.dumps(dict(given), option=orjson.OPT_SORT_KEYS)
+        found = self._rights.get(text)
+        if found is None:
+            found = self._rights[text] = Permissions.from_json(dict(given)), {}
+        return found
+
+    def _one(self, value: _Value) -> _Value:
+        found: _Value = self._same.setdefault(value, value)
+        return found
 
 
 class Snapshot:
@@ -98,6 +129,7 @@ class Snapshot:
         self._by_name: dict[bytes, Api] = {}
         self._by_id: dict[str, Api] = {}
         self._keys: dict[bytes, AppKey] = {}
+        self._app_keys = AppKeys()
         self._lookups = asyncio.Semaphore(_LOOKUPS_AT_ONCE)
         self._waiting = 0
         self._catching_up = asyncio.Lock()
@@ -148,9 +180,10 @@ class Snapshot:
     def _remember(self, keyed_hash: bytes, row: KeyRow | None) -> AppKey | None:
         if row is None:
             return None
-        key = AppKey.from_row(keyed_hash, row)
+        key = self._app_keys.key(keyed_hash, row)
         if len(self._keys) >= KEYS_MOST:
             self._keys.clear()
+            self._app_keys.clear()
         self._keys[keyed_hash] = key
         return key
 
@@ -159,6 +192,7 @@ class Snapshot:
         version = await self._source.version()
         self._epoch += 1
         self._keys.clear()
+        self._app_keys.clear()
         credentials: dict[str, list[CredentialRow]] = {}
         for credential in await self._source.credentials():
             credentials.setdefault(credential.api_id, []).append(credential)

@@ -1,6 +1,7 @@
 """Records are gathered, saved in batches, and kept while the store is away, up to a bound."""
 
 import asyncio
+import time
 
 import pytest
 
@@ -107,7 +108,7 @@ async def test_records_alone_are_not_saved_twice_when_only_the_keys_fail(
     await records.flush()
     source.away, source.touch_keys = False, touch_keys  # type: ignore[method-assign]
     await records.flush()
-    assert batches == [1, 0]
+    assert batches == [1]
     assert source.used == {"key_1": 5.0}
 
 
@@ -128,3 +129,25 @@ async def test_a_cancelled_save_keeps_its_batch(source: MemorySource) -> None:
     source.add_records = add_records  # type: ignore[method-assign]
     await records.flush()
     assert [each.id for each in source.records] == ["req_1"]
+
+
+async def test_the_last_uses_of_many_keys_are_saved_some_at_a_time(source: MemorySource) -> None:
+    """A hundred thousand keys are not all saved at once; a worker that ends saves the rest."""
+    records = Records(source)
+    now = time.time()
+    records._used |= {f"key_{number}": now for number in range(module.TOUCHED_MOST * 3)}
+    await records.flush()
+    assert len(source.used) == module.TOUCHED_MOST
+    await records.close()
+    assert len(source.used) == module.TOUCHED_MOST * 3
+
+
+async def test_an_end_without_a_store_does_not_wait_for_ever(
+    source: MemorySource, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What cannot be saved is given up with the process."""
+    records = Records(source)
+    records._used |= {f"key_{number}": 5.0 for number in range(module.TOUCHED_MOST * 3)}
+    source.away = True
+    await records.close()
+    assert source.used == {}

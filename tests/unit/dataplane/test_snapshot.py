@@ -1,7 +1,7 @@
 """The snapshot keeps up with the store, and what changes while it is looked at is never kept as it was."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from ipaddress import ip_address
 from typing import Any
 
@@ -13,7 +13,7 @@ from tieline.access import appkey
 from tieline.core.errors import NotReady, Overloaded
 from tieline.dataplane import snapshot as module
 from tieline.dataplane.ports import KeyRow
-from tieline.dataplane.snapshot import AppKey, Snapshot, Tell
+from tieline.dataplane.snapshot import AppKey, AppKeys, Snapshot, Tell
 from tieline.testing.dataplane import MemorySource
 from tieline.testing.vault import MemoryDataKeyStore, fake_root_key, memory_keyring
 from tieline.vault.keyring import Keyring
@@ -347,4 +347,20 @@ async def test_the_memory_of_keys_is_bounded(
 def test_a_keys_networks(networks: list[str], address: str, *, allowed: bool) -> None:
     """An IPv4 client of a dual-stack listener is an IPv4 client."""
     row = KeyRow("key_1", "sec_1", "app_1", "App", frozenset(), "live", {"mode": "all"}, tuple(networks), None, False)
-    assert AppKey.from_row(bytes(32), row).may_call_from(ip_address(address)) is allowed
+    assert AppKeys().key(bytes(32), row).may_call_from(ip_address(address)) is allowed
+
+
+def test_keys_with_the_same_permissions_share_what_they_may() -> None:
+    """In whatever order their grants are written; another key's permissions are another matter."""
+    made = AppKeys()
+
+    def key(number: int, permissions: Mapping[str, Any]) -> AppKey:
+        row = KeyRow(f"key_{number}", "s", "app", "App", frozenset(), "live", permissions, (), None, False)
+        return made.key(bytes(32), row)
+
+    one = key(1, {"mode": "restricted", "grants": {"a": {"x": "read", "y": "write"}}})
+    same = key(2, {"grants": {"a": {"y": "write", "x": "read"}}, "mode": "restricted"})
+    other = key(3, {"mode": "restricted", "grants": {"a": {"x": "write", "y": "write"}}})
+    assert one.allowed is same.allowed
+    assert one.permissions is same.permissions
+    assert other.allowed is not one.allowed
