@@ -71,6 +71,15 @@ REFUSALS = [
     Case("headers_too_large", openai.APIStatusError, 431, "head is larger", headers={"X-Long": "x" * 40_000}),
     Case("credential_missing", openai.APIStatusError, 424, "tieline credential set bare", api="bare"),
     Case("credential_missing", openai.APIStatusError, 424, "--environment development", key="development"),
+    Case("connection_required", openai.APIStatusError, 424, "Say whose", api="unsigned", param="Tieline-Connection"),
+    Case(
+        "connection_required",
+        openai.APIStatusError,
+        424,
+        "send them to a connect link",
+        api="unsigned",
+        headers={"Tieline-Connection": "ann"},
+    ),
 ]
 
 FAILURES = [

@@ -352,6 +352,18 @@ def bare(stage: Stage) -> str:
 
 
 @pytest.fixture(scope="session")
+def unsigned(stage: Stage) -> str:
+    """OpenAI as each end user's own, to which nobody has signed in."""
+    issuer = "https://issuer.example.com"
+    auth = {"scheme": "oauth2", "grant": "authorization_code", "connections": "per_user"}
+    auth |= {"authorize_url": f"{issuer}/authorize", "token_url": f"{issuer}/token"}
+    definition = {"tieline": "v1", "api": "unsigned", "title": "OpenAI", "base_url": stage.sandbox, "auth": auth}
+    client = {"client_id": "tieline", "client_secret": "not-a-real-secret"}
+    stage.add("unsigned", client, definition=definition)
+    return "unsigned"
+
+
+@pytest.fixture(scope="session")
 def torn(stage: Stage) -> Iterator[str]:
     """An upstream that hangs up in the middle of its second event."""
     whole = b'data: {"id":"whole","choices":[{"index":0,"delta":{"content":"x"}}]}\n\n'
