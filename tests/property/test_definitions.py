@@ -8,7 +8,6 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tieline.core.errors import InvalidParameter
 from tieline.definitions import template, tree
 from tieline.definitions.catalogue import load
 from tieline.definitions.environment import in_environment, resolve
@@ -159,20 +158,6 @@ def test_escaped_text_is_a_template_of_itself(text: str) -> None:
     parsed = template.parse(template.escape(text))
     assert parsed.names() == ()
     assert parsed.render_text({}) == text
-
-
-@given(st.text(alphabet=st.characters(codec="utf-8")))
-def test_a_path_value_never_leaves_its_segment(value: str) -> None:
-    """However it is written."""
-    try:
-        path = template.parse("/a/<v>/b").render_path({"v": value})
-    except InvalidParameter:
-        assert value in {".", ".."}
-        return
-    assert path.count("/") == 3
-    assert path.isascii()
-    assert path.isprintable()
-    assert not {"?", "#", "\\", " "} & set(path)
 
 
 @given(st.text(alphabet='<>\\abc_1 -.:/"', max_size=60))

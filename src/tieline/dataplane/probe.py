@@ -71,9 +71,10 @@ async def _ask(preparer: Preparer, api: Api, environment: Environment) -> Probed
         return Probed(False, None, "The definition has no verify request. Add one: {method: GET, path: /models}.")
     fetched, sent = await _try(preparer, plan, plan.verify)
     found = hint(plan, sent, fetched.status, fetched.headers)
-    if found.again or found.stale or found.is_stale(fetched.body):
-        if not found.again:
-            await preparer.renew(plan, sent.auth, None)
+    stale = found.stale or found.is_stale(fetched.body)
+    if stale:
+        await preparer.renew(plan, sent.auth, None)
+    if stale or found.again:
         fetched, _ = await _try(preparer, plan, plan.verify)
     return _judge(plan, fetched.status)
 

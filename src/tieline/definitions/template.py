@@ -1,4 +1,4 @@
-r"""Text with ``<name>`` slots, and how a value goes into a path, a query, a header or plain text. Computes nothing.
+r"""Text with ``<name>`` slots. Computes nothing; how values go into paths, queries and bodies is for ``fill``.
 
 A slot is ``<``, a parameter's name, ``>``; ``\<`` is a literal ``<``, and ``\\<`` a backslash before a slot. A ``<``
 that begins no slot stands for itself, except where it looks like a slot with a wrong name (``<user-id>``): refused.
@@ -8,16 +8,11 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote, quote_plus
 
-from tieline.core.errors import InvalidParameter
 from tieline.core.names import is_parameter_name
 from tieline.definitions.problems import shown
 
 _PIECE = re.compile(r"(?<!\\)(\\++)(?=<)|<([A-Za-z0-9_][A-Za-z0-9_. -]*)>")
-_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
-_NOT_RAW = re.compile(r"[\x00-\x20\x7f\\?#]")
-_DOTS = re.compile(r"(?:^|/)(?:\.|%2e){1,2}(?:;[^/]*)?(?=/|$)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,41 +40,8 @@ class Template:
         return tuple(dict.fromkeys(piece.name for piece in self.pieces if isinstance(piece, Slot)))
 
     def render_text(self, values: Mapping[str, str]) -> str:
-        """The text with values as they are; raises KeyError for a value that is missing, as all ``render_`` do."""
+        """The text with values as they are; raises KeyError for a value that is missing."""
         return "".join(piece.text if isinstance(piece, Literal) else values[piece.name] for piece in self.pieces)
-
-    def render_path(self, values: Mapping[str, str], raw: frozenset[str] = frozenset()) -> str:
-        """A path, each value percent-encoded as one segment (RFC 3986 section 2.1), or as it is for names in ``raw``.
-
-        Raises InvalidParameter for a value that would climb or change the shape of the URL.
-        """
-        parts = []
-        for piece in self.pieces:
-            if isinstance(piece, Literal):
-                parts.append(piece.text)
-            elif piece.name in raw:
-                parts.append(_raw(piece.name, values[piece.name]))
-            else:
-                parts.append(quote(values[piece.name], safe=""))
-        path = "".join(parts)
-        if _DOTS.search(path):
-            message = "A value would make this path climb; give a value other than “.” or “..”."
-            raise InvalidParameter(message, param=next(iter(self.names()), None))
-        return path
-
-    def render_query(self, values: Mapping[str, str]) -> str:
-        """A query string, each value encoded by the rules of forms (WHATWG URL, section 5.2)."""
-        return "".join(
-            piece.text if isinstance(piece, Literal) else quote_plus(values[piece.name]) for piece in self.pieces
-        )
-
-    def render_header(self, values: Mapping[str, str]) -> str:
-        """A header's value; raises InvalidParameter for a value with control characters."""
-        for name in self.names():
-            if _CONTROL.search(values[name]):
-                message = f"The parameter {name} goes into a header and holds a control character; remove it."
-                raise InvalidParameter(message, param=name)
-        return self.render_text(values)
 
 
 def parse(text: str) -> Template:
@@ -152,12 +114,3 @@ def _close(literal: list[str], pieces: list[Literal | Slot]) -> None:
     literal.clear()
     if text:
         pieces.append(Literal(text))
-
-
-def _raw(name: str, value: str) -> str:
-    if _NOT_RAW.search(value):
-        message = (
-            f"The parameter {name} goes into a path as it is and holds a blank, backslash, ? or #; encode or remove it."
-        )
-        raise InvalidParameter(message, param=name)
-    return quote(value, safe="!$%&'()*+,;=:@/-._~[]|{}")
