@@ -6,12 +6,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tieline.core.errors import BodyTooLarge, InvalidRequest, UpstreamError
-from tieline.dataplane.calls.complaint import MESSAGE_MOST, complaint
-from tieline.dataplane.calls.decoding import Inflate
+from tieline.dataplane.answers.content_coding import Inflate
+from tieline.dataplane.answers.error_text import MESSAGE_MOST, complaint
+from tieline.dataplane.attempt.retry import pause, retry_after
 from tieline.dataplane.calls.multipart import FieldPart, FileBegun, FileData, FormReader, boundary_of
-from tieline.dataplane.calls.paging import next_link
 from tieline.dataplane.calls.reading import charset_of, text_of
-from tieline.dataplane.calls.retrying import pause, retry_after
+from tieline.dataplane.snapshot.paging import next_link
 
 SHREDS = st.sampled_from(
     [b"--edge", b"--edge--", b"\r\n", b"\n", b"\r", b"\r\n\r\n", b"Content-Disposition: form-data", b'; name="a"',

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.dataplane.streams.reading import RECORDINGS, comparable, read, read_all
-from tieline.dataplane.streams import Delta, Done, Event, Failed, StreamReader, detect, encode
-from tieline.dataplane.streams.sse import SseDecoder
+from tieline.dataplane.answers.streams import Delta, Done, Event, Failed, StreamReader, detect, encode
+from tieline.dataplane.answers.streams.sse import SseDecoder
 from tieline.definitions.model import Spot, Stream
 from tieline.definitions.responses import STREAM_FORMATS, STREAM_PRESETS
 

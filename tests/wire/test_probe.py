@@ -8,7 +8,7 @@ import pytest
 from tests.wire.conftest import StartUpstream
 from tests.wire.raw import Peer, Script, Upstream, answer, chunked, saying, saying_once
 from tests.wire.stage import PROVIDER_KEY, definition
-from tieline.dataplane.probe import Probe, Probed
+from tieline.dataplane.operator.verify import Probe, Probed
 from tieline.testing.connections import MemoryConnections
 from tieline.testing.dataplane import MemorySource
 from tieline.testing.vault import memory_keyring

@@ -9,7 +9,8 @@ from tests.wire.conftest import StartStage
 from tests.wire.raw import Peer, Upstream, answer, until
 from tests.wire.stage import PROVIDER_KEY, Stage, definition
 from tieline.core.errors import NotReady
-from tieline.dataplane import lasting, snapshot
+from tieline.dataplane import supervised as lasting
+from tieline.dataplane.snapshot import view as snapshot
 from tieline.testing.dataplane import MemorySource, serving
 from tieline.testing.vault import memory_keyring
 

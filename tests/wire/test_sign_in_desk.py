@@ -8,7 +8,7 @@ import pytest
 
 from tests.e2e.tokens import Provider, providing
 from tieline.core.errors import CredentialMissing, DestinationNotAllowed
-from tieline.dataplane.signingin import Begun, SignInDesk, Target
+from tieline.dataplane.tokens.signin import Begun, SignInDesk, Target
 from tieline.schemes.flow import IssuerRefused
 from tieline.schemes.kept import pack
 from tieline.testing.dataplane import MemorySource

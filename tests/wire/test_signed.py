@@ -22,7 +22,7 @@ from tests.peers.judges import TEXT, Answer, Arrival, Court, judging
 from tests.wire.raw import Message, Peer, drop
 from tieline.core.secret import Secret
 from tieline.dataplane.ports import ConnectionKey, SealedToken
-from tieline.dataplane.signingin import Begun, SignInDesk, Target
+from tieline.dataplane.tokens.signin import Begun, SignInDesk, Target
 from tieline.schemes.base import Outgoing
 from tieline.schemes.challenge import parameters
 from tieline.schemes.digest import Digest

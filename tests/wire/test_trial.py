@@ -20,7 +20,7 @@ from tieline.core.errors import (
     UpstreamResponseTooLarge,
     UpstreamUnreachable,
 )
-from tieline.dataplane.trial import BEGINNING_MOST, DOCUMENT_MOST, Answered, Attempt, Trial, TrialFile
+from tieline.dataplane.operator.trial import BEGINNING_MOST, DOCUMENT_MOST, Answered, Attempt, Trial, TrialFile
 from tieline.testing.connections import MemoryConnections
 from tieline.testing.dataplane import MemorySource
 from tieline.testing.vault import memory_keyring

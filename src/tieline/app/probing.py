@@ -13,7 +13,7 @@ from tieline.storage.snapshots import SqlSnapshots
 from tieline.wire.guard import Guard
 
 if TYPE_CHECKING:
-    from tieline.dataplane.probe import Probe
+    from tieline.dataplane.operator.verify import Probe
 
 
 class Prober:
@@ -33,7 +33,7 @@ class Prober:
         return Verdict(found.ok, found.status, found.problem)
 
     def _load(self) -> "Probe":
-        from tieline.dataplane.probe import Probe  # noqa: PLC0415  see the module's docstring
+        from tieline.dataplane.operator.verify import Probe  # noqa: PLC0415  see the module's docstring
         from tieline.wire.tls import Trust  # noqa: PLC0415
 
         source = SqlSnapshots(self._opened.database, self._settings.database_url)

@@ -14,7 +14,7 @@ from tieline.storage.snapshots import SqlSnapshots
 from tieline.wire.guard import Guard
 
 if TYPE_CHECKING:
-    from tieline.dataplane.signingin import Begun, SignInDesk, Target
+    from tieline.dataplane.tokens.signin import Begun, SignInDesk, Target
 
 
 class Issuers:
@@ -40,7 +40,7 @@ class Issuers:
 
     def _desk(self) -> "SignInDesk":
         if self._loaded is None:
-            from tieline.dataplane.signingin import SignInDesk  # noqa: PLC0415  see the module's docstring
+            from tieline.dataplane.tokens.signin import SignInDesk  # noqa: PLC0415  see the module's docstring
             from tieline.wire.tls import Trust  # noqa: PLC0415
 
             source = SqlSnapshots(self._opened.database, self._settings.database_url)
@@ -49,12 +49,12 @@ class Issuers:
 
 
 def _target(whose: Whose) -> "Target":
-    from tieline.dataplane.signingin import Target  # noqa: PLC0415  see the module's docstring
+    from tieline.dataplane.tokens.signin import Target  # noqa: PLC0415  see the module's docstring
 
     return Target(whose.api_id, whose.environment, whose.position)
 
 
 def _begun(row: SignInRow) -> "Begun":
-    from tieline.dataplane.signingin import Begun  # noqa: PLC0415  see the module's docstring
+    from tieline.dataplane.tokens.signin import Begun  # noqa: PLC0415  see the module's docstring
 
     return Begun(row.id, row.basis, row.kept)

@@ -15,7 +15,7 @@ from tieline.storage.snapshots import SqlSnapshots
 from tieline.wire.guard import Guard
 
 if TYPE_CHECKING:
-    from tieline.dataplane.trial import Trial
+    from tieline.dataplane.operator.trial import Trial
 
 
 class Trier:
@@ -29,7 +29,7 @@ class Trier:
 
     async def run(self, attempt: Attempt) -> Tried:
         """What the upstream answered."""
-        from tieline.dataplane import trial  # noqa: PLC0415  see the module's docstring
+        from tieline.dataplane.operator import trial  # noqa: PLC0415  see the module's docstring
 
         if self._trial is None:
             self._trial = self._load()
@@ -46,7 +46,7 @@ class Trier:
         return sight(body, content_type, known)
 
     def _load(self) -> "Trial":
-        from tieline.dataplane.trial import Trial  # noqa: PLC0415  see the module's docstring
+        from tieline.dataplane.operator.trial import Trial  # noqa: PLC0415  see the module's docstring
         from tieline.wire.tls import Trust  # noqa: PLC0415
 
         source = SqlSnapshots(self._opened.database, self._settings.database_url)
@@ -56,7 +56,7 @@ class Trier:
 
 def sight(body: bytes, content_type: str, known: Stream | None) -> StreamSeen | None:
     """What ``Trier.sight`` gives, for whoever runs nothing."""
-    from tieline.dataplane.streams import sighting  # noqa: PLC0415  as above
+    from tieline.dataplane.answers.streams import sighting  # noqa: PLC0415  as above
 
     found = sighting.sight(body, content_type, known)
     return None if found is None else StreamSeen(found.stream, found.events, found.text)

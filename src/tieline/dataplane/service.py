@@ -6,18 +6,18 @@ from dataclasses import dataclass, field
 
 from tieline.core.errors import NotReady, UnknownApi
 from tieline.core.ids import RequestIds
-from tieline.dataplane.admission import NOTABLE, Admission
-from tieline.dataplane.calls.door import PREFIX as CALL_PREFIX
-from tieline.dataplane.calls.door import CallDoor
-from tieline.dataplane.calls.running import Running
-from tieline.dataplane.calls.telling import Telling
-from tieline.dataplane.lasting import Lasting
+from tieline.dataplane.admission.admit import NOTABLE, Admission
+from tieline.dataplane.attempt.prepare import Preparer
+from tieline.dataplane.attempt.send import Running
+from tieline.dataplane.calls.drift_flush import Telling
+from tieline.dataplane.doors.call import PREFIX as CALL_PREFIX
+from tieline.dataplane.doors.call import CallDoor
+from tieline.dataplane.doors.relay import PREFIX, Relay
 from tieline.dataplane.ports import ConnectionStore, SnapshotSource
-from tieline.dataplane.preparing import Preparer
-from tieline.dataplane.records import Records
-from tieline.dataplane.relay import PREFIX, Relay
-from tieline.dataplane.sessions import TokenSessions
-from tieline.dataplane.snapshot import Snapshot
+from tieline.dataplane.records.recorder import Records
+from tieline.dataplane.snapshot.view import Snapshot
+from tieline.dataplane.supervised import Lasting
+from tieline.dataplane.tokens.sessions import TokenSessions
 from tieline.vault.keyring import Keyring
 from tieline.wire.answers import text_answer
 from tieline.wire.deadlines import Deadlines

@@ -14,7 +14,7 @@ from tests.e2e.conftest import PROVIDER_KEY, Starter
 from tests.e2e.sdk.cases import MODEL
 from tests.e2e.sdk.conftest import Admin, Stage, eventually
 from tieline.access import appkey
-from tieline.dataplane import snapshot
+from tieline.dataplane.snapshot import view as snapshot
 from tieline.testing.dataplane import serving
 
 HELLO: Any = [{"role": "user", "content": "Hello you"}]

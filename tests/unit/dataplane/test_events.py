@@ -2,7 +2,7 @@
 
 import pytest
 
-from tieline.dataplane.events import HELD_MOST, WholeEvents
+from tieline.dataplane.answers.whole_events import HELD_MOST, WholeEvents
 
 
 def test_a_piece_that_ends_with_an_event_is_passed_on_at_once() -> None:

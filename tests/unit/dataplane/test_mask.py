@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tieline.dataplane.mask import StreamMask, mask
+from tieline.dataplane.answers.mask import StreamMask, mask
 
 SECRET = b"sk-sandbox-unit-1"
 OTHER = b"other-secret-22"

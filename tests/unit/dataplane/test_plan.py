@@ -7,9 +7,9 @@ import orjson
 import pytest
 
 from tests.wire.stage import PROVIDER_KEY
-from tieline.dataplane.plan import Api, Plan
-from tieline.dataplane.preparing import steady_appliers
-from tieline.dataplane.snapshot import Snapshot
+from tieline.dataplane.attempt.prepare import steady_appliers
+from tieline.dataplane.snapshot.plan import Api, Plan
+from tieline.dataplane.snapshot.view import Snapshot
 from tieline.definitions.parse import parse_data, to_json
 from tieline.schemes.base import Outgoing
 from tieline.testing.dataplane import MemorySource

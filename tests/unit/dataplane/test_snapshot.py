@@ -11,9 +11,9 @@ from tests.wire.raw import until
 from tests.wire.stage import PROVIDER_KEY, definition
 from tieline.access import appkey
 from tieline.core.errors import NotReady, Overloaded
-from tieline.dataplane import snapshot as module
 from tieline.dataplane.ports import KeyRow
-from tieline.dataplane.snapshot import AppKey, AppKeys, Snapshot, Tell
+from tieline.dataplane.snapshot import view as module
+from tieline.dataplane.snapshot.view import AppKey, AppKeys, Snapshot, Tell
 from tieline.testing.dataplane import MemorySource
 from tieline.testing.vault import MemoryDataKeyStore, fake_root_key, memory_keyring
 from tieline.vault.keyring import Keyring

@@ -10,12 +10,12 @@ from typing import Any
 import orjson
 
 from tieline.core.errors import UpstreamFailed, UpstreamProtocolError
-from tieline.dataplane.calls.compiled import ReadyCall
-from tieline.dataplane.calls.complaint import complaint
+from tieline.dataplane.answers.error_text import complaint
+from tieline.dataplane.attempt.retry import retry_after
+from tieline.dataplane.attempt.send import Reached
 from tieline.dataplane.calls.reading import charset_of, document_of, encoded, gather, gather_some, text_of
 from tieline.dataplane.calls.reply import Reply, Written
-from tieline.dataplane.calls.retrying import retry_after
-from tieline.dataplane.calls.running import Reached
+from tieline.dataplane.snapshot.calls import ReadyCall
 from tieline.definitions.infer.drift import Drift
 
 _FILES = frozenset({"file", "image"})

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from tieline.core.errors import IdempotencyInProgress, IdempotencyMismatch, InvalidRequest, Overloaded
-from tieline.dataplane.calls.keeping import ENTRY_BYTES, Shelf
+from tieline.dataplane.calls.lru import ENTRY_BYTES, Shelf
 from tieline.dataplane.calls.reply import Written
 
 KEPT_MOST: Final = 32 * 1024 * 1024

@@ -11,8 +11,8 @@ from typing import Any, Final, Protocol
 from urllib.parse import parse_qsl
 
 from tieline.core.errors import InvalidRequest
-from tieline.dataplane.calls.caller import Caller
 from tieline.dataplane.calls.multipart import FieldPart, FileBegun, FileData, FormEvent, FormReader
+from tieline.dataplane.calls.request_body import Caller
 from tieline.definitions.fill.json_text import read_parameters
 from tieline.definitions.fill.request import FilePart, Piece
 from tieline.definitions.fill.values import coerce_text

@@ -10,9 +10,9 @@ from typing import Any, Final
 import orjson
 
 from tieline.core.errors import UpstreamError, UpstreamProtocolError
-from tieline.dataplane.calls.compiled import ReadyCall
-from tieline.dataplane.calls.decoding import coding
-from tieline.dataplane.calls.running import Reached
+from tieline.dataplane.answers.content_coding import coding
+from tieline.dataplane.attempt.send import Reached
+from tieline.dataplane.snapshot.calls import ReadyCall
 from tieline.definitions.infer.answers import read_answer
 from tieline.definitions.infer.markup import read_xml
 from tieline.definitions.infer.unreadable import UnreadableAnswer

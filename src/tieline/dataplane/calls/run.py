@@ -12,23 +12,23 @@ from typing import Any, Protocol
 
 from tieline.access.decide import Denied, decide
 from tieline.core.errors import CredentialMissing, InvalidRequest, MissingPermission, TielineError, UpstreamFailed
-from tieline.dataplane.admission import CONNECTION, IDEMPOTENCY_KEY
+from tieline.dataplane.admission.admit import CONNECTION, IDEMPOTENCY_KEY
+from tieline.dataplane.attempt.prepare import named_holder
+from tieline.dataplane.attempt.send import Order, Reached, Running
+from tieline.dataplane.attempt.target import target_of
 from tieline.dataplane.calls import answering
 from tieline.dataplane.calls.caching import Cache
-from tieline.dataplane.calls.caller import Caller
-from tieline.dataplane.calls.compiled import ReadyCall
-from tieline.dataplane.calls.drifting import Drifts, Watched
+from tieline.dataplane.calls.drift import Drifts, Watched
 from tieline.dataplane.calls.idempotency import Done, Idempotency, Scope, replayed
+from tieline.dataplane.calls.pages import Walk
 from tieline.dataplane.calls.parameters import Given, from_form, from_json, from_query
 from tieline.dataplane.calls.reply import Reply
-from tieline.dataplane.calls.running import Order, Reached, Running
+from tieline.dataplane.calls.request_body import Caller
 from tieline.dataplane.calls.streaming import REST_SECONDS, pass_stream
-from tieline.dataplane.calls.target import target_of
-from tieline.dataplane.calls.walking import Walk
-from tieline.dataplane.plan import Plan
 from tieline.dataplane.ports import Outcome
-from tieline.dataplane.preparing import named_holder
-from tieline.dataplane.snapshot import AppKey
+from tieline.dataplane.snapshot.calls import ReadyCall
+from tieline.dataplane.snapshot.plan import Plan
+from tieline.dataplane.snapshot.view import AppKey
 from tieline.definitions.fill.scope import BODY_MOST
 from tieline.wire.request import Request
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from tieline.core.errors import TielineError, UpstreamError
-from tieline.dataplane.calls.compiled import ReadyCall
-from tieline.dataplane.calls.decoding import Coding, coding
+from tieline.dataplane.answers.content_coding import Coding, coding
+from tieline.dataplane.answers.streams import CONTENT_TYPE, Failed, StreamItem, StreamReader, encode
+from tieline.dataplane.attempt.send import Reached
 from tieline.dataplane.calls.reply import Reply
-from tieline.dataplane.calls.running import Reached
-from tieline.dataplane.streams import CONTENT_TYPE, Failed, StreamItem, StreamReader, encode
+from tieline.dataplane.snapshot.calls import ReadyCall
 
 EVENT_STREAM: Final = b"content-type: %b\r\nx-accel-buffering: no\r\n" % CONTENT_TYPE
 STREAM_MOST: Final = 1024 * 1024 * 1024

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tieline.dataplane.calls.complaint import MESSAGE_MOST, complaint
+from tieline.dataplane.answers.error_text import MESSAGE_MOST, complaint
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import zlib
 import pytest
 
 from tieline.core.errors import UpstreamProtocolError, UpstreamResponseTooLarge
-from tieline.dataplane.calls.decoding import Inflate, coding
+from tieline.dataplane.answers.content_coding import Inflate, coding
 
 TEXT = b"the same again and again. " * 400
 _RAW = zlib.compressobj(wbits=-zlib.MAX_WBITS)

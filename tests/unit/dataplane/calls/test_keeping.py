@@ -3,9 +3,9 @@
 import pytest
 
 from tieline.core.errors import IdempotencyInProgress, IdempotencyMismatch, InvalidRequest
-from tieline.dataplane.calls.drifting import PLACES_MOST, Drifts, Watched
+from tieline.dataplane.calls.drift import PLACES_MOST, Drifts, Watched
 from tieline.dataplane.calls.idempotency import Done, Idempotency, Scope, replayed
-from tieline.dataplane.calls.keeping import ENTRY_BYTES, Shelf
+from tieline.dataplane.calls.lru import ENTRY_BYTES, Shelf
 from tieline.dataplane.calls.reply import Written
 from tieline.definitions.infer.drift import Drift
 

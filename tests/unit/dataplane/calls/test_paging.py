@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tieline.dataplane.calls.paging import ItemShaper, Page, Pager, Step, next_link
+from tieline.dataplane.snapshot.paging import ItemShaper, Page, Pager, Step, next_link
 from tieline.definitions.model import Call, Field, Pagination, Parameter
 
 

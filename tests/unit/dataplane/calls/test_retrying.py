@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from tieline.dataplane.calls.retrying import is_transient, pause, retry_after
+from tieline.dataplane.attempt.retry import is_transient, pause, retry_after
 
 NOW = datetime(2026, 11, 26, 12, 0, 0, tzinfo=UTC)
 

@@ -3,9 +3,9 @@
 import pytest
 
 from tieline.core.errors import UpstreamProtocolError
-from tieline.dataplane.calls.target import Target, target_of, told_target
-from tieline.dataplane.plan import Plan
-from tieline.dataplane.snapshot import Snapshot
+from tieline.dataplane.attempt.target import Target, target_of, told_target
+from tieline.dataplane.snapshot.plan import Plan
+from tieline.dataplane.snapshot.view import Snapshot
 from tieline.definitions.fill.request import Filled
 from tieline.testing.dataplane import MemorySource
 from tieline.testing.vault import memory_keyring

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from tieline.dataplane.streams import Failed, Shape, StreamReader
+from tieline.dataplane.answers.streams import Failed, Shape, StreamReader
 from tieline.definitions.model import Field, Stream
 
 RECORDINGS = Path(__file__).parent / "recordings"

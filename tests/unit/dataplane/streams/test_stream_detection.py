@@ -3,7 +3,7 @@
 import pytest
 
 from tests.unit.dataplane.streams.reading import read
-from tieline.dataplane.streams import Done, detect
+from tieline.dataplane.answers.streams import Done, detect
 from tieline.definitions.model import Spot, Stream
 
 

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from tests.unit.dataplane.streams.reading import failure, one_by_one, read, read_all
-from tieline.dataplane.streams import Delta, Done, Event
-from tieline.dataplane.streams.items import MOST_EVENT, MOST_TEXT
+from tieline.dataplane.answers.streams import Delta, Done, Event
+from tieline.dataplane.answers.streams.items import MOST_EVENT, MOST_TEXT
 from tieline.definitions.model import Spot, Stream
 
 WHOLE = {name: Stream(name, text=Spot("$")) for name in ("ndjson", "json_array", "json_concatenated")}

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tieline.dataplane.streams import items, reader
-from tieline.dataplane.streams.presets import PRESETS
+from tieline.dataplane.answers.streams import items, reader
+from tieline.dataplane.answers.streams.presets import PRESETS
 from tieline.definitions.model import Spot, Stream
 from tieline.definitions.parse import parse, to_yaml
 from tieline.definitions.problems import DefinitionError

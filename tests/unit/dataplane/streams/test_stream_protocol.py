@@ -4,10 +4,10 @@ import orjson
 import pytest
 
 from tests.unit.dataplane.streams.reading import failure, read
-from tieline.dataplane.streams import Delta, Done, Event, Failed, StreamItem, encode
-from tieline.dataplane.streams.frames import Frame
-from tieline.dataplane.streams.items import reported
-from tieline.dataplane.streams.sse import SseDecoder
+from tieline.dataplane.answers.streams import Delta, Done, Event, Failed, StreamItem, encode
+from tieline.dataplane.answers.streams.frames import Frame
+from tieline.dataplane.answers.streams.items import reported
+from tieline.dataplane.answers.streams.sse import SseDecoder
 from tieline.definitions.model import Spot, Stream
 
 OURS = Stream(text=Spot("text", "delta"), usage=Spot("usage", "done"), done=Spot("$", "done"))

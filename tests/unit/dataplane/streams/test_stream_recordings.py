@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from tests.unit.dataplane.streams.reading import RECORDINGS, failure, one_by_one, read, read_all, recording
-from tieline.dataplane.streams import Delta, Done, Event, detect
-from tieline.dataplane.streams.presets import PRESETS
+from tieline.dataplane.answers.streams import Delta, Done, Event, detect
+from tieline.dataplane.answers.streams.presets import PRESETS
 from tieline.definitions.model import Stream
 from tieline.definitions.responses import STREAM_PRESETS
 

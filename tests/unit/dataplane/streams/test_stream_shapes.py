@@ -3,7 +3,7 @@
 import pytest
 
 from tests.unit.dataplane.streams.reading import failure, read
-from tieline.dataplane.streams import Delta, Done, Event, StreamReader, shape_of
+from tieline.dataplane.answers.streams import Delta, Done, Event, StreamReader, shape_of
 from tieline.definitions.model import Field, Spot, Stream, StreamEvent
 
 WORDS = Stream(text=Spot("piece.words[].w", "say"), usage=Spot("cost"), done=Spot("$", "bye"), error=Spot("trouble"))

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tieline.dataplane.streams.sighting import sight
+from tieline.dataplane.answers.streams.sighting import sight
 from tieline.definitions.model import Spot, Stream
 
 RECORDINGS = Path(__file__).parent / "recordings"

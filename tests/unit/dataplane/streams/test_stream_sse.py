@@ -3,10 +3,10 @@
 import pytest
 
 from tests.unit.dataplane.streams.reading import failure, one_by_one, read, read_all
-from tieline.dataplane.streams import Delta, Done, Event
-from tieline.dataplane.streams.frames import Frame
-from tieline.dataplane.streams.items import MOST_EVENT
-from tieline.dataplane.streams.sse import SseDecoder
+from tieline.dataplane.answers.streams import Delta, Done, Event
+from tieline.dataplane.answers.streams.frames import Frame
+from tieline.dataplane.answers.streams.items import MOST_EVENT
+from tieline.dataplane.answers.streams.sse import SseDecoder
 from tieline.definitions.model import Spot, Stream
 
 PLAIN = Stream(text=Spot("$"))

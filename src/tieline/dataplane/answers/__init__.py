@@ -1,0 +1,1 @@
+"""What passes back: masking, content codings, events of streams, error texts."""

@@ -1,0 +1,194 @@
+"""Proposes the shape of a stream from its first bytes, for an operator to confirm. The sample may be cut anywhere.
+
+A provider's preset is sure; any other shape is a guess by the names that fields have, which says where text, usage and
+the end seem to be and leaves out what it cannot see.
+"""
+
+import re
+from collections.abc import Iterator
+from itertools import islice
+from typing import Any, Final
+
+from tieline.core.errors import UpstreamError
+from tieline.dataplane.answers.streams.frames import Frame, text_of, value_of
+from tieline.dataplane.answers.streams.lines import BOM
+from tieline.dataplane.answers.streams.presets import PRESETS
+from tieline.dataplane.answers.streams.reader import decoder_of, type_of
+from tieline.dataplane.answers.streams.shape import CUSTOMARY_END
+from tieline.definitions.infer.paths import Steps, is_expressible, join
+from tieline.definitions.model import Spot, Stream
+
+MOST_SAMPLE: Final = 256 * 1024
+_MOST_EVENTS: Final = 200
+_MOST_LEVELS: Final = 8
+_MEDIA: Final = {
+    "text/event-stream": "sse",
+    "application/x-ndjson": "ndjson",
+    "application/ndjson": "ndjson",
+    "application/jsonl": "ndjson",
+    "application/x-jsonl": "ndjson",
+    "application/jsonlines": "ndjson",
+    "application/x-jsonlines": "ndjson",
+    "application/stream+json": "ndjson",
+    "application/json-seq": "json_concatenated",
+}
+_SSE: Final = re.compile(rb"(?:data|event|id|retry)?:")
+# The words that providers use, the clearest first.
+_TEXTS: Final = (
+    "delta", "text", "content", "token", "chunk", "generated_text", "completion", "response", "answer", "output",
+    "message",
+)  # fmt: skip
+_USAGES: Final = ("usage", "usageMetadata", "token_usage", "usage_metadata")
+_ENDS: Final = ("done", "finished", "is_finished", "is_final", "final", "complete", "completed", "stop", "end")
+
+Seen = tuple[str | None, Any]
+"""An event's name and value."""
+
+_Leaf = tuple[str | None, Steps, str, Any]
+
+
+def detect(sample: bytes, content_type: str = "") -> Stream:
+    """The shape that ``sample``, the first bytes of an answer of ``content_type``, seems to have."""
+    sample = sample[:MOST_SAMPLE]
+    framing = _format(sample, content_type)
+    frames = _all_frames(sample, framing)
+    if framing == "text":
+        return Stream(framing)
+    ended = any(frame.data == CUSTOMARY_END for frame in frames) and framing == "sse"
+    seen = [_seen(frame) for frame in frames if frame.data != CUSTOMARY_END]
+    for name, preset in PRESETS.items():
+        if preset.format == framing and any(preset.fits(*event) for event in seen):
+            return Stream(preset=name)
+    return Stream(
+        framing,
+        text=_text(seen),
+        usage=_spot(seen, [leaf for leaf in _leaves(seen) if leaf[2] in _USAGES and isinstance(leaf[3], dict)]),
+        end=CUSTOMARY_END.decode() if ended else None,
+        done=_done(seen) if not ended else None,
+    )
+
+
+def events(sample: bytes, framing: str) -> list[Seen]:
+    """The first events, 200 at most, of a stream of the format ``framing``; none of one that is ``text``."""
+    frames = _all_frames(sample[:MOST_SAMPLE], framing)
+    return [_seen(frame) for frame in frames if frame.data not in {CUSTOMARY_END, b""}]
+
+
+def is_stream_type(content_type: str) -> bool:
+    """Whether a media type says that a stream follows."""
+    return _media(content_type) in _MEDIA
+
+
+def _media(content_type: str) -> str:
+    return content_type.partition(";")[0].strip().lower()
+
+
+def _all_frames(sample: bytes, framing: str) -> list[Frame]:
+    decoder = decoder_of(framing, CUSTOMARY_END)
+    return [] if decoder is None else list(islice(_frames(decoder.feed(sample)), _MOST_EVENTS))
+
+
+def _format(sample: bytes, content_type: str) -> str:
+    media = _media(content_type)
+    if media in _MEDIA:
+        return _MEDIA[media]
+    head = sample.removeprefix(BOM).lstrip(b" \t\r\n\x1e")
+    if _SSE.match(head):
+        return "sse"
+    if head[:1] not in {b"[", b"{", b'"'}:
+        return "json_array" if not head and media == "application/json" else "text" if head else "sse"
+    *lines, rest = head.split(b"\n")
+    whole = [_is_json(line) for line in lines if line.strip()]
+    if len(whole) > 1 and all(whole):
+        return "ndjson"
+    if head.startswith(b"["):
+        return "json_array"
+    if whole:
+        return "ndjson" if all(whole) else "json_concatenated"
+    decoder = decoder_of("json_concatenated")
+    several = decoder is not None and len(list(_frames(decoder.feed(rest)))) > 1
+    return "json_concatenated" if several else "ndjson"
+
+
+def _frames(frames: Iterator[Frame]) -> Iterator[Frame]:
+    """The good frames before the first that is not."""
+    try:
+        yield from frames
+    except UpstreamError:
+        return
+
+
+def _is_json(data: bytes) -> bool:
+    try:
+        value_of(data)
+    except UpstreamError:
+        return False
+    return True
+
+
+def _seen(frame: Frame) -> Seen:
+    """An event's name and value; its text where it is no JSON, None where it is neither."""
+    try:
+        value = value_of(frame.data)
+    except UpstreamError:
+        try:
+            return frame.name, text_of(frame.data)
+        except UpstreamError:
+            return frame.name, None
+    name = type_of(value) if frame.name is None and isinstance(value, dict) else frame.name
+    return name, value
+
+
+def _leaves(seen: list[Seen]) -> Iterator[_Leaf]:
+    """Everything in the events: event name, path, last member's name, value. The first item stands for a list's."""
+    waiting: list[_Leaf] = [(name, (), "", value) for name, value in reversed(seen)]
+    while waiting:
+        name, steps, last, value = waiting.pop()
+        if steps:
+            yield name, steps, last, value
+        if len(steps) == _MOST_LEVELS:
+            continue
+        if isinstance(value, dict):
+            waiting += [
+                (name, (*steps, key), key, child) for key, child in reversed(value.items()) if is_expressible(key)
+            ]
+        elif isinstance(value, list) and value:
+            waiting.append((name, (*steps, 0), last, value[0]))
+
+
+def _text(seen: list[Seen]) -> Spot | None:
+    """Where text is: events that are texts altogether, or the clearest name; among equals, what most events have."""
+    plain: list[_Leaf] = [(name, (), "", value) for name, value in seen if isinstance(value, str)]
+    if plain:
+        return _spot(seen, plain)
+    found: dict[Steps, list[_Leaf]] = {}
+    for leaf in _leaves(seen):
+        if leaf[2] in _TEXTS and isinstance(leaf[3], str):
+            found.setdefault(leaf[1], []).append(leaf)
+    if not found:
+        return None
+    best = min(found.values(), key=lambda leaves: (_TEXTS.index(leaves[0][2]), -len(leaves)))
+    return _spot(seen, best)
+
+
+def _spot(seen: list[Seen], leaves: list[_Leaf]) -> Spot | None:
+    """The path of the first leaf; its event where the others, which have names, do not hold it."""
+    if not leaves:
+        return None
+    steps = leaves[0][1]
+    holders = {name for name, where, _, _ in leaves if where == steps}
+    others = {name for name, _ in seen} - holders
+    return Spot(join(steps), next(iter(holders)) if len(holders) == 1 and others else None)
+
+
+def _done(seen: list[Seen]) -> Spot | None:
+    """A flag that is set in the last event alone, or a last event that is named for the end."""
+    if not seen:
+        return None
+    flags = [leaf for leaf in _leaves(seen) if leaf[2] in _ENDS and isinstance(leaf[3], bool)]
+    values = [value for _, steps, _, value in flags if steps == flags[0][1]]
+    if values and not any(values[:-1]):
+        return Spot(join(flags[0][1]))
+    last = seen[-1][0]
+    alone = last in _ENDS and sum(name == last for name, _ in seen) == 1
+    return Spot("$", last) if alone and len(seen) > 1 else None

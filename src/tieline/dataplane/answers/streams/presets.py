@@ -1,0 +1,275 @@
+"""The streams of five providers: where the text is, what ends them, what failed, what else a caller may want.
+
+Each function takes an event's name and value and never raises, whatever the value is. A path stands where a path says
+it all, a function where a provider needs a choice. docs/streams.md has the table.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tieline.dataplane.answers.streams.paths import Get, getter
+
+Read = Callable[[str | None, Any], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Preset:
+    """How one provider's stream is read.
+
+    ``whole`` recognises an event after which the stream may end, ``done`` one that ends it; ``end`` is data that does.
+    ``event`` gives what is handed out of an event beside the text, None for nothing; ``kept`` are the end's fields.
+    """
+
+    format: str
+    fits: Callable[[str | None, Any], bool]
+    text: Read
+    usage: Read
+    error: Read
+    event: Read
+    kept: Mapping[str, Get]
+    end: bytes | None = None
+    done: Callable[[str | None, Any], bool] | None = None
+    whole: Callable[[str | None, Any], bool] | None = None
+
+
+def _dicts(value: Any) -> list[dict[str, Any]]:
+    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
+
+
+def _of(path: str) -> Read:
+    get = getter(path)
+    return lambda _name, value: get(value)
+
+
+def _paths(**paths: str) -> Mapping[str, Get]:
+    return {name: getter(path) for name, path in paths.items()}
+
+
+def error_of(name: str | None, value: Any) -> Any:
+    """What most providers do: a member ``error``, or all of an event that is named so."""
+    found = value.get("error") if isinstance(value, dict) else None
+    return found if found is not None else (value or {}) if name == "error" else None
+
+
+# --- OpenAI chat completions: n > 1 sends several choices, told apart by index; the text is that of the first --------
+
+
+def _chat_text(_: str | None, value: Any) -> Any:
+    for choice in _dicts(value.get("choices") if isinstance(value, dict) else None):
+        delta = choice.get("delta")
+        if isinstance(delta, dict) and not choice.get("index"):
+            return delta.get("content")
+    return None
+
+
+def _chat_event(_: str | None, value: Any) -> Any:
+    fields: dict[str, Any] = {}
+    for choice in _dicts(value.get("choices") if isinstance(value, dict) else None):
+        index, delta = choice.get("index"), choice.get("delta")
+        found = {"finish_reason": choice["finish_reason"]} if choice.get("finish_reason") else {}
+        if isinstance(delta, dict):
+            found |= {
+                key: each for key, each in delta.items() if each and (index or key != "content") and key != "role"
+            }
+        if found:
+            fields.update({"index": index, **found} if index else found)
+    return fields or None
+
+
+def _chat_fits(_: str | None, value: Any) -> bool:
+    if not isinstance(value, dict):
+        return False
+    return value.get("object") == "chat.completion.chunk" or any(
+        "delta" in each for each in _dicts(value.get("choices"))
+    )
+
+
+# --- OpenAI Responses: every event is named; whole items repeat what deltas said and are not handed out again --------
+
+_RESPONSES_SILENT = {
+    "response.created", "response.in_progress", "response.queued", "response.completed", "response.incomplete",
+    "response.output_text.done", "response.content_part.added", "response.content_part.done",
+}  # fmt: skip
+
+
+def _responses_text(name: str | None, value: Any) -> Any:
+    return value.get("delta") if name == "response.output_text.delta" and isinstance(value, dict) else None
+
+
+def _responses_error(name: str | None, value: Any) -> Any:
+    if name == "response.failed":
+        response = value.get("response") if isinstance(value, dict) else None
+        return (response.get("error") if isinstance(response, dict) else None) or {}
+    return error_of(name, value) if name == "error" or name is None else None
+
+
+def _responses_event(name: str | None, value: Any) -> Any:
+    return None if name in _RESPONSES_SILENT or _responses_text(name, value) is not None else value
+
+
+# --- Anthropic messages: usage comes in two parts, at the start and with the end -------------------------------------
+
+_ANTHROPIC_SILENT = {"message_start", "message_stop", "content_block_stop", "ping"}
+
+
+def _anthropic_text(name: str | None, value: Any) -> Any:
+    if name != "content_block_delta" or not isinstance(value, dict):
+        return None
+    delta = value.get("delta")
+    return delta.get("text") if isinstance(delta, dict) and delta.get("type", "text_delta") == "text_delta" else None
+
+
+def _anthropic_event(name: str | None, value: Any) -> Any:
+    if name in _ANTHROPIC_SILENT or not isinstance(value, dict) or _anthropic_text(name, value) is not None:
+        return None
+    if name == "message_delta":
+        delta = value.get("delta")
+        return {key: part for key, part in delta.items() if part is not None} if isinstance(delta, dict) else None
+    if name == "content_block_start":
+        block = value.get("content_block")
+        if isinstance(block, dict) and block.get("type") == "text" and not block.get("text"):
+            return None
+    return {key: part for key, part in value.items() if key != "type"}
+
+
+def _anthropic_usage(name: str | None, value: Any) -> Any:
+    if name == "message_start":
+        return _MESSAGE_USAGE(value)
+    return value.get("usage") if isinstance(value, dict) else None
+
+
+_MESSAGE_USAGE = getter("message.usage")
+_ANTHROPIC_NAMES = _ANTHROPIC_SILENT - {"ping"} | {"message_delta", "content_block_start", "content_block_delta"}
+
+
+# --- Gemini: thoughts are parts of the text that are marked; a blocked prompt has no candidate -----------------------
+
+_GEMINI_PARTS = getter("candidates[0].content.parts")
+_GEMINI_FIRST = getter("candidates[0]")
+_GEMINI_FINISH = getter("candidates[0].finishReason")
+_GEMINI_BLOCK = getter("promptFeedback.blockReason")
+_GEMINI_BESIDE = ("groundingMetadata", "citationMetadata", "urlContextMetadata")
+
+
+def _gemini_text(_: str | None, value: Any) -> Any:
+    parts = _dicts(_GEMINI_PARTS(value))
+    return "".join([_text_in(part) for part in parts]) if parts else None
+
+
+def _text_in(part: Mapping[str, Any]) -> str:
+    text = part.get("text")
+    return text if isinstance(text, str) and not part.get("thought") else ""
+
+
+def _gemini_event(_: str | None, value: Any) -> Any:
+    candidate = _GEMINI_FIRST(value)
+    if not isinstance(candidate, dict):
+        return None
+    fields = {key: candidate[key] for key in _GEMINI_BESIDE if key in candidate}
+    others = [part for part in _dicts(_GEMINI_PARTS(value)) if "text" not in part or part.get("thought")]
+    if others:
+        fields["parts"] = others
+    return fields or None
+
+
+def _gemini_whole(_: str | None, value: Any) -> bool:
+    return _GEMINI_FINISH(value) is not None or _GEMINI_BLOCK(value) is not None
+
+
+def _gemini_fits(_: str | None, value: Any) -> bool:
+    return isinstance(value, dict) and (
+        "usageMetadata" in value or any("content" in c for c in _dicts(value.get("candidates")))
+    )
+
+
+# --- Ollama: /api/chat and /api/generate -----------------------------------------------------------------------------
+
+
+def _ollama_event(_: str | None, value: Any) -> Any:
+    if not isinstance(value, dict):
+        return None
+    message = value.get("message")
+    source = message if isinstance(message, dict) else value
+    return {key: source[key] for key in ("thinking", "tool_calls", "images") if source.get(key)} or None
+
+
+def _ollama_usage(_: str | None, value: Any) -> Any:
+    if not isinstance(value, dict) or "eval_count" not in value:
+        return None
+    return {key: value[key] for key in ("prompt_eval_count", "eval_count") if key in value}
+
+
+def _ollama(text: str, sign: str, sort: type) -> Preset:
+    return Preset(
+        "ndjson",
+        fits=lambda _, value: isinstance(value, dict) and "done" in value and isinstance(value.get(sign), sort),
+        text=_of(text),
+        usage=_ollama_usage,
+        error=error_of,
+        event=_ollama_event,
+        kept=_paths(model="model", finish_reason="done_reason"),
+        done=lambda _, value: isinstance(value, dict) and value.get("done") is True,
+    )
+
+
+def _gemini(format: str) -> Preset:
+    return Preset(
+        format,
+        fits=_gemini_fits,
+        text=_gemini_text,
+        usage=_of("usageMetadata"),
+        error=error_of,
+        event=_gemini_event,
+        kept=_paths(
+            id="responseId",
+            model="modelVersion",
+            finish_reason="candidates[0].finishReason",
+            block_reason="promptFeedback.blockReason",
+        ),
+        whole=_gemini_whole if format == "sse" else None,
+    )
+
+
+PRESETS: Mapping[str, Preset] = {
+    "openai_responses": Preset(
+        "sse",
+        fits=lambda name, value: name is not None and name.startswith("response.") and isinstance(value, dict),
+        text=_responses_text,
+        usage=_of("response.usage"),
+        error=_responses_error,
+        event=_responses_event,
+        kept=_paths(
+            id="response.id",
+            model="response.model",
+            status="response.status",
+            finish_reason="response.incomplete_details.reason",
+        ),
+        done=lambda name, _: name in {"response.completed", "response.incomplete"},
+    ),
+    "anthropic_messages": Preset(
+        "sse",
+        fits=lambda name, value: name in _ANTHROPIC_NAMES and isinstance(value, dict),
+        text=_anthropic_text,
+        usage=_anthropic_usage,
+        error=error_of,
+        event=_anthropic_event,
+        kept=_paths(id="message.id", model="message.model", finish_reason="delta.stop_reason"),
+        done=lambda name, _: name == "message_stop",
+    ),
+    "openai_chat": Preset(
+        "sse",
+        fits=_chat_fits,
+        text=_chat_text,
+        usage=_of("usage"),
+        error=error_of,
+        event=_chat_event,
+        kept=_paths(id="id", model="model", finish_reason="choices[0].finish_reason"),
+        end=b"[DONE]",
+    ),
+    "gemini": _gemini("sse"),
+    "gemini_array": _gemini("json_array"),
+    "ollama": _ollama("message.content", "message", dict),
+    "ollama_generate": _ollama("response", "response", str),
+}
+"""By name, the surest to recognise first."""

@@ -1,0 +1,28 @@
+"""The events that a stream call answers with (docs/streams.md): items as ``text/event-stream``. Knows no provider."""
+
+from typing import Any, Final, assert_never
+
+import orjson
+
+from tieline.dataplane.answers.streams.items import Delta, Done, Event, Failed, StreamItem
+from tieline.wire import answers
+
+CONTENT_TYPE: Final = b"text/event-stream; charset=utf-8"
+
+
+def encode(item: StreamItem, request_id: str = "") -> bytes:
+    """One event. ``request_id`` is told in an error, which has the shape of every error of Tieline's (contract §4)."""
+    if isinstance(item, Delta):
+        return b'event: delta\ndata: {"text":' + orjson.dumps(item.text) + b"}\n\n"
+    if isinstance(item, Event):
+        return _event(b"event", {"name": item.name, "fields": item.fields})
+    if isinstance(item, Done):
+        whole = {"text": item.text, "fields": item.fields, "usage": item.usage}
+        return _event(b"done", whole | {"cut": True} if item.cut else whole)
+    if isinstance(item, Failed):
+        return b"event: error\ndata: " + answers.error_body(item.error, request_id) + b"\n\n"
+    assert_never(item)
+
+
+def _event(name: bytes, data: dict[str, Any]) -> bytes:
+    return b"event: " + name + b"\ndata: " + orjson.dumps(data) + b"\n\n"

@@ -1,0 +1,80 @@
+"""Server-sent events as WHATWG HTML section 9.2 has them, from bytes cut anywhere. Knows no provider.
+
+Two things are stricter than in a browser: bytes that are not UTF-8 are an error rather than replaced, and so is an
+event that the end of the stream cuts, where a browser drops it.
+"""
+
+from collections.abc import Iterator
+
+from tieline.dataplane.answers.streams.frames import Frame, text_of
+from tieline.dataplane.answers.streams.items import MOST_EVENT, too_large, truncated
+from tieline.dataplane.answers.streams.lines import Lines
+
+
+class SseDecoder:
+    """Frames of an event stream. ``last_id`` and ``retry`` (milliseconds) are what the stream last said of them.
+
+    ``end`` is data that counts as a whole event even where the stream ends before the empty line after it, as servers
+    that send ``[DONE]`` often do.
+    """
+
+    __slots__ = ("_data", "_end", "_lines", "_name", "_size", "closed", "last_id", "retry")
+
+    def __init__(self, end: bytes | None = None) -> None:
+        self.closed = False
+        self.last_id = ""
+        self.retry: int | None = None
+        self._end = end
+        self._lines = Lines(returns=True)
+        self._name: str | None = None
+        self._data: list[bytes] = []
+        self._size = 0
+
+    def feed(self, data: bytes) -> Iterator[Frame]:
+        for line in self._lines.feed(data):
+            if line.startswith(b"data: "):
+                self._add(line[6:])
+            elif line:
+                self._field(line)
+            elif self._data:
+                frame = Frame(self._name, self._data[0] if len(self._data) == 1 else b"\n".join(self._data))
+                self._clear()
+                yield frame
+            else:
+                self._name = None
+        self._lines.check()
+
+    def finish(self) -> Iterator[Frame]:
+        rest = self._lines.rest()
+        if rest and not rest.startswith(b":"):
+            self._field(rest)
+        elif not self._data and self._name is None:
+            return
+        data = b"\n".join(self._data)
+        if data != self._end:
+            raise truncated("it ended in the middle of an event")
+        yield Frame(self._name, data)
+
+    def _field(self, line: bytes) -> None:
+        name, _, value = line.partition(b":")
+        value = value.removeprefix(b" ")
+        if name == b"data":
+            self._add(value)
+        elif name == b"event":
+            self._name = text_of(value) or None
+        elif name == b"id":
+            if b"\0" not in value:
+                self.last_id = text_of(value)
+        elif name == b"retry" and value.isdigit():
+            self.retry = int(value[:12])
+
+    def _add(self, value: bytes) -> None:
+        self._size += len(value) + 1
+        if self._size > MOST_EVENT:
+            raise too_large()
+        self._data.append(value)
+
+    def _clear(self) -> None:
+        self._name = None
+        self._data = []
+        self._size = 0

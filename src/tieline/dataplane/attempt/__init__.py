@@ -1,0 +1,1 @@
+"""One attempt at an upstream: prepared, sent, judged, renewed and repeated, redirected, retried."""

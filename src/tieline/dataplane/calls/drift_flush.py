@@ -1,0 +1,41 @@
+"""Tells the store what drifted, every few seconds. A lost process loses at most what it counted since.
+
+Owns when that is done, and that nothing is lost while the store is away.
+"""
+
+import asyncio
+import logging
+from typing import Final
+
+from tieline.core.errors import TielineError
+from tieline.dataplane.calls.drift import Drifts
+from tieline.dataplane.ports import SnapshotSource
+
+log = logging.getLogger("tieline.dataplane.calls.drift_flush")
+
+TELL_SECONDS: Final = 2.0
+
+
+class Telling:
+    """The way of a worker's counts into the store."""
+
+    def __init__(self, drifts: Drifts, source: SnapshotSource) -> None:
+        self._drifts = drifts
+        self._source = source
+
+    async def run(self) -> None:
+        """Tell until cancelled."""
+        while True:
+            await asyncio.sleep(TELL_SECONDS)
+            await self.flush()
+
+    async def flush(self) -> None:
+        """Tell what was counted; what cannot be told now is counted on."""
+        taken = self._drifts.taken()
+        if not taken:
+            return
+        try:
+            await self._source.add_drifts(taken)
+        except TielineError as error:
+            log.warning("the drift of calls could not be saved yet: %s", error.detail or error.public)
+            self._drifts.put_back(taken)

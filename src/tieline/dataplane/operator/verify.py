@@ -1,0 +1,101 @@
+"""Tries an API's verify request with its active credential, from a process that relays nothing.
+
+It compiles the API afresh from the store and sends through an exit of its own, so that what an operator sees is what
+the data plane would do.
+"""
+
+from dataclasses import dataclass
+
+from tieline.core.errors import TielineError
+from tieline.dataplane.attempt.prepare import Draft, Prepared, Preparer, hint, prepare
+from tieline.dataplane.ports import ConnectionStore, Environment, SnapshotSource
+from tieline.dataplane.snapshot.plan import Api, Plan
+from tieline.dataplane.snapshot.view import Snapshot
+from tieline.dataplane.tokens.sessions import TokenSessions
+from tieline.definitions.model import Verify
+from tieline.vault.keyring import Keyring
+from tieline.wire.deadlines import Deadlines
+from tieline.wire.fetch import Fetched, Patience, fetch
+from tieline.wire.guard import Guard
+from tieline.wire.pool import Pool
+from tieline.wire.tls import Trust
+
+_SECONDS = 20.0
+_UNAUTHORIZED = frozenset({401, 403})
+
+
+@dataclass(frozen=True, slots=True)
+class Probed:
+    """What a verify request showed: ``status`` is the upstream's, ``problem`` says what went wrong and what to do."""
+
+    ok: bool
+    status: int | None
+    problem: str | None
+
+
+class Probe:
+    """Sends verify requests."""
+
+    def __init__(
+        self, source: SnapshotSource, connections: ConnectionStore, keyring: Keyring, guard: Guard, trust: Trust
+    ) -> None:
+        self._source = source
+        self._connections = connections
+        self._keyring = keyring
+        self._guard = guard
+        self._trust = trust
+
+    async def probe(self, api_name: str, environment: Environment) -> Probed:
+        """Send the verify request of the API and judge its answer. Never raises for what the upstream does."""
+        pool = Pool(self._guard, Deadlines(), self._trust)
+        snapshot = Snapshot(self._source, self._keyring, self._guard, pool)
+        try:
+            await snapshot.load(only=api_name)
+            api = snapshot.api(api_name.encode())
+            if api is None:
+                return Probed(
+                    False, None, "The definition or credential cannot be used; the log of the server says why."
+                )
+            return await _ask(Preparer(TokenSessions(self._connections, self._keyring)), api, environment)
+        except TielineError as error:
+            return Probed(False, None, error.public)
+        finally:
+            pool.close()
+
+
+async def _ask(preparer: Preparer, api: Api, environment: Environment) -> Probed:
+    plan = api.plans[environment]
+    if plan.problem is not None:
+        raise plan.problem
+    if plan.verify is None:
+        return Probed(False, None, "The definition has no verify request. Add one: {method: GET, path: /models}.")
+    fetched, sent = await _try(preparer, plan, plan.verify)
+    found = hint(plan, sent, fetched.status, fetched.headers)
+    stale = found.stale or found.is_stale(fetched.body)
+    if stale:
+        await preparer.renew(plan, sent.auth, None)
+    if stale or found.again:
+        fetched, _ = await _try(preparer, plan, plan.verify)
+    return _judge(plan, fetched.status)
+
+
+async def _try(preparer: Preparer, plan: Plan, verify: Verify) -> tuple[Fetched, Prepared]:
+    path, _, query = verify.path.partition("?")
+    method = verify.method.encode()
+    auth = await preparer.appliers(plan, None)
+    ready = prepare(plan, auth, Draft(method, path.encode(), query.encode(), [(b"Accept", b"*/*")], b""))
+    body = ready.body or b""
+    framing = b"content-length: %d\r\n\r\n" % len(body) if body or method == b"POST" else b"\r\n"
+    patience = Patience(plan.limits.connect, min(plan.limits.first_byte, _SECONDS))
+    return await fetch(ready.lane, ready.head + framing + body, patience, head_only=method == b"HEAD"), ready
+
+
+def _judge(plan: Plan, status: int) -> Probed:
+    assert plan.verify is not None  # asked by the caller
+    if plan.verify.accepts(status):
+        return Probed(True, status, None)
+    if status in _UNAUTHORIZED:
+        why = f"{plan.title} refused the credential ({status}). Check it at the provider and set it again."
+    else:
+        why = f"{plan.title} answered {status}, expected {' or '.join(plan.verify.expect)}. Check base URL and verify."
+    return Probed(False, status, why)

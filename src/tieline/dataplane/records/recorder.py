@@ -1,0 +1,200 @@
+"""What is kept about requests: records and last uses, gathered in memory and saved four times a second.
+
+A lost process loses at most what it gathered since. Owns the batches; the store owns the tables.
+"""
+
+import asyncio
+import logging
+import time
+
+from tieline.access.appkey import hidden
+from tieline.core.errors import ANSWERS, TielineError
+from tieline.core.names import is_api_name
+from tieline.dataplane.calls.run import Run
+from tieline.dataplane.ports import Outcome, RequestRecord, SnapshotSource
+from tieline.dataplane.relaying.exchange import Exchange
+from tieline.dataplane.snapshot.view import KEYS_MOST, AppKey
+from tieline.wire.request import Request
+
+log = logging.getLogger("tieline.dataplane.records.recorder")
+
+FLUSH_SECONDS = 0.25
+WAITING_MOST = 50_000
+TOUCHED_MOST = 500
+_PATH_MOST = 512
+_MINUTE = 60
+_CALL_DOOR = "/call/"
+_DOORS = ("/relay/", _CALL_DOOR)
+
+
+class Records:
+    """The ledger of a worker. While the store is away, the oldest records beyond 50,000 are given up and counted."""
+
+    def __init__(self, source: SnapshotSource) -> None:
+        self.given_up = 0
+        self._source = source
+        self._waiting: list[RequestRecord] = []
+        self._used: dict[str, float] = {}
+        self._saved: set[str] = set()
+        self._minute = 0.0
+
+    def ended(self, exchange: Exchange, outcome: Outcome, error: TielineError | None) -> None:
+        """Note how an admitted request ended."""
+        admitted, request = exchange.admitted, exchange.request
+        now = time.time()
+        key = admitted.key
+        self._used[key.key_id] = now
+        ended = time.perf_counter()
+        upstream = (exchange.answered_at or ended) - exchange.sent_at if exchange.sent_at else None
+        self._waiting.append(
+            RequestRecord(
+                exchange.id,
+                now,
+                key.app_id,
+                key.key_id,
+                admitted.plan.name,
+                key.environment,
+                request.method.decode("ascii"),
+                hidden(admitted.path.decode("ascii"))[:_PATH_MOST],
+                admitted.area,
+                admitted.level,
+                exchange.status or (ANSWERS[error.code].status if error is not None else 0),
+                error.code if error is not None else None,
+                (ended - request.began) * 1000,
+                upstream * 1000 if upstream is not None else None,
+                exchange.bytes_in,
+                exchange.bytes_out,
+                outcome,
+            )
+        )
+
+    def ran(self, run: Run, outcome: Outcome, error: TielineError | None) -> None:
+        """Note how a run of a call ended."""
+        admitted, request = run.admitted, run.request
+        now = time.time()
+        key = admitted.key
+        self._used[key.key_id] = now
+        upstream = run.answered_at - run.sent_at if run.answered_at else None
+        self._waiting.append(
+            RequestRecord(
+                run.id,
+                now,
+                key.app_id,
+                key.key_id,
+                admitted.plan.name,
+                key.environment,
+                admitted.call.call.method,
+                hidden(run.path)[:_PATH_MOST] or _shown(request.target.partition(b"?")[0].decode("ascii", "replace")),
+                run.area,
+                run.level,
+                run.status or (ANSWERS[error.code].status if error is not None else 0),
+                error.code if error is not None else None,
+                (time.perf_counter() - request.began) * 1000,
+                upstream * 1000 if upstream is not None else None,
+                run.received,
+                run.reply.written,
+                outcome,
+                admitted.call.name,
+            )
+        )
+
+    def refused(self, request: Request, request_id: str, key: AppKey | None, error: TielineError) -> None:
+        """Note a request that was not admitted. Without a good key it leaves no record: strangers fill no tables."""
+        if key is None:
+            return
+        path = _shown(request.target.partition(b"?")[0].decode("ascii", "replace"))
+        self._waiting.append(
+            RequestRecord(
+                request_id,
+                time.time(),
+                key.app_id,
+                key.key_id,
+                None,
+                key.environment,
+                request.method.decode("ascii"),
+                path,
+                None,
+                None,
+                ANSWERS[error.code].status,
+                error.code,
+                (time.perf_counter() - request.began) * 1000,
+                None,
+                0,
+                0,
+                "refused",
+            )
+        )
+
+    async def run(self) -> None:
+        """Save until cancelled."""
+        while True:
+            await asyncio.sleep(FLUSH_SECONDS)
+            await self.flush()
+
+    async def flush(self) -> None:
+        """Save what waits now, and the last uses of 500 keys at most; what cannot be saved waits on."""
+        waiting, self._waiting = self._waiting, []
+        used: dict[str, float] = {}
+        try:
+            if waiting:
+                await self._source.add_records(waiting)
+                waiting = []
+            used = self._due()
+            if used:
+                await self._source.touch_keys(used)
+                used = {}
+        except TielineError as error:
+            log.warning("%d request records could not be saved yet: %s", len(waiting), error.detail or error.public)
+        finally:
+            if waiting or used:
+                self._keep(waiting, used)
+
+    async def close(self) -> None:
+        """Save everything, if the store takes it."""
+        await self.flush()
+        while self._used and not self._waiting:
+            before = len(self._used)
+            await self.flush()
+            if len(self._used) >= before:
+                return
+
+    def _due(self) -> dict[str, float]:
+        """Last uses to be saved now: once a minute for each key, and of many keys some after others.
+
+        With a hundred thousand keys in use, all of them would be due in the first seconds of each minute.
+        """
+        minute = time.time() // _MINUTE
+        if minute != self._minute or len(self._saved) > KEYS_MOST:
+            self._minute = minute
+            self._saved.clear()
+        due: dict[str, float] = {}
+        looked_at = []
+        for key, at in self._used.items():
+            if key not in self._saved:
+                if len(due) == TOUCHED_MOST:
+                    break
+                due[key] = at
+                if at // _MINUTE == minute:
+                    self._saved.add(key)
+            looked_at.append(key)
+        for key in looked_at:
+            del self._used[key]
+        return due
+
+    def _keep(self, waiting: list[RequestRecord], used: dict[str, float]) -> None:
+        kept = (waiting + self._waiting)[-WAITING_MOST:]
+        self.given_up += len(waiting) + len(self._waiting) - len(kept)
+        self._waiting = kept
+        self._saved.difference_update(used)
+        self._used = used | self._used
+
+
+def _shown(path: str) -> str:
+    """A path that was not admitted, without app keys and without what stands for an API or call and cannot be one."""
+    door = next((each for each in _DOORS if path.startswith(each)), "")
+    name, slash, rest = path[len(door) :].partition("/")
+    if door and not is_api_name(name):
+        name = "…"
+    if door == _CALL_DOOR and not is_api_name(rest):
+        rest = "…" if rest else ""
+    return hidden(door + name + slash + rest)[:_PATH_MOST]

@@ -1,0 +1,1 @@
+"""The immutable compiled view that requests are served from, and how it follows the store."""

@@ -1,0 +1,298 @@
+"""The view that requests are served from: compiled APIs and the app keys seen so far, kept true by the change log.
+
+A compiled API or key is never altered, only replaced or dropped. Owns how changes reach a worker; does not know what a
+request is.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
+from typing import Any, TypeAlias, TypeVar
+
+import orjson
+
+from tieline.access.permissions import Permissions
+from tieline.access.verdict import Allowed
+from tieline.core.errors import NotReady, Overloaded, TielineError
+from tieline.core.secret import Secret
+from tieline.dataplane.ports import ApiRow, Change, CredentialRow, Environment, KeyRow, SnapshotSource, TooOld
+from tieline.dataplane.snapshot.plan import Api, Compiler, Plan
+from tieline.vault.envelope import Place, SealBroken
+from tieline.vault.keyring import Keyring
+from tieline.vault.reveal import Revealer
+from tieline.wire.guard import Guard
+from tieline.wire.pool import Pool
+
+log = logging.getLogger("tieline.dataplane.snapshot.view")
+
+Verdicts: TypeAlias = dict[tuple[Plan, bytes, bytes, bool], tuple[bytes, Allowed]]
+_Value = TypeVar("_Value", bound=Hashable)
+Tell: TypeAlias = Callable[[Sequence[Change] | None], None]
+
+POLL_SECONDS = 1.0
+STALE_SECONDS = 5.0
+KEYS_MOST = 200_000
+_LOOK_SECONDS = 0.02
+_LOOKUPS_AT_ONCE = 16
+_LOOKUPS_WAITING = 2_000
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AppKey:
+    """An app key as requests are judged by it. ``expires_at`` is seconds since the epoch.
+
+    ``allowed`` remembers what these permissions allow, for all keys that have them: by plan, method, path as sent and
+    upgrade, the path in its normal form and the verdict. Any change of a key or an API makes a new key or plan, so that
+    nothing in it can grow old.
+    """
+
+    keyed_hash: bytes
+    key_id: str
+    app_id: str
+    app_name: str
+    api_ids: frozenset[str]
+    environment: Environment
+    permissions: Permissions
+    networks: tuple[IPv4Network | IPv6Network, ...]
+    expires_at: float | None
+    revoked: bool
+    allowed: Verdicts
+
+    def may_call_from(self, address: IPv4Address | IPv6Address) -> bool:
+        """Whether a client at ``address`` may use the key."""
+        if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
+            address = address.ipv4_mapped
+        return not self.networks or any(address in network for network in self.networks)
+
+
+class AppKeys:
+    """Makes app keys of rows, and keeps once what many of them have in common."""
+
+    def __init__(self) -> None:
+        self._rights: dict[bytes, tuple[Permissions, Verdicts]] = {}
+        self._same: dict[Hashable, Any] = {}
+
+    def key(self, keyed_hash: bytes, row: KeyRow) -> AppKey:
+        """The app key of ``row``."""
+        permissions, allowed = self._rights_of(row.permissions)
+        return AppKey(
+            keyed_hash=keyed_hash,
+            key_id=row.key_id,
+            app_id=self._one(row.app_id),
+            app_name=self._one(row.app_name),
+            api_ids=self._one(row.api_ids),
+            environment=self._one(row.environment),
+            permissions=permissions,
+            networks=tuple(ip_network(text) for text in row.from_ip),
+            expires_at=row.expires_at,
+            revoked=row.revoked,
+            allowed=allowed,
+        )
+
+    def clear(self) -> None:
+        """Forget what was in common; keys that were made keep it."""
+        self._rights.clear()
+        self._same.clear()
+
+    def _rights_of(self, given: Mapping[str, Any]) -> tuple[Permissions, Verdicts]:
+        text = orjson.dumps(dict(given), option=orjson.OPT_SORT_KEYS)
+        found = self._rights.get(text)
+        if found is None:
+            found = self._rights[text] = Permissions.from_json(dict(given)), {}
+        return found
+
+    def _one(self, value: _Value) -> _Value:
+        found: _Value = self._same.setdefault(value, value)
+        return found
+
+
+class Snapshot:
+    """What a worker knows. ``fresh`` says that it was compared with the store less than five seconds ago.
+
+    ``tell`` hears of every change once it is served, and of None where everything was read anew.
+    """
+
+    def __init__(
+        self, source: SnapshotSource, keyring: Keyring, guard: Guard, pool: Pool, tell: Tell = lambda _: None
+    ) -> None:
+        self._source = source
+        self._tell = tell
+        self._keyring = keyring
+        self._revealer = Revealer(keyring)
+        self._pool = pool
+        self._compiler = Compiler(guard, self._reveal, pool.lane)
+        self._version = -1
+        self._epoch = 0
+        self._by_name: dict[bytes, Api] = {}
+        self._by_id: dict[str, Api] = {}
+        self._keys: dict[bytes, AppKey] = {}
+        self._app_keys = AppKeys()
+        self._lookups = asyncio.Semaphore(_LOOKUPS_AT_ONCE)
+        self._waiting = 0
+        self._catching_up = asyncio.Lock()
+        self._looked = 0.0
+        self._seen = 0.0
+
+    @property
+    def version(self) -> int:
+        """The version of the latest change that is served, -1 before the first load."""
+        return self._version
+
+    @property
+    def fresh(self) -> bool:
+        return time.monotonic() - self._seen < STALE_SECONDS
+
+    def api(self, name: bytes) -> Api | None:
+        """The API called ``name``."""
+        return self._by_name.get(name)
+
+    def known_key(self, keyed_hash: bytes) -> AppKey | None:
+        """The key of this hash if it was looked up since it last changed."""
+        return self._keys.get(keyed_hash)
+
+    async def find_key(self, keyed_hash: bytes) -> AppKey | None:
+        """The key of this hash from the store, or None where there is none.
+
+        A key that changes while it is looked up is looked up again, so that nothing older than the snapshot is kept.
+
+        Raises:
+            Overloaded: too many lookups wait already.
+            NotReady: the store cannot be reached, or does not answer within five seconds.
+        """
+        if self._waiting >= _LOOKUPS_WAITING:
+            raise Overloaded("Too many unknown app keys are being looked up. Try again shortly.", retry_after=1)
+        self._waiting += 1
+        try:
+            async with asyncio.timeout(STALE_SECONDS), self._lookups:
+                while True:
+                    epoch = self._epoch
+                    row = await self._source.key_by_hash(keyed_hash)
+                    if epoch == self._epoch:
+                        return self._remember(keyed_hash, row)
+        except TimeoutError:
+            raise NotReady("Tieline's store is too slow to check the app key. Try again.", retry_after=2) from None
+        finally:
+            self._waiting -= 1
+
+    def _remember(self, keyed_hash: bytes, row: KeyRow | None) -> AppKey | None:
+        if row is None:
+            return None
+        key = self._app_keys.key(keyed_hash, row)
+        if len(self._keys) >= KEYS_MOST:
+            self._keys.clear()
+            self._app_keys.clear()
+        self._keys[keyed_hash] = key
+        return key
+
+    async def load(self, *, only: str | None = None) -> None:
+        """Read everything, or the one API named ``only``."""
+        version = await self._source.version()
+        self._epoch += 1
+        self._keys.clear()
+        self._app_keys.clear()
+        credentials: dict[str, list[CredentialRow]] = {}
+        for credential in await self._source.credentials():
+            credentials.setdefault(credential.api_id, []).append(credential)
+        rows = [row for row in await self._source.apis() if only is None or row.name == only]
+        compiled = [(row, await self._compiled(row, credentials.get(row.id, []))) for row in rows]
+        self._by_id.clear()
+        self._by_name.clear()
+        for row, api in compiled:
+            self._put(row, api)
+        self._forget_lanes()
+        self._tell(None)
+        self._version = version
+        self._seen = time.monotonic()
+
+    async def freshen(self) -> bool:
+        """Look for changes now instead of waiting to be told; whether there were any.
+
+        For a request that is about to be refused: what it asks for may have been granted a moment ago. However many
+        ask, the store is asked at most fifty times a second.
+        """
+        before, arrived = self._version, time.monotonic()
+        async with self._catching_up:
+            if self._looked <= arrived:  # else somebody has looked since
+                await asyncio.sleep(self._looked + _LOOK_SECONDS - arrived)
+                self._looked = time.monotonic()
+                await self._catch_up()
+        return self._version != before
+
+    async def follow(self) -> None:
+        """Keep up with the store until cancelled."""
+        while True:
+            try:
+                await self._source.wait_for_change(POLL_SECONDS)
+                async with self._catching_up:
+                    await self._catch_up()
+            except NotReady as error:
+                log.warning("the store cannot be reached: %s", error.detail or error.public)
+                await asyncio.sleep(0.2)
+            else:
+                self._seen = time.monotonic()
+
+    async def _catch_up(self) -> None:
+        try:
+            changes = await self._source.changes_since(self._version)
+        except TooOld:
+            await self.load()
+            return
+        if not changes:
+            return
+        apis = {change.ref for change in changes if change.kind in {"api", "credential"}}
+        owners = {change.ref for change in changes if change.kind in {"app", "key"}}
+        if owners:  # first: a revocation does not wait for a definition to be compiled
+            self._epoch += 1
+            stale = [held for held, key in self._keys.items() if key.key_id in owners or key.app_id in owners]
+            for held in stale:
+                del self._keys[held]
+        for api_id in apis:
+            await self._refresh(api_id)
+        if apis:
+            self._forget_lanes()
+        self._tell(changes)
+        self._version = changes[-1].version
+
+    async def _refresh(self, api_id: str) -> None:
+        row = await self._source.api(api_id)
+        credentials = await self._source.credentials(api_id) if row is not None else []
+        compiled = await self._compiled(row, credentials) if row is not None else None
+        old = self._by_id.pop(api_id, None)
+        if old is not None:
+            self._by_name.pop(old.row.name.encode(), None)
+        if row is not None:
+            self._put(row, compiled)
+
+    def _put(self, row: ApiRow, api: Api | None) -> None:
+        if api is not None:
+            self._by_id[row.id] = api
+            self._by_name[row.name.encode()] = api
+
+    async def _compiled(self, row: ApiRow, credentials: list[CredentialRow]) -> Api | None:
+        """The API, or None when its definition or credential cannot be used: then it is not served, the others are."""
+        before = self._by_id.get(row.id)
+        if before is not None and before.row.revision == row.revision and before.credentials == tuple(credentials):
+            return before
+        try:
+            try:
+                return self._compiler.compile(row, credentials)
+            except SealBroken:
+                await self._keyring.refresh()  # another process may have sealed with a newer data key
+                return self._compiler.compile(row, credentials)
+        except (TielineError, ValueError, LookupError):
+            log.exception("the API %s is not served", row.name)
+            return None
+
+    def _reveal(self, credential: CredentialRow) -> dict[str, Secret]:
+        return {
+            field: self._revealer.reveal(
+                Place("secrets", credential.id, field, credential.version, credential.environment), sealed
+            )
+            for field, sealed in credential.secrets.items()
+        }
+
+    def _forget_lanes(self) -> None:
+        self._pool.keep_only({key for api in self._by_id.values() for key in api.lanes})
