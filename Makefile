@@ -18,7 +18,7 @@ NODE_FOLDERS := tests/e2e/node tests/peers/oidc
 # Where `make services` started servers of its own (.ci/run does).
 -include .services/environment
 
-.PHONY: help demo serve test soak check format docs bench coverage wheel services lock clean
+.PHONY: help demo serve test soak check format docs bench coverage mutate wheel services lock clean
 
 help: ## What there is to make
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,11 +33,14 @@ serve: $(VENV)/.runtime ## The server alone (ARGS="--workers 2" adds options)
 
 # --- To work on it -----------------------------------------------------------------------------------------------
 
-# Tests that measure time or memory come first and alone; "no such test" (5) is no failure there. ARGS narrows the run.
-test: $(VENV)/.dev $(VENV)/.node ## All tests (ARGS="tests/wire -x"); missing services skip, see make services
+# Tests that measure time or memory come first and alone; "no such test" (5) is no failure there. ARGS narrows the run;
+# ORDER=random shuffles it and shows the seed, ORDER=<seed> repeats a shuffle.
+SHUFFLE = $(if $(ORDER),-p randomly $(if $(filter-out random,$(ORDER)),--randomly-seed=$(ORDER)))
+PYTEST = $(BIN)/pytest $(if $(ORDER),,-q) $(SHUFFLE)
+test: $(VENV)/.dev $(VENV)/.node ## All tests (ARGS="tests/wire -x", ORDER=random); missing services skip, see make services
 	@export PATH="$(CURDIR)/$(BIN):$$PATH"; \
-	$(BIN)/pytest -q -m alone $(ARGS) || { code=$$?; [ $$code -eq 5 ] || exit $$code; }; \
-	$(BIN)/pytest -q -m "not alone" -n $(JOBS) $(ARGS)
+	$(PYTEST) -m alone $(ARGS) || { code=$$?; [ $$code -eq 5 ] || exit $$code; }; \
+	$(PYTEST) -m "not alone" -n $(JOBS) $(ARGS)
 
 soak: $(VENV)/.dev $(VENV)/.node ## All tests, the long proofs at their full counts (takes hours)
 	@PATH="$(CURDIR)/$(BIN):$$PATH" TIELINE_SOAK=1 $(BIN)/pytest -q --timeout 7200 -o faulthandler_timeout=0 $(ARGS)
@@ -68,6 +71,10 @@ coverage: $(VENV)/.dev $(VENV)/.node ## Tests with branch coverage; fails below 
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report --fail-under 90
 
+mutate: $(VENV)/.mutate ## Break the code that decides, line by line, and list what no test notices (ARGS="tieline.access*")
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/mutmut run --max-children $(JOBS) $(ARGS) >/dev/null
+	@$(BIN)/mutmut results
+
 wheel: $(VENV)/.dev ## Build the wheel and the source archive into dist/
 	@rm -rf dist && $(BIN)/python -m hatchling build
 
@@ -84,6 +91,7 @@ lock: $(VENV)/.dev ## Pin requirements/*.txt anew (UPGRADE=1: to the newest vers
 	@$(COMPILE) $(if $(UPGRADE),--upgrade) pyproject.toml requirements/build.in requirements/dev.in -o requirements/dev.txt
 	@$(COMPILE) -c requirements/dev.txt pyproject.toml requirements/build.in -o requirements/runtime.txt
 	@$(COMPILE) -c requirements/dev.txt pyproject.toml requirements/build.in requirements/demo.in -o requirements/demo.txt
+	@$(COMPILE) -c requirements/dev.txt requirements/mutate.in -o requirements/mutate.txt
 	@$(COMPILE) $(if $(UPGRADE),--upgrade) requirements/node.in -o requirements/node.txt
 	@for folder in $(NODE_FOLDERS); do \
 		(cd $$folder && PATH="$(CURDIR)/$(BIN):$$PATH" npm install --package-lock-only --no-audit --no-fund) || exit 1; done
@@ -113,6 +121,9 @@ $(VENV)/.dev: requirements/dev.txt pyproject.toml | $(VENV)/bin/python
 $(VENV)/.bench: requirements/bench.txt $(VENV)/.dev
 	$(call install,bench)
 
+$(VENV)/.mutate: requirements/mutate.txt $(VENV)/.dev
+	$(call install,mutate)
+
 # Node for tests with the Node SDK and for peers written in it: the machine's own from version 20, else the registry's.
 $(VENV)/.node: requirements/node.txt $(NODE_FOLDERS:=/package-lock.json) $(VENV)/.dev
 	@if ! { command -v npm && node --version | grep -Eq '^v(2[0-9]|[3-9][0-9])\.'; } >/dev/null 2>&1; then \
@@ -123,6 +134,6 @@ $(VENV)/.node: requirements/node.txt $(NODE_FOLDERS:=/package-lock.json) $(VENV)
 
 clean: ## Remove everything that make made
 	@tools/services stop
-	@rm -rf $(VENV) dist htmlcov .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache \
+	@rm -rf $(VENV) dist htmlcov mutants .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache \
 		$(NODE_FOLDERS:=/node_modules)
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

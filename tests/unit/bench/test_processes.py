@@ -15,7 +15,6 @@ from bench.load.streams import streaming
 from bench.meter import sampled
 from bench.process import BenchError, children, cpu_seconds, python, running
 
-
 GROWER = """
 import mmap, pathlib, sys, time
 folder = pathlib.Path(sys.argv[1])
@@ -83,7 +82,7 @@ def test_growth_of_memory_is_seen_while_it_lasts(tmp_path: Path) -> None:
         with sampled(grower.pid) as growth:
             (tmp_path / "grow").touch()
             wait_for(tmp_path / "large")
-            while growth.most < 24 * 1024 * 1024:  # the large process waits for us: only a sampler that fails hangs here
+            while growth.most < 24 * 1024 * 1024:  # it stays large until told; only a failing sampler hangs
                 time.sleep(0.01)
             (tmp_path / "shrink").touch()
             wait_for(tmp_path / "small again")
