@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tieline.access.appkey import Environment, check, environment_of, find, mint, redacted
+from tieline.access.appkey import check, environment_of, find, mint, redacted
 from tieline.access.keyplaces import KeyPlaces
 from tieline.core.errors import InvalidAppKey, InvalidRequest, MissingAppKey
+from tieline.core.names import Environment
 
 minted = st.sampled_from(["live", "development"]).map(lambda environment: mint(environment).reveal_bytes())  # type: ignore[arg-type]
 PLACES = KeyPlaces(

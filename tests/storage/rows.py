@@ -5,9 +5,13 @@ from typing import Any
 
 from tieline.access.caller import Caller, Role
 from tieline.audit.events import ApiAdded, AppCreated, CredentialPut, KeyCreated
-from tieline.controlplane.ports import ApiRow, AppRow, CredentialRow, KeyRow, KeySecretRow, TokenRow
 from tieline.core.ids import new_id
-from tieline.dataplane.ports import RequestRecord
+from tieline.ports.apis import ApiRow
+from tieline.ports.apps import AppRow
+from tieline.ports.credentials import CredentialRow
+from tieline.ports.keys import KeyRow, KeySecretRow
+from tieline.ports.requests import RequestRecord
+from tieline.ports.tokens import TokenRow
 from tieline.storage.store import SqlStore
 from tieline.vault.intake import SealedSecret
 

@@ -7,8 +7,8 @@ from sqlalchemy import text
 
 from tests.storage.rows import AUDIT_KEY, OWNER, add_app, app
 from tieline.audit.events import TokenRevoked
-from tieline.controlplane.ports import AuditRow
 from tieline.core.pages import PageRequest
+from tieline.ports.audit import AuditRow
 from tieline.storage import audit as audit_module
 from tieline.storage.engine import Database
 from tieline.storage.store import SqlStore

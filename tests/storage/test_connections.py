@@ -8,11 +8,12 @@ import pytest
 
 from tests.storage.rows import NOW, OWNER, add_api, add_app, api, app, later, sealed
 from tieline.audit.events import ApiRemoved, AppRemoved, ConnectionRemoved
-from tieline.controlplane.connecting import KeptToken, SignInRow, Whose
-from tieline.controlplane.ports import ApiRow, AppRow
 from tieline.core.ids import new_id
 from tieline.core.pages import PageRequest
-from tieline.dataplane.ports import ConnectionKey, ConnectionRow, Refusal, SealedToken
+from tieline.ports.apis import ApiRow
+from tieline.ports.apps import AppRow
+from tieline.ports.connections import ConnectionKey, Refusal, SealedConnection, SealedToken
+from tieline.ports.signins import SignInRow
 from tieline.storage.changes import changes_after
 from tieline.storage.engine import Database
 from tieline.storage.leases import SqlConnections, forget_sign_ins
@@ -48,7 +49,7 @@ def a_token(number: int = 1, ends: float | None = None) -> SealedToken:
     return SealedToken(BASIS, values, ends, ("read", "write"), "ann@example.com")
 
 
-async def renewed(tokens: SqlConnections, key: ConnectionKey, token: SealedToken) -> ConnectionRow:
+async def renewed(tokens: SqlConnections, key: ConnectionKey, token: SealedToken) -> SealedConnection:
     """The row after a renewal."""
     before = await tokens.connection(key)
     leased = await tokens.lease(key, before.generation if before else 0, "one", 20)
@@ -59,11 +60,11 @@ async def renewed(tokens: SqlConnections, key: ConnectionKey, token: SealedToken
     return after
 
 
-async def connect(store: SqlStore, whose: Whose, number: int = 1) -> str:
+async def connect(store: SqlStore, whose: ConnectionKey, number: int = 1) -> str:
     """What a sign-in leaves."""
     async with store.write(OWNER) as tx:
         connection_id, generation = await tx.connections.slot(whose, OWNER.id, NOW)
-        kept = KeptToken(BASIS, {"access": sealed(number)}, None, (), None)
+        kept = SealedToken(BASIS, {"access": sealed(number)}, None, (), None)
         await tx.connections.fill(connection_id, generation, kept, NOW)
         await tx.audit.add(ConnectionRemoved(connection_id, api="openai", environment="live", app=None, user=""))
     return connection_id
@@ -158,7 +159,7 @@ async def test_a_sign_in_heals_and_passes_a_renewal_under_way(
     await renewed(tokens, shared(owner), a_token())
     leased = await tokens.lease(shared(owner), 1, "one", 20)
     assert leased is not None
-    await connect(store, Whose(owner.id, "live", 0), 7)
+    await connect(store, ConnectionKey(owner.id, "live", 0), 7)
     assert not await tokens.renewed(leased, a_token(3))
     row = await tokens.connection(shared(owner))
     assert row is not None
@@ -168,8 +169,8 @@ async def test_a_sign_in_heals_and_passes_a_renewal_under_way(
 async def test_connections_are_told_apart_by_app_and_user(store: SqlStore, owner: ApiRow) -> None:
     """The same user name under two apps is two people; a list narrows to one of them."""
     blog, shop = await add_app(store, app("blog", owner)), await add_app(store, app("shop", owner))
-    ids = [await connect(store, Whose(owner.id, "live", 0, each.id, "ann")) for each in (blog, shop)]
-    again = await connect(store, Whose(owner.id, "live", 0, blog.id, "ann"))
+    ids = [await connect(store, ConnectionKey(owner.id, "live", 0, each.id, "ann")) for each in (blog, shop)]
+    again = await connect(store, ConnectionKey(owner.id, "live", 0, blog.id, "ann"))
     assert again == ids[0] != ids[1]
     async with store.read() as rx:
         page = await rx.connections.list(PageRequest(), owner.id, shop.id)
@@ -181,8 +182,8 @@ async def test_connections_are_told_apart_by_app_and_user(store: SqlStore, owner
 async def test_an_app_takes_its_connections_with_it(store: SqlStore, owner: ApiRow) -> None:
     """And its sign-ins that are on their way; the shared connection stays."""
     blog = await add_app(store, app("blog", owner))
-    await connect(store, Whose(owner.id, "live", 0, blog.id, "ann"))
-    kept = await connect(store, Whose(owner.id, "live", 0))
+    await connect(store, ConnectionKey(owner.id, "live", 0, blog.id, "ann"))
+    kept = await connect(store, ConnectionKey(owner.id, "live", 0))
     sign_in = await add_sign_in(store, owner, blog)
     async with store.write(OWNER) as tx:
         await tx.apps.remove(blog.id)
@@ -194,7 +195,7 @@ async def test_an_app_takes_its_connections_with_it(store: SqlStore, owner: ApiR
 
 async def test_an_api_takes_its_connections_with_it(store: SqlStore, owner: ApiRow, database: Database) -> None:
     """Their sealed values included."""
-    await connect(store, Whose(owner.id, "live", 0))
+    await connect(store, ConnectionKey(owner.id, "live", 0))
     async with store.write(OWNER) as tx:
         await tx.apis.remove(owner.id)
         await tx.audit.add(ApiRemoved(owner.id, name=owner.name))
@@ -204,7 +205,7 @@ async def test_an_api_takes_its_connections_with_it(store: SqlStore, owner: ApiR
 
 async def test_a_connection_is_removed_with_its_token(store: SqlStore, owner: ApiRow, tokens: SqlConnections) -> None:
     """Workers hear of it by its id."""
-    connection_id = await connect(store, Whose(owner.id, "live", 0))
+    connection_id = await connect(store, ConnectionKey(owner.id, "live", 0))
     async with store.write(OWNER) as tx:
         await tx.connections.remove(connection_id)
         await tx.audit.add(ConnectionRemoved(connection_id, api="openai", environment="live", app=None, user=""))
@@ -213,7 +214,7 @@ async def test_a_connection_is_removed_with_its_token(store: SqlStore, owner: Ap
 
 async def add_sign_in(store: SqlStore, owner: ApiRow, of: AppRow | None = None, link: bytes = bytes(32)) -> SignInRow:
     """A sign-in that a link leads to."""
-    whose = Whose(owner.id, "live", 0, of.id, "ann") if of else Whose(owner.id, "live", 0)
+    whose = ConnectionKey(owner.id, "live", 0, of.id, "ann") if of else ConnectionKey(owner.id, "live", 0)
     app_name = of.name if of else None
     at = NOW, OWNER.id, later(600)
     row = SignInRow(new_id("sgn"), whose, owner.name, app_name, *at, return_to="https://app.example/done")

@@ -7,8 +7,8 @@ import pytest
 
 from tests.storage.rows import NOW, OWNER, add_api, api, later
 from tieline.audit.events import ApiRemoved
-from tieline.controlplane.ports import ApiRow, DriftRow
-from tieline.dataplane.ports import DriftRecord
+from tieline.ports.apis import ApiRow
+from tieline.ports.drift import DriftRecord, DriftRow
 from tieline.storage.drift import PLACES_MOST, SETTLING, add_drifts
 from tieline.storage.engine import Database
 from tieline.storage.store import SqlStore

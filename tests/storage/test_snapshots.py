@@ -27,7 +27,8 @@ from tests.storage.rows import (
     secret,
 )
 from tieline.audit.events import ApiRemoved, AppRemoved, KeyRevoked
-from tieline.dataplane.ports import ApiRow, Change, CredentialRow, SnapshotSource, TooOld
+from tieline.ports.credentials import SealedCredential
+from tieline.ports.snapshot import Change, SnapshotSource, TooOld
 from tieline.storage import changes as changes_module
 from tieline.storage import postgresql as postgresql_module
 from tieline.storage.bell import SqliteBell
@@ -57,9 +58,8 @@ async def test_it_is_the_port_that_the_data_plane_knows(source: SqlSnapshots) ->
 async def test_apis_are_read_whole_and_one_by_one(store: SqlStore, source: SqlSnapshots) -> None:
     """All APIs by name, one by id, none for an id that is gone."""
     stripe, openai = await add_api(store, api("stripe")), await add_api(store)
-    expected = [ApiRow(row.id, row.name, row.definition, 1) for row in (openai, stripe)]
-    assert await source.apis() == expected
-    assert await source.api(stripe.id) == expected[1]
+    assert await source.apis() == [openai, stripe]
+    assert await source.api(stripe.id) == stripe
     assert await source.api("api_none") is None
 
 
@@ -70,8 +70,10 @@ async def test_only_active_credentials_are_read(database: Database, store: SqlSt
     active = await add_credential(store, credential(openai.id, 1, state="active"), key=sealed(1), user=sealed(2))
     await add_credential(store, credential(openai.id, 2))
     other = await add_credential(store, credential(stripe.id, 1, state="active", environment="development"))
-    first = CredentialRow(active.id, openai.id, "live", 1, ("api.openai.com",), {"key": sealed(1), "user": sealed(2)})
-    second = CredentialRow(other.id, stripe.id, "development", 1, ("api.openai.com",), {"key": sealed(1)})
+    first = SealedCredential(
+        active.id, openai.id, "live", 1, ("api.openai.com",), {"key": sealed(1), "user": sealed(2)}
+    )
+    second = SealedCredential(other.id, stripe.id, "development", 1, ("api.openai.com",), {"key": sealed(1)})
     assert await source.credentials() == [first, second]
     assert await source.credentials(stripe.id) == [second]
 

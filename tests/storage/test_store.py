@@ -34,10 +34,10 @@ from tieline.audit.events import (
     KeyRevoked,
     TokenCreated,
 )
-from tieline.controlplane.ports import ApiRow
 from tieline.core.errors import NotReady
 from tieline.core.pages import PageRequest
-from tieline.dataplane.ports import Change
+from tieline.ports.apis import ApiRow
+from tieline.ports.snapshot import Change
 from tieline.storage.changes import changes_after
 from tieline.storage.engine import Database
 from tieline.storage.schema import admin_tokens, apis, audit, changes, key_secrets, secrets

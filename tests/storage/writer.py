@@ -10,10 +10,10 @@ import sys
 
 from tests.storage.rows import AUDIT_KEY, OWNER, record
 from tieline.audit.events import AppCreated
-from tieline.controlplane.ports import AppRow
 from tieline.core.clock import SystemClock
 from tieline.core.errors import NotReady
 from tieline.core.ids import new_id
+from tieline.ports.apps import AppRow
 from tieline.storage.engine import open_database
 from tieline.storage.records import add_records
 from tieline.storage.store import SqlStore

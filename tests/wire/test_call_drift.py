@@ -6,7 +6,7 @@ from tests.wire import calling
 from tests.wire.calling import json_answer, result
 from tests.wire.conftest import StartStage
 from tests.wire.raw import saying
-from tieline.dataplane.ports import DriftRecord
+from tieline.ports.drift import DriftRecord
 
 FIELDS = [{"path": "id", "type": "integer"}, {"path": "name", "type": "text"}]
 CALLS: dict[str, Any] = {"read": {"path": "/things", "response": {"type": "json", "fields": FIELDS}}}

@@ -22,11 +22,12 @@ from tieline.core.errors import (
 )
 from tieline.core.secret import Secret
 from tieline.dataplane.attempt.prepare import SHARED, Holder, Preparer
-from tieline.dataplane.ports import Change, ConnectionKey, SealedToken
 from tieline.dataplane.snapshot.plan import Plan
 from tieline.dataplane.snapshot.view import Snapshot
 from tieline.dataplane.tokens.fingerprint import PURPOSE, basis_of
 from tieline.dataplane.tokens.sessions import TokenSessions
+from tieline.ports.connections import ConnectionKey, SealedToken
+from tieline.ports.snapshot import Change
 from tieline.schemes.base import Applier
 from tieline.schemes.flow import Renewal
 from tieline.schemes.signal import Signal

@@ -21,8 +21,8 @@ from tests.peers import aws, digest, oauth1
 from tests.peers.judges import TEXT, Answer, Arrival, Court, judging
 from tests.wire.raw import Message, Peer, drop
 from tieline.core.secret import Secret
-from tieline.dataplane.ports import ConnectionKey, SealedToken
 from tieline.dataplane.tokens.signin import Begun, SignInDesk, Target
+from tieline.ports.connections import ConnectionKey, SealedToken
 from tieline.schemes.base import Outgoing
 from tieline.schemes.challenge import parameters
 from tieline.schemes.digest import Digest

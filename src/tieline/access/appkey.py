@@ -10,14 +10,13 @@ import re
 import secrets
 import string
 import zlib
-from typing import Literal
 
 from tieline.access.keyplaces import Found, KeyPlaces, find, has_form
 from tieline.core.errors import InvalidAppKey
+from tieline.core.names import Environment
 from tieline.core.secret import Secret, redact
 
 __all__ = [
-    "Environment",
     "Found",
     "KeyPlaces",
     "check",
@@ -29,8 +28,6 @@ __all__ = [
     "mint",
     "redacted",
 ]
-
-Environment = Literal["live", "development"]
 
 _PREFIXES: dict[Environment, bytes] = {"live": b"tl_live_", "development": b"tl_test_"}
 _DIGITS = (string.digits + string.ascii_uppercase + string.ascii_lowercase).encode()

@@ -6,7 +6,9 @@ Owns the translation of its verdict. Most control planes are never asked, and th
 from typing import TYPE_CHECKING
 
 from tieline.app.opening import Opened
-from tieline.controlplane.ports import Environment, Verdict
+from tieline.core.names import Environment
+from tieline.ports.connections import EndUser
+from tieline.ports.operator import VerifyResult
 from tieline.settings import ServeSettings
 from tieline.storage.leases import SqlConnections
 from tieline.storage.snapshots import SqlSnapshots
@@ -25,12 +27,12 @@ class Prober:
         self._guard = guard
         self._probe: Probe | None = None
 
-    async def probe(self, api_name: str, environment: Environment) -> Verdict:
+    async def probe(self, api_name: str, environment: Environment, end_user: EndUser | None = None) -> VerifyResult:
         """Whether the API answers its verify request as its definition expects."""
         if self._probe is None:
             self._probe = self._load()
         found = await self._probe.probe(api_name, environment)
-        return Verdict(found.ok, found.status, found.problem)
+        return VerifyResult(found.ok, found.status, found.problem)
 
     def _load(self) -> "Probe":
         from tieline.dataplane.operator.verify import Probe  # noqa: PLC0415  see the module's docstring

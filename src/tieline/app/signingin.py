@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from tieline.app.opening import Opened
-from tieline.controlplane.connecting import SignInRow, Whose
+from tieline.ports.connections import ConnectionKey
+from tieline.ports.signins import SignInRow
 from tieline.schemes.flow import DeviceSignIn, Pending, SignIn, Token
 from tieline.settings import ServeSettings
 from tieline.storage.snapshots import SqlSnapshots
@@ -26,17 +27,17 @@ class Issuers:
         self._guard = guard
         self._loaded: SignInDesk | None = None
 
-    async def begin(self, whose: Whose, back: str, state: str) -> tuple[SignIn, bytes]:
+    async def begin(self, whose: ConnectionKey, back: str, state: str) -> tuple[SignIn, bytes]:
         return await self._desk().begin(_target(whose), back, state)
 
     async def finish(self, sign_in: SignInRow, answer: Mapping[str, str]) -> Token:
-        return await self._desk().finish(_target(sign_in.whose), _begun(sign_in), answer)
+        return await self._desk().finish(_target(sign_in.key), _begun(sign_in), answer)
 
-    async def begin_device(self, whose: Whose) -> tuple[DeviceSignIn, bytes]:
+    async def begin_device(self, whose: ConnectionKey) -> tuple[DeviceSignIn, bytes]:
         return await self._desk().begin_device(_target(whose))
 
     async def poll_device(self, sign_in: SignInRow) -> Token | Pending:
-        return await self._desk().poll_device(_target(sign_in.whose), _begun(sign_in))
+        return await self._desk().poll_device(_target(sign_in.key), _begun(sign_in))
 
     def _desk(self) -> "SignInDesk":
         if self._loaded is None:
@@ -48,7 +49,7 @@ class Issuers:
         return self._loaded
 
 
-def _target(whose: Whose) -> "Target":
+def _target(whose: ConnectionKey) -> "Target":
     from tieline.dataplane.tokens.signin import Target  # noqa: PLC0415  see the module's docstring
 
     return Target(whose.api_id, whose.environment, whose.position)

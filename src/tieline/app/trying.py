@@ -6,9 +6,9 @@ Owns the translation between their values.
 from typing import TYPE_CHECKING
 
 from tieline.app.opening import Opened
-from tieline.controlplane.ports import Attempt, Tried
 from tieline.definitions.infer.lesson import StreamSeen
 from tieline.definitions.model import Stream
+from tieline.ports.operator import TrialAnswer, TrialRun
 from tieline.settings import ServeSettings
 from tieline.storage.leases import SqlConnections
 from tieline.storage.snapshots import SqlSnapshots
@@ -27,7 +27,7 @@ class Trier:
         self._guard = guard
         self._trial: Trial | None = None
 
-    async def run(self, attempt: Attempt) -> Tried:
+    async def run(self, attempt: TrialRun) -> TrialAnswer:
         """What the upstream answered."""
         from tieline.dataplane.operator import trial  # noqa: PLC0415  see the module's docstring
 
@@ -39,7 +39,7 @@ class Trier:
         }
         asked = trial.Attempt(attempt.api, attempt.call, attempt.environment, attempt.values, files)
         found = await self._trial.run(asked)
-        return Tried(found.status, found.headers, found.body, found.whole)
+        return TrialAnswer(found.status, found.headers, found.body, found.whole)
 
     def sight(self, body: bytes, content_type: str, known: Stream | None) -> StreamSeen | None:
         """The stream that ``body`` is the beginning of, or None."""

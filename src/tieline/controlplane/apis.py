@@ -10,7 +10,6 @@ from tieline.controlplane import catalogue
 from tieline.controlplane.compiled import canonical, definition_of, relearned
 from tieline.controlplane.grants import drop_lost_grants
 from tieline.controlplane.inputs import checked_page, not_found
-from tieline.controlplane.ports import ApiReader, ApiRow, CredentialRow
 from tieline.controlplane.services import Services
 from tieline.core.errors import AlreadyExists, DestinationNotAllowed, InvalidInput, LostUpdate
 from tieline.core.ids import new_id
@@ -20,6 +19,8 @@ from tieline.definitions.environment import in_environment
 from tieline.definitions.model import ENVIRONMENTS, Definition
 from tieline.definitions.parse import parse, parse_data, to_json, to_yaml
 from tieline.definitions.values import host_of
+from tieline.ports.apis import ApiReader, ApiRow
+from tieline.ports.credentials import CredentialRow
 from tieline.schemes.registry import SCHEMES
 
 HOSTS_MOST = 64

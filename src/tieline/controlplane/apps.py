@@ -7,12 +7,13 @@ from tieline.access.caller import Caller, Role, require
 from tieline.audit.events import AppChanged, AppCreated, AppRemoved
 from tieline.controlplane.grants import drop_lost_grants
 from tieline.controlplane.inputs import checked_page, checked_title, is_id, not_found
-from tieline.controlplane.ports import AppReader, AppRow, Reading, Writing
 from tieline.controlplane.services import Services
 from tieline.core.errors import AlreadyExists, InvalidInput
 from tieline.core.ids import new_id
 from tieline.core.names import is_api_name, is_title
 from tieline.core.pages import Page, PageRequest
+from tieline.ports.apps import AppReader, AppRow
+from tieline.ports.store import Reading, Writing
 
 APIS_MOST = 200
 

@@ -2,9 +2,9 @@
 
 from tieline.access.caller import Caller, Role, require
 from tieline.controlplane.inputs import checked_page
-from tieline.controlplane.ports import AuditRow, AuditVerdict
 from tieline.controlplane.services import Services
 from tieline.core.pages import Page, PageRequest
+from tieline.ports.audit import AuditRow, AuditVerdict
 
 
 async def list_events(services: Services, caller: Caller, page: PageRequest) -> Page[AuditRow]:

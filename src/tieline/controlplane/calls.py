@@ -13,7 +13,6 @@ from tieline.audit.events import CallAdded, CallChanged, CallRemoved
 from tieline.controlplane.apis import check_destinations, find_api
 from tieline.controlplane.compiled import canonical, definition_of, relearned
 from tieline.controlplane.inputs import checked_limit, not_found
-from tieline.controlplane.ports import ApiRow, Writing
 from tieline.controlplane.services import Services
 from tieline.core.errors import AlreadyExists, InvalidInput, LostUpdate
 from tieline.core.names import is_api_name
@@ -23,6 +22,8 @@ from tieline.definitions.canonical import call_to_json
 from tieline.definitions.infer.schema import schema_of_input, schema_of_output
 from tieline.definitions.model import Call, Definition
 from tieline.definitions.parse import parse_data, to_json
+from tieline.ports.apis import ApiRow
+from tieline.ports.store import Writing
 from tieline.schemes.registry import SCHEMES
 
 

@@ -4,8 +4,9 @@ import json
 from functools import lru_cache
 
 from tieline.access.areas import AreaTable
+from tieline.core.names import Environment
 from tieline.definitions.environment import in_environment
-from tieline.definitions.model import Definition, Environment
+from tieline.definitions.model import Definition
 from tieline.definitions.parse import parse_data, to_json
 from tieline.schemes.registry import SCHEMES
 

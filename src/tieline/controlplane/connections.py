@@ -6,10 +6,10 @@ from tieline.access.caller import Caller, Role, require
 from tieline.audit.events import ConnectionRemoved
 from tieline.controlplane.apis import find_api
 from tieline.controlplane.apps import find_app
-from tieline.controlplane.connecting import ConnectionRow
 from tieline.controlplane.inputs import checked_id, checked_page, not_found
 from tieline.controlplane.services import Services
 from tieline.core.pages import Page, PageRequest
+from tieline.ports.connections import ConnectionRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +44,6 @@ async def remove(services: Services, caller: Caller, connection_id: str) -> None
         await tx.connections.remove(row.id)
         await tx.audit.add(
             ConnectionRemoved(
-                target=row.id, api=row.api, environment=row.whose.environment, app=row.app, user=row.whose.user
+                target=row.id, api=row.api, environment=row.key.environment, app=row.app, user=row.key.user
             )
         )

@@ -8,16 +8,18 @@ from tieline.audit.events import CredentialActivated, CredentialPut, CredentialR
 from tieline.controlplane.apis import HOSTS_MOST, find_api
 from tieline.controlplane.compiled import definition_in, definition_of
 from tieline.controlplane.inputs import checked_page, not_found
-from tieline.controlplane.ports import ApiRow, CredentialReader, CredentialRow, Environment
 from tieline.controlplane.services import Services
 from tieline.core.errors import InvalidInput
 from tieline.core.ids import new_id
+from tieline.core.names import Environment
 from tieline.core.pages import Page, PageRequest
 from tieline.core.secret import Secret, redact
 from tieline.definitions.environment import resolve
 from tieline.definitions.model import Definition
 from tieline.definitions.problems import DefinitionError
 from tieline.definitions.values import host as checked_host
+from tieline.ports.apis import ApiRow
+from tieline.ports.credentials import CredentialReader, CredentialRow
 from tieline.schemes.registry import SCHEMES, bound_hosts, check_fields, credential_fields
 from tieline.vault.envelope import Place
 

@@ -9,8 +9,8 @@ from tieline.access.caller import Caller, Role, require
 from tieline.controlplane.apis import find_api
 from tieline.controlplane.calls import find_call
 from tieline.controlplane.compiled import definition_of
-from tieline.controlplane.ports import DriftRow
 from tieline.controlplane.services import Services
+from tieline.ports.drift import DriftRow
 
 
 async def list_drift(services: Services, caller: Caller, api: str, call: str) -> Sequence[DriftRow]:

@@ -12,9 +12,11 @@ from tieline.access.levels import Level
 from tieline.access.permissions import Mode, Permissions, expand
 from tieline.audit.events import KeyChanged
 from tieline.controlplane.compiled import definition_of, table_of
-from tieline.controlplane.ports import AppRow, KeyRow, Reading, Writing
 from tieline.core.errors import InvalidInput
 from tieline.core.pages import LIMIT_MOST, PageRequest
+from tieline.ports.apps import AppRow
+from tieline.ports.keys import KeyRow
+from tieline.ports.store import Reading, Writing
 
 EVERYTHING: Mapping[str, Any] = {"mode": "all"}
 

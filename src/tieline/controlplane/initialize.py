@@ -15,9 +15,9 @@ from tieline.audit.events import CallInitialized
 from tieline.controlplane.apis import find_api
 from tieline.controlplane.calls import as_json, find_call, store_call
 from tieline.controlplane.compiled import definition_of
-from tieline.controlplane.ports import Attempt, Environment, GivenFile, Tried
 from tieline.controlplane.services import Services
 from tieline.core.errors import AdminError, InvalidInput, LostUpdate, UpstreamError
+from tieline.core.names import Environment
 from tieline.definitions.infer.detect import Source, detect
 from tieline.definitions.infer.lesson import Answer, Change, Lesson, changes, learn, read_lessons, typed_events
 from tieline.definitions.infer.media import kind_of_bytes
@@ -25,6 +25,7 @@ from tieline.definitions.infer.pagination import Page, Proposal, propose
 from tieline.definitions.infer.samples import hide_secrets, keep_in
 from tieline.definitions.infer.unreadable import UnreadableAnswer
 from tieline.definitions.model import Call, Field, Response, StreamEvent
+from tieline.ports.operator import TrialAnswer, TrialFile, TrialRun
 
 SAMPLES_MOST = 20
 SAMPLE_MOST = 4 * 1024 * 1024
@@ -50,7 +51,7 @@ class Sending:
 
     environment: Environment
     values: Mapping[str, Any] = field(repr=False)
-    files: Mapping[str, GivenFile] = field(repr=False, default_factory=dict)
+    files: Mapping[str, TrialFile] = field(repr=False, default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +84,7 @@ class Learned:
     proposal: Proposal | None = None
     revision: int | None = None
     problem: str | None = None
-    tried: Tried | None = None
+    tried: TrialAnswer | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +160,7 @@ async def send_once(services: Services, caller: Caller, place: Place, sending: S
     require(caller, Role.EDITOR)
     call = await _call(services, place)
     try:
-        tried = await services.trier.run(Attempt(*place, sending.environment, sending.values, sending.files))
+        tried = await services.trier.run(TrialRun(*place, sending.environment, sending.values, sending.files))
     except UpstreamError:
         await _note(services, caller, place, sending.environment, None)
         raise
@@ -175,20 +176,20 @@ async def send_once(services: Services, caller: Caller, place: Place, sending: S
     return replace(learned, tried=tried)
 
 
-def text_of(tried: Tried) -> str | None:
+def text_of(tried: TrialAnswer) -> str | None:
     """An answer as text; None where it is an image or a file."""
     content_type = _headers(tried).get("content-type", "")
     return None if kind_of_bytes(tried.body, content_type) is not None else tried.body.decode("utf-8", "replace")
 
 
-def headers_of(tried: Tried) -> dict[str, str]:
+def headers_of(tried: TrialAnswer) -> dict[str, str]:
     """The headers of an answer, cookies without what they hold."""
     return {
         name: _COOKIE.sub(r"\1…", value) if name == "set-cookie" else value for name, value in _headers(tried).items()
     }
 
 
-def _headers(tried: Tried) -> dict[str, str]:
+def _headers(tried: TrialAnswer) -> dict[str, str]:
     found: dict[str, str] = {}
     for name, value in tried.headers:
         found[name] = f"{found[name]}, {value}" if name in found else value
@@ -196,7 +197,7 @@ def _headers(tried: Tried) -> dict[str, str]:
 
 
 async def _learn_from(
-    services: Services, caller: Caller, place: Place, call: Call, seen: tuple[Sending, Tried, Purpose]
+    services: Services, caller: Caller, place: Place, call: Call, seen: tuple[Sending, TrialAnswer, Purpose]
 ) -> Learned:
     """What the answer to a request of our own teaches, saved if it shall be. Raises ``UnreadableAnswer``."""
     sending, tried, purpose = seen

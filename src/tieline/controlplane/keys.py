@@ -13,13 +13,16 @@ from tieline.audit.events import KeyChanged, KeyCreated, KeyRevoked, KeyRotated
 from tieline.controlplane.apps import find_app
 from tieline.controlplane.grants import EVERYTHING, checked_permissions, tables_of
 from tieline.controlplane.inputs import checked_id, checked_page, checked_title, expiry, not_found
-from tieline.controlplane.ports import AppRow, Environment, KeyReader, KeyRow, KeySecretRow, Reading, Writing
 from tieline.controlplane.services import Services
 from tieline.core.clock import rfc3339
 from tieline.core.errors import InvalidInput
 from tieline.core.ids import new_id
+from tieline.core.names import Environment
 from tieline.core.pages import Page, PageRequest
 from tieline.core.secret import Secret
+from tieline.ports.apps import AppRow
+from tieline.ports.keys import KeyReader, KeyRow, KeySecretRow
+from tieline.ports.store import Reading, Writing
 
 KeyState = Literal["active", "expired", "revoked"]
 

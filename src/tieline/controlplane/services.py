@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from tieline.controlplane.connecting import Issuers
-from tieline.controlplane.ports import Prober, Store, Trier
 from tieline.core.clock import Clock
+from tieline.ports.operator import Issuers, Prober, Trier
+from tieline.ports.store import Store
 from tieline.vault.intake import Intake
 
 

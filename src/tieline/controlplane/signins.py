@@ -19,13 +19,16 @@ from tieline.audit.events import SignInBegun, SignInFinished, SignInRefused
 from tieline.controlplane.apis import find_api
 from tieline.controlplane.apps import find_app
 from tieline.controlplane.compiled import definition_in
-from tieline.controlplane.connecting import ConnectionRow, KeptToken, SignInRow, Whose
 from tieline.controlplane.inputs import checked_id, checked_title, not_found
-from tieline.controlplane.ports import ApiRow, Environment, Reading, Writing
 from tieline.controlplane.returning import checked_return
 from tieline.controlplane.services import Services
 from tieline.core.errors import Forbidden, InvalidInput, InvalidRequest, NotFound, TielineError
 from tieline.core.ids import new_id
+from tieline.core.names import Environment
+from tieline.ports.apis import ApiRow
+from tieline.ports.connections import ConnectionKey, ConnectionRow, SealedToken
+from tieline.ports.signins import SignInRow
+from tieline.ports.store import Reading, Writing
 from tieline.schemes.connections import SHARED, mode_of
 from tieline.schemes.flow import DeviceSignIn, IssuerRefused, Pending, Renewing, SigningIn, SigningInByDevice, Token
 from tieline.schemes.kept import pack
@@ -140,8 +143,8 @@ async def open_link(services: Services, link: str, browser: str | None) -> Opene
     row = _current(row, services.clock.now())
     state = secrets.token_urlsafe(_TOKEN_BYTES)
     mark = browser if browser is not None and _FORM.fullmatch(browser) else secrets.token_urlsafe(_TOKEN_BYTES)
-    begun, basis = await services.issuers.begin(row.whose, services.console_url + CALLBACK, state)
-    place = Place(KEPT_TABLE, row.id, "kept", 0, row.whose.environment)
+    begun, basis = await services.issuers.begin(row.key, services.console_url + CALLBACK, state)
+    place = Place(KEPT_TABLE, row.id, "kept", 0, row.key.environment)
     kept = services.intake.seal(place, pack(begun.kept)) if begun.kept else None
     async with services.store.write(_browser(row)) as tx:
         if await tx.sign_ins.get(row.id) is None:
@@ -194,8 +197,8 @@ async def begin_device(services: Services, caller: Caller, new: NewSignIn) -> De
     now = services.clock.now()
     async with services.store.read() as rx:
         row = await _new_row(rx, caller, new, now, device=True)
-    shown, basis = await services.issuers.begin_device(row.whose)
-    place = Place(KEPT_TABLE, row.id, "kept", 0, row.whose.environment)
+    shown, basis = await services.issuers.begin_device(row.key)
+    place = Place(KEPT_TABLE, row.id, "kept", 0, row.key.environment)
     row = replace(
         row,
         basis=basis,
@@ -254,22 +257,22 @@ async def _postpone(services: Services, by: Caller, row: SignInRow, seconds: flo
 
 async def _connect(services: Services, by: Caller, row: SignInRow, token: Token) -> ConnectionRow:
     """Keep the token that a sign-in gave. Raises ``NotFound`` where its API or app went meanwhile."""
-    now, whose = services.clock.now(), row.whose
+    now, key = services.clock.now(), row.key
     async with services.store.write(by) as tx:
         api = await tx.apis.get(row.api)
-        gone = api is None or api.id != whose.api_id
-        if gone or (whose.app_id and await tx.apps.get(whose.app_id) is None):
+        gone = api is None or api.id != key.api_id
+        if gone or (key.app_id and await tx.apps.get(key.app_id) is None):
             raise _unknown()
         await tx.sign_ins.remove(row.id)
-        connection_id, generation = await tx.connections.slot(whose, row.created_by, now)
+        connection_id, generation = await tx.connections.slot(key, row.created_by, now)
         sealed = {
             name: services.intake.seal(
-                Place("connection_secrets", connection_id, name, generation, whose.environment), value
+                Place("connection_secrets", connection_id, name, generation, key.environment), value
             )
             for name, value in token.values.items()
             if value
         }
-        kept = KeptToken(row.basis, sealed, token.expires_at, token.scopes, token.account)
+        kept = SealedToken(row.basis, sealed, token.expires_at, token.scopes, token.account)
         await tx.connections.fill(connection_id, generation, kept, now)
         connection = await tx.connections.get(connection_id)
         assert connection is not None  # it was just kept
@@ -278,9 +281,9 @@ async def _connect(services: Services, by: Caller, row: SignInRow, token: Token)
                 target=connection_id,
                 sign_in=row.id,
                 api=row.api,
-                environment=whose.environment,
+                environment=key.environment,
                 app=row.app,
-                user=whose.user,
+                user=key.user,
                 account=connection.account,
             )
         )
@@ -299,7 +302,7 @@ async def _new_row(
     if new.app is None or new.user is None:
         if mode == "per_user":
             raise InvalidInput("This API has connections of end users only. Say which app and user.", param="user")
-        whose, app_name = Whose(api.id, new.environment, position), None
+        key, app_name = ConnectionKey(api.id, new.environment, position), None
     else:
         if mode == SHARED:
             msg = "This API has one shared connection. Set connections: per_user in its auth to have one for each user."
@@ -307,8 +310,9 @@ async def _new_row(
         app = await find_app(rx.apps, new.app)
         if api.id not in app.apis:
             raise InvalidInput("The app may not use this API. Add the API to the app first.", param="app")
-        whose, app_name = Whose(api.id, new.environment, position, app.id, checked_title(new.user, "user")), app.name
-    return SignInRow(new_id("sgn"), whose, api.name, app_name, now, caller.id, now)
+        user = checked_title(new.user, "user")
+        key, app_name = ConnectionKey(api.id, new.environment, position, app.id, user), app.name
+    return SignInRow(new_id("sgn"), key, api.name, app_name, now, caller.id, now)
 
 
 def _scheme(api: ApiRow, new: NewSignIn, *, device: bool) -> tuple[int, str]:
@@ -329,7 +333,7 @@ def _scheme(api: ApiRow, new: NewSignIn, *, device: bool) -> tuple[int, str]:
 
 async def _title(rx: Reading, row: SignInRow) -> str:
     api = await rx.apis.get(row.api)
-    return row.api if api is None else definition_in(api.definition, row.whose.environment).title
+    return row.api if api is None else definition_in(api.definition, row.key.environment).title
 
 
 def _current(row: SignInRow | None, now: datetime) -> SignInRow:
@@ -348,16 +352,16 @@ def _browser(row: SignInRow) -> Caller:
 
 
 def _begun(row: SignInRow, *, device: bool) -> SignInBegun:
-    whose = row.whose
+    key = row.key
     return SignInBegun(
-        target=row.id, api=row.api, environment=whose.environment, app=row.app, user=whose.user, device=device
+        target=row.id, api=row.api, environment=key.environment, app=row.app, user=key.user, device=device
     )
 
 
 def _refused(row: SignInRow, why: str) -> SignInRefused:
-    whose = row.whose
+    key = row.key
     return SignInRefused(
-        target=row.id, api=row.api, environment=whose.environment, app=row.app, user=whose.user, why=why[:1000]
+        target=row.id, api=row.api, environment=key.environment, app=row.app, user=key.user, why=why[:1000]
     )
 
 

@@ -8,13 +8,13 @@ from tieline.access.caller import Caller, Role, require
 from tieline.audit.events import TokenCreated, TokenRevoked
 from tieline.controlplane import tokenform
 from tieline.controlplane.inputs import checked_id, checked_page, checked_title, expiry, not_found
-from tieline.controlplane.ports import TokenRow
 from tieline.controlplane.services import Services
 from tieline.core.clock import rfc3339
 from tieline.core.errors import InvalidInput, InvalidToken, NotReady
 from tieline.core.ids import new_id
 from tieline.core.pages import Page, PageRequest
 from tieline.core.secret import Secret
+from tieline.ports.tokens import TokenRow
 
 _TOUCH_EVERY = timedelta(minutes=1)
 

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from tieline.access.caller import Caller, Role, require
-from tieline.controlplane.ports import DataKeyRow
 from tieline.controlplane.services import Services
+from tieline.ports.data_keys import DataKeyRow
 
 
 async def status(services: Services, caller: Caller) -> Sequence[DataKeyRow]:

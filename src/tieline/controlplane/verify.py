@@ -4,11 +4,12 @@ from tieline.access.caller import Caller, Role, require
 from tieline.audit.events import ApiVerified
 from tieline.controlplane.apis import find_api
 from tieline.controlplane.compiled import definition_in
-from tieline.controlplane.ports import Environment, Verdict
 from tieline.controlplane.services import Services
+from tieline.core.names import Environment
+from tieline.ports.operator import VerifyResult
 
 
-async def verify(services: Services, caller: Caller, api: str, environment: Environment) -> Verdict:
+async def verify(services: Services, caller: Caller, api: str, environment: Environment) -> VerifyResult:
     """Send the verify request of an API and judge the answer. Needs the role editor, as the credential is used.
 
     Raises:
@@ -18,7 +19,7 @@ async def verify(services: Services, caller: Caller, api: str, environment: Envi
     async with services.store.read() as rx:
         row = await find_api(rx.apis, api)
     if definition_in(row.definition, environment).verify is None:
-        return Verdict(False, None, "The definition has no verify request. Add one: {method: GET, path: /models}.")
+        return VerifyResult(False, None, "The definition has no verify request. Add one: {method: GET, path: /models}.")
     verdict = await services.prober.probe(row.name, environment)
     async with services.store.write(caller) as tx:
         await tx.audit.add(

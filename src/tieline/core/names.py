@@ -1,6 +1,9 @@
 """Names that people choose for APIs, apps, areas, calls and parameters."""
 
 import re
+from typing import Literal
+
+Environment = Literal["live", "development"]
 
 API_NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 AREA_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")

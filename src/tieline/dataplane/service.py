@@ -13,11 +13,12 @@ from tieline.dataplane.calls.drift_flush import Telling
 from tieline.dataplane.doors.call import PREFIX as CALL_PREFIX
 from tieline.dataplane.doors.call import CallDoor
 from tieline.dataplane.doors.relay import PREFIX, Relay
-from tieline.dataplane.ports import ConnectionStore, SnapshotSource
 from tieline.dataplane.records.recorder import Records
 from tieline.dataplane.snapshot.view import Snapshot
 from tieline.dataplane.supervised import Lasting
 from tieline.dataplane.tokens.sessions import TokenSessions
+from tieline.ports.connections import ConnectionStore
+from tieline.ports.snapshot import SnapshotSource
 from tieline.vault.keyring import Keyring
 from tieline.wire.answers import text_answer
 from tieline.wire.deadlines import Deadlines

@@ -4,8 +4,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 
+from tieline.core.names import Environment
 from tieline.definitions import template, values
-from tieline.definitions.model import AuthSpec, Definition, Environment
+from tieline.definitions.model import AuthSpec, Definition
 from tieline.definitions.overlay import overlay
 from tieline.definitions.parse import parse_data, to_json
 from tieline.definitions.problems import DefinitionError, Problem, shown

@@ -6,8 +6,8 @@ from decimal import Decimal
 from typing import Any, Literal
 
 from tieline.access.areas import Area
+from tieline.core.names import Environment
 
-Environment = Literal["live", "development"]
 ENVIRONMENTS: tuple[Environment, ...] = ("live", "development")
 
 

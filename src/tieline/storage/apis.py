@@ -1,4 +1,4 @@
-"""APIs, for the control plane: ``controlplane.ports.ApiReader`` and ``ApiWriter``.
+"""APIs, for the control plane: ``ports.apis.ApiReader`` and ``ApiWriter``.
 
 Owns the table ``apis``. Knows nothing of what a definition says.
 """
@@ -7,8 +7,8 @@ from typing import Any
 
 from sqlalchemy import Row, delete, select, update
 
-from tieline.controlplane.ports import ApiRow
 from tieline.core.pages import Page, PageRequest
+from tieline.ports.apis import ApiRow
 from tieline.storage.changes import ChangeLog
 from tieline.storage.connection import AsyncConnection
 from tieline.storage.engine import Database

@@ -1,4 +1,4 @@
-"""Apps, for the control plane: ``controlplane.ports.AppReader`` and ``AppWriter``.
+"""Apps, for the control plane: ``ports.apps.AppReader`` and ``AppWriter``.
 
 Owns the tables ``apps`` and ``app_apis``; an app takes its connections with it. Knows nothing of what keys may do.
 """
@@ -8,8 +8,8 @@ from typing import Any
 
 from sqlalchemy import Row, delete, insert, select, update
 
-from tieline.controlplane.ports import AppRow
 from tieline.core.pages import Page, PageRequest
+from tieline.ports.apps import AppRow
 from tieline.storage.changes import ChangeLog
 from tieline.storage.connection import AsyncConnection
 from tieline.storage.engine import Database

@@ -1,4 +1,4 @@
-"""The audit log, for the control plane: ``controlplane.ports.AuditReader`` and ``AuditWriter``.
+"""The audit log, for the control plane: ``ports.audit.AuditReader`` and ``AuditWriter``.
 
 Owns the tables ``audit`` and ``audit_head``. Knows neither what the events mean nor how the chain is made
 (``tieline.audit.chain``). Whoever appends holds the head's row from the start of the write, so links never fork.
@@ -12,10 +12,10 @@ from sqlalchemy import Row, func, insert, select, update
 from tieline.access.caller import Caller
 from tieline.audit.chain import EMPTY, Head, Record, Verification, canonical_json, extend
 from tieline.audit.events import Event
-from tieline.controlplane.ports import AuditRow, AuditVerdict
 from tieline.core.clock import Clock
 from tieline.core.ids import new_id
 from tieline.core.pages import LIMIT_MOST, Page, PageRequest
+from tieline.ports.audit import AuditRow, AuditVerdict
 from tieline.storage.connection import AsyncConnection
 from tieline.storage.engine import Database
 from tieline.storage.pages import cut

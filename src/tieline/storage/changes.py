@@ -9,7 +9,7 @@ from datetime import datetime
 
 from sqlalchemy import delete, func, insert, select, text
 
-from tieline.dataplane.ports import Change, ChangeKind, TooOld
+from tieline.ports.snapshot import Change, ChangeKind, TooOld
 from tieline.storage.connection import AsyncConnection
 from tieline.storage.schema import audit_head, changes
 

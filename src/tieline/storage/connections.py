@@ -1,4 +1,4 @@
-"""Connections and sign-ins, for the control plane: the ports of ``controlplane.connecting``.
+"""Connections and sign-ins, for the control plane: ``ports.connections`` and ``ports.signins``.
 
 Owns the tables ``connections``, ``connection_secrets`` and ``sign_ins``, beside ``leases``, which is the data plane's
 side. Nothing here reads a sealed token back, nor a link or state: both are found by their hash.
@@ -10,9 +10,9 @@ from typing import Any
 from sqlalchemy import Row, Select, Table, delete, insert, select, update
 from sqlalchemy.sql.elements import ColumnElement
 
-from tieline.controlplane.connecting import ConnectionRow, KeptToken, SignInRow, Whose
 from tieline.core.pages import Page, PageRequest
-from tieline.dataplane.ports import ConnectionKey, SealedToken
+from tieline.ports.connections import ConnectionKey, ConnectionRow, SealedToken
+from tieline.ports.signins import SignInRow
 from tieline.storage.changes import ChangeLog
 from tieline.storage.connection import AsyncConnection
 from tieline.storage.engine import Database
@@ -53,14 +53,14 @@ class ConnectionChanges(Connections):
         self._database = database
         self._log = log
 
-    async def slot(self, whose: Whose, by: str, at: datetime) -> tuple[str, int]:
+    async def slot(self, whose: ConnectionKey, by: str, at: datetime) -> tuple[str, int]:
         key = ConnectionKey(*whose)
         await self._connection.execute(self._database.insert_new(connections).values(**new_values(key, by, at)))
         found = select(connections.c.id, connections.c.generation).where(*is_of(key)).with_for_update()
         connection_id, generation = (await self._connection.execute(found)).one()
         return connection_id, generation + 1
 
-    async def fill(self, connection_id: str, generation: int, token: KeptToken, at: datetime) -> None:
+    async def fill(self, connection_id: str, generation: int, token: SealedToken, at: datetime) -> None:
         sealed = SealedToken(token.basis, token.secrets, token.expires_at, token.scopes, token.account)
         this = update(connections).where(connections.c.id == connection_id)
         await self._connection.execute(this.values(generation=generation, **kept_values(sealed, at)))
@@ -96,7 +96,7 @@ class SignInChanges(SignIns):
     """Sign-ins on their way, to read and change in one write."""
 
     async def add(self, row: SignInRow, link_hash: bytes | None = None) -> None:
-        whose = row.whose
+        whose = row.key
         await self._connection.execute(
             insert(sign_ins).values(
                 id=row.id,
@@ -139,7 +139,7 @@ def _with_names(table: Table) -> Select[Any]:
 def _row(row: Row[Any]) -> ConnectionRow:
     return ConnectionRow(
         id=row.id,
-        whose=_whose(row),
+        key=_key(row),
         api=row.api,
         app=row.app,
         state=row.state,
@@ -154,8 +154,8 @@ def _row(row: Row[Any]) -> ConnectionRow:
     )
 
 
-def _whose(row: Row[Any]) -> Whose:
-    return Whose(row.api_id, row.environment, row.position, row.app_id, row.end_user)
+def _key(row: Row[Any]) -> ConnectionKey:
+    return ConnectionKey(row.api_id, row.environment, row.position, row.app_id, row.end_user)
 
 
 def _begun(row: SignInRow) -> dict[str, Any]:
@@ -172,7 +172,7 @@ def _begun(row: SignInRow) -> dict[str, Any]:
 def _sign_in(row: Row[Any]) -> SignInRow:
     return SignInRow(
         id=row.id,
-        whose=_whose(row),
+        key=_key(row),
         api=row.api,
         app=row.app,
         created_at=row.created_at,

@@ -1,4 +1,4 @@
-"""Credentials, for the control plane: ``controlplane.ports.CredentialReader`` and ``CredentialWriter``.
+"""Credentials, for the control plane: ``ports.credentials.CredentialReader`` and ``CredentialWriter``.
 
 Owns the tables ``credentials`` and ``secrets``. Knows no plaintext and no key: values come and stay sealed, and nothing
 here reads a sealed value back.
@@ -10,8 +10,8 @@ from typing import Any
 
 from sqlalchemy import Row, Select, delete, exists, func, insert, or_, select, update
 
-from tieline.controlplane.ports import CredentialRow
 from tieline.core.pages import Page, PageRequest
+from tieline.ports.credentials import CredentialRow
 from tieline.storage.changes import ChangeLog
 from tieline.storage.connection import AsyncConnection
 from tieline.storage.pages import page_of

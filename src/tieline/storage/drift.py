@@ -9,8 +9,7 @@ from typing import Any, Final
 
 from sqlalchemy import ColumnElement, and_, delete, func, literal, select, update
 
-from tieline.controlplane.ports import DriftRow
-from tieline.dataplane.ports import DriftRecord
+from tieline.ports.drift import DriftRecord, DriftRow
 from tieline.storage.columns import storable
 from tieline.storage.connection import AsyncConnection
 from tieline.storage.engine import Database

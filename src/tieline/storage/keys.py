@@ -1,4 +1,4 @@
-"""App keys, for the control plane: ``controlplane.ports.KeyReader`` and ``KeyWriter``.
+"""App keys, for the control plane: ``ports.keys.KeyReader`` and ``KeyWriter``.
 
 Owns the tables ``app_keys`` and ``key_secrets``. Knows no secret: a key is found by its keyed hash, and no method here
 gives the hash back.
@@ -10,8 +10,8 @@ from typing import Any
 
 from sqlalchemy import Row, insert, or_, select, update
 
-from tieline.controlplane.ports import KeyRow, KeySecretRow
 from tieline.core.pages import Page, PageRequest
+from tieline.ports.keys import KeyRow, KeySecretRow
 from tieline.storage.changes import ChangeLog
 from tieline.storage.connection import AsyncConnection
 from tieline.storage.pages import page_of

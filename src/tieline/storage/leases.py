@@ -1,4 +1,4 @@
-"""Connections, for the data plane: ``dataplane.ports.ConnectionStore``.
+"""Connections, for the data plane: ``ports.connections.ConnectionStore``.
 
 Owns whose turn it is to renew a token, and that a new token and the end of the turn are one transaction. Opens no
 sealed value. The turn is told by the store's own clock, because the nodes' clocks may differ.
@@ -13,7 +13,7 @@ from sqlalchemy import delete, insert, literal_column, or_, select, type_coerce,
 from sqlalchemy.sql.elements import ColumnElement
 
 from tieline.core.ids import new_id
-from tieline.dataplane.ports import ConnectionKey, ConnectionRow, Refusal, SealedToken
+from tieline.ports.connections import ConnectionKey, Refusal, SealedConnection, SealedToken
 from tieline.storage.changes import ChangeLog, lock_log
 from tieline.storage.columns import Moment, storable
 from tieline.storage.connection import AsyncConnection
@@ -34,11 +34,11 @@ class SqlConnections:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def connection(self, key: ConnectionKey) -> ConnectionRow | None:
+    async def connection(self, key: ConnectionKey) -> SealedConnection | None:
         async with self._database.read() as connection:
             return await _found(connection, key)
 
-    async def lease(self, key: ConnectionKey, generation: int, holder: str, seconds: float) -> ConnectionRow | None:
+    async def lease(self, key: ConnectionKey, generation: int, holder: str, seconds: float) -> SealedConnection | None:
         now = self._now()
         until = type_coerce(now + literal_column(str(int(seconds * _MICROSECONDS))), Moment())
         free = or_(connections.c.lease_until.is_(None), connections.c.lease_until <= type_coerce(now, Moment()))
@@ -52,7 +52,7 @@ class SqlConnections:
                 taken = await connection.execute(new)
             return await _found(connection, key) if taken.rowcount else None
 
-    async def renewed(self, row: ConnectionRow, token: SealedToken) -> bool:
+    async def renewed(self, row: SealedConnection, token: SealedToken) -> bool:
         at = datetime.now(UTC)
         after = row.generation + 1
         keep = update(connections).where(connections.c.id == row.id, connections.c.generation == row.generation)
@@ -65,7 +65,7 @@ class SqlConnections:
             await _tell(connection, row.id, at)
             return True
 
-    async def refused(self, row: ConnectionRow, holder: str, refusal: Refusal) -> bool:
+    async def refused(self, row: SealedConnection, holder: str, refusal: Refusal) -> bool:
         at = datetime.now(UTC)
         mine = update(connections).where(
             connections.c.id == row.id,
@@ -183,7 +183,7 @@ def new_values(key: ConnectionKey, by: str, at: datetime) -> dict[str, Any]:
     }
 
 
-async def _found(connection: AsyncConnection, key: ConnectionKey) -> ConnectionRow | None:
+async def _found(connection: AsyncConnection, key: ConnectionKey) -> SealedConnection | None:
     row = (await connection.execute(select(connections).where(*is_of(key)))).one_or_none()
     if row is None:
         return None
@@ -192,7 +192,7 @@ async def _found(connection: AsyncConnection, key: ConnectionKey) -> ConnectionR
     for each in await connection.execute(held):
         secret = SealedSecret(each.data_key_id, each.nonce, each.ciphertext)
         sealed.setdefault(each.generation, {})[each.field] = secret
-    return ConnectionRow(
+    return SealedConnection(
         id=row.id,
         key=key,
         state=row.state,

@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import delete, select
 
-from tieline.dataplane.ports import RequestRecord
+from tieline.ports.requests import RequestRecord
 from tieline.storage.columns import storable
 from tieline.storage.engine import Database, Kind
 from tieline.storage.schema import NAME, PATH, requests

@@ -1,4 +1,4 @@
-"""What the data plane's snapshot is built from: ``dataplane.ports.SnapshotSource`` on a database.
+"""What the data plane's snapshot is built from: ``ports.snapshot.SnapshotSource`` on a database.
 
 Owns the queries of the hot side: one by keyed hash when a key is first seen, a few when something changed. Knows
 nothing of the control plane, and opens no sealed value.
@@ -11,7 +11,12 @@ from datetime import UTC, datetime
 from sqlalchemy import bindparam, or_, select, update
 
 from tieline.core.errors import NotReady
-from tieline.dataplane.ports import ApiRow, Change, CredentialRow, DriftRecord, KeyRow, RequestRecord
+from tieline.ports.apis import ApiRow
+from tieline.ports.credentials import SealedCredential
+from tieline.ports.drift import DriftRecord
+from tieline.ports.keys import ResolvedKey
+from tieline.ports.requests import RequestRecord
+from tieline.ports.snapshot import Change
 from tieline.storage.bell import Bell, SqliteBell
 from tieline.storage.changes import changes_after, latest_version
 from tieline.storage.drift import add_drifts
@@ -24,7 +29,7 @@ _MINUTE = 60
 _BATCH = 500
 _PAUSE = 1.0
 
-_API = select(apis.c.id, apis.c.name, apis.c.definition, apis.c.revision)
+_API = select(apis)
 _CREDENTIAL = (
     select(
         credentials.c.id,
@@ -82,28 +87,28 @@ class SqlSnapshots:
             row = (await connection.execute(_API.where(apis.c.id == api_id))).one_or_none()
         return None if row is None else ApiRow(*row)
 
-    async def credentials(self, api_id: str | None = None) -> list[CredentialRow]:
+    async def credentials(self, api_id: str | None = None) -> list[SealedCredential]:
         query = _CREDENTIAL if api_id is None else _CREDENTIAL.where(credentials.c.api_id == api_id)
-        found: dict[str, CredentialRow] = {}
+        found: dict[str, SealedCredential] = {}
         sealed: dict[str, dict[str, SealedSecret]] = {}
         async with self._database.read() as connection:
             for row in await connection.execute(query):
                 values = sealed.setdefault(row.id, {})
                 if row.field is not None:
                     values[row.field] = SealedSecret(row.data_key_id, row.nonce, row.ciphertext)
-                found[row.id] = CredentialRow(
+                found[row.id] = SealedCredential(
                     row.id, row.api_id, row.environment, row.version, tuple(row.hosts), values
                 )
         return list(found.values())
 
-    async def key_by_hash(self, keyed_hash: bytes) -> KeyRow | None:
+    async def key_by_hash(self, keyed_hash: bytes) -> ResolvedKey | None:
         async with self._database.read() as connection:
             rows = (await connection.execute(_KEY, {"keyed_hash": keyed_hash})).all()
         if not rows:
             return None
         first = rows[0]
         ends = [moment.timestamp() for moment in (first.expires_at, first.secret_expires_at) if moment is not None]
-        return KeyRow(
+        return ResolvedKey(
             key_id=first.id,
             secret_id=first.secret_id,
             app_id=first.app_id,

@@ -1,4 +1,4 @@
-"""The control plane's store: ``controlplane.ports.Store`` on a database.
+"""The control plane's store: ``ports.store.Store`` on a database.
 
 Owns what one write is: a transaction in which use cases change things, with the audit events that say so and the log
 that tells the data plane, all kept or nothing. Knows no table; each resource has its own module.
@@ -12,8 +12,8 @@ from datetime import datetime
 from sqlalchemy import func, select, update
 
 from tieline.access.caller import Caller
-from tieline.controlplane.ports import DataKeyRow
 from tieline.core.clock import Clock, SystemClock
+from tieline.ports.data_keys import DataKeyRow
 from tieline.storage.apis import ApiChanges, Apis
 from tieline.storage.apps import AppChanges, Apps
 from tieline.storage.audit import AuditAppend, AuditLog, read_head

@@ -1,4 +1,4 @@
-"""Admin tokens, for the control plane: ``controlplane.ports.TokenReader`` and ``TokenWriter``.
+"""Admin tokens, for the control plane: ``ports.tokens.TokenReader`` and ``TokenWriter``.
 
 Owns the table ``admin_tokens``. Knows no token: one is found by its keyed hash.
 """
@@ -10,8 +10,8 @@ from sqlalchemy import Row, func, insert, or_, select, update
 from sqlalchemy.sql.elements import ColumnElement
 
 from tieline.access.caller import Role
-from tieline.controlplane.ports import TokenRow
 from tieline.core.pages import Page, PageRequest
+from tieline.ports.tokens import TokenRow
 from tieline.storage.connection import AsyncConnection
 from tieline.storage.pages import page_of
 from tieline.storage.schema import admin_tokens

@@ -5,7 +5,7 @@ import time
 from dataclasses import dataclass, field, replace
 
 from tieline.core.errors import NotReady
-from tieline.dataplane.ports import ConnectionKey, ConnectionRow, Refusal, SealedToken
+from tieline.ports.connections import ConnectionKey, Refusal, SealedConnection, SealedToken
 
 
 @dataclass
@@ -17,7 +17,7 @@ class MemoryConnections:
     """
 
     away: bool = False
-    rows: dict[ConnectionKey, ConnectionRow] = field(default_factory=dict)
+    rows: dict[ConnectionKey, SealedConnection] = field(default_factory=dict)
     turns: dict[ConnectionKey, tuple[str, float]] = field(default_factory=dict)
     reads: int = 0
     most: int = 0
@@ -29,7 +29,7 @@ class MemoryConnections:
         self.rows[key] = _after(row, token)
         self.turns.pop(key, None)
 
-    async def connection(self, key: ConnectionKey) -> ConnectionRow | None:
+    async def connection(self, key: ConnectionKey) -> SealedConnection | None:
         self._reached()
         self.reads += 1
         self._reading += 1
@@ -38,7 +38,7 @@ class MemoryConnections:
         self._reading -= 1
         return self.rows.get(key)
 
-    async def lease(self, key: ConnectionKey, generation: int, holder: str, seconds: float) -> ConnectionRow | None:
+    async def lease(self, key: ConnectionKey, generation: int, holder: str, seconds: float) -> SealedConnection | None:
         self._reached()
         row = self.rows.get(key) or self._new(key)
         if row.generation != generation or self.turns.get(key, ("", 0.0))[1] > time.monotonic():
@@ -47,7 +47,7 @@ class MemoryConnections:
         self.turns[key] = holder, time.monotonic() + seconds
         return row
 
-    async def renewed(self, row: ConnectionRow, token: SealedToken) -> bool:
+    async def renewed(self, row: SealedConnection, token: SealedToken) -> bool:
         self._reached()
         found = self.rows.get(row.key)
         if found is None or found.generation != row.generation:
@@ -55,7 +55,7 @@ class MemoryConnections:
         self.put(row.key, token)
         return True
 
-    async def refused(self, row: ConnectionRow, holder: str, refusal: Refusal) -> bool:
+    async def refused(self, row: SealedConnection, holder: str, refusal: Refusal) -> bool:
         self._reached()
         found = self.rows.get(row.key)
         if found is None or found.generation != row.generation or self.turns.get(row.key, ("", 0.0))[0] != holder:
@@ -72,15 +72,15 @@ class MemoryConnections:
         del self.turns[row.key]
         return True
 
-    def _new(self, key: ConnectionKey) -> ConnectionRow:
-        return ConnectionRow(f"conn_{len(self.rows) + 1}", key, "pending", b"", 0, {}, {}, updated_at=time.time())
+    def _new(self, key: ConnectionKey) -> SealedConnection:
+        return SealedConnection(f"conn_{len(self.rows) + 1}", key, "pending", b"", 0, {}, {}, updated_at=time.time())
 
     def _reached(self) -> None:
         if self.away:
             raise NotReady("The store cannot be reached. Try again.", retry_after=1)
 
 
-def _after(row: ConnectionRow, token: SealedToken) -> ConnectionRow:
+def _after(row: SealedConnection, token: SealedToken) -> SealedConnection:
     return replace(
         row,
         state="active",

@@ -9,27 +9,24 @@ import socket
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import Any
 
 import orjson
 
 from tieline.access import appkey
 from tieline.core.errors import NotReady
+from tieline.core.names import Environment
 from tieline.core.secret import Secret
-from tieline.dataplane.ports import (
-    ApiRow,
-    Change,
-    ChangeKind,
-    ConnectionStore,
-    CredentialRow,
-    DriftRecord,
-    Environment,
-    KeyRow,
-    RequestRecord,
-    TooOld,
-)
 from tieline.dataplane.service import Resources, Service
 from tieline.definitions.parse import parse, parse_data, to_json
+from tieline.ports.apis import ApiRow
+from tieline.ports.connections import ConnectionStore
+from tieline.ports.credentials import SealedCredential
+from tieline.ports.drift import DriftRecord
+from tieline.ports.keys import ResolvedKey
+from tieline.ports.requests import RequestRecord
+from tieline.ports.snapshot import Change, ChangeKind, TooOld
 from tieline.schemes.registry import SCHEMES
 from tieline.testing.connections import MemoryConnections
 from tieline.testing.vault import memory_keyring
@@ -39,6 +36,7 @@ from tieline.vault.keyring import Keyring
 from tieline.wire.guard import Guard
 from tieline.wire.tls import Trust
 
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 ALL: Mapping[str, Any] = {"mode": "all"}
 
 
@@ -57,8 +55,8 @@ class MemorySource:
     used: dict[str, float] = field(default_factory=dict)
     drifts: list[DriftRecord] = field(default_factory=list)
     rows: dict[str, ApiRow] = field(default_factory=dict)
-    sealed: dict[tuple[str, Environment], CredentialRow] = field(default_factory=dict)
-    keys: dict[bytes, KeyRow] = field(default_factory=dict)
+    sealed: dict[tuple[str, Environment], SealedCredential] = field(default_factory=dict)
+    keys: dict[bytes, ResolvedKey] = field(default_factory=dict)
     log: list[Change] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -81,7 +79,7 @@ class MemorySource:
         """Add or replace an API by the text that is stored of it, usable or not; returns its id."""
         api_id = f"api_{name}"
         before = self.rows.get(api_id)
-        self.rows[api_id] = ApiRow(api_id, name, definition, before.revision + 1 if before else 1)
+        self.rows[api_id] = ApiRow(api_id, name, definition, before.revision + 1 if before else 1, None, EPOCH, EPOCH)
         self._note("api", api_id)
         return api_id
 
@@ -98,7 +96,7 @@ class MemorySource:
         environment: Environment = "live",
         hosts: Sequence[str] = (),
         keyring: Keyring | None = None,
-    ) -> CredentialRow:
+    ) -> SealedCredential:
         """Make ``fields`` the active credential of the API called ``api``, sealed by ``keyring`` or the own one."""
         self._count += 1
         row_id, version = f"cred_{self._count}", self._count
@@ -107,7 +105,7 @@ class MemorySource:
             name: intake.seal(Place("secrets", row_id, name, version, environment), Secret.from_text(value))
             for name, value in fields.items()
         }
-        row = CredentialRow(row_id, f"api_{api}", environment, version, tuple(hosts), sealed)
+        row = SealedCredential(row_id, f"api_{api}", environment, version, tuple(hosts), sealed)
         self.sealed[(row.api_id, environment)] = row
         self._note("credential", row.api_id)
         return row
@@ -123,7 +121,7 @@ class MemorySource:
         """A new app key for ``apis``; returns the secret."""
         self._count += 1
         secret = appkey.mint(environment).reveal_bytes()
-        row = KeyRow(
+        row = ResolvedKey(
             key_id=f"key_{self._count}",
             secret_id=f"sec_{self._count}",
             app_id="app_1",
@@ -139,7 +137,7 @@ class MemorySource:
         self._note("key", row.key_id)
         return secret.decode()
 
-    def change_key(self, secret: str, **values: Any) -> KeyRow:
+    def change_key(self, secret: str, **values: Any) -> ResolvedKey:
         """Change fields of a key's row, such as ``revoked=True``."""
         keyed_hash = self._hash(secret.encode())
         row = self.keys[keyed_hash] = replace(self.keys[keyed_hash], **values)
@@ -177,11 +175,11 @@ class MemorySource:
         self._reached()
         return self.rows.get(api_id)
 
-    async def credentials(self, api_id: str | None = None) -> list[CredentialRow]:
+    async def credentials(self, api_id: str | None = None) -> list[SealedCredential]:
         self._reached()
         return [row for row in self.sealed.values() if api_id in {None, row.api_id}]
 
-    async def key_by_hash(self, keyed_hash: bytes) -> KeyRow | None:
+    async def key_by_hash(self, keyed_hash: bytes) -> ResolvedKey | None:
         self._reached()
         return self.keys.get(keyed_hash)
 

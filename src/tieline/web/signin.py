@@ -70,7 +70,7 @@ def _told(ended: Ended) -> Response:
     if ended.problem is not None:
         body = f"<h1>Not connected to {title}</h1><p>{escape(ended.problem)}</p><p>Nothing was changed.</p>"
         return page("Not connected", body, HTTPStatus.BAD_REQUEST)
-    whose = f" for {escape(ended.row.whose.user)} in {escape(ended.row.app)}" if ended.row.app else ""
+    whose = f" for {escape(ended.row.key.user)} in {escape(ended.row.app)}" if ended.row.app else ""
     account = f" as {escape(ended.account)}" if ended.account else ""
     return page("Connected", f"<h1>Connected to {title}</h1><p>Signed in{account}{whose}. You may close this page.</p>")
 

@@ -17,13 +17,15 @@ import uvicorn
 from tieline.access.caller import Caller, Role
 from tieline.app.trying import sight
 from tieline.controlplane import tokens
-from tieline.controlplane.connecting import SignInRow, Whose
-from tieline.controlplane.ports import Attempt, Environment, Tried, Verdict
 from tieline.controlplane.services import Services
 from tieline.core.errors import TielineError
+from tieline.core.names import Environment
 from tieline.core.secret import Secret
 from tieline.definitions.infer.lesson import StreamSeen
 from tieline.definitions.model import Stream
+from tieline.ports.connections import ConnectionKey, EndUser
+from tieline.ports.operator import TrialAnswer, TrialRun, VerifyResult
+from tieline.ports.signins import SignInRow
 from tieline.schemes.flow import DeviceSignIn, Pending, SignIn, Token
 from tieline.storage.engine import Database, open_database
 from tieline.storage.migrate import migrate
@@ -76,9 +78,9 @@ class FixedProber:
 
     def __init__(self) -> None:
         self.asked: list[tuple[str, Environment]] = []
-        self.verdict = Verdict(ok=True, status=200, problem=None)
+        self.verdict = VerifyResult(ok=True, status=200, problem=None)
 
-    async def probe(self, api_name: str, environment: Environment) -> Verdict:
+    async def probe(self, api_name: str, environment: Environment, end_user: EndUser | None = None) -> VerifyResult:
         self.asked.append((api_name, environment))
         return self.verdict
 
@@ -93,7 +95,7 @@ class FixedIssuers:
         self.polled: Token | Pending = Pending(5.0)
         self.problem: TielineError | None = None
 
-    async def begin(self, whose: Whose, back: str, state: str) -> tuple[SignIn, bytes]:
+    async def begin(self, whose: ConnectionKey, back: str, state: str) -> tuple[SignIn, bytes]:
         self._note("begin", whose)
         url = f"https://id.example.com/authorize?state={state}&redirect_uri={back}"
         return SignIn(url, {"verifier": Secret(b"verifier-" + b"not-real-0123456789")}), self.basis
@@ -102,7 +104,7 @@ class FixedIssuers:
         self._note("finish", dict(answer))
         return self.token
 
-    async def begin_device(self, whose: Whose) -> tuple[DeviceSignIn, bytes]:
+    async def begin_device(self, whose: ConnectionKey) -> tuple[DeviceSignIn, bytes]:
         self._note("begin_device", whose)
         kept = {"device": Secret(b"device-" + b"not-real-0123456789")}
         return DeviceSignIn("ABCD-EFGH", "https://id.example.com/device", None, 5.0, 900.0, kept), self.basis
@@ -121,10 +123,12 @@ class FixedTrier:
     """Stands in for the data plane: answers a call as it was told to, and looks at answers with the real eyes."""
 
     def __init__(self) -> None:
-        self.asked: list[Attempt] = []
-        self.answer: Tried | TielineError = Tried(200, [("content-type", "application/json")], b'{"id": 1}', whole=True)
+        self.asked: list[TrialRun] = []
+        self.answer: TrialAnswer | TielineError = TrialAnswer(
+            200, [("content-type", "application/json")], b'{"id": 1}', whole=True
+        )
 
-    async def run(self, attempt: Attempt) -> Tried:
+    async def run(self, attempt: TrialRun) -> TrialAnswer:
         self.asked.append(attempt)
         if isinstance(self.answer, TielineError):
             raise self.answer

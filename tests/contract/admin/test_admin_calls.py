@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.contract.admin.conftest import Admin
-from tieline.dataplane.ports import DriftRecord
+from tieline.ports.drift import DriftRecord
 from tieline.storage.drift import SETTLING, add_drifts
 
 ASK: dict[str, Any] = {

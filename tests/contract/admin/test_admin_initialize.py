@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from tests.contract.admin.conftest import Admin
-from tieline.controlplane.ports import GivenFile, Tried
 from tieline.core.errors import CredentialMissing, DestinationNotAllowed, InvalidParameter, UpstreamTimeout
+from tieline.ports.operator import TrialAnswer, TrialFile
 
 CALL = "/apis/echo/calls/things"
 LEARN = f"{CALL}/initialize"
@@ -289,9 +289,11 @@ async def test_many_who_teach_at_once_lose_nothing(admin: Admin) -> None:
     assert (await saved(admin)).keys() == {f"f{number}" for number in range(6)}
 
 
-def answered(body: bytes, content_type: str = "application/json", status: int = 200, *, whole: bool = True) -> Tried:
+def answered(
+    body: bytes, content_type: str = "application/json", status: int = 200, *, whole: bool = True
+) -> TrialAnswer:
     """An upstream's answer."""
-    return Tried(status, [("content-type", content_type), ("x-id", "1"), ("x-id", "2")], body, whole)
+    return TrialAnswer(status, [("content-type", content_type), ("x-id", "1"), ("x-id", "2")], body, whole)
 
 
 async def sent(admin: Admin, **more: Any) -> Any:
@@ -308,7 +310,7 @@ async def test_one_real_request_is_sent_and_learned_from(admin: Admin) -> None:
     (attempt,) = admin.trier.asked
     assert (attempt.api, attempt.call, attempt.environment) == ("echo", "things", "development")
     assert attempt.values == {"page": 2}
-    assert attempt.files == {"picture": GivenFile("p.png", "image/png", b"\x89PNG")}
+    assert attempt.files == {"picture": TrialFile("p.png", "image/png", b"\x89PNG")}
     assert (learned["status"], learned["headers"]["x-id"], learned["saved"]) == (200, "1, 2", True)
     assert learned["raw"] == json.dumps(PEOPLE)
     assert (await saved(admin)).keys() == types(learned).keys()
@@ -355,7 +357,7 @@ async def test_what_was_not_sent_is_no_event(admin: Admin, error: Any, status: i
         (answered("[é".encode()[:-1], whole=False), "too long"),
     ],
 )
-async def test_an_answer_that_teaches_nothing_is_shown(admin: Admin, answer: Tried, words: str) -> None:
+async def test_an_answer_that_teaches_nothing_is_shown(admin: Admin, answer: TrialAnswer, words: str) -> None:
     """Its status and text help to find out why; nothing is saved."""
     await things(admin)
     admin.trier.answer = answer
@@ -375,7 +377,7 @@ async def test_an_answer_that_teaches_nothing_is_shown(admin: Admin, answer: Tri
         (answered(b'data: {"a": 1}\n\ndata: {"a"', "text/event-stream", whole=False), "stream"),
     ],
 )
-async def test_of_files_and_streams_the_beginning_is_enough(admin: Admin, answer: Tried, kind: str) -> None:
+async def test_of_files_and_streams_the_beginning_is_enough(admin: Admin, answer: TrialAnswer, kind: str) -> None:
     """They are not read to their end."""
     await things(admin)
     admin.trier.answer = answer
@@ -389,7 +391,7 @@ async def test_a_call_that_changed_under_way_is_not_taught(admin: Admin) -> None
     await things(admin)
     run = admin.trier.run
 
-    async def run_slowly(attempt: Any) -> Tried:
+    async def run_slowly(attempt: Any) -> TrialAnswer:
         await admin.made("PUT", CALL, change)
         return await run(attempt)
 
@@ -412,7 +414,7 @@ async def test_cookies_are_shown_without_what_they_hold(admin: Admin) -> None:
     """An answer's session is nobody's business."""
     await things(admin)
     cookies = [("set-cookie", "sid=abc123; Path=/; HttpOnly"), ("set-cookie", "theme=dark")]
-    admin.trier.answer = Tried(200, cookies, b"{}", whole=True)
+    admin.trier.answer = TrialAnswer(200, cookies, b"{}", whole=True)
     assert (await sent(admin))["headers"]["set-cookie"] == "sid=…; Path=/; HttpOnly, theme=…"
 
 
@@ -422,5 +424,5 @@ async def test_pagination_is_found_by_parameters_and_headers(admin: Admin) -> No
     admin.trier.answer = answered(b'[{"id": 1}]')
     assert (await sent(admin, parameters={"page": 3}))["pagination"]["pagination"]["start"] == 3
     link = [("content-type", "application/json"), ("link", '</things?page=2>; rel="next"')]
-    admin.trier.answer = Tried(200, link, b'[{"id": 1}]', whole=True)
+    admin.trier.answer = TrialAnswer(200, link, b'[{"id": 1}]', whole=True)
     assert (await sent(admin))["pagination"]["pagination"] == {"kind": "link", "items": "$"}

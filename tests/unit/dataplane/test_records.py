@@ -5,9 +5,9 @@ import time
 
 import pytest
 
-from tieline.dataplane.ports import RequestRecord
 from tieline.dataplane.records import recorder as module
 from tieline.dataplane.records.recorder import Records
+from tieline.ports.requests import RequestRecord
 from tieline.testing.dataplane import MemorySource
 from tieline.testing.vault import memory_keyring
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
 from ipaddress import ip_address
 from typing import Any
 
@@ -11,9 +12,9 @@ from tests.wire.raw import until
 from tests.wire.stage import PROVIDER_KEY, definition
 from tieline.access import appkey
 from tieline.core.errors import NotReady, Overloaded
-from tieline.dataplane.ports import KeyRow
 from tieline.dataplane.snapshot import view as module
 from tieline.dataplane.snapshot.view import AppKey, AppKeys, Snapshot, Tell
+from tieline.ports.keys import ResolvedKey
 from tieline.testing.dataplane import MemorySource
 from tieline.testing.vault import MemoryDataKeyStore, fake_root_key, memory_keyring
 from tieline.vault.keyring import Keyring
@@ -70,7 +71,7 @@ class SlowLookup:
         self._key_by_hash = source.key_by_hash
         source.key_by_hash = self  # type: ignore[method-assign]
 
-    async def __call__(self, keyed_hash: bytes) -> KeyRow | None:
+    async def __call__(self, keyed_hash: bytes) -> ResolvedKey | None:
         row = await self._key_by_hash(keyed_hash)
         self.count += 1
         self.read.set()
@@ -240,7 +241,7 @@ async def test_a_renamed_api_is_found_by_its_new_name_only(snapshot: Snapshot, s
     """The old name leads nowhere."""
     row = source.rows["api_api"]
     text = row.definition.replace('"api":"api"', '"api":"renamed"')
-    source.rows["api_api"] = type(row)(row.id, "renamed", text, row.revision + 1)
+    source.rows["api_api"] = replace(row, name="renamed", definition=text, revision=row.revision + 1)
     source._note("api", "api_api")
     await seen(snapshot, source)
     assert snapshot.api(b"api") is None
@@ -346,7 +347,9 @@ async def test_the_memory_of_keys_is_bounded(
 )
 def test_a_keys_networks(networks: list[str], address: str, *, allowed: bool) -> None:
     """An IPv4 client of a dual-stack listener is an IPv4 client."""
-    row = KeyRow("key_1", "sec_1", "app_1", "App", frozenset(), "live", {"mode": "all"}, tuple(networks), None, False)
+    row = ResolvedKey(
+        "key_1", "sec_1", "app_1", "App", frozenset(), "live", {"mode": "all"}, tuple(networks), None, False
+    )
     assert AppKeys().key(bytes(32), row).may_call_from(ip_address(address)) is allowed
 
 
@@ -355,7 +358,7 @@ def test_keys_with_the_same_permissions_share_what_they_may() -> None:
     made = AppKeys()
 
     def key(number: int, permissions: Mapping[str, Any]) -> AppKey:
-        row = KeyRow(f"key_{number}", "s", "app", "App", frozenset(), "live", permissions, (), None, False)
+        row = ResolvedKey(f"key_{number}", "s", "app", "App", frozenset(), "live", permissions, (), None, False)
         return made.key(bytes(32), row)
 
     one = key(1, {"mode": "restricted", "grants": {"a": {"x": "read", "y": "write"}}})

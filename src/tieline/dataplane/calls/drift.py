@@ -8,8 +8,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Final, NamedTuple
 
-from tieline.dataplane.ports import DriftRecord, Environment
+from tieline.core.names import Environment
 from tieline.definitions.infer.drift import Drift
+from tieline.ports.drift import DriftRecord
 
 CALLS_MOST: Final = 1_000
 PLACES_MOST: Final = 100

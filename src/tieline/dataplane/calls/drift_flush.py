@@ -9,7 +9,7 @@ from typing import Final
 
 from tieline.core.errors import TielineError
 from tieline.dataplane.calls.drift import Drifts
-from tieline.dataplane.ports import SnapshotSource
+from tieline.ports.snapshot import SnapshotSource
 
 log = logging.getLogger("tieline.dataplane.calls.drift_flush")
 

@@ -25,11 +25,11 @@ from tieline.dataplane.calls.parameters import Given, from_form, from_json, from
 from tieline.dataplane.calls.reply import Reply
 from tieline.dataplane.calls.request_body import Caller
 from tieline.dataplane.calls.streaming import REST_SECONDS, pass_stream
-from tieline.dataplane.ports import Outcome
 from tieline.dataplane.snapshot.calls import ReadyCall
 from tieline.dataplane.snapshot.plan import Plan
 from tieline.dataplane.snapshot.view import AppKey
 from tieline.definitions.fill.scope import BODY_MOST
+from tieline.ports.requests import Outcome
 from tieline.wire.request import Request
 
 _PERHAPS_GRANTED = (MissingPermission, CredentialMissing)

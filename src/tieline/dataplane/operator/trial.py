@@ -10,16 +10,18 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from tieline.core.errors import InvalidRequest, UnknownCall, UpstreamTimeout
+from tieline.core.names import Environment
 from tieline.dataplane.answers.content_coding import Coding, coding
 from tieline.dataplane.answers.streams.detection import is_stream_type
 from tieline.dataplane.attempt.prepare import Preparer
 from tieline.dataplane.attempt.send import Order, Reached, Running
 from tieline.dataplane.calls.reading import charset_of, text_of
-from tieline.dataplane.ports import ConnectionStore, Environment, SnapshotSource
 from tieline.dataplane.snapshot.plan import Plan
 from tieline.dataplane.snapshot.view import Snapshot
 from tieline.dataplane.tokens.sessions import TokenSessions
 from tieline.definitions.fill.request import FilePart, Piece
+from tieline.ports.connections import ConnectionStore
+from tieline.ports.snapshot import SnapshotSource
 from tieline.vault.keyring import Keyring
 from tieline.wire.deadlines import Deadlines
 from tieline.wire.guard import Guard

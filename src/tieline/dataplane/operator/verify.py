@@ -7,12 +7,14 @@ the data plane would do.
 from dataclasses import dataclass
 
 from tieline.core.errors import TielineError
+from tieline.core.names import Environment
 from tieline.dataplane.attempt.prepare import Draft, Prepared, Preparer, hint, prepare
-from tieline.dataplane.ports import ConnectionStore, Environment, SnapshotSource
 from tieline.dataplane.snapshot.plan import Api, Plan
 from tieline.dataplane.snapshot.view import Snapshot
 from tieline.dataplane.tokens.sessions import TokenSessions
 from tieline.definitions.model import Verify
+from tieline.ports.connections import ConnectionStore
+from tieline.ports.snapshot import SnapshotSource
 from tieline.vault.keyring import Keyring
 from tieline.wire.deadlines import Deadlines
 from tieline.wire.fetch import Fetched, Patience, fetch

@@ -11,9 +11,10 @@ from tieline.access.appkey import hidden
 from tieline.core.errors import ANSWERS, TielineError
 from tieline.core.names import is_api_name
 from tieline.dataplane.calls.run import Run
-from tieline.dataplane.ports import Outcome, RequestRecord, SnapshotSource
 from tieline.dataplane.relaying.exchange import Exchange
 from tieline.dataplane.snapshot.view import KEYS_MOST, AppKey
+from tieline.ports.requests import Outcome, RequestRecord
+from tieline.ports.snapshot import SnapshotSource
 from tieline.wire.request import Request
 
 log = logging.getLogger("tieline.dataplane.records.recorder")

@@ -13,9 +13,9 @@ from typing import Protocol
 from tieline.core.errors import BodyTooLarge, TielineError, UpstreamError, UpstreamUnreachable
 from tieline.dataplane.answers.mask import StreamMask, mask
 from tieline.dataplane.answers.whole_events import WholeEvents
-from tieline.dataplane.ports import Outcome
 from tieline.dataplane.snapshot.plan import CONTENT_ENCODING, CONTENT_TYPE, HeaderFate, Plan
 from tieline.dataplane.snapshot.view import AppKey
+from tieline.ports.requests import Outcome
 from tieline.wire import answers, framing
 from tieline.wire.egress import Answer, EgressConnection
 from tieline.wire.pool import Lane

@@ -13,12 +13,14 @@ import orjson
 from tieline.access.appkey import KeyPlaces
 from tieline.access.areas import AreaTable
 from tieline.core.errors import CredentialMissing, TielineError
+from tieline.core.names import Environment
 from tieline.core.secret import Secret
-from tieline.dataplane.ports import ApiRow, CredentialRow, Environment
 from tieline.dataplane.snapshot.calls import Belongings, Calls
 from tieline.definitions.environment import in_environment, resolve
 from tieline.definitions.model import Definition, Limits, SharedHeader, SharedParameter, Usage, Verify
 from tieline.definitions.parse import parse_data
+from tieline.ports.apis import ApiRow
+from tieline.ports.credentials import SealedCredential
 from tieline.schemes.base import Applier, Outgoing
 from tieline.schemes.flow import Renewal
 from tieline.schemes.registry import SCHEMES, bind, bound_hosts, credential_fields
@@ -170,7 +172,7 @@ class Api:
     """An API in every environment, and the revision of the definition it was compiled from."""
 
     row: ApiRow
-    credentials: tuple[CredentialRow, ...]
+    credentials: tuple[SealedCredential, ...]
     plans: Mapping[Environment, Plan]
     places: KeyPlaces
     lanes: frozenset[LaneKey]
@@ -181,10 +183,10 @@ class Compiler:
     """Turns rows into plans. ``reveal`` opens the fields of a credential; ``lane`` gives connections."""
 
     guard: Guard
-    reveal: Callable[[CredentialRow], Mapping[str, Secret]]
+    reveal: Callable[[SealedCredential], Mapping[str, Secret]]
     lane: Callable[[Origin, str, TlsIdentity | None], Lane]
 
-    def compile(self, row: ApiRow, credentials: Sequence[CredentialRow]) -> Api:
+    def compile(self, row: ApiRow, credentials: Sequence[SealedCredential]) -> Api:
         """The API of ``row`` with its active ``credentials``, at most one per environment."""
         definition = parse_data(orjson.loads(row.definition))
         by_environment = {each.environment: each for each in credentials}
@@ -194,7 +196,7 @@ class Compiler:
         return Api(row, tuple(credentials), plans, places, lanes)
 
     def _plan(
-        self, row: ApiRow, general: Definition, credential: CredentialRow | None, environment: Environment
+        self, row: ApiRow, general: Definition, credential: SealedCredential | None, environment: Environment
     ) -> Plan:
         fields = self.reveal(credential) if credential is not None else {}
         definition, unfit = _resolved(general, environment, fields)
@@ -260,7 +262,7 @@ class Compiler:
         self,
         definition: Definition,
         fields: Mapping[str, Secret],
-        credential: CredentialRow | None,
+        credential: SealedCredential | None,
         environment: Environment,
     ) -> TielineError | None:
         needed = [each.name for each in credential_fields(definition) if each.field.required]

@@ -17,9 +17,13 @@ import orjson
 from tieline.access.permissions import Permissions
 from tieline.access.verdict import Allowed
 from tieline.core.errors import NotReady, Overloaded, TielineError
+from tieline.core.names import Environment
 from tieline.core.secret import Secret
-from tieline.dataplane.ports import ApiRow, Change, CredentialRow, Environment, KeyRow, SnapshotSource, TooOld
 from tieline.dataplane.snapshot.plan import Api, Compiler, Plan
+from tieline.ports.apis import ApiRow
+from tieline.ports.credentials import SealedCredential
+from tieline.ports.keys import ResolvedKey
+from tieline.ports.snapshot import Change, SnapshotSource, TooOld
 from tieline.vault.envelope import Place, SealBroken
 from tieline.vault.keyring import Keyring
 from tieline.vault.reveal import Revealer
@@ -75,7 +79,7 @@ class AppKeys:
         self._rights: dict[bytes, tuple[Permissions, Verdicts]] = {}
         self._same: dict[Hashable, Any] = {}
 
-    def key(self, keyed_hash: bytes, row: KeyRow) -> AppKey:
+    def key(self, keyed_hash: bytes, row: ResolvedKey) -> AppKey:
         """The app key of ``row``."""
         permissions, allowed = self._rights_of(row.permissions)
         return AppKey(
@@ -177,7 +181,7 @@ class Snapshot:
         finally:
             self._waiting -= 1
 
-    def _remember(self, keyed_hash: bytes, row: KeyRow | None) -> AppKey | None:
+    def _remember(self, keyed_hash: bytes, row: ResolvedKey | None) -> AppKey | None:
         if row is None:
             return None
         key = self._app_keys.key(keyed_hash, row)
@@ -193,7 +197,7 @@ class Snapshot:
         self._epoch += 1
         self._keys.clear()
         self._app_keys.clear()
-        credentials: dict[str, list[CredentialRow]] = {}
+        credentials: dict[str, list[SealedCredential]] = {}
         for credential in await self._source.credentials():
             credentials.setdefault(credential.api_id, []).append(credential)
         rows = [row for row in await self._source.apis() if only is None or row.name == only]
@@ -271,7 +275,7 @@ class Snapshot:
             self._by_id[row.id] = api
             self._by_name[row.name.encode()] = api
 
-    async def _compiled(self, row: ApiRow, credentials: list[CredentialRow]) -> Api | None:
+    async def _compiled(self, row: ApiRow, credentials: list[SealedCredential]) -> Api | None:
         """The API, or None when its definition or credential cannot be used: then it is not served, the others are."""
         before = self._by_id.get(row.id)
         if before is not None and before.row.revision == row.revision and before.credentials == tuple(credentials):
@@ -286,7 +290,7 @@ class Snapshot:
             log.exception("the API %s is not served", row.name)
             return None
 
-    def _reveal(self, credential: CredentialRow) -> dict[str, Secret]:
+    def _reveal(self, credential: SealedCredential) -> dict[str, Secret]:
         return {
             field: self._revealer.reveal(
                 Place("secrets", credential.id, field, credential.version, credential.environment), sealed

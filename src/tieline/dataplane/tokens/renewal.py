@@ -23,10 +23,10 @@ from tieline.core.errors import (
     UpstreamTimeout,
 )
 from tieline.core.secret import Secret
-from tieline.dataplane.ports import ConnectionKey, ConnectionRow, ConnectionStore, Refusal, SealedToken
 from tieline.dataplane.snapshot.plan import Plan
 from tieline.dataplane.tokens import issuers
 from tieline.dataplane.tokens.fingerprint import PURPOSE, basis_of
+from tieline.ports.connections import ConnectionKey, ConnectionStore, Refusal, SealedConnection, SealedToken
 from tieline.schemes.flow import IssuerRefused, Renewal, Token
 from tieline.vault.envelope import Place, SealBroken
 from tieline.vault.intake import Intake, SealedSecret
@@ -121,7 +121,7 @@ class Renewer:
             if leased is None:
                 await _pause(moved)
 
-    async def _read(self, key: ConnectionKey) -> ConnectionRow | None:
+    async def _read(self, key: ConnectionKey) -> SealedConnection | None:
         """The row of ``key``. Users are whom an app says they are: as many as it likes must not keep others waiting."""
         if self._reading >= _READS_WAITING:
             raise Overloaded("Too many connections are being looked up. Try again shortly.", retry_after=1)
@@ -132,12 +132,12 @@ class Renewer:
         finally:
             self._reading -= 1
 
-    def _is_good(self, row: ConnectionRow, basis: bytes) -> bool:
+    def _is_good(self, row: SealedConnection, basis: bytes) -> bool:
         lasts = row.expires_at is None or self._clock() < row.expires_at - SOON_SECONDS
         return row.state == "active" and row.basis == basis and lasts
 
     async def _check(
-        self, plan: Plan, renewal: Renewal, key: ConnectionKey, row: ConnectionRow | None, basis: bytes
+        self, plan: Plan, renewal: Renewal, key: ConnectionKey, row: SealedConnection | None, basis: bytes
     ) -> None:
         """Raise where the issuer is not to be asked now: a person has to act, or it failed a moment ago."""
         person = bool(key.user) or renewal.scheme.needs_sign_in(renewal.options)
@@ -156,7 +156,7 @@ class Renewer:
             raise _must_act(plan, key, row.last_error or "", person=person)
         raise UpstreamFailed(row.last_error or "The token's issuer fails. Try again.", retry_after=1)
 
-    async def _outdated(self, plan: Plan, key: ConnectionKey, row: ConnectionRow, basis: bytes) -> None:
+    async def _outdated(self, plan: Plan, key: ConnectionKey, row: SealedConnection, basis: bytes) -> None:
         """Refuse a token of another client, and note so; not at once, as it may be this worker's plan that is old."""
         text = f"The credential or the auth options of {plan.title} were changed since somebody signed in."
         if row.state == "active" and self._clock() - row.updated_at > _STALE_PLAN_SECONDS:
@@ -165,7 +165,7 @@ class Renewer:
                 await self._store.refused(leased, self._name, Refusal(text, final=True, pause=0.0, basis=basis))
         raise _must_act(plan, key, text, person=True)
 
-    async def _in_turn(self, plan: Plan, renewal: Renewal, row: ConnectionRow, basis: bytes) -> Obtained | None:
+    async def _in_turn(self, plan: Plan, renewal: Renewal, row: SealedConnection, basis: bytes) -> Obtained | None:
         task = asyncio.current_task()
         assert task is not None  # this is a coroutine
         self._asking.add(task)
@@ -174,7 +174,7 @@ class Renewer:
         finally:
             self._asking.discard(task)
 
-    async def _renewed(self, plan: Plan, renewal: Renewal, row: ConnectionRow, basis: bytes) -> Obtained | None:
+    async def _renewed(self, plan: Plan, renewal: Renewal, row: SealedConnection, basis: bytes) -> Obtained | None:
         """The next token, kept; None where the connection moved on meanwhile: somebody signed in, or removed it."""
         try:
             token = await self._ask(plan, renewal, row, basis)
@@ -199,7 +199,7 @@ class Renewer:
         generation = row.generation + 1
         return Obtained(row.id, generation, basis, token) if await self._kept(row, token, basis) else None
 
-    async def _ask(self, plan: Plan, renewal: Renewal, row: ConnectionRow, basis: bytes) -> Token:
+    async def _ask(self, plan: Plan, renewal: Renewal, row: SealedConnection, basis: bytes) -> Token:
         """Ask the issuer. Where it refuses the newest token for good, the one before it gets a last try."""
         if row.generation == 0 or row.basis != basis:
             return await self._run(plan, renewal, None)
@@ -218,7 +218,7 @@ class Renewer:
         flow = renewal.scheme.renew(renewal.options, renewal.secrets, token, self._clock())
         return await issuers.run(flow, plan.exit)
 
-    async def _kept(self, row: ConnectionRow, token: Token, basis: bytes) -> bool:
+    async def _kept(self, row: SealedConnection, token: Token, basis: bytes) -> bool:
         """Keep the token. While the store is away it is tried again: the issuer may have rotated the old one."""
         environment, generation = row.key.environment, row.generation + 1
         sealed = {
@@ -237,7 +237,7 @@ class Renewer:
                     raise
                 await asyncio.sleep(SOON_SECONDS)
 
-    async def _opened(self, row: ConnectionRow, generation: int, sealed: Mapping[str, SealedSecret]) -> Token:
+    async def _opened(self, row: SealedConnection, generation: int, sealed: Mapping[str, SealedSecret]) -> Token:
         """The token with its values opened."""
         try:
             values = self._reveal(row, generation, sealed)
@@ -246,14 +246,14 @@ class Renewer:
             values = self._reveal(row, generation, sealed)
         return Token(values, row.expires_at, row.scopes, row.account)
 
-    def _reveal(self, row: ConnectionRow, generation: int, sealed: Mapping[str, SealedSecret]) -> dict[str, Secret]:
+    def _reveal(self, row: SealedConnection, generation: int, sealed: Mapping[str, SealedSecret]) -> dict[str, Secret]:
         return {
             field: self._revealer.reveal(Place(TABLE, row.id, field, generation, row.key.environment), value)
             for field, value in sealed.items()
         }
 
 
-def _pause_after(row: ConnectionRow) -> float:
+def _pause_after(row: SealedConnection) -> float:
     """Seconds until a token that could not be renewed is tried again: longer each time."""
     return min(PAUSE_MOST, PAUSE_FIRST * (1 << min(row.failures, _DOUBLINGS_MOST)))
 

@@ -17,9 +17,10 @@ from weakref import WeakKeyDictionary
 
 from tieline.core.errors import ConnectionRequired, TielineError, UpstreamError
 from tieline.dataplane.attempt.prepare import Holder
-from tieline.dataplane.ports import Change, ConnectionKey, ConnectionStore
 from tieline.dataplane.snapshot.plan import Plan
 from tieline.dataplane.tokens.renewal import Obtained, Renewer
+from tieline.ports.connections import ConnectionKey, ConnectionStore
+from tieline.ports.snapshot import Change
 from tieline.schemes.base import Applier
 from tieline.schemes.flow import Renewal
 from tieline.vault.keyring import Keyring

@@ -9,12 +9,13 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from tieline.core.errors import CredentialMissing
+from tieline.core.names import Environment
 from tieline.core.secret import Secret
-from tieline.dataplane.ports import Environment, SnapshotSource
 from tieline.dataplane.snapshot.plan import Plan
 from tieline.dataplane.snapshot.view import Snapshot
 from tieline.dataplane.tokens import issuers
 from tieline.dataplane.tokens.fingerprint import PURPOSE, basis_of
+from tieline.ports.snapshot import SnapshotSource
 from tieline.schemes.flow import (
     DeviceSignIn,
     IssuerRefused,

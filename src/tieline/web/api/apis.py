@@ -10,13 +10,13 @@ from tieline.access.areas import Area
 from tieline.controlplane import apis
 from tieline.controlplane.apis import ApiView
 from tieline.controlplane.verify import verify
+from tieline.core.names import Environment
 from tieline.web.api.credentials import CredentialShown
 from tieline.web.api.credentials import shown as credential_shown
 from tieline.web.api.etags import etag, revisions
 from tieline.web.api.payload import DEFINITION_BODY, YAML, checked_definition, definition_sent, wants_json
 from tieline.web.api.shared import (
     CallerHere,
-    Environment,
     Many,
     PageHere,
     ServicesHere,

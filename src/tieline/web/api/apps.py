@@ -6,7 +6,7 @@ from fastapi import APIRouter, Response
 from pydantic import Field
 
 from tieline.controlplane import apps
-from tieline.controlplane.ports import AppRow
+from tieline.ports.apps import AppRow
 from tieline.web.api.shared import CallerHere, Many, PageHere, ServicesHere, Shown, Strict, Time, Title
 
 router = APIRouter(prefix="/apps", tags=["Apps"])

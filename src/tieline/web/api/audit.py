@@ -5,7 +5,7 @@ from typing import Any
 from fastapi import APIRouter
 
 from tieline.controlplane import audit, vault
-from tieline.controlplane.ports import AuditRow
+from tieline.ports.audit import AuditRow
 from tieline.web.api.shared import CallerHere, Many, PageHere, ServicesHere, Shown, Time
 
 router = APIRouter()

@@ -9,16 +9,17 @@ from pydantic import Field
 from tieline.controlplane import calls, drift, initialize
 from tieline.controlplane.calls import CallView
 from tieline.controlplane.initialize import Learned, Place, Purpose, Samples, Sending
-from tieline.controlplane.ports import GivenFile
 from tieline.core.errors import InvalidInput
+from tieline.core.names import Environment
 from tieline.definitions import model
 from tieline.definitions.canonical import fields_to_json, pagination_to_json, parameter_to_json, response_to_json
 from tieline.definitions.infer.difference import Difference
 from tieline.definitions.infer.lesson import Change
 from tieline.definitions.infer.pagination import Proposal
+from tieline.ports.operator import TrialFile
 from tieline.web.api.etags import etag, revisions
 from tieline.web.api.payload import DEFINITION_BODY, checked_definition, definition_sent
-from tieline.web.api.shared import CallerHere, Environment, Many, PageHere, ServicesHere, Shown, Strict, Time
+from tieline.web.api.shared import CallerHere, Many, PageHere, ServicesHere, Shown, Strict, Time
 
 router = APIRouter(prefix="/apis/{api}/calls", tags=["Calls"])
 
@@ -86,14 +87,14 @@ class FileBody(Strict):
     content_type: str = Field("application/octet-stream", max_length=200)
     base64: str
 
-    def given(self, name: str) -> GivenFile:
+    def given(self, name: str) -> TrialFile:
         """The file. Raises InvalidInput, naming the parameter ``name``, where it is not in base64."""
         try:
             content = b64decode(self.base64, validate=True)
         except ValueError:
             msg = "A file is not in base64. Encode its bytes by RFC 4648 section 4."
             raise InvalidInput(msg, param=f"files.{name}"[:80]) from None
-        return GivenFile(self.filename, self.content_type, content)
+        return TrialFile(self.filename, self.content_type, content)
 
 
 class InitializeBody(Strict):

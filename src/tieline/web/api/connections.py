@@ -6,12 +6,12 @@ from fastapi import APIRouter, Path, Query
 from pydantic import Field
 
 from tieline.controlplane import connections, signins
-from tieline.controlplane.connecting import ConnectionRow
 from tieline.controlplane.signins import Device, Link, NewSignIn, Polled
+from tieline.core.names import Environment
+from tieline.ports.connections import ConnectionRow
 from tieline.web.api.shared import (
     Asked,
     CallerHere,
-    Environment,
     Many,
     PageAsked,
     ServicesHere,
@@ -119,10 +119,10 @@ def shown(row: ConnectionRow) -> ConnectionShown:
     return ConnectionShown(
         id=row.id,
         api=row.api,
-        environment=row.whose.environment,
-        position=row.whose.position,
+        environment=row.key.environment,
+        position=row.key.position,
         app=row.app,
-        user=row.whose.user or None,
+        user=row.key.user or None,
         state=row.state,
         account=row.account,
         scopes=list(row.scopes),

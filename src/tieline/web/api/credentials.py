@@ -6,9 +6,10 @@ from fastapi import APIRouter, Path, Query
 from pydantic import Field, SecretStr
 
 from tieline.controlplane import credentials
-from tieline.controlplane.ports import CredentialRow
+from tieline.core.names import Environment
 from tieline.core.secret import Secret
-from tieline.web.api.shared import Asked, CallerHere, Environment, Many, PageHere, ServicesHere, Shown, Strict, Time
+from tieline.ports.credentials import CredentialRow
+from tieline.web.api.shared import Asked, CallerHere, Many, PageHere, ServicesHere, Shown, Strict, Time
 
 router = APIRouter(prefix="/apis/{api}/credentials", tags=["Credentials"])
 

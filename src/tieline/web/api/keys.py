@@ -7,10 +7,10 @@ from pydantic import Field
 
 from tieline.controlplane import allows, keys
 from tieline.controlplane.keys import KeyView, MintedKey
+from tieline.core.names import Environment
 from tieline.web.api.shared import (
     Asked,
     CallerHere,
-    Environment,
     Lifetime,
     Many,
     PageHere,

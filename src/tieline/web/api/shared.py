@@ -18,7 +18,6 @@ from tieline.web.problems import UNFIT
 Item = TypeVar("Item")
 Row = TypeVar("Row")
 
-Environment = Literal["live", "development"]
 Time = Annotated[
     datetime,
     PlainSerializer(rfc3339, return_type=str),

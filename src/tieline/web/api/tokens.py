@@ -7,7 +7,7 @@ from pydantic import Field
 
 from tieline.access.caller import Role
 from tieline.controlplane import tokens
-from tieline.controlplane.ports import TokenRow
+from tieline.ports.tokens import TokenRow
 from tieline.web.api.shared import CallerHere, Lifetime, Many, PageHere, ServicesHere, Shown, Strict, Time, Title
 
 router = APIRouter(prefix="/tokens", tags=["Tokens"])

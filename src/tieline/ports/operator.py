@@ -1,0 +1,107 @@
+"""What is asked of upstreams for an operator, through the data plane's own exit."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from tieline.core.names import Environment
+from tieline.definitions.infer.lesson import StreamSeen
+from tieline.definitions.model import Stream
+from tieline.ports.connections import ConnectionKey, EndUser
+from tieline.ports.signins import SignInRow
+from tieline.schemes.flow import DeviceSignIn, Pending, SignIn, Token
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyResult:
+    """What a verify request showed: ``status`` is the upstream's, ``problem`` what went wrong and what to do."""
+
+    ok: bool
+    status: int | None
+    problem: str | None
+
+
+class Prober(Protocol):
+    """Sends an API's verify request with its active credential, through the data plane's own exit."""
+
+    async def probe(self, api_name: str, environment: Environment, end_user: EndUser | None = None) -> VerifyResult:
+        """Send it, with the tokens of ``end_user`` where the API's users sign in (None: nobody was named)."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class TrialFile:
+    """A file for a parameter of a call."""
+
+    filename: str
+    content_type: str
+    content: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class TrialRun:
+    """Which call to run once, with what, and with whose tokens (None: nobody was named)."""
+
+    api: str
+    call: str
+    environment: Environment
+    values: Mapping[str, Any] = field(repr=False)
+    files: Mapping[str, TrialFile] = field(repr=False, default_factory=dict)
+    end_user: EndUser | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TrialAnswer:
+    """What an upstream answered: header names in lower case; secrets that it sent back are masked.
+
+    ``body`` is decoded, and UTF-8 where it is text; ``whole`` says whether that is all of it.
+    """
+
+    status: int
+    headers: Sequence[tuple[str, str]]
+    body: bytes
+    whole: bool
+
+
+class Trier(Protocol):
+    """Runs a call once, and looks at answers as the data plane would."""
+
+    async def run(self, wanted: TrialRun) -> TrialAnswer:
+        """Send one request through the data plane's own exit and read its answer, of whatever status.
+
+        Raises RequestError, CredentialError, DestinationNotAllowed where it cannot be sent, UpstreamError where no
+        usable answer came.
+        """
+        ...
+
+    def sight(self, body: bytes, content_type: str, known: Stream | None) -> StreamSeen | None:
+        """The stream that ``body`` is the beginning of, in the shape ``known``, else proposed; None where it is none.
+
+        Does no input or output.
+        """
+        ...
+
+
+class Issuers(Protocol):
+    """Asks the issuers of tokens, through the data plane's own exit, with the API's active credential.
+
+    Every method raises ``IssuerRefused`` where the issuer refuses, ``CredentialMissing`` where the API cannot be used
+    now, and the errors of the exit. ``basis`` tells with what credential and options: where it is not that of a sign-in
+    any more, the sign-in is refused.
+    """
+
+    async def begin(self, key: ConnectionKey, back: str, state: str) -> tuple[SignIn, bytes]:
+        """Where to send the person, who comes back to ``back`` with ``state``; and the basis."""
+        ...
+
+    async def finish(self, sign_in: SignInRow, answer: Mapping[str, str]) -> Token:
+        """The token, from the query that the person came back with."""
+        ...
+
+    async def begin_device(self, key: ConnectionKey) -> tuple[DeviceSignIn, bytes]:
+        """What to show the person; and the basis."""
+        ...
+
+    async def poll_device(self, sign_in: SignInRow) -> Token | Pending:
+        """The token once the person is done."""
+        ...
