@@ -43,7 +43,7 @@ def main(words: Sequence[str] | None = None) -> int:
     try:
         with (
             tempfile.TemporaryDirectory(prefix="tieline-bench-") as folder,
-            open_run(QUICK if given.quick else FULL, Path(folder), descriptors) as run,
+            open_run(QUICK if given.quick else FULL, Path(folder), descriptors, given.before) as run,
         ):
             if given.profile:
                 print(profile(run), end="")
@@ -65,6 +65,7 @@ def _arguments(words: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--only", action="append", choices=list(MEASURES), help="this measure alone (repeat for more)")
     parser.add_argument("--out", type=Path, help="where RESULTS.md and results.json go; bench/ after a whole full run")
     parser.add_argument("--update", action="store_true", help="with --only: replace these measures in bench/ alone")
+    parser.add_argument("--before", type=Path, help="a checkout of another commit, measured in the same rounds")
     parser.add_argument("--profile", action="store_true", help="profile the worker under calls instead of measuring")
     given = parser.parse_args(words)
     if given.update and (given.quick or not given.only or given.out):

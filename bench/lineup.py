@@ -35,8 +35,8 @@ class Lineup:
 
 
 @contextmanager
-def standing(folder: Path) -> Iterator[Lineup]:
-    """Start everything; end it with the block."""
+def standing(folder: Path, before: Path | None = None) -> Iterator[Lineup]:
+    """Start everything; end it with the block. ``before`` is a checkout of another commit that takes part as well."""
     with ExitStack() as stack:
         made = certificates.make(folder)
         answers = stack.enter_context(answering(folder, made))
@@ -51,6 +51,9 @@ def standing(folder: Path) -> Iterator[Lineup]:
         else:
             systems.append(stack.enter_context(envoy.proxying(program, folder, upstreams, key)))
         systems.append(server.system(DOORS, key))
+        if before is not None:
+            older, its_key = stack.enter_context(relaying(folder, upstreams, name="before", source=before / "src"))
+            systems.append(older.system(DOORS, its_key, "Tieline before"))
         others = peers.standing(stack, folder, upstreams, key)
         for system in (*systems, *others):
             for door in ("calls", "tls"):

@@ -68,11 +68,15 @@ QUICK = Scale(
 
 @dataclass(slots=True)
 class Run:
-    """What a measure works with. ``descriptors`` is how many files a process may open."""
+    """What a measure works with. ``descriptors`` is how many files a process may open.
+
+    ``before`` is a checkout of another commit that is measured beside this one.
+    """
 
     scale: Scale
     folder: Path
     descriptors: int
+    before: Path | None = None
     _stack: ExitStack = field(default_factory=ExitStack)
     _lineup: Lineup | None = None
 
@@ -81,7 +85,7 @@ class Run:
         """Every system that is installed, started when the first measure asks."""
         if self._lineup is None:
             folder = tempfile.mkdtemp(prefix="lineup-", dir=self.folder)  # another one should it have failed before
-            self._lineup = self._stack.enter_context(standing(Path(folder)))
+            self._lineup = self._stack.enter_context(standing(Path(folder), self.before))
         return self._lineup
 
     def close(self) -> None:
@@ -91,9 +95,9 @@ class Run:
 
 
 @contextmanager
-def open_run(scale: Scale, folder: Path, descriptors: int) -> Iterator[Run]:
+def open_run(scale: Scale, folder: Path, descriptors: int, before: Path | None = None) -> Iterator[Run]:
     """A run whose line-up ends with the block."""
-    run = Run(scale, folder, descriptors)
+    run = Run(scale, folder, descriptors, before)
     try:
         yield run
     finally:

@@ -13,8 +13,8 @@ def measure(run: Run) -> Table:
     entrants = [entrant(system, "calls", lineup.answers.pid, run.folder) for system in (*lineup.proxies, *lineup.peers)]
     figures = saturate(entrants, run.scale)
     table = Table("calls", "CPU per relayed call", "µs", figures, notes=[*lineup.missing, *held_up(figures)])
-    table.promise("Envoy", 1.0)
-    table.promise("nginx", 3.0)
+    table.promise("Envoy", 0.8)
+    table.promise("nginx", 3.5)
     for peer, times in _DEARER.items():
         ratio = table.ratio(peer)
         if ratio is not None:

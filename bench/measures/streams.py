@@ -40,8 +40,8 @@ def measure(run: Run) -> Table:
         }
     notes = sorted({note for rounds in seen.values() for each in rounds for note in each.notes})
     table = Table("streams", "CPU per relayed stream event", "µs", list(figures.values()), notes=notes)
-    table.promise("Envoy", 1.0)
-    table.promise("nginx", 1.5)
+    table.promise("Envoy", 0.9)
+    table.promise("nginx", 1.7)
     return table
 
 

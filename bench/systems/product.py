@@ -133,9 +133,16 @@ def _ready(process: Process) -> tuple[int, int]:
 
 
 @contextmanager
-def relaying(folder: Path, upstreams: Upstreams, *options: str, name: str = "tieline") -> Iterator[tuple[Serving, str]]:
-    """Run it with an API in front of each of ``upstreams``, and give the key that may use them."""
-    with serving(folder, "--ca-bundle", str(upstreams.certificates.authority), *options, name=name) as server:
+def relaying(
+    folder: Path, upstreams: Upstreams, *options: str, name: str = "tieline", source: Path | None = None
+) -> Iterator[tuple[Serving, str]]:
+    """Run it with an API in front of each of ``upstreams``, and give the key that may use them.
+
+    ``source`` is the folder to import Tieline from instead of this checkout's.
+    """
+    trust = ("--ca-bundle", str(upstreams.certificates.authority))
+    added = {"PYTHONPATH": str(source)} if source is not None else None
+    with serving(folder, *trust, *options, name=name, added=added) as server:
         server.add_api("openai", f"http://127.0.0.1:{upstreams.calls}/v1")
         server.add_api("streams", f"http://127.0.0.1:{upstreams.streams}/v1")
         server.add_api("secure", f"https://127.0.0.1:{upstreams.tls}/v1")
