@@ -220,7 +220,8 @@ class ServeSettings:
 class ClientSettings:
     """Where the admin API is and the token to show it, None where neither a value nor a file is there.
 
-    ``app_url`` is where calls are run, ``app_key`` what to run them with, None where it is not given.
+    ``app_url`` is where calls are run, ``app_key`` what to run them with, None where it is not given. ``ca_bundle``
+    holds authorities to trust beside the system's.
     """
 
     url: str
@@ -228,6 +229,7 @@ class ClientSettings:
     token_file: Path
     app_url: str
     app_key: Secret | None
+    ca_bundle: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -317,6 +319,7 @@ def client_settings(options: Given, environ: Mapping[str, str] | None = None) ->
         token_file,
         app_url,
         Secret.from_text(app_key[0]) if app_key else None,
+        _ca_bundle(source),
     )
 
 

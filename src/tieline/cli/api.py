@@ -67,7 +67,7 @@ def _put_first_credential(
     client: "AdminClient", added: dict[str, Any], environment: EnvironmentName, secret: Secret
 ) -> None:
     """Store the credential of an API just added. Where that is refused the API goes too: nothing is half done."""
-    from tieline.cli.client import CommandFailed
+    from tieline.cli.failures import CommandFailed
 
     name = added["name"]
     try:

@@ -35,7 +35,7 @@ def list_(json: Json = False) -> None:
         output.emit({"items": items, "next": None})
         return
     output.table(
-        ("NAME", "APIS", "CREATED", "ID"),
+        ("NAME", "APIS", output.Column("CREATED", whole=True, spare=True), output.Column("ID", whole=True)),
         [(each["name"], each["apis"], output.moment(each["created_at"]), each["id"]) for each in items],
         "No apps yet. Create one: tieline app create my-app --api openai",
     )

@@ -5,19 +5,21 @@ Owns one request and how a refusal becomes one line. Knows no command and prints
 
 import http.client
 import json
-import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-from tieline.cli.client import CommandFailed
+from tieline.cli.client import connection_to
+from tieline.cli.failures import CommandFailed, refused, unreachable
 from tieline.cli.given import Form
 from tieline.core.secret import Secret
 
 TIMEOUT = 600.0  # seconds between two pieces of an answer: a model may think
 _PIECE = 64 * 1024
+_STRANGE = "the answer is no stream of Tieline's: check TIELINE_APP_URL."
 _CUT = "the answer was cut: the connection to Tieline ended in the middle of it."
 
 
@@ -53,11 +55,11 @@ class Running:
                 elif field == b"data":
                     value = json.loads(text)
                     if name == "error":
-                        raise CommandFailed(_message(value))
+                        raise refused(value, named=True) or CommandFailed(_STRANGE)
                     ended = ended or name == "done"
                     yield name, value
         except ValueError:
-            raise CommandFailed("the answer is no stream of Tieline's: check TIELINE_APP_URL.") from None
+            raise CommandFailed(_STRANGE) from None
         if not ended:
             raise CommandFailed("the answer was cut: the stream ended without its end.")
 
@@ -80,9 +82,10 @@ class Running:
 class AppLine:
     """Calls through the app listener at ``url`` with the app key ``key``."""
 
-    def __init__(self, url: str, key: Secret) -> None:
+    def __init__(self, url: str, key: Secret, ca_bundle: Path | None = None) -> None:
         self._url = url
         self._key = key
+        self._ca_bundle = ca_bundle
 
     @contextmanager
     def run(self, api: str, call: str, form: Form | None, fields: Mapping[str, str]) -> Iterator[Running]:
@@ -90,7 +93,7 @@ class AppLine:
 
         Raises CommandFailed when it is refused or cannot be sent.
         """
-        connection = self._connection()
+        connection = connection_to(self._url, TIMEOUT, self._ca_bundle)
         headers = {"Authorization": f"Bearer {self._key.reveal_bytes().decode()}", "Connection": "close", **fields}
         body: bytes | Form = b"{}"
         if form is None:
@@ -104,40 +107,18 @@ class AppLine:
                 connection.request("POST", target, body, headers)
                 response = connection.getresponse()
             except (OSError, http.client.HTTPException) as error:
-                raise CommandFailed(self._unreachable(error)) from error
+                raise unreachable(error, self._url, "TIELINE_APP_URL", TIMEOUT) from error
             media = (response.getheader("Content-Type") or "").partition(";")[0].strip().lower()
             if response.status >= 400:
-                raise CommandFailed(_refusal(response, self._url))
+                raise _refusal(response, self._url)
             yield Running(response, media)
         finally:
             connection.close()
 
-    def _connection(self) -> http.client.HTTPConnection:
-        parts = urlsplit(self._url)
-        host, port = parts.hostname or "", parts.port
-        if parts.scheme == "https":
-            return http.client.HTTPSConnection(host, port, timeout=TIMEOUT, context=ssl.create_default_context())
-        return http.client.HTTPConnection(host, port, timeout=TIMEOUT)
 
-    def _unreachable(self, error: Exception) -> str:
-        if isinstance(error, ConnectionRefusedError):
-            return f"no app listener answers at {self._url}: start `tieline serve`, or set TIELINE_APP_URL."
-        if isinstance(error, TimeoutError):
-            return f"{self._url} did not answer within {TIMEOUT:.0f} s."
-        return f"{self._url} cannot be reached ({error}): set TIELINE_APP_URL to where the app listener is."
-
-
-def _refusal(response: http.client.HTTPResponse, url: str) -> str:
+def _refusal(response: http.client.HTTPResponse, url: str) -> CommandFailed:
     try:
-        return _message(json.loads(response.read(1024 * 1024)))
+        found = refused(json.loads(response.read(1024 * 1024)), named=True)
     except (ValueError, OSError, http.client.HTTPException):
-        return f"{url} answered {response.status}, and not as Tieline does: check TIELINE_APP_URL."
-
-
-def _message(body: Any) -> str:
-    error = body.get("error") if isinstance(body, dict) else None
-    if not isinstance(error, dict) or "message" not in error:
-        raise ValueError("no error of Tieline's")
-    message = " ".join(str(error["message"]).split())
-    asked = error.get("request_id")
-    return f"{message} (request {asked})" if asked else message
+        found = None
+    return found or CommandFailed(f"{url} answered {response.status}, and not as Tieline does: check TIELINE_APP_URL.")

@@ -22,7 +22,12 @@ def list_(
         output.emit({"items": items, "next": None})
         return
     output.table(
-        ("AT", "WHO", "WHAT", "TARGET"),
+        (
+            output.Column("AT", whole=True),
+            output.Column("WHO", spare=True),
+            "WHAT",
+            output.Column("TARGET", whole=True),
+        ),
         [(output.moment(each["at"]), each["actor"], each["kind"], each["target"]) for each in items],
         "No audit events.",
     )

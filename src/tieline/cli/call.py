@@ -78,7 +78,14 @@ def drift(place: Place, json: Json = False) -> None:
         output.emit(found)
         return
     output.table(
-        ("FIELD", "WHAT", "ENVIRONMENT", "TIMES", "FIRST", "LAST"),
+        (
+            "FIELD",
+            "WHAT",
+            output.Column("ENVIRONMENT", spare=True),
+            "TIMES",
+            output.Column("FIRST", whole=True, spare=True),
+            output.Column("LAST", whole=True, spare=True),
+        ),
         [
             (
                 each["path"],
@@ -255,7 +262,7 @@ def _path(place: str) -> tuple[str, str, str, str]:
 
 def _known(place: str) -> "Call | None":
     """The call as the admin API has it; None where that cannot be asked, as on the machine of somebody's app."""
-    from tieline.cli.client import CommandFailed
+    from tieline.cli.failures import CommandFailed
 
     try:
         return call_of(connect().get("apis", _split(place)[0])["definition"], _split(place)[1])

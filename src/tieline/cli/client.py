@@ -1,6 +1,6 @@
 """The admin API from the command line: one connection a command, by the standard library's HTTP client.
 
-Owns how a request is sent and how a refusal becomes one line. Knows no command and prints nothing.
+Owns how a request is sent. Knows no command and prints nothing.
 """
 
 import http.client
@@ -8,24 +8,20 @@ import json
 import ssl
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
-from tieline.core.errors import StartError
+from tieline.cli.failures import CommandFailed, refused, unreachable
+from tieline.core.errors import SettingsError
 from tieline.settings import ClientSettings
 
 TIMEOUT = 60.0  # seconds: a verify request waits for the upstream
 PAGE = 200
 
 
-class CommandFailed(StartError):
-    """The server refused, or could not be asked. The text is for the person at the command line."""
-
-    code = "command_failed"
-
-
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Received:
     """What the server answered: ``body`` is parsed JSON, or text where the answer was no JSON, or None."""
 
     status: int
@@ -67,61 +63,66 @@ class AdminClient:
         body: Mapping[str, Any] | None = None,
         query: Mapping[str, str | int | None] | None = None,
         accept: str = "application/json",
-    ) -> Answer:
-        """Send one request to ``/api/v1/<path…>``. Raises CommandFailed when it is refused or cannot be sent."""
+        fields: Mapping[str, str] | None = None,
+    ) -> Received:
+        """Send one request to ``/api/v1/<path…>``, with the header ``fields`` too.
+
+        Raises CommandFailed when it is refused or cannot be sent.
+        """
         given = {name: value for name, value in (query or {}).items() if value is not None}
         target = self._parts.path + "/api/v1/" + "/".join(quote(piece, safe="") for piece in path)
         if given:
             target += f"?{urlencode(given)}"
-        headers = {"Accept": accept, "Connection": "close"}
+        headers = {"Accept": accept, "Connection": "close", **(fields or {})}
         if self._settings.token is not None:
             headers["Authorization"] = f"Bearer {self._settings.token.reveal_bytes().decode()}"
         if body is not None:
             headers["Content-Type"] = "application/json"
         data = None if body is None else json.dumps(body).encode()
-        connection = self._connection()
+        connection = connection_to(self._settings.url, self._seconds, self._settings.ca_bundle)
         try:
             connection.request(method, target, data, headers)
             response = connection.getresponse()
             raw = response.read()
         except (OSError, http.client.HTTPException) as error:
-            raise CommandFailed(self._unreachable(error)) from error
+            raise unreachable(error, self._settings.url, "TIELINE_URL", self._seconds) from error
         finally:
             connection.close()
-        answer = Answer(response.status, dict(response.getheaders()), _parsed(raw, response.getheader("Content-Type")))
+        answer = Received(
+            response.status, dict(response.getheaders()), _parsed(raw, response.getheader("Content-Type"))
+        )
         if response.status >= 400:
-            raise CommandFailed(self._refusal(answer))
+            raise self._refusal(answer)
         return answer
 
-    def _connection(self) -> http.client.HTTPConnection:
-        host, port = self._parts.hostname or "", self._parts.port
-        if self._parts.scheme == "https":
-            return http.client.HTTPSConnection(host, port, timeout=self._seconds, context=ssl.create_default_context())
-        return http.client.HTTPConnection(host, port, timeout=self._seconds)
-
-    def _unreachable(self, error: Exception) -> str:
-        if isinstance(error, ConnectionRefusedError):
-            return (
-                f"no Tieline server answers at {self._settings.url}: start one with `tieline serve`, "
-                "or set TIELINE_URL to where it runs."
-            )
-        if isinstance(error, TimeoutError):
-            return f"{self._settings.url} did not answer within {self._seconds:.0f} s: see `tieline doctor`."
-        return f"{self._settings.url} cannot be reached ({error}): set TIELINE_URL to where the console listens."
-
-    def _refusal(self, answer: Answer) -> str:
+    def _refusal(self, answer: Received) -> CommandFailed:
         if answer.status == 401 and self._settings.token is None:
-            return (
+            return CommandFailed(
                 f"this needs an admin token and there is none at {self._settings.token_file}: set TIELINE_TOKEN, or "
-                "TIELINE_DATA_DIR to the server's data directory."
+                "TIELINE_DATA_DIR to the server's data directory.",
+                {"code": "invalid_token"},
             )
-        error = answer.body.get("error") if isinstance(answer.body, dict) else None
-        if not isinstance(error, dict) or "message" not in error:
-            return f"{self._settings.url} answered {answer.status}, and not as Tieline does: check TIELINE_URL."
-        message = " ".join(str(error["message"]).split())
-        if answer.status >= 500 and error.get("request_id"):
-            message += f" (request {error['request_id']})"
-        return message
+        return refused(answer.body, named=False) or CommandFailed(
+            f"{self._settings.url} answered {answer.status}, and not as Tieline does: check TIELINE_URL."
+        )
+
+
+def connection_to(url: str, seconds: float, ca_bundle: Path | None) -> http.client.HTTPConnection:
+    """A connection to the server at ``url``, whose answers may take ``seconds``.
+
+    With https it trusts the system's authorities and those in ``ca_bundle``. Raises SettingsError without one there.
+    """
+    parts = urlsplit(url)
+    host, port = parts.hostname or "", parts.port
+    if parts.scheme != "https":
+        return http.client.HTTPConnection(host, port, timeout=seconds)
+    context = ssl.create_default_context()
+    if ca_bundle is not None:
+        try:
+            context.load_verify_locations(ca_bundle)
+        except (OSError, ssl.SSLError):
+            raise SettingsError(f"{ca_bundle} holds no certificate in PEM: see TIELINE_CA_BUNDLE.") from None
+    return http.client.HTTPSConnection(host, port, timeout=seconds, context=context)
 
 
 def _parsed(raw: bytes, content_type: str | None) -> Any:

@@ -1,16 +1,22 @@
 """Every command, gathered under ``tieline``, and how a usage error is told."""
 
 from collections.abc import Sequence
+from importlib.metadata import version
+from typing import Annotated
 
 import typer
 
 from tieline.cli import api, app, audit, call, connection, credential, key, machine, output, token, vault
+from tieline.cli.options import HELP_NAMES
+from tieline.core.errors import SettingsError
+
+_EXTRA = "unexpected extra argument"
 
 root = typer.Typer(
     name="tieline",
     help="Tieline: your apps reach APIs over lines of their own, and never see the provider's key.",
     no_args_is_help=True,
-    add_completion=False,
+    context_settings=HELP_NAMES,
     pretty_exceptions_enable=False,
 )
 for group in (
@@ -27,20 +33,37 @@ for group in (
     root.add_typer(group)
 machine.register(root)
 
-_EXTRA = "unexpected extra argument"
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"tieline {version('tieline')}")
+        raise typer.Exit
+
+
+@root.callback()
+def begin(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Tieline: your apps reach APIs over lines of their own, and never see the provider's key."""
 
 
 def invoke(words: Sequence[str]) -> int:
-    """Run the command that ``words`` name; returns its exit code. A usage error is one line on standard error."""
+    """Run the command that ``words`` name; returns its exit code.
+
+    Raises SettingsError for wrong usage; its text is empty where the command's help was printed instead.
+    """
     try:
         status = root(list(words), prog_name="tieline", standalone_mode=False)
     except typer.Abort:
+        output.say("Nothing was done.")
         return 1
     except typer.TyperException as error:
         text = error.format_message()
         if _EXTRA in text:  # it would repeat what was given, which may be a secret
             text = "Too many arguments. A secret is never one: it is read from standard input, a variable or a file."
-        if text:
-            output.say(f"tieline: {text}")
-        return error.exit_code
+        if not text:
+            return error.exit_code
+        raise SettingsError(text) from None
     return status if isinstance(status, int) else 0

@@ -65,9 +65,21 @@ def list_(
         output.emit({"items": items, "next": None})
         return
     output.table(
-        ("API", "ENVIRONMENT", "APP", "USER", "STATE", "SIGNED IN AS", "EXPIRES", "RENEWED", "LAST ERROR", "ID"),
+        (
+            output.Column("ID", whole=True),
+            "API",
+            output.Column("ENVIRONMENT", spare=True),
+            "APP",
+            "USER",
+            "STATE",
+            output.Column("SIGNED IN AS", spare=True),
+            output.Column("EXPIRES", whole=True, spare=True),
+            output.Column("RENEWED", whole=True, spare=True),
+            output.Column("LAST ERROR", spare=True),
+        ),
         [
             (
+                each["id"],
                 each["api"],
                 each["environment"],
                 each["app"],
@@ -77,7 +89,6 @@ def list_(
                 output.moment(each["expires_at"]),
                 output.moment(each["refreshed_at"]),
                 each["last_error"],
-                each["id"],
             )
             for each in items
         ],

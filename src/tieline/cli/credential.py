@@ -53,7 +53,7 @@ def list_(api: Api, json: Json = False) -> None:
         output.emit({"items": items, "next": None})
         return
     output.table(
-        ("VERSION", "ENVIRONMENT", "STATE", "ENDS IN", "GOES TO", "CREATED"),
+        ("VERSION", "ENVIRONMENT", "STATE", "ENDS IN", "GOES TO", output.Column("CREATED", whole=True, spare=True)),
         [
             (
                 each["version"],

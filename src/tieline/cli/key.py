@@ -61,7 +61,16 @@ def list_(
         output.emit({"items": items, "next": None})
         return
     output.table(
-        ("ID", "APP", "NAME", "SECRET", "ENVIRONMENT", "PERMISSIONS", "STATE", "LAST USED"),
+        (
+            output.Column("ID", whole=True),
+            "APP",
+            "NAME",
+            output.Column("SECRET", whole=True, spare=True),
+            output.Column("ENVIRONMENT", spare=True),
+            "MAY",
+            "STATE",
+            output.Column("LAST USED", whole=True, spare=True),
+        ),
         [
             (
                 each["id"],

@@ -1,4 +1,4 @@
-"""The ``tieline`` command's way in and out: which program runs, and how every error becomes one line and an exit code.
+"""The ``tieline`` command's way in and out: which program runs, and how every error becomes a text and an exit code.
 
 Exit 0: done. Exit 1: refused or failed. Exit 2: wrong usage. The only blanket ``except`` of the command line is here.
 """
@@ -14,6 +14,7 @@ from tieline.core.errors import SettingsError, TielineError
 
 DONE, FAILED, USAGE = 0, 1, 2
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
+HELP = frozenset({"-h", "--help"})
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -29,32 +30,52 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 def run(words: Sequence[str]) -> int:
     """Run one command and return its exit code."""
+    is_json = "--json" in words
     try:
-        if words[:1] == ["serve"] and "--help" not in words:
-            from tieline.cli.serving import serve
-
-            return serve(words[1:])
-        from tieline.cli.commands import invoke
-
-        return invoke(words)
-    except SettingsError as error:
-        return _fail(error.public, USAGE)
+        status = _dispatch(words)
+        if sys.stdout is not None:
+            sys.stdout.flush()  # what cannot be written is told below, not by the interpreter after the end
     except TielineError as error:
-        return _fail(error.public, FAILED)
+        return _fail(error, USAGE if isinstance(error, SettingsError) else FAILED, is_json=is_json)
     except KeyboardInterrupt:
         return INTERRUPTED
-    except BrokenPipeError:
-        # Whoever read our output has gone (`tieline key list | head`). Keep the interpreter from writing the rest.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:  # whoever read our output has gone (`tieline key list | head`)
+        _drop_output()
         return FAILED
     except Exception as error:  # noqa: BLE001  whatever nobody foresaw still ends in one line, without its text
-        steps = extract_tb(error.__traceback__)
-        place = f"{PurePath(steps[-1].filename).name}:{steps[-1].lineno}" if steps else "an unknown place"
-        return _fail(
-            f"something is wrong inside Tieline ({type(error).__name__} at {place}): please report it.", FAILED
-        )
+        return _fail(_unforeseen(error), FAILED, is_json=is_json)
+    return status
 
 
-def _fail(text: str, code: int) -> int:
-    print(f"tieline: {text}", file=sys.stderr, flush=True)
+def _dispatch(words: Sequence[str]) -> int:
+    if words[:1] == ["serve"] and not HELP & set(words):
+        from tieline.cli.serving import serve
+
+        return serve(words[1:])
+    from tieline.cli.commands import invoke
+
+    return invoke(words)
+
+
+def _unforeseen(error: Exception) -> TielineError:
+    """What to say of an error that no code raised on purpose; standard output that takes no more is the usual one."""
+    from tieline.cli.failures import UNWRITABLE, CommandFailed
+
+    if isinstance(error, OSError) and error.errno in UNWRITABLE:
+        _drop_output()
+        return CommandFailed(f"the output cannot be written: {error.strerror}. Send it to where there is room.")
+    steps = extract_tb(error.__traceback__)
+    place = f"{PurePath(steps[-1].filename).name}:{steps[-1].lineno}" if steps else "an unknown place"
+    return TielineError(f"something is wrong inside Tieline ({type(error).__name__} at {place}): please report it.")
+
+
+def _fail(error: TielineError, code: int, *, is_json: bool) -> int:
+    from tieline.cli.failures import as_json, as_text
+
+    print(as_json(error) if is_json else as_text(error.public), file=sys.stderr, flush=True)
     return code
+
+
+def _drop_output() -> None:
+    """Let what is still to be written go nowhere, so that the interpreter's last flush does not fail too."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -14,6 +14,8 @@ from tieline.settings import SERVE_SETTINGS, Setting, client_settings
 if TYPE_CHECKING:
     from tieline.cli.client import AdminClient
 
+HELP_NAMES = {"help_option_names": ["-h", "--help"]}
+
 Json = Annotated[bool, typer.Option("--json", help="Machine output on standard output.")]
 EnvironmentName = Literal["live", "development"]
 Environment = Annotated[EnvironmentName, typer.Option(help="Which environment of the API.")]
@@ -21,7 +23,7 @@ Environment = Annotated[EnvironmentName, typer.Option(help="Which environment of
 
 def noun(name: str, title: str) -> typer.Typer:
     """A group of commands about one noun."""
-    return typer.Typer(name=name, help=title, no_args_is_help=True, add_completion=False)
+    return typer.Typer(name=name, help=title, no_args_is_help=True, context_settings=HELP_NAMES)
 
 
 def connect(seconds: float | None = None) -> "AdminClient":

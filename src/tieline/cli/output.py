@@ -8,14 +8,29 @@ import json
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from rich.cells import cell_len, set_cell_size
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
-PLAIN_WIDTH = 4000  # columns of a table that goes to a file or a pipe: nothing is cut
+PLAIN_WIDTH = 4000  # columns of what goes to a file or a pipe: nothing is cut
+GAP = 2  # columns between two cells
+NARROW = 12  # cells are shortened to this before columns are left out, and to fewer only after that
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of a table. On a terminal that is too narrow, all cells are shortened but those of a ``whole`` column.
+
+    ``whole``: an id or a secret's ends, which people copy. ``spare``: left out first.
+    """
+
+    title: str
+    whole: bool = False
+    spare: bool = False
 
 
 def emit(value: object) -> None:
@@ -28,34 +43,63 @@ def say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-def table(columns: Sequence[str], rows: Sequence[Sequence[object]], empty: str) -> None:
-    """Rows under headings on standard output; where there are none, ``empty`` says so on standard error."""
+def table(columns: Sequence[str | Column], rows: Sequence[Sequence[object]], empty: str) -> None:
+    """Rows under headings on standard output; where there are none, ``empty`` says so on standard error.
+
+    A row is a line, also on a narrow terminal: cells end in ``…``, and a message names the columns that are left out.
+    """
     if not rows:
         say(empty)
         return
-    grid = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="bold")
-    for column in columns:
-        grid.add_column(column, overflow="fold")
-    for row in rows:
-        grid.add_row(*(Text(shown(cell)) for cell in row))
-    _print(grid)
+    heads = [each if isinstance(each, Column) else Column(each) for each in columns]
+    cells = [[shown(cell) for cell in row] for row in rows]
+    natural = [max(cell_len(head.title), *(cell_len(row[place]) for row in cells)) for place, head in enumerate(heads)]
+    console = _console()
+    widths = fit(heads, natural, console.width)
+    lines = [[head.title for head in heads], *cells]
+    for number, line in enumerate(lines):
+        text = (" " * GAP).join(set_cell_size(_cut(line[place], width), width) for place, width in widths.items())
+        _print_line(console, Text(text.rstrip(), "" if number else "bold"))
+    left_out = [head.title for place, head in enumerate(heads) if place not in widths]
+    if left_out:
+        say(f"Left out, as the terminal is narrow: {', '.join(left_out)}. --json shows everything.")
+
+
+def fit(columns: Sequence[Column], natural: Sequence[int], room: int) -> dict[int, int]:
+    """The width of each column that is shown, by its place, so that a row takes ``room`` if that can be.
+
+    The last spare column goes first, until the rest can be shown with 12 characters a cell; then the widest are cut.
+    """
+    widths = dict(enumerate(natural))
+
+    def excess(least: int) -> int:
+        taken = (each if columns[place].whole else min(each, least) for place, each in widths.items())
+        return sum(taken) + GAP * (len(widths) - 1) - room
+
+    for place in reversed(range(len(columns))):
+        if excess(NARROW) > 0 and columns[place].spare:
+            del widths[place]
+    while excess(max(natural)) > 0:
+        widest = max((place for place in widths if not columns[place].whole), key=widths.__getitem__, default=None)
+        if widest is None or widths[widest] == 1:
+            break
+        widths[widest] -= 1
+    return widths
 
 
 def details(pairs: Mapping[str, object]) -> None:
-    """One thing's properties, a line each, on standard output; those that are None are left out."""
-    grid = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), show_header=False)
-    grid.add_column(style="bold")
-    grid.add_column(overflow="fold")
-    for name, value in pairs.items():
-        if value is not None:
-            grid.add_row(Text(name), Text(shown(value)))
-    _print(grid)
+    """One thing's properties, a line each, on standard output; those that are None are left out. Nothing is cut."""
+    given = {name: shown(value) for name, value in pairs.items() if value is not None}
+    width = max(cell_len(name) for name in given) + GAP
+    console = _console()
+    for name, value in given.items():
+        _print_line(console, Text.assemble((set_cell_size(name, width), "bold"), value))
 
 
 def finding(state: str, subject: str, told: str) -> None:
     """One finding of the doctor on standard output, its mark in colour where that can be seen."""
     mark, style = {"good": ("✓", "green"), "note": ("·", "yellow")}.get(state, ("✗", "bold red"))
-    _console().print(Text.assemble((mark, style), f" {shown(subject)}: {shown(told)}"), soft_wrap=True)
+    _print_line(_console(), Text.assemble((mark, style), f" {shown(subject)}: {shown(told)}"))
 
 
 def shown(value: object) -> str:
@@ -86,15 +130,18 @@ def quoted(text: str) -> str:
     return shlex.quote(text)
 
 
-def _print(grid: Table) -> None:
-    """A table as wide as the terminal; to a file or pipe whole, and without blanks at the ends of its lines."""
-    console = _console()
-    if sys.stdout.isatty():
-        console.print(grid)
-        return
-    with console.capture() as captured:
-        console.print(grid)
-    print("\n".join(line.rstrip() for line in captured.get().splitlines()))
+def counted(number: int, noun: str) -> str:
+    """``1 key``, ``2 keys``."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def _cut(text: str, width: int) -> str:
+    return text if cell_len(text) <= width else set_cell_size(text, width - 1) + "…"
+
+
+def _print_line(console: Console, text: Text) -> None:
+    """A line as it is: a terminal folds what is too long, so that it is copied whole."""
+    console.print(text, soft_wrap=True)
 
 
 def _console() -> Console:

@@ -39,7 +39,14 @@ def list_(json: Json = False) -> None:
         output.emit({"items": items, "next": None})
         return
     output.table(
-        ("ID", "NAME", "ROLE", "STATE", "LAST USED", "EXPIRES"),
+        (
+            output.Column("ID", whole=True),
+            "NAME",
+            "ROLE",
+            "STATE",
+            output.Column("LAST USED", whole=True, spare=True),
+            output.Column("EXPIRES", whole=True, spare=True),
+        ),
         [
             (
                 each["id"],

@@ -19,7 +19,7 @@ def status(json: Json = False, **given: str | list[str] | None) -> None:
         return
     output.details({"root key": found["root_key"], "source": found["source"], "seals with": found["current"]})
     output.table(
-        ("DATA KEY", "CREATED", "RETIRED", "SECRETS"),
+        (output.Column("DATA KEY", whole=True), "CREATED", "RETIRED", "SECRETS"),
         [
             (each["id"], output.moment(each["created_at"]), output.moment(each["retired_at"]), each["secrets"])
             for each in found["data_keys"]

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tieline.cli.appline import AppLine
-from tieline.cli.client import CommandFailed
+from tieline.cli.failures import CommandFailed
 from tieline.cli.printing import Printing
 from tieline.core.secret import Secret
 
@@ -102,17 +102,17 @@ def test_pages_are_an_item_a_line(serve: Serve, capsys: pytest.CaptureFixture[st
 @pytest.mark.parametrize(
     ("status", "media", "body", "cut", "told"),
     [
-        (404, "application/json", ERROR, 0, r"^No such call\. \(request req_1\)$"),
+        (404, "application/json", ERROR, 0, r"^No\nsuch call\. \(request req_1\)$"),
         (502, "text/html", "<h1>Bad gateway</h1>", 0, "not as Tieline does"),
         (500, "application/json", "[]", 0, "not as Tieline does"),
-        (200, "text/event-stream", DELTAS + f"event: error\ndata: {ERROR}\n\n", 0, "^No such call"),
+        (200, "text/event-stream", DELTAS + f"event: error\ndata: {ERROR}\n\n", 0, "^No\nsuch call"),
         (200, "text/event-stream", DELTAS, 0, "ended without its end"),
         (200, "text/event-stream", DELTAS + DONE[:30], 500, "was cut"),
         (200, "text/event-stream", "data: hello\n\n", 0, "no stream of Tieline's"),
         (200, "application/json", '{"a": ', 50, "was cut"),
     ],
 )
-def test_what_fails_is_one_line(serve: Serve, status: int, media: str, body: str, cut: int, told: str) -> None:
+def test_what_fails_is_told(serve: Serve, status: int, media: str, body: str, cut: int, told: str) -> None:
     """A refusal, an error in the middle of a stream, a cut, an answer of somebody else."""
     with pytest.raises(CommandFailed, match=told):
         run(serve(status, media, body, cut=cut), Printing())
@@ -120,5 +120,5 @@ def test_what_fails_is_one_line(serve: Serve, status: int, media: str, body: str
 
 def test_without_a_listener_it_says_what_to_do(free_port: Callable[[], int]) -> None:
     """One line."""
-    with pytest.raises(CommandFailed, match="start `tieline serve`"):
+    with pytest.raises(CommandFailed, match="start one with `tieline serve`"):
         run(f"http://127.0.0.1:{free_port()}", Printing())
