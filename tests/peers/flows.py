@@ -9,15 +9,15 @@ from http.client import HTTPConnection, HTTPSConnection
 from typing import TypeVar
 from urllib.parse import urlsplit
 
-from tieline.schemes.flow import Ask, Flow, Told
+from tieline.schemes.flow import Flow, IssuerAnswer, IssuerRequest
 
 PATIENCE = 20.0
 _Result = TypeVar("_Result")
 
 
-def run(flow: Flow[_Result], asked: list[Ask] | None = None) -> _Result:
+def run(flow: Flow[_Result], asked: list[IssuerRequest] | None = None) -> _Result:
     """What the flow returns, each of its requests sent for real."""
-    answer: Told | None = None
+    answer: IssuerAnswer | None = None
     while True:
         try:
             ask = next(flow) if answer is None else flow.send(answer)
@@ -29,7 +29,7 @@ def run(flow: Flow[_Result], asked: list[Ask] | None = None) -> _Result:
         answer = send(ask)
 
 
-def send(ask: Ask) -> Told:
+def send(ask: IssuerRequest) -> IssuerAnswer:
     """The answer to one request, on a connection of its own."""
     parts = urlsplit(ask.url)
     make = HTTPSConnection if parts.scheme == "https" else HTTPConnection
@@ -43,18 +43,18 @@ def send(ask: Ask) -> Told:
             connection.putheader("Content-Length", str(len(ask.body)))
         connection.endheaders(ask.body or None)
         got = connection.getresponse()
-        return Told(got.status, tuple((name.lower(), value) for name, value in got.getheaders()), got.read())
+        return IssuerAnswer(got.status, tuple((name.lower(), value) for name, value in got.getheaders()), got.read())
     finally:
         connection.close()
 
 
-def told(body: bytes | str, status: int = 200, headers: Mapping[str, str] | None = None) -> Told:
+def told(body: bytes | str, status: int = 200, headers: Mapping[str, str] | None = None) -> IssuerAnswer:
     """An answer as a standard prints it."""
     pairs = tuple((name.lower(), value) for name, value in (headers or {"Content-Type": "application/json"}).items())
-    return Told(status, pairs, body.encode() if isinstance(body, str) else body)
+    return IssuerAnswer(status, pairs, body.encode() if isinstance(body, str) else body)
 
 
-def scripted(flow: Flow[_Result], answers: Iterable[Told], asked: list[Ask] | None = None) -> _Result:
+def scripted(flow: Flow[_Result], answers: Iterable[IssuerAnswer], asked: list[IssuerRequest] | None = None) -> _Result:
     """What the flow returns when it is given ``answers`` in turn; every one of them must be asked for."""
     waiting = list(answers)
     try:

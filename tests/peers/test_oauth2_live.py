@@ -49,7 +49,7 @@ def signed_in(issuer: Issuer, said: dict[str, Any], credential: dict[str, Secret
     began = run(OAUTH2.begin(said, credential, BACK, "a-state"))
     answer = issuer.sign_in(began.url, person)
     assert answer.pop("state") == "a-state"
-    return run(OAUTH2.finish(said, credential, began.kept, answer))
+    return run(OAUTH2.finish(said, credential, began.context, answer))
 
 
 def test_a_person_signs_in_with_pkce(issuer: Issuer) -> None:
@@ -71,7 +71,7 @@ def test_another_verifier_gets_nothing(issuer: Issuer) -> None:
     other = run(OAUTH2.begin(said, credential, BACK, "s"))
     answer = issuer.sign_in(began.url, "ada")
     with pytest.raises(IssuerRefused) as refused:
-        run(OAUTH2.finish(said, credential, other.kept, answer))
+        run(OAUTH2.finish(said, credential, other.context, answer))
     assert (refused.value.final, "invalid_grant" in refused.value.public) == (True, True)
 
 
@@ -82,7 +82,7 @@ def test_a_person_says_no(issuer: Issuer) -> None:
     began = run(OAUTH2.begin(said, credential, BACK, "s"))
     answer = issuer.refuse(began.url)
     with pytest.raises(IssuerRefused, match="allow it") as refused:
-        run(OAUTH2.finish(said, credential, began.kept, answer))
+        run(OAUTH2.finish(said, credential, began.context, answer))
     assert refused.value.final
 
 
@@ -169,9 +169,9 @@ def test_a_person_signs_in_on_another_device(issuer: Issuer) -> None:
     credential = secrets(client)
     began = run(OAUTH2.begin_device(said, credential))
     assert began.verification_uri == f"{issuer.url}/device"
-    assert isinstance(run(OAUTH2.poll_device(said, credential, began.kept)), Pending)
+    assert isinstance(run(OAUTH2.poll_device(said, credential, began.context)), Pending)
     issuer.approve(began.user_code, "grace")
-    token = run(OAUTH2.poll_device(said, credential, began.kept))
+    token = run(OAUTH2.poll_device(said, credential, began.context))
     assert isinstance(token, Token)
     assert (token.account, issuer.whose(text(token))) == ("grace@example.com", "grace")
     assert issuer.whose(text(run(OAUTH2.renew(said, credential, token, time.time())))) == "grace"
@@ -184,7 +184,7 @@ def test_a_device_code_that_has_ended(issuer: Issuer) -> None:
     began = run(OAUTH2.begin_device(said, secrets(client)))
     time.sleep(1.2)
     with pytest.raises(IssuerRefused, match="Begin the sign-in again") as refused:
-        run(OAUTH2.poll_device(said, secrets(client), began.kept))
+        run(OAUTH2.poll_device(said, secrets(client), began.context))
     assert (refused.value.final, began.expires_in) == (True, 1)
 
 

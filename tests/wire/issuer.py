@@ -17,7 +17,7 @@ from urllib.parse import parse_qsl, urlsplit
 from tieline.access.appkey import KeyPlaces
 from tieline.core.secret import Secret
 from tieline.schemes.base import Applier, Field, Options, Outgoing
-from tieline.schemes.flow import Ask, DeviceSignIn, Flow, IssuerRefused, Pending, SignIn, Token, Told
+from tieline.schemes.flow import DeviceSignIn, Flow, IssuerAnswer, IssuerRefused, IssuerRequest, Pending, SignIn, Token
 from tieline.schemes.signal import Signal
 
 
@@ -156,11 +156,11 @@ class Loopback:
         return SignIn(f"{options['url']}/sign-in?state={state}&back={back}", {"verifier": Secret(b"kept")})
 
     def finish(
-        self, options: Options, secrets: Mapping[str, Secret], kept: Mapping[str, Secret], answer: Mapping[str, str]
+        self, options: Options, secrets: Mapping[str, Secret], context: Mapping[str, Secret], answer: Mapping[str, str]
     ) -> Flow[Token]:
         if "code" not in answer:
             raise IssuerRefused("The person did not agree.", final=True)
-        form = {"code": answer["code"], "verifier": kept["verifier"].reveal_bytes().decode()}
+        form = {"code": answer["code"], "verifier": context["verifier"].reveal_bytes().decode()}
         return (yield from self._token(options, form, 0.0))
 
     def begin_device(self, options: Options, secrets: Mapping[str, Secret]) -> Flow[DeviceSignIn]:
@@ -169,9 +169,9 @@ class Loopback:
         return DeviceSignIn("ABCD-EFGH", options["url"], None, 5.0, 300.0, {"device": Secret(b"device-code")})
 
     def poll_device(
-        self, options: Options, secrets: Mapping[str, Secret], kept: Mapping[str, Secret]
+        self, options: Options, secrets: Mapping[str, Secret], context: Mapping[str, Secret]
     ) -> Flow[Token | Pending]:
-        told = yield _ask(options, {"grant": "device", "device": kept["device"].reveal_bytes().decode()})
+        told = yield _ask(options, {"grant": "device", "device": context["device"].reveal_bytes().decode()})
         return Pending(5.0) if b"pending" in told.body else _read(told, 0.0)
 
     def _token(self, options: Options, form: Mapping[str, str], now: float) -> Flow[Token]:
@@ -182,12 +182,14 @@ def _texts(secrets: Mapping[str, Secret]) -> dict[str, str]:
     return {name: value.reveal_bytes().decode() for name, value in secrets.items()}
 
 
-def _ask(options: Options, form: Mapping[str, str]) -> Ask:
+def _ask(options: Options, form: Mapping[str, str]) -> IssuerRequest:
     body = "&".join(f"{name}={value}" for name, value in form.items())
-    return Ask("POST", options["url"], (("Content-Type", "application/x-www-form-urlencoded"),), body.encode())
+    return IssuerRequest(
+        "POST", options["url"], (("Content-Type", "application/x-www-form-urlencoded"),), body.encode()
+    )
 
 
-def _read(told: Told, now: float) -> Token:
+def _read(told: IssuerAnswer, now: float) -> Token:
     content = json.loads(told.body)
     if told.status != 200:
         raise IssuerRefused(f"The issuer said {content['error']}.", final=told.status == 400)

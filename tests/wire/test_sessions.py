@@ -24,7 +24,7 @@ from tieline.core.secret import Secret
 from tieline.dataplane.attempt.prepare import SHARED, Holder, Preparer
 from tieline.dataplane.snapshot.plan import Plan
 from tieline.dataplane.snapshot.view import Snapshot
-from tieline.dataplane.tokens.fingerprint import PURPOSE, basis_of
+from tieline.dataplane.tokens.fingerprint import PURPOSE, fingerprint_of
 from tieline.dataplane.tokens.sessions import TokenSessions
 from tieline.ports.connections import ConnectionKey, SealedToken
 from tieline.ports.snapshot import Change
@@ -92,7 +92,7 @@ class Bench:
             for name in ("access", "refresh")
         }
         ends = None if grant["expires_in"] is None else self.clock() + grant["expires_in"]
-        basis = basis_of(renewal, self.keyring.derive(PURPOSE))
+        basis = fingerprint_of(renewal, self.keyring.derive(PURPOSE))
         self.store.put(key, SealedToken(basis, sealed, ends, ("read",), "ann@example.com"))
 
 

@@ -10,7 +10,7 @@ from tests.e2e.tokens import Provider, providing
 from tieline.core.errors import CredentialMissing, DestinationNotAllowed
 from tieline.dataplane.tokens.signin import Begun, SignInDesk, Target
 from tieline.schemes.flow import IssuerRefused
-from tieline.schemes.kept import pack
+from tieline.schemes.sign_in_context import pack
 from tieline.testing.dataplane import MemorySource
 from tieline.testing.vault import memory_keyring
 from tieline.vault.envelope import Place, SealBroken
@@ -42,7 +42,7 @@ class Bench:
         query = parse_qs(urlsplit(sign_in.url).query)
         assert (query["state"], query["redirect_uri"]) == ([STATE], [BACK])
         place = Place("sign_ins", sign_in_id, "kept", 0, "live")
-        return Begun(sign_in_id, basis, Intake(self.source.keyring).seal(place, pack(sign_in.kept)))
+        return Begun(sign_in_id, basis, Intake(self.source.keyring).seal(place, pack(sign_in.context)))
 
 
 @pytest.fixture

@@ -26,7 +26,7 @@ from tieline.ports.connections import ConnectionKey, SealedToken
 from tieline.schemes.base import Outgoing
 from tieline.schemes.challenge import parameters
 from tieline.schemes.digest import Digest
-from tieline.schemes.kept import pack
+from tieline.schemes.sign_in_context import pack
 from tieline.testing.connections import MemoryConnections
 from tieline.testing.dataplane import Worker, serving
 from tieline.vault.envelope import Place
@@ -351,7 +351,7 @@ async def test_a_person_signs_in_and_the_relay_uses_their_token(
 
     sign_in, basis = await desk.begin(target, "https://tieline.example/back", "state-1")
     came = judge.allow(sign_in.url)
-    kept = intake.seal(Place("sign_ins", "sgn_1", "kept", 0, "live"), pack(sign_in.kept))
+    kept = intake.seal(Place("sign_ins", "sgn_1", "kept", 0, "live"), pack(sign_in.context))
     token = await desk.finish(target, Begun("sgn_1", basis, kept), came)
     sealed = {
         name: intake.seal(Place("connection_secrets", "conn_1", name, 1, "live"), value)

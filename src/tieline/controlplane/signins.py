@@ -31,8 +31,8 @@ from tieline.ports.signins import SignInRow
 from tieline.ports.store import Reading, Writing
 from tieline.schemes.connections import SHARED, mode_of
 from tieline.schemes.flow import DeviceSignIn, IssuerRefused, Pending, Renewing, SigningIn, SigningInByDevice, Token
-from tieline.schemes.kept import pack
 from tieline.schemes.registry import SCHEMES
+from tieline.schemes.sign_in_context import pack
 from tieline.vault.envelope import Place
 
 START: Final = "/api/v1/oauth/start"
@@ -145,7 +145,7 @@ async def open_link(services: Services, link: str, browser: str | None) -> Opene
     mark = browser if browser is not None and _FORM.fullmatch(browser) else secrets.token_urlsafe(_TOKEN_BYTES)
     begun, basis = await services.issuers.begin(row.key, services.console_url + CALLBACK, state)
     place = Place(KEPT_TABLE, row.id, "kept", 0, row.key.environment)
-    kept = services.intake.seal(place, pack(begun.kept)) if begun.kept else None
+    kept = services.intake.seal(place, pack(begun.context)) if begun.context else None
     async with services.store.write(_browser(row)) as tx:
         if await tx.sign_ins.get(row.id) is None:
             raise _unknown()
@@ -202,7 +202,7 @@ async def begin_device(services: Services, caller: Caller, new: NewSignIn) -> De
     row = replace(
         row,
         basis=basis,
-        kept=services.intake.seal(place, pack(shown.kept)) if shown.kept else None,
+        kept=services.intake.seal(place, pack(shown.context)) if shown.context else None,
         expires_at=now + timedelta(seconds=min(shown.expires_in, DEVICE_SECONDS_MOST)),
         next_poll_at=now + timedelta(seconds=max(shown.interval, INTERVAL_LEAST)),
     )

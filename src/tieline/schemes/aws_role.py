@@ -17,7 +17,7 @@ from tieline.definitions.schema import Key, Place, Record, Text
 from tieline.definitions.sections import bounded
 from tieline.schemes import declared
 from tieline.schemes.base import Outgoing
-from tieline.schemes.flow import Ask, Flow, IssuerRefused, Token, Told
+from tieline.schemes.flow import Flow, IssuerAnswer, IssuerRefused, IssuerRequest, Token
 from tieline.schemes.issuer_url import IssuerUrl
 
 _VERSION = "2011-06-15"
@@ -70,7 +70,7 @@ class Role:
         outgoing = Outgoing(b"POST", url.path, url.query, [(b"Content-Type", _FORM.encode())], url.origin, body)
         sign(outgoing)
         headers = tuple((name.decode(), value.decode()) for name, value in outgoing.headers)
-        return _token((yield Ask("POST", url.text, headers, body)))
+        return _token((yield IssuerRequest("POST", url.text, headers, body)))
 
 
 def _fitting(pattern: re.Pattern[str], message: str) -> Callable[[str], str]:
@@ -99,7 +99,7 @@ ASSUME_ROLE = Record(
 )
 
 
-def _token(told: Told) -> Token:
+def _token(told: IssuerAnswer) -> Token:
     try:
         document = read_xml(told.body)
     except UnreadableAnswer:

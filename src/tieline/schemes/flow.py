@@ -16,7 +16,7 @@ from tieline.wire.tls import TlsIdentity
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class Ask:
+class IssuerRequest:
     """A request that a flow needs answered. ``url`` is whole; ``headers`` (Latin-1) are without those that frame it."""
 
     method: str
@@ -27,8 +27,8 @@ class Ask:
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class Told:
-    """The answer to an ``Ask``: header names in lower case, the body decoded."""
+class IssuerAnswer:
+    """The answer to an ``IssuerRequest``: header names in lower case, the body decoded."""
 
     status: int
     headers: tuple[tuple[str, str], ...]
@@ -40,7 +40,7 @@ class Told:
 
 
 _Result = TypeVar("_Result")
-Flow: TypeAlias = Generator[Ask, Told, _Result]
+Flow: TypeAlias = Generator[IssuerRequest, IssuerAnswer, _Result]
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -71,7 +71,7 @@ class SignIn:
     """A sign-in that has begun: where the person goes, and what ``finish`` needs (kept sealed until then)."""
 
     url: str
-    kept: Mapping[str, Secret] = field(default_factory=dict)
+    context: Mapping[str, Secret] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -83,7 +83,7 @@ class DeviceSignIn:
     verification_uri_complete: str | None
     interval: float
     expires_in: float
-    kept: Mapping[str, Secret]
+    context: Mapping[str, Secret]
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +124,7 @@ class SigningIn(Renewing, Protocol):
         """Where to send the person; ``state`` comes back with them."""
 
     def finish(
-        self, options: Options, secrets: Mapping[str, Secret], kept: Mapping[str, Secret], answer: Mapping[str, str]
+        self, options: Options, secrets: Mapping[str, Secret], context: Mapping[str, Secret], answer: Mapping[str, str]
     ) -> Flow[Token]:
         """The token, from the query the person came back with. Raises IssuerRefused."""
 
@@ -137,7 +137,7 @@ class SigningInByDevice(Renewing, Protocol):
         """What to show the person. Raises IssuerRefused."""
 
     def poll_device(
-        self, options: Options, secrets: Mapping[str, Secret], kept: Mapping[str, Secret]
+        self, options: Options, secrets: Mapping[str, Secret], context: Mapping[str, Secret]
     ) -> Flow[Token | Pending]:
         """The token once the person is done. Raises IssuerRefused."""
 

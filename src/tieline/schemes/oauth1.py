@@ -24,7 +24,7 @@ from tieline.definitions.schema import Choice, Flag, Key, Place, Record, Text
 from tieline.definitions.values import host_of
 from tieline.schemes import declared
 from tieline.schemes.base import Applier, Field, Headers, Options, Outgoing, media_type, without_pairs
-from tieline.schemes.flow import Ask, Flow, IssuerRefused, SignIn, Token, Told
+from tieline.schemes.flow import Flow, IssuerAnswer, IssuerRefused, IssuerRequest, SignIn, Token
 from tieline.schemes.issuer_url import IssuerUrl
 from tieline.schemes.oauth1_signature import (
     METHODS,
@@ -273,24 +273,24 @@ class OAuth1:
         if given.get("oauth_callback_confirmed") != "true":
             raise IssuerRefused("The provider did not confirm where to send people back to: it speaks no OAuth 1.0a.")
         where = _with_query(_urls(options).authorize_url, oauth_token=given["oauth_token"])
-        return SignIn(where, _kept(given))
+        return SignIn(where, _token_values(given))
 
     def finish(
-        self, options: Options, secrets: Mapping[str, Secret], kept: Mapping[str, Secret], answer: Mapping[str, str]
+        self, options: Options, secrets: Mapping[str, Secret], context: Mapping[str, Secret], answer: Mapping[str, str]
     ) -> Flow[Token]:
         """The token of who signed in (RFC 5849 section 2.3)."""
         if "oauth_verifier" not in answer:
             raise IssuerRefused("The sign-in was not allowed at the provider. Begin again.", final=True)
-        if not compare_digest(answer.get("oauth_token", "").encode(), kept["token"].reveal_bytes()):
+        if not compare_digest(answer.get("oauth_token", "").encode(), context["token"].reveal_bytes()):
             raise IssuerRefused("The provider sent the person back with another sign-in's token. Begin again.")
-        party = self._party(options, secrets, kept["token"], kept["token_secret"])
+        party = self._party(options, secrets, context["token"], context["token_secret"])
         url = _urls(options).token_url
         told = yield self._ask(options, party, url, (b"oauth_verifier", answer["oauth_verifier"].encode()))
         given = _given(told)
         account = next((given[name] for name in _ACCOUNTS if given.get(name)), None)
         lifetime = given.get("oauth_expires_in", "")
         expires = self._sources.clock() + int(lifetime) if _SECONDS.fullmatch(lifetime) else None
-        return Token(_kept(given), expires, account=account)
+        return Token(_token_values(given), expires, account=account)
 
     def _party(
         self, options: Options, secrets: Mapping[str, Secret], token: Secret = _NONE, token_secret: Secret = _NONE
@@ -310,11 +310,11 @@ class OAuth1:
             ) from None
         return Party(secrets["consumer_key"].reveal_bytes(), token.reveal_bytes(), signer, self._sources)
 
-    def _ask(self, options: Options, party: Party, url: str, pair: Pair) -> Ask:
+    def _ask(self, options: Options, party: Party, url: str, pair: Pair) -> IssuerRequest:
         parts = IssuerUrl(url)
         outgoing = Outgoing(b"POST", parts.path, parts.query, [], parts.origin)
         signed = party.sign(outgoing, party.protocol(pair), ())
-        return Ask("POST", url, (("Authorization", authorization(signed, _read(options).realm).decode()),))
+        return IssuerRequest("POST", url, (("Authorization", authorization(signed, _read(options).realm).decode()),))
 
 
 def _read(options: Options) -> Setup:
@@ -332,7 +332,7 @@ def _with_query(url: str, **pairs: str) -> str:
     return f"{url}{'&' if '?' in url else '?'}{urlencode(pairs)}"
 
 
-def _given(told: Told) -> Mapping[str, str]:
+def _given(told: IssuerAnswer) -> Mapping[str, str]:
     """The form that a server answers with (RFC 5849 section 2.1)."""
     if told.status != 200:
         raise IssuerRefused(
@@ -344,5 +344,5 @@ def _given(told: Told) -> Mapping[str, str]:
     return given
 
 
-def _kept(given: Mapping[str, str]) -> Mapping[str, Secret]:
+def _token_values(given: Mapping[str, str]) -> Mapping[str, Secret]:
     return {name: Secret.from_text(given[f"oauth_{name}"]) for name in ("token", "token_secret")}

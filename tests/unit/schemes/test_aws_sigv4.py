@@ -21,7 +21,7 @@ from tieline.core.errors import CredentialMissing
 from tieline.core.secret import Secret
 from tieline.schemes.aws_sigv4 import AwsSigV4
 from tieline.schemes.base import Applier, Outgoing
-from tieline.schemes.flow import Ask, IssuerRefused
+from tieline.schemes.flow import IssuerRefused, IssuerRequest
 from tieline.wire.guard import Origin
 
 ACCESS_KEY = "AKIDEXAMPLE"
@@ -419,7 +419,7 @@ GRANTED = """<AssumeRoleResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15
 
 def assumed(answer: str, status: int = 200, **options: Any) -> Any:
     """What the role gives, and what was asked."""
-    asked: list[Ask] = []
+    asked: list[IssuerRequest] = []
     all_options = {**OPTIONS, "assume_role": ROLE, **options}
     return scripted(AwsSigV4().renew(all_options, KEYS, None, MOMENT), [told(answer, status)], asked), asked
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tests.peers.flows import scripted, told
 from tieline.core.secret import Secret
 from tieline.schemes.base import Outgoing
-from tieline.schemes.flow import Ask, IssuerRefused, Token, Told
+from tieline.schemes.flow import IssuerAnswer, IssuerRefused, IssuerRequest, Token
 from tieline.schemes.login.jar import Jar
 from tieline.schemes.login.scheme import Login
 from tieline.wire.guard import Origin
@@ -48,7 +48,10 @@ def sealed(values: Mapping[str, str]) -> dict[str, Secret]:
 
 
 def logged_in(
-    said: Mapping[str, Any], answers: Sequence[Told], asked: list[Ask] | None = None, **credential: str
+    said: Mapping[str, Any],
+    answers: Sequence[IssuerAnswer],
+    asked: list[IssuerRequest] | None = None,
+    **credential: str,
 ) -> Token:
     """The token that a login ends with."""
     return scripted(LOGIN.renew(said, sealed({**CREDENTIAL, **credential}), None, NOW), answers, asked)
@@ -69,7 +72,7 @@ def value_in(said: Mapping[str, Any], token: Token) -> bytes:
 
 def test_one_step_with_json() -> None:
     """Fields in, token out, token into requests."""
-    asked: list[Ask] = []
+    asked: list[IssuerRequest] = []
     said = options(place=[{"name": "Authorization", "value": "Session <token>;user=<user>"}])
     token = logged_in(said, [told('{"token":"t-1"}')], asked)
     assert (asked[0].method, asked[0].url) == ("POST", "https://api.example.com/login")
@@ -94,7 +97,7 @@ def test_several_steps() -> None:
             "take": TAKE,
         },
     )
-    asked: list[Ask] = []
+    asked: list[IssuerRequest] = []
     first = told("", 200, {"X-CSRF": "c/1", "Set-Cookie": "sid=s1; Path=/; HttpOnly"})
     logged_in(said, [first, told('{"token":7}')], asked, user="a/da")
     assert (asked[0].method, asked[0].body, asked[0].headers) == ("GET", b"", ())
@@ -124,7 +127,7 @@ def test_several_steps() -> None:
         ({"from": "cookie", "name": "sid"}, told("", 303, {"Set-Cookie": "sid=x; Secure"}), b"x"),
     ],
 )
-def test_where_a_value_may_be(take: Mapping[str, str], answer: Told, value: bytes) -> None:
+def test_where_a_value_may_be(take: Mapping[str, str], answer: IssuerAnswer, value: bytes) -> None:
     """In a body of JSON, XML or text, a header, a cookie; a redirect is an answer like others."""
     said = options(step(take={"token": take}))
     assert value_in(said, logged_in(said, [answer])) == value
@@ -145,7 +148,7 @@ def test_where_a_value_may_be(take: Mapping[str, str], answer: Told, value: byte
         (None, told('{"token":"t"}'), NOW + 1800),
     ],
 )
-def test_when_a_login_ends(expires: Mapping[str, str] | None, answer: Told, end: float) -> None:
+def test_when_a_login_ends(expires: Mapping[str, str] | None, answer: IssuerAnswer, end: float) -> None:
     """By the answer, else by the definition."""
     said = options(step(**({"expires": expires} if expires else {})), lifetime="30m")
     assert logged_in(said, [answer]).expires_at == end
@@ -193,7 +196,7 @@ def test_several_places() -> None:
         (told("<token>t</tok", 200, XML), True),
     ],
 )
-def test_a_login_that_fails(answer: Told, final: bool) -> None:
+def test_a_login_that_fails(answer: IssuerAnswer, final: bool) -> None:
     """A wrong one is not tried again, which would lock the account; one that may pass is."""
     with pytest.raises(IssuerRefused) as refused:
         logged_in(options(), [answer])
@@ -220,7 +223,7 @@ def test_no_value_changes_the_structure_of_a_step(user: str, password: str) -> N
             headers=[{"name": "X-User", "value": "u <user> u"}],
         )
     )
-    asked: list[Ask] = []
+    asked: list[IssuerRequest] = []
     with contextlib.suppress(IssuerRefused):
         logged_in(said, [told('{"token":"t"}')], asked, user=user, password=password)
     if not asked:  # the step was not made: no value of that kind can stand there
@@ -260,7 +263,7 @@ def test_no_value_changes_the_structure_of_a_step(user: str, password: str) -> N
     ],
 )
 def test_a_wrong_option_is_a_problem(change: Mapping[str, Any], word: str) -> None:
-    """Told where it is."""
+    """IssuerAnswer where it is."""
     problems = LOGIN.check({"fields": FIELDS, "steps": [step()], "place": PLACE, **change})
     assert any(word in problem for problem in problems)
     assert len(problems) == 1

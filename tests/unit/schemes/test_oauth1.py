@@ -19,7 +19,7 @@ from tests.unit.schemes.samples import FORM, JSON, PEM, SECRET
 from tieline.core.errors import CredentialMissing
 from tieline.core.secret import Secret
 from tieline.schemes.base import Outgoing
-from tieline.schemes.flow import Ask, IssuerRefused
+from tieline.schemes.flow import IssuerRefused, IssuerRequest
 from tieline.schemes.oauth1 import OAuth1, Sources
 from tieline.schemes.oauth1_signature import METHODS, Signer, base_string, pairs_of
 from tieline.wire.guard import Origin
@@ -301,7 +301,7 @@ def begun(
     answer: str = "oauth_token=hh5s93j4hdidpola&oauth_token_secret=hdhd0244k9j7ao03&oauth_callback_confirmed=true",
 ) -> Any:
     """A sign-in that has begun, and what was asked."""
-    asked: list[Ask] = []
+    asked: list[IssuerRequest] = []
     options = {"sign_in": SIGN_IN, "realm": "Photos"}
     flow = scheme(137131200, "wIjqoS").begin(options, sealed(PHOTOS), BACK, "st-1")
     return scripted(flow, [told(answer)], asked), asked
@@ -315,7 +315,7 @@ def test_a_sign_in_begins_with_temporary_credentials() -> None:
     assert fields["oauth_callback"] == BACK + "?state=st-1"
     assert "oauth_token" not in fields
     assert sign_in.url == SIGN_IN["authorize_url"] + "?oauth_token=hh5s93j4hdidpola"
-    assert sign_in.kept == sealed({"token": "hh5s93j4hdidpola", "token_secret": "hdhd0244k9j7ao03"})
+    assert sign_in.context == sealed({"token": "hh5s93j4hdidpola", "token_secret": "hdhd0244k9j7ao03"})
 
 
 def finished(answer: Mapping[str, str], given: str = "oauth_token=t&oauth_token_secret=s&screen_name=ada") -> Any:

@@ -18,7 +18,7 @@ PURPOSE = "connection"
 _SILENT = frozenset({CONNECTIONS, RENEW_ON})
 
 
-def basis_of(renewal: Renewal, pepper: bytes) -> bytes:
+def fingerprint_of(renewal: Renewal, pepper: bytes) -> bytes:
     """32 bytes, keyed by ``pepper`` because they stand for secrets too."""
     scheme, options = renewal.scheme, renewal.options
     lasting = scheme.needs_sign_in(options)

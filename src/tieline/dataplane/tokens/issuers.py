@@ -10,7 +10,7 @@ from typing import Final, TypeVar
 
 from tieline.core.errors import UpstreamProtocolError, UpstreamTimeout
 from tieline.dataplane.snapshot.plan import Exit
-from tieline.schemes.flow import Ask, Flow, Told
+from tieline.schemes.flow import Flow, IssuerAnswer, IssuerRequest
 from tieline.wire import framing
 from tieline.wire.fetch import Patience, fetch
 from tieline.wire.guard import Origin, parse_base
@@ -45,7 +45,7 @@ async def run(flow: Flow[_Result], way: Exit, seconds: float = FLOW_SECONDS) -> 
         flow.close()
 
 
-async def _asked(question: Ask, way: Exit, seconds: float) -> Told:
+async def _asked(question: IssuerRequest, way: Exit, seconds: float) -> IssuerAnswer:
     origin, target = _split(question.url)
     lane = way.lane_to_issuer(origin, question.tls)
     method = question.method.upper()
@@ -53,7 +53,7 @@ async def _asked(question: Ask, way: Exit, seconds: float) -> Told:
     patience = Patience(_CONNECT_SECONDS, seconds, ANSWER_MOST)
     fetched = await fetch(lane, message, patience, head_only=method == "HEAD")
     headers = tuple((name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in fetched.headers)
-    told = Told(fetched.status, headers, fetched.body)
+    told = IssuerAnswer(fetched.status, headers, fetched.body)
     if (told.header("content-encoding") or "identity").strip().lower() != "identity":
         raise UpstreamProtocolError(f"{origin.host} answered in an encoding that was not asked for. Ask its operator.")
     return told
@@ -68,7 +68,7 @@ def _split(url: str) -> tuple[Origin, bytes]:
     return origin, f"{path or '/'}{mark}{query}".encode()
 
 
-def _message(question: Ask, origin: Origin, target: bytes, method: str) -> bytes:
+def _message(question: IssuerRequest, origin: Origin, target: bytes, method: str) -> bytes:
     lines = [
         b"%b %b HTTP/1.1\r\nhost: %b\r\naccept-encoding: identity\r\n" % (method.encode(), target, origin.authority)
     ]

@@ -25,7 +25,7 @@ from tieline.core.errors import (
 from tieline.core.secret import Secret
 from tieline.dataplane.snapshot.plan import Plan
 from tieline.dataplane.tokens import issuers
-from tieline.dataplane.tokens.fingerprint import PURPOSE, basis_of
+from tieline.dataplane.tokens.fingerprint import PURPOSE, fingerprint_of
 from tieline.ports.connections import ConnectionKey, ConnectionStore, Refusal, SealedConnection, SealedToken
 from tieline.schemes.flow import IssuerRefused, Renewal, Token
 from tieline.vault.envelope import Place, SealBroken
@@ -82,7 +82,7 @@ class Renewer:
 
     def basis(self, renewal: Renewal) -> bytes:
         """What a token of ``renewal`` is got with."""
-        return basis_of(renewal, self._pepper)
+        return fingerprint_of(renewal, self._pepper)
 
     def look_again(self) -> None:
         """Some connection has changed: whoever waits for another worker's renewal looks at once."""

@@ -14,7 +14,7 @@ from tieline.core.secret import Secret
 from tieline.dataplane.snapshot.plan import Plan
 from tieline.dataplane.snapshot.view import Snapshot
 from tieline.dataplane.tokens import issuers
-from tieline.dataplane.tokens.fingerprint import PURPOSE, basis_of
+from tieline.dataplane.tokens.fingerprint import PURPOSE, fingerprint_of
 from tieline.ports.snapshot import SnapshotSource
 from tieline.schemes.flow import (
     DeviceSignIn,
@@ -26,7 +26,7 @@ from tieline.schemes.flow import (
     SigningInByDevice,
     Token,
 )
-from tieline.schemes.kept import unpack
+from tieline.schemes.sign_in_context import unpack
 from tieline.vault.envelope import Place, SealBroken
 from tieline.vault.intake import SealedSecret
 from tieline.vault.keyring import Keyring
@@ -71,7 +71,7 @@ class SignInDesk:
             if not isinstance(renewal.scheme, SigningIn):
                 raise _no_sign_in(plan)
             flow = renewal.scheme.begin(renewal.options, renewal.secrets, back, state)
-            return await issuers.run(flow, plan.exit), basis_of(renewal, self._pepper)
+            return await issuers.run(flow, plan.exit), fingerprint_of(renewal, self._pepper)
 
     async def finish(self, target: Target, begun: Begun, answer: Mapping[str, str]) -> Token:
         """The token, from the query that the person came back with."""
@@ -79,8 +79,10 @@ class SignInDesk:
             if not isinstance(renewal.scheme, SigningIn):
                 raise _no_sign_in(plan)
             self._check(renewal, begun)
-            kept = await self._opened(target, begun)
-            return await issuers.run(renewal.scheme.finish(renewal.options, renewal.secrets, kept, answer), plan.exit)
+            context = await self._opened(target, begun)
+            return await issuers.run(
+                renewal.scheme.finish(renewal.options, renewal.secrets, context, answer), plan.exit
+            )
 
     async def begin_device(self, target: Target) -> tuple[DeviceSignIn, bytes]:
         """What to show the person, and the basis of the sign-in."""
@@ -88,7 +90,7 @@ class SignInDesk:
             if not isinstance(renewal.scheme, SigningInByDevice):
                 raise _no_sign_in(plan)
             flow = renewal.scheme.begin_device(renewal.options, renewal.secrets)
-            return await issuers.run(flow, plan.exit), basis_of(renewal, self._pepper)
+            return await issuers.run(flow, plan.exit), fingerprint_of(renewal, self._pepper)
 
     async def poll_device(self, target: Target, begun: Begun) -> Token | Pending:
         """The token once the person is done."""
@@ -96,8 +98,8 @@ class SignInDesk:
             if not isinstance(renewal.scheme, SigningInByDevice):
                 raise _no_sign_in(plan)
             self._check(renewal, begun)
-            kept = await self._opened(target, begun)
-            return await issuers.run(renewal.scheme.poll_device(renewal.options, renewal.secrets, kept), plan.exit)
+            context = await self._opened(target, begun)
+            return await issuers.run(renewal.scheme.poll_device(renewal.options, renewal.secrets, context), plan.exit)
 
     @asynccontextmanager
     async def _renewal(self, target: Target) -> AsyncIterator[tuple[Plan, Renewal]]:
@@ -122,7 +124,7 @@ class SignInDesk:
             pool.close()
 
     def _check(self, renewal: Renewal, begun: Begun) -> None:
-        if begun.basis != basis_of(renewal, self._pepper):
+        if begun.basis != fingerprint_of(renewal, self._pepper):
             raise IssuerRefused("The API was changed since this sign-in began. Begin it again.", final=True)
 
     async def _opened(self, target: Target, begun: Begun) -> Mapping[str, Secret]:

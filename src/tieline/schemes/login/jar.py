@@ -13,7 +13,7 @@ from email.utils import parsedate_to_datetime
 import orjson
 
 from tieline.core.secret import Secret
-from tieline.schemes.flow import Told
+from tieline.schemes.flow import IssuerAnswer
 
 _NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,200}")
 _VALUE = re.compile(r"[\x21-\x3a\x3c-\x7e]{0,8192}")
@@ -49,7 +49,7 @@ class Jar:
         """All of it as one secret, to be kept."""
         return Secret(orjson.dumps([astuple(each) for each in self._cookies.values()]))
 
-    def learn(self, told: Told, host: str, now: float) -> None:
+    def learn(self, told: IssuerAnswer, host: str, now: float) -> None:
         """Take in what an answer of ``host`` sets and drop what it ends; ``now`` is seconds since the epoch."""
         for name, value in told.headers:
             if name == "set-cookie":
@@ -83,7 +83,7 @@ class Jar:
             self._cookies[key] = cookie
 
 
-def cookie_of(told: Told, name: str) -> str | None:
+def cookie_of(told: IssuerAnswer, name: str) -> str | None:
     """The value of the cookie ``name`` that an answer sets, None where it sets none."""
     for each, line in told.headers:
         found, _, value = (part.strip() for part in line.partition(";")[0].partition("="))

@@ -11,7 +11,7 @@ from tieline.definitions.infer.answers import read_answer
 from tieline.definitions.infer.unreadable import UnreadableAnswer
 from tieline.schemes import expiry
 from tieline.schemes.declared import at_path
-from tieline.schemes.flow import Ask, Flow, IssuerRefused, Token, Told
+from tieline.schemes.flow import Flow, IssuerAnswer, IssuerRefused, IssuerRequest, Token
 from tieline.schemes.login.jar import Jar, cookie_of
 from tieline.schemes.login.options import COOKIES, Login, Step, Taken
 
@@ -40,7 +40,7 @@ def log_in(login: Login, secrets: Mapping[str, Secret], now: float) -> Flow[Toke
     return Token(kept, end)
 
 
-def _request(number: int, step: Step, texts: Mapping[str, str], jar: Jar) -> Ask:
+def _request(number: int, step: Step, texts: Mapping[str, str], jar: Jar) -> IssuerRequest:
     names = step.names()
     for name in names:
         if name not in texts:
@@ -62,10 +62,10 @@ def _request(number: int, step: Step, texts: Mapping[str, str], jar: Jar) -> Ask
         headers.append(("Cookie", cookies))
     query = f"?{filled.query.decode()}" if filled.query else ""
     content = filled.body.content if filled.body is not None else b""
-    return Ask(step.method, f"{filled.url}{query}", tuple(headers), content or b"")
+    return IssuerRequest(step.method, f"{filled.url}{query}", tuple(headers), content or b"")
 
 
-def _check_status(number: int, step: Step, told: Told) -> None:
+def _check_status(number: int, step: Step, told: IssuerAnswer) -> None:
     """Anything below 400 will do: a page of a browser's login often answers with a redirect."""
     if told.status < 400:
         return
@@ -80,7 +80,7 @@ def _reads_body(step: Step) -> bool:
     return any(each.source == "body" for each in taken)
 
 
-def _document(told: Told) -> Any:
+def _document(told: IssuerAnswer) -> Any:
     """The body as JSON, as XML where it says so, else as text."""
     if len(told.body) > _BODY_MOST:
         return None
@@ -96,7 +96,7 @@ def _document(told: Told) -> Any:
         return text
 
 
-def _value(taken: Taken, told: Told, document: Any) -> Any:
+def _value(taken: Taken, told: IssuerAnswer, document: Any) -> Any:
     if taken.source == "body":
         return at_path(document, taken.path or "$")
     name = taken.name or ""

@@ -14,7 +14,7 @@ import orjson
 from tieline.core.secret import Secret
 from tieline.schemes import expiry
 from tieline.schemes.declared import at_path
-from tieline.schemes.flow import IssuerRefused, Token, Told
+from tieline.schemes.flow import IssuerAnswer, IssuerRefused, Token
 from tieline.schemes.oauth2.options import ASSERTION, CODE, DEVICE, EXCHANGE, PASSWORD, REFRESH, Setup
 
 _MOST = 1024 * 1024
@@ -48,7 +48,7 @@ _GRANT_ADVICE = {
 }
 
 
-def document(told: Told) -> Mapping[str, Any] | None:
+def document(told: IssuerAnswer) -> Mapping[str, Any] | None:
     """The answer as an object, from JSON or a form; None where it is neither."""
     if len(told.body) > _MOST:
         return None
@@ -59,7 +59,7 @@ def document(told: Told) -> Mapping[str, Any] | None:
     return found if isinstance(found, dict) else None
 
 
-def token(setup: Setup, told: Told, asked: str, before: Token | None, now: float) -> Token:
+def token(setup: Setup, told: IssuerAnswer, asked: str, before: Token | None, now: float) -> Token:
     """The token in ``told``, an answer about the grant ``asked``; what it leaves out stays as it was ``before``.
 
     Raises:
@@ -89,7 +89,7 @@ def token(setup: Setup, told: Told, asked: str, before: Token | None, now: float
     return Token(values, end, scopes, before.account if before is not None else None)
 
 
-def error_code(told: Told) -> str:
+def error_code(told: IssuerAnswer) -> str:
     """The error code of section 5.2 in ``told``, empty where there is none that can be shown."""
     found = document(told) or {}
     code = found.get("error")
@@ -98,7 +98,7 @@ def error_code(told: Told) -> str:
     return code if isinstance(code, str) and _CODE.fullmatch(code) else ""
 
 
-def refusal(told: Told, asked: str, url: str) -> IssuerRefused:
+def refusal(told: IssuerAnswer, asked: str, url: str) -> IssuerRefused:
     """Why ``told``, the answer of ``url`` about the grant ``asked``, gives no token."""
     code = error_code(told)
     host = urlsplit(url).hostname or "the issuer"

@@ -38,11 +38,13 @@ def begin(setup: Setup, secrets: Mapping[str, Secret], now: float) -> Flow[Devic
     )
 
 
-def poll(setup: Setup, secrets: Mapping[str, Secret], kept: Mapping[str, Secret], now: float) -> Flow[Token | Pending]:
+def poll(
+    setup: Setup, secrets: Mapping[str, Secret], context: Mapping[str, Secret], now: float
+) -> Flow[Token | Pending]:
     """The token, or how long to wait before the next question (section 3.5)."""
-    code = kept["device_code"].reveal_bytes().decode()
+    code = context["device_code"].reveal_bytes().decode()
     told = yield token_request(setup, secrets, DEVICE, [("device_code", code)], now)
-    interval = float(kept["interval"].reveal_bytes())
+    interval = float(context["interval"].reveal_bytes())
     error = answers.error_code(told)
     if error == "authorization_pending":
         return Pending(interval)

@@ -13,7 +13,7 @@ from tieline.core.errors import CredentialMissing
 from tieline.core.secret import Secret
 from tieline.schemes import claims, jose
 from tieline.schemes.base import Field
-from tieline.schemes.flow import Ask, Flow, IssuerRefused, Token
+from tieline.schemes.flow import Flow, IssuerRefused, IssuerRequest, Token
 from tieline.schemes.oauth2 import answers
 from tieline.schemes.oauth2.client import prove
 from tieline.schemes.oauth2.options import ASSERTION, BY_PERSON, CLIENT, EXCHANGE, PASSWORD, REFRESH, Setup
@@ -69,7 +69,9 @@ def renew(setup: Setup, secrets: Mapping[str, Secret], token: Token | None, now:
     return answers.token(setup, (yield ask), setup.grant, token, now)
 
 
-def token_request(setup: Setup, secrets: Mapping[str, Secret], grant: str, parameters: Pairs, now: float) -> Ask:
+def token_request(
+    setup: Setup, secrets: Mapping[str, Secret], grant: str, parameters: Pairs, now: float
+) -> IssuerRequest:
     """A request to the token endpoint; ``parameters`` are those of the grant, in their order."""
     refreshing = grant == REFRESH
     further = setup.refresh_parameters if refreshing else setup.token_parameters
@@ -81,13 +83,13 @@ def token_request(setup: Setup, secrets: Mapping[str, Secret], grant: str, param
 
 def request(  # everything that makes one request
     setup: Setup, secrets: Mapping[str, Secret], url: str, pairs: Pairs, now: float, headers: Mapping[str, str]
-) -> Ask:
+) -> IssuerRequest:
     """A request of the client with ``pairs`` as its body."""
     proof = prove(setup, secrets, now)
     kind, body = _written(setup, [*pairs, *proof.parameters])
     own = [("Content-Type", kind), ("Accept", "application/json"), *proof.headers]
     taken = {name.lower() for name in headers}
-    return Ask(
+    return IssuerRequest(
         "POST",
         url,
         (*(pair for pair in own if pair[0].lower() not in taken), *headers.items()),

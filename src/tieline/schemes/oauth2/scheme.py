@@ -70,9 +70,9 @@ class OAuth2:
         return signin.begin(said, secrets, back, state)
 
     def finish(
-        self, options: Options, secrets: Mapping[str, Secret], kept: Mapping[str, Secret], answer: Mapping[str, str]
+        self, options: Options, secrets: Mapping[str, Secret], context: Mapping[str, Secret], answer: Mapping[str, str]
     ) -> Flow[Token]:
-        return signin.finish(setup(options), options, secrets, kept, answer, self._clock())
+        return signin.finish(setup(options), options, secrets, context, answer, self._clock())
 
     def begin_device(self, options: Options, secrets: Mapping[str, Secret]) -> Flow[DeviceSignIn]:
         said = setup(options)
@@ -80,10 +80,10 @@ class OAuth2:
         return device.begin(said, secrets, self._clock())
 
     def poll_device(
-        self, options: Options, secrets: Mapping[str, Secret], kept: Mapping[str, Secret]
+        self, options: Options, secrets: Mapping[str, Secret], context: Mapping[str, Secret]
     ) -> Flow[Token | Pending]:
         said = setup(options)
-        found = yield from device.poll(said, secrets, kept, self._clock())
+        found = yield from device.poll(said, secrets, context, self._clock())
         if isinstance(found, Pending):
             return found
         return (yield from signin.with_account(said, options, found))

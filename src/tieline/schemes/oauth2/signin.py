@@ -11,7 +11,7 @@ from tieline.core.secret import Secret
 from tieline.schemes import placement
 from tieline.schemes.base import Options, Outgoing
 from tieline.schemes.declared import at_path
-from tieline.schemes.flow import Ask, Flow, IssuerRefused, SignIn, Token
+from tieline.schemes.flow import Flow, IssuerRefused, IssuerRequest, SignIn, Token
 from tieline.schemes.jose import encoded
 from tieline.schemes.oauth2 import answers
 from tieline.schemes.oauth2.grants import audience, token_request
@@ -34,23 +34,23 @@ def begin(setup: Setup, secrets: Mapping[str, Secret], back: str, state: str) ->
     client = secrets["client_id"].reveal_bytes().decode()
     pairs = [("response_type", "code"), (setup.client_id_parameter, client), ("redirect_uri", back)]
     pairs += [*audience(setup), ("state", state)]
-    kept = {"back": Secret.from_text(back)}
+    context = {"back": Secret.from_text(back)}
     if setup.pkce:
         verifier = random.token_urlsafe(_VERIFIER_BYTES)
-        kept["verifier"] = Secret.from_text(verifier)
+        context["verifier"] = Secret.from_text(verifier)
         pairs += [("code_challenge", challenge(verifier)), ("code_challenge_method", "S256")]
     if setup.access_type is not None:
         pairs.append(("access_type", setup.access_type))
     pairs += setup.authorize_parameters.items()
     mark = "&" if "?" in setup.authorize_url else "?"
-    return SignIn(setup.authorize_url + mark + urlencode(pairs), kept)
+    return SignIn(setup.authorize_url + mark + urlencode(pairs), context)
 
 
 def finish(  # both halves of a sign-in meet here
     setup: Setup,
     options: Options,
     secrets: Mapping[str, Secret],
-    kept: Mapping[str, Secret],
+    context: Mapping[str, Secret],
     answer: Mapping[str, str],
     now: float,
 ) -> Flow[Token]:
@@ -62,9 +62,9 @@ def finish(  # both halves of a sign-in meet here
     code = answer.get("code", "")
     if _CODE.fullmatch(code) is None:
         raise IssuerRefused(f"{host} sent the person back without a code. Sign in again.", final=True)
-    parameters = [("code", code), ("redirect_uri", kept["back"].reveal_bytes().decode())]
-    if "verifier" in kept:
-        parameters.append(("code_verifier", kept["verifier"].reveal_bytes().decode()))
+    parameters = [("code", code), ("redirect_uri", context["back"].reveal_bytes().decode())]
+    if "verifier" in context:
+        parameters.append(("code_verifier", context["verifier"].reveal_bytes().decode()))
     told = yield token_request(setup, secrets, CODE, parameters, now)
     return (yield from with_account(setup, options, answers.token(setup, told, CODE, None, now)))
 
@@ -81,7 +81,7 @@ def with_account(setup: Setup, options: Options, token: Token) -> Flow[Token]:
     query = f"?{outgoing.query.decode()}" if outgoing.query else ""
     url = f"{parts.scheme}://{parts.netloc}{outgoing.path.decode()}{query}"
     headers = [(name.decode(), value.decode()) for name, value in outgoing.headers]
-    told = yield Ask("GET", url, (("Accept", "application/json"), *headers))
+    told = yield IssuerRequest("GET", url, (("Accept", "application/json"), *headers))
     found = answers.document(told) if told.status < 400 else None
     for path in (setup.profile.email, setup.profile.id):
         account = at_path(found, path) if path is not None and found is not None else None

@@ -5,7 +5,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from tieline.core.secret import Secret
-from tieline.schemes.flow import Ask, Token
+from tieline.schemes.flow import IssuerRequest, Token
 from tieline.schemes.oauth2.scheme import OAuth2
 
 NOW = 1_700_000_000.0
@@ -30,7 +30,7 @@ def opened(found: Token) -> dict[str, str]:
     return {name: value.reveal_bytes().decode() for name, value in found.values.items()}
 
 
-def form(ask: Ask) -> dict[str, str]:
+def form(ask: IssuerRequest) -> dict[str, str]:
     """The body of a request as pairs; none has a name twice."""
     assert ("Content-Type", "application/x-www-form-urlencoded") in ask.headers
     pairs = parse_qsl(ask.body.decode(), keep_blank_values=True, strict_parsing=True)
@@ -38,7 +38,7 @@ def form(ask: Ask) -> dict[str, str]:
     return dict(pairs)
 
 
-def header(ask: Ask, name: str) -> str | None:
+def header(ask: IssuerRequest, name: str) -> str | None:
     """The only header of that name, None where there is none."""
     found = [value for each, value in ask.headers if each.lower() == name.lower()]
     assert len(found) <= 1

@@ -11,20 +11,20 @@ from hypothesis import strategies as st
 
 from tests.peers.flows import run, scripted, told
 from tests.unit.schemes.oauth2.issued import CLIENT, NOW, OAUTH2, opened, options, sealed, token
-from tieline.schemes.flow import Ask, IssuerRefused, Token, Told
+from tieline.schemes.flow import IssuerAnswer, IssuerRefused, IssuerRequest, Token
 
 SECRET = "not-real-" + "0123456789abcdef"
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 PERSON = {"authorize_url": "https://server.example.com/authorize"}
 
 
-def got(answer: Told, before: Token | None = None, **more: Any) -> Token:
+def got(answer: IssuerAnswer, before: Token | None = None, **more: Any) -> Token:
     """The token in an answer."""
     said = options(**{"grant": "client_credentials", **more})
     return scripted(OAUTH2.renew(said, sealed(CLIENT), before, NOW), [answer])
 
 
-def refused(answer: Told, before: Token | None = None, **more: Any) -> IssuerRefused:
+def refused(answer: IssuerAnswer, before: Token | None = None, **more: Any) -> IssuerRefused:
     """Why there is no token in an answer."""
     with pytest.raises(IssuerRefused) as error:
         got(answer, before, **more)
@@ -197,7 +197,7 @@ def test_without_a_refresh_token_a_person_signs_in_again(grant: str) -> None:
         told(f"not found {SECRET}", 404),
     ],
 )
-def test_what_may_pass_is_not_final(answer: Told) -> None:
+def test_what_may_pass_is_not_final(answer: IssuerAnswer) -> None:
     """An issuer that is down, busy or talking nonsense is asked again."""
     assert not refused(answer).final
 
@@ -252,7 +252,7 @@ class TestComingBack:
         """The token that they bring."""
         said = options(**PERSON, **more)
         began = run(OAUTH2.begin(said, sealed(CLIENT), "https://t.example/cb", "s"))
-        return scripted(OAUTH2.finish(said, sealed(CLIENT), began.kept, answer), [told('{"access_token":"t"}')])
+        return scripted(OAUTH2.finish(said, sealed(CLIENT), began.context, answer), [told('{"access_token":"t"}')])
 
     @pytest.mark.parametrize(
         ("answer", "word"),
@@ -269,7 +269,7 @@ class TestComingBack:
         said = options(**PERSON)
         began = run(OAUTH2.begin(said, sealed(CLIENT), "https://t.example/cb", "s"))
         with pytest.raises(IssuerRefused) as error:
-            scripted(OAUTH2.finish(said, sealed(CLIENT), began.kept, answer), [])
+            scripted(OAUTH2.finish(said, sealed(CLIENT), began.context, answer), [])
         assert error.value.final
         assert word in error.value.public
         assert SECRET not in error.value.public + error.value.detail
@@ -294,16 +294,16 @@ class TestProfile:
 
     PROFILE = {"url": "https://api.example.com/me?x=1", "id": "data.id", "email": "data.email"}  # noqa: RUF012
 
-    def account(self, answer: Told, asked: list[Ask] | None = None, **more: Any) -> str | None:
+    def account(self, answer: IssuerAnswer, asked: list[IssuerRequest] | None = None, **more: Any) -> str | None:
         """Who it was, by the profile's answer."""
         said = options(profile=self.PROFILE, **PERSON, **more)
         began = run(OAUTH2.begin(said, sealed(CLIENT), "https://t.example/cb", "s"))
-        flow = OAUTH2.finish(said, sealed(CLIENT), began.kept, {"code": "c"})
+        flow = OAUTH2.finish(said, sealed(CLIENT), began.context, {"code": "c"})
         return scripted(flow, [told('{"access_token":"t"}'), answer], asked).account
 
     def test_is_read_with_the_token(self) -> None:
         """As the API gets it."""
-        asked: list[Ask] = []
+        asked: list[IssuerRequest] = []
         assert self.account(told('{"data":{"id":7,"email":"ada@example.com"}}'), asked) == "ada@example.com"
         assert (asked[1].method, asked[1].url) == ("GET", "https://api.example.com/me?x=1")
         assert ("Authorization", "Bearer t") in asked[1].headers
@@ -322,6 +322,6 @@ class TestProfile:
             (told('{"data":{"email":"a@b.c"}}', 500), None),
         ],
     )
-    def test_may_be_silent(self, answer: Told, account: str | None) -> None:
+    def test_may_be_silent(self, answer: IssuerAnswer, account: str | None) -> None:
         """The sign-in is good all the same."""
         assert self.account(answer) == account

@@ -7,7 +7,7 @@ import pytest
 
 from tests.peers.flows import scripted, told
 from tests.unit.schemes.oauth2.issued import OAUTH2, form, opened, options, sealed
-from tieline.schemes.flow import Ask, DeviceSignIn, IssuerRefused, Pending, Token, Told
+from tieline.schemes.flow import DeviceSignIn, IssuerAnswer, IssuerRefused, IssuerRequest, Pending, Token
 
 CLIENT = sealed({"client_id": "1406020730"})
 DEVICE_URL = "https://server.example.com/device_authorization"
@@ -27,19 +27,19 @@ def said(**more: Any) -> dict[str, Any]:
     return options(grant="device_code", device_url=DEVICE_URL, client_authentication="none", **more)
 
 
-def began(answer: object, asked: list[Ask] | None = None, **more: Any) -> DeviceSignIn:
+def began(answer: object, asked: list[IssuerRequest] | None = None, **more: Any) -> DeviceSignIn:
     """What a person is shown."""
     return scripted(OAUTH2.begin_device(said(**more), CLIENT), [told(orjson.dumps(answer))], asked)
 
 
-def polled(answer: Told, asked: list[Ask] | None = None) -> Token | Pending:
+def polled(answer: IssuerAnswer, asked: list[IssuerRequest] | None = None) -> Token | Pending:
     """What asking gives."""
-    return scripted(OAUTH2.poll_device(said(), CLIENT, began(ANSWER).kept), [answer], asked)
+    return scripted(OAUTH2.poll_device(said(), CLIENT, began(ANSWER).context), [answer], asked)
 
 
 def test_the_device_authorization_request() -> None:
     """Section 3.1, and 3.2 for what came back."""
-    asked: list[Ask] = []
+    asked: list[IssuerRequest] = []
     got = began(ANSWER, asked, scopes=["example_scope"])
     assert (asked[0].method, asked[0].url) == ("POST", DEVICE_URL)
     assert set(asked[0].body.split(b"&")) == {b"client_id=1406020730", b"scope=example_scope"}
@@ -50,7 +50,7 @@ def test_the_device_authorization_request() -> None:
 
 def test_the_device_access_token_request() -> None:
     """Section 3.4."""
-    asked: list[Ask] = []
+    asked: list[IssuerRequest] = []
     got = polled(told('{"access_token":"t","refresh_token":"r"}'), asked)
     assert form(asked[0]) == {
         "grant_type": "urn:ietf:params:oauth:grant-type:device_code",

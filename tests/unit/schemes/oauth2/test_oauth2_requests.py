@@ -23,7 +23,7 @@ from tests.unit.schemes.oauth2.issued import (
     sealed,
     token,
 )
-from tieline.schemes.flow import Ask, Token, Told
+from tieline.schemes.flow import IssuerAnswer, IssuerRequest, Token
 from tieline.schemes.oauth2.signin import challenge
 
 # RFC 6749 section 5.1
@@ -35,10 +35,10 @@ URN = "urn:ietf:params:oauth:grant-type:"
 
 
 def renewed(
-    said: Mapping[str, Any], secrets: Mapping[str, str], before: Token | None = None, answer: Told = ANSWER
-) -> tuple[Ask, Token]:
+    said: Mapping[str, Any], secrets: Mapping[str, str], before: Token | None = None, answer: IssuerAnswer = ANSWER
+) -> tuple[IssuerRequest, Token]:
     """The one request that a renewal makes, and the token it ends with."""
-    asked: list[Ask] = []
+    asked: list[IssuerRequest] = []
     got = scripted(OAUTH2.renew(said, sealed(secrets), before, NOW), [answer], asked)
     return asked[0], got
 
@@ -68,9 +68,9 @@ def test_the_access_token_request() -> None:
     """RFC 6749 section 4.1.3, header and body letter by letter."""
     said = options(authorize_url="https://server.example.com/authorize", pkce=False)
     began = run(OAUTH2.begin(said, sealed(CLIENT), "https://client.example.com/cb", "xyz"))
-    asked: list[Ask] = []
+    asked: list[IssuerRequest] = []
     answer = {"code": "SplxlOBeZQQYbYS6WxSbIA", "state": "xyz"}
-    got = scripted(OAUTH2.finish(said, sealed(CLIENT), began.kept, answer), [ANSWER], asked)
+    got = scripted(OAUTH2.finish(said, sealed(CLIENT), began.context, answer), [ANSWER], asked)
     assert (asked[0].method, asked[0].url) == ("POST", TOKEN_URL)
     assert header(asked[0], "Authorization") == "Basic czZCaGRSa3F0MzpnWDFmQmF0M2JW"
     assert asked[0].body == (
@@ -87,8 +87,8 @@ def test_pkce_is_on() -> None:
     for _ in range(20):
         began = run(OAUTH2.begin(said, sealed(CLIENT), "https://client.example.com/cb", "xyz"))
         query = dict(parse_qsl(urlsplit(began.url).query))
-        asked: list[Ask] = []
-        scripted(OAUTH2.finish(said, sealed(CLIENT), began.kept, {"code": "c"}), [ANSWER], asked)
+        asked: list[IssuerRequest] = []
+        scripted(OAUTH2.finish(said, sealed(CLIENT), began.context, {"code": "c"}), [ANSWER], asked)
         verifier = form(asked[0])["code_verifier"]
         assert (query["tenant"], query["code_challenge_method"]) == ("a", "S256")
         assert query["code_challenge"] == challenge(verifier)
@@ -274,8 +274,8 @@ def test_further_parameters_and_headers() -> None:
     assert (query["prompt"], query["access_type"], query["audience"], query["scope"]) == (
         "consent", "offline", "api", "a,b",
     )  # fmt: skip
-    asked: list[Ask] = []
-    got = scripted(OAUTH2.finish(said, sealed(CLIENT), began.kept, {"code": "c"}), [ANSWER], asked)
+    asked: list[IssuerRequest] = []
+    got = scripted(OAUTH2.finish(said, sealed(CLIENT), began.context, {"code": "c"}), [ANSWER], asked)
     assert (form(asked[0])["t"], header(asked[0], "X-T"), "r" in form(asked[0])) == ("1", "1", False)
     ask, _ = renewed(said, CLIENT, got)
     assert ask.url == "https://server.example.com/refresh"
@@ -317,7 +317,7 @@ def test_a_body_in_json() -> None:
 )
 def test_a_refresh_token_that_has_ended_is_no_end(grant: str, secrets: dict[str, str]) -> None:
     """Where the credential can get another token, it does."""
-    asked: list[Ask] = []
+    asked: list[IssuerRequest] = []
     flow = OAUTH2.renew(options(grant=grant), sealed({**CLIENT, **secrets}), token(access="a", refresh="r"), NOW)
     scripted(flow, [told('{"error":"invalid_grant"}', 400), ANSWER], asked)
     assert [form(each)["grant_type"].rpartition(":")[2] for each in asked] == [

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tieline.core.secret import Secret
-from tieline.schemes.kept import pack, unpack
+from tieline.schemes.sign_in_context import pack, unpack
 
 
 @given(st.dictionaries(st.text(max_size=20), st.binary(max_size=200), max_size=8))

@@ -1,4 +1,4 @@
-"""What a scheme keeps between two steps of a sign-in, as one secret and back. Knows nothing of sealing it."""
+"""What a scheme needs to finish a sign-in that it began, as one secret and back. Knows nothing of sealing it."""
 
 from collections.abc import Iterator, Mapping
 
@@ -7,9 +7,9 @@ from tieline.core.secret import Secret
 _LENGTH = 4
 
 
-def pack(kept: Mapping[str, Secret]) -> Secret:
-    """``kept`` as one secret: each name and value behind its length (4 bytes, big-endian)."""
-    pieces = [piece for name, value in kept.items() for piece in (name.encode(), value.reveal_bytes())]
+def pack(context: Mapping[str, Secret]) -> Secret:
+    """``context`` as one secret: each name and value behind its length (4 bytes, big-endian)."""
+    pieces = [piece for name, value in context.items() for piece in (name.encode(), value.reveal_bytes())]
     return Secret(b"".join(len(piece).to_bytes(_LENGTH, "big") + piece for piece in pieces))
 
 
