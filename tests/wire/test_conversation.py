@@ -14,9 +14,10 @@ from tieline.core.errors import (
     UpstreamTimeout,
     UpstreamUnreachable,
 )
+from tieline.core.urls import Origin
 from tieline.wire.conversation import Conversation, Waits
 from tieline.wire.deadlines import Deadlines
-from tieline.wire.guard import Guard, Origin
+from tieline.wire.guard import Guard
 from tieline.wire.pool import Lane, Pool
 from tieline.wire.tls import Trust
 

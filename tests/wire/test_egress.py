@@ -11,8 +11,9 @@ import pytest
 from tests.wire.conftest import StartUpstream
 from tests.wire.raw import Message, Upstream, answer, drop, saying
 from tests.wire.stage import PROVIDER_KEY, Stage, definition
+from tieline.core.urls import Origin
 from tieline.testing.dataplane import serving
-from tieline.wire.guard import Endpoint, Guard, Origin
+from tieline.wire.guard import Endpoint, Guard
 
 Addresses = list[str]
 

@@ -21,6 +21,7 @@ from tests.peers import aws, digest, oauth1
 from tests.peers.judges import TEXT, Answer, Arrival, Court, judging
 from tests.wire.raw import Message, Peer, drop
 from tieline.core.secret import Secret
+from tieline.core.urls import Origin
 from tieline.dataplane.tokens.signin import Begun, SignInDesk, Target
 from tieline.ports.connections import ConnectionKey, SealedToken
 from tieline.schemes.base import Outgoing
@@ -31,7 +32,7 @@ from tieline.testing.connections import MemoryConnections
 from tieline.testing.dataplane import Worker, serving
 from tieline.vault.envelope import Place
 from tieline.vault.intake import Intake
-from tieline.wire.guard import Guard, Origin
+from tieline.wire.guard import Guard
 from tieline.wire.tls import Trust
 
 FORM = b"Content-Type: application/x-www-form-urlencoded"

@@ -10,9 +10,10 @@ from tests.wire.conftest import StartUpstream
 from tests.wire.raw import Peer, Upstream, answer, until
 from tieline.core.errors import UpstreamError, UpstreamTlsError
 from tieline.core.secret import Secret
+from tieline.core.urls import Origin
 from tieline.wire.deadlines import Deadlines
 from tieline.wire.fetch import Patience, fetch
-from tieline.wire.guard import Guard, Origin
+from tieline.wire.guard import Guard
 from tieline.wire.pool import Lane, Pool
 from tieline.wire.tls import TlsIdentity, Trust
 

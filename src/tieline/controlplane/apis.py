@@ -15,10 +15,10 @@ from tieline.core.errors import AlreadyExists, DestinationNotAllowed, InvalidInp
 from tieline.core.ids import new_id
 from tieline.core.names import is_api_name
 from tieline.core.pages import Page, PageRequest
+from tieline.core.urls import host_of
 from tieline.definitions.environment import in_environment
 from tieline.definitions.model import ENVIRONMENTS, Definition
 from tieline.definitions.parse import parse, parse_data, to_json, to_yaml
-from tieline.definitions.values import host_of
 from tieline.ports.apis import ApiReader, ApiRow
 from tieline.ports.credentials import CredentialRow
 from tieline.schemes.registry import SCHEMES

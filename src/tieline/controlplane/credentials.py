@@ -14,10 +14,10 @@ from tieline.core.ids import new_id
 from tieline.core.names import Environment
 from tieline.core.pages import Page, PageRequest
 from tieline.core.secret import Secret, redact
+from tieline.core.urls import written_host
 from tieline.definitions.environment import resolve
 from tieline.definitions.model import Definition
 from tieline.definitions.problems import DefinitionError
-from tieline.definitions.values import host as checked_host
 from tieline.ports.apis import ApiRow
 from tieline.ports.credentials import CredentialReader, CredentialRow
 from tieline.schemes.registry import SCHEMES, bound_hosts, check_fields, credential_fields
@@ -198,7 +198,7 @@ def _checked_hosts(hosts: Sequence[str]) -> tuple[str, ...]:
     found = []
     for position, name in enumerate(hosts):
         try:
-            found.append(checked_host(name))
+            found.append(written_host(name))
         except ValueError as error:
             msg = f"hosts[{position}] is no host. Write a name such as api.example.com, without scheme, port or *."
             raise InvalidInput(msg, param=f"hosts[{position}]") from error

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, Literal
 
+from tieline.core import urls
 from tieline.core.names import is_api_name, is_parameter_name
 from tieline.definitions import template, values
 from tieline.definitions.bodies import BODY, slots
@@ -250,11 +251,11 @@ CALL = Record(
         Key("method", Choice(("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")), "GET"),
         Key(
             "path",
-            Text("path, a query may follow", _filled(values.target), most=8000),
+            Text("path, a query may follow", _filled(urls.target), most=8000),
             None,
             shows="required without url",
         ),
-        Key("url", Text("http or https URL", _filled(values.url), most=8000), None, shows="required without path"),
+        Key("url", Text("http or https URL", _filled(urls.full_url), most=8000), None, shows="required without path"),
         Key("parameters", Named("name", is_parameter_name, NAME_RULE, PARAMETER, 500), {}),
         Key("query", Many(PAIR, 500), ()),
         Key("headers", Many(CALL_HEADER, 100), ()),

@@ -7,6 +7,7 @@ from typing import Any
 import yaml
 
 from tieline.access.areas import Area
+from tieline.core import urls
 from tieline.definitions import values
 from tieline.definitions.model import (
     Body,
@@ -34,7 +35,7 @@ _WIDTH = 120
 def to_json(definition: Definition) -> dict[str, Any]:
     """The definition as plain data (text, numbers, true and false, lists, dicts) for JSON."""
     one = definition
-    host = (values.host_of(one.base_url),)
+    host = (urls.host_of(one.base_url),)
     return {
         "tieline": "v1",
         "api": one.api,

@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 
+from tieline.core import urls
 from tieline.core.names import Environment
 from tieline.definitions import template, values
 from tieline.definitions.model import AuthSpec, Definition
@@ -35,10 +36,10 @@ def resolve(definition: Definition, environment: Environment, variables: Mapping
     hosts = tuple(_fill_url(host, found, "hosts") for host in seen.hosts)
     verify = seen.verify
     try:
-        hosts = tuple(values.host(host) for host in hosts)
-        base_url = values.base_url(base_url)
+        hosts = tuple(urls.written_host(host) for host in hosts)
+        base_url = urls.base_url(base_url)
         if verify is not None:
-            verify = replace(verify, path=values.target(_fill_url(verify.path, found, "verify.path")))
+            verify = replace(verify, path=urls.target(_fill_url(verify.path, found, "verify.path")))
         headers = tuple(replace(each, value=_fill(each.value, found)) for each in seen.headers)
         for header in headers:
             values.header_value(header.value or "")

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any, Protocol
 
 from tieline.access.areas import AreaTable
+from tieline.core import urls
 from tieline.definitions import template, tree, values
 from tieline.definitions.calls import CALLS
 from tieline.definitions.canonical import to_json, to_yaml
@@ -96,7 +97,7 @@ def _build(found: Mapping[str, Any], place: Place) -> Definition:
     for name in found["environments"]:
         _check_overrides(place.key("environments").key(name))
     same = {name: value for name, value in found.items() if name not in {"tieline", "title", "hosts"}}
-    hosts = found["hosts"] or (values.host_of(found["base_url"]),)
+    hosts = found["hosts"] or (urls.host_of(found["base_url"]),)
     return Definition(title=found["title"] or found["api"], hosts=hosts, **same)
 
 
@@ -110,7 +111,7 @@ def _check_overrides(place: Place) -> None:
 
 
 def _check_hosts(definition: Definition, place: Place) -> None:
-    host = values.host_of(definition.base_url)
+    host = urls.host_of(definition.base_url)
     if host not in definition.hosts:
         place.key("hosts").problem(f"the host of base_url, {shown(host)}, is missing; add it, or leave hosts out")
     if len(set(definition.hosts)) < len(definition.hosts):
@@ -210,12 +211,12 @@ DEFINITION = Record(
         Key("documentation", LINK, None),
         Key("notes", NOTES, None),
         Key("icon", Text("text of 1–2 characters", values.icon), None),
-        Key("base_url", Text("http or https URL", slotted(values.base_url), most=2000)),
+        Key("base_url", Text("http or https URL", slotted(urls.base_url), most=2000)),
         Key("variables", VARIABLES, {}),
         Key(
             "environments", Named("environment", ENVIRONMENTS.__contains__, "use live or development", OVERRIDES, 2), {}
         ),
-        Key("hosts", Many(Text("host", slotted(values.host), most=300), 50), (), shows="the base URL's host"),
+        Key("hosts", Many(Text("host", slotted(urls.written_host), most=300), 50), (), shows="the base URL's host"),
         Key("auth", Many(AUTH, 10, single=True), ()),
         Key("headers", Many(HEADER, 100), ()),
         Key("parameters", Many(PARAMETER, 100), ()),

@@ -7,6 +7,7 @@ from typing import Any
 
 from tieline.access.areas import Area, Rule, parse_rule
 from tieline.access.levels import Level
+from tieline.core import urls
 from tieline.core.names import is_api_name, is_area_name, is_parameter_name
 from tieline.definitions import template, values
 from tieline.definitions.model import AuthSpec, Limits, Price, SharedHeader, SharedParameter, Usage, Variable, Verify
@@ -211,7 +212,7 @@ VERIFY = Record(
     "verify",
     (
         Key("method", Choice(("GET", "HEAD", "OPTIONS", "POST")), "GET"),
-        Key("path", Text("path, a query may follow", slotted(values.target), most=2000), "/"),
+        Key("path", Text("path, a query may follow", slotted(urls.target), most=2000), "/"),
         Key("expect", Many(Written("status", _status), 20, single=True, least=1), ("2xx",), shows="`2xx`"),
     ),
     lambda found, _: Verify(**found),

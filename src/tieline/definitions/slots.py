@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
+from tieline.core import urls
 from tieline.definitions import template, values
 from tieline.definitions.fill.call import compile_call
 from tieline.definitions.fill.scope import Surroundings
@@ -130,7 +131,7 @@ def _check_url(call: Call, definition: Definition, place: Place) -> None:
     """A full URL whose host is written out goes to a host that the credential may go to."""
     if call.url is None:
         return
-    host = values.host_of(call.url)
+    host = urls.host_of(call.url)
     if not template.parse(host).names() and host.lower() not in definition.hosts:
         place.key("url").problem(
             f"the host {shown(host)} is not among hosts; add it there if the credential may go to it"

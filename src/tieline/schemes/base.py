@@ -12,7 +12,7 @@ from typing import Any, Protocol, runtime_checkable
 from tieline.access.appkey import KeyPlaces
 from tieline.access.keyplaces import form_decoded
 from tieline.core.secret import Secret
-from tieline.wire.guard import Origin
+from tieline.core.urls import Origin
 from tieline.wire.tls import TlsIdentity
 
 Options = Mapping[str, Any]

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from tieline.core import urls
 from tieline.core.names import is_area_name
 from tieline.definitions import values
 from tieline.definitions.infer.paths import is_path, reach, split
@@ -106,10 +107,10 @@ def _passes(check: Callable[[str], str]) -> Callable[[str], bool]:
 
 
 PAIR_NAME = Text("text of 1–200 characters", values.pair_name)
-URL = Text("http or https URL", slotted(values.url), most=2000)
+URL = Text("http or https URL", slotted(urls.full_url), most=2000)
 # A name that looks like a URL and is compared letter by letter.
 IDENTIFIER = Text("http or https URL", slotted(values.web_url), most=2000)
-HOST = Text("host", slotted(values.host), most=300)
+HOST = Text("host", slotted(urls.written_host), most=300)
 PATH = Text("path in the answer", _path, most=1000)
 LINE = Text("text of one line", values.header_value, most=2000)
 PAIRS = Named(

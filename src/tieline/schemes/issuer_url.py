@@ -4,9 +4,8 @@ Knows no issuer.
 """
 
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
-from tieline.wire.guard import Origin, parse_base
+from tieline.core.urls import Origin, parse_url
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,14 +17,14 @@ class IssuerUrl:
     @property
     def origin(self) -> Origin:
         """Where it leads."""
-        return parse_base(self.text.partition("?")[0])[0]
+        return parse_url(self.text).origin
 
     @property
     def path(self) -> bytes:
         """Its path, with a slash at the end where there is one."""
-        return urlsplit(self.text).path.encode() or b"/"
+        return parse_url(self.text).path.encode() or b"/"
 
     @property
     def query(self) -> bytes:
         """Its query, without the question mark."""
-        return self.text.partition("?")[2].encode()
+        return (parse_url(self.text).query or "").encode()

@@ -20,8 +20,8 @@ from urllib.parse import parse_qsl, urlencode
 from tieline.access.appkey import KeyPlaces
 from tieline.core.errors import CredentialMissing
 from tieline.core.secret import Secret
+from tieline.core.urls import host_of
 from tieline.definitions.schema import Choice, Flag, Key, Place, Record, Text
-from tieline.definitions.values import host_of
 from tieline.schemes import declared
 from tieline.schemes.base import Applier, Field, Headers, Options, Outgoing, media_type, without_pairs
 from tieline.schemes.flow import Flow, IssuerAnswer, IssuerRefused, IssuerRequest, SignIn, Token

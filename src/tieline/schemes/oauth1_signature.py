@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from tieline.access.keyplaces import form_decoded
-from tieline.wire.guard import Origin
+from tieline.core.urls import Origin
 
 Pairs = Sequence[tuple[bytes, bytes]]
 PLAINTEXT = "PLAINTEXT"

@@ -11,9 +11,10 @@ its ``is_global`` and ``is_private`` disagree with the registries, differently f
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Network, ip_network
 
-Address = IPv4Address | IPv6Address
+from tieline.core.urls import Address, parse_address
+
 Network = IPv4Network | IPv6Network
 
 _SPECIAL_V4 = (
@@ -70,7 +71,7 @@ _SPECIAL_V6 = (
 
 # Services that hand a machine's own credentials to whoever asks from it. Sources: the clouds' documentation.
 METADATA: frozenset[Address] = frozenset(
-    ip_address(text)
+    parse_address(text)
     for text in (
         "169.254.169.254",  # AWS, Google Cloud, Azure, Oracle, OpenStack, DigitalOcean, Hetzner and others
         "169.254.170.2",  # AWS ECS task credentials
@@ -118,17 +119,6 @@ _SIX_TO_FOUR = ip_network("2002::/16")
 _ISATAP = b"\x00\x00\x5e\xfe", b"\x02\x00\x5e\xfe"
 # RFC 6052, section 2.2: where the four bytes stand for a prefix of 48, 56, 64 and 96 bits; byte 8 is left out.
 _NAT64_PLACES = (6, 7, 9, 10), (7, 9, 10, 11), (9, 10, 11, 12), (12, 13, 14, 15)
-
-
-def parse(text: str) -> Address:
-    """The address written in ``text``, strictly: four decimal numbers without leading zeros, or RFC 4291's forms.
-
-    Raises ValueError for anything else, and for an IPv6 address with a zone id.
-    """
-    address = ip_address(text)
-    if isinstance(address, IPv6Address) and address.scope_id is not None:
-        raise ValueError("an address with a zone id")
-    return address
 
 
 def block_of(address: Address) -> Block:

@@ -13,9 +13,10 @@ from collections import deque
 from dataclasses import dataclass
 
 from tieline.core.errors import DestinationNotAllowed, UpstreamTimeout, UpstreamTlsError, UpstreamUnreachable
+from tieline.core.urls import Origin
 from tieline.wire.deadlines import Deadlines
 from tieline.wire.egress import EgressConnection
-from tieline.wire.guard import Guard, Origin
+from tieline.wire.guard import Guard
 from tieline.wire.tls import TlsIdentity, Trust, client_context
 
 IDLE_MOST = 256

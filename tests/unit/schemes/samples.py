@@ -13,10 +13,10 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from tests.peers.keys import CERTIFICATE, EC_KEY
 from tieline.core.secret import Secret
+from tieline.core.urls import Origin
 from tieline.schemes.base import Applier, Outgoing, Static
 from tieline.schemes.flow import Renewing, Token
 from tieline.schemes.registry import SCHEMES
-from tieline.wire.guard import Origin
 
 ORIGIN = Origin("https", "api.example.com", 443)
 PEM = (

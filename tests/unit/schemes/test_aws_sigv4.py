@@ -19,10 +19,10 @@ from tests.peers.flows import scripted, told
 from tests.unit.schemes.samples import SECRET
 from tieline.core.errors import CredentialMissing
 from tieline.core.secret import Secret
+from tieline.core.urls import Origin
 from tieline.schemes.aws_sigv4 import AwsSigV4
 from tieline.schemes.base import Applier, Outgoing
 from tieline.schemes.flow import IssuerRefused, IssuerRequest
-from tieline.wire.guard import Origin
 
 ACCESS_KEY = "AKIDEXAMPLE"
 SECRET_KEY = "wJalrXUtnFEMI/K7MDENG+" + "bPxRfiCYEXAMPLEKEY"

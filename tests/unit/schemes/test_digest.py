@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from tieline.core.secret import Secret
+from tieline.core.urls import Origin
 from tieline.schemes.base import Applier, Headers, Outgoing
 from tieline.schemes.challenge import parameters
 from tieline.schemes.digest import Digest
-from tieline.wire.guard import Origin
 
 PASSWORD = "Circle of " + "Life"
 ORIGIN = Origin("http", "www.example.org", 80)

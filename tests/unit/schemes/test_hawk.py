@@ -9,9 +9,9 @@ import pytest
 
 from tieline.core.errors import CredentialMissing
 from tieline.core.secret import Secret
+from tieline.core.urls import Origin
 from tieline.schemes.base import Applier, Outgoing
 from tieline.schemes.hawk import Hawk
-from tieline.wire.guard import Origin
 
 # The README's credential, split so that scanners do not take it for a real one.
 KEY = "werxhqb98rpaxn" + "39848xrunpaw3489ruxnpa98w4rxn"

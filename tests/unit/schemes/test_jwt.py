@@ -13,10 +13,10 @@ from joserfc.jwk import OctKey
 from tests.peers.keys import EC_KEY
 from tieline.core.errors import CredentialMissing
 from tieline.core.secret import Secret
+from tieline.core.urls import Origin
 from tieline.schemes import claims
 from tieline.schemes.base import Applier, Outgoing
 from tieline.schemes.jwt import Jwt
-from tieline.wire.guard import Origin
 
 KEY = "not-real-" * 8
 ORIGIN = Origin("https", "api.example.com", 443)

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 
 from tests.peers.flows import scripted, told
 from tieline.core.secret import Secret
+from tieline.core.urls import Origin
 from tieline.schemes.base import Outgoing
 from tieline.schemes.flow import IssuerAnswer, IssuerRefused, IssuerRequest, Token
 from tieline.schemes.login.jar import Jar
 from tieline.schemes.login.scheme import Login
-from tieline.wire.guard import Origin
 
 NOW = 1_700_000_000.0
 LOGIN = Login()

@@ -17,11 +17,11 @@ from cryptography.hazmat.primitives.serialization import (
 from tests.peers.keys import CERTIFICATE, EC, EC_KEY, certificate, pem
 from tieline.core.errors import CredentialMissing, InvalidInput
 from tieline.core.secret import Secret
+from tieline.core.urls import Origin
 from tieline.definitions.parse import parse_data
 from tieline.schemes.base import Outgoing
 from tieline.schemes.mtls import Mtls
 from tieline.schemes.registry import SCHEMES, check_fields
-from tieline.wire.guard import Origin
 from tieline.wire.tls import TlsIdentity
 
 PASSWORD = "not-real"

@@ -18,11 +18,11 @@ from tests.peers.keys import EC_KEY
 from tests.unit.schemes.samples import FORM, JSON, PEM, SECRET
 from tieline.core.errors import CredentialMissing
 from tieline.core.secret import Secret
+from tieline.core.urls import Origin
 from tieline.schemes.base import Outgoing
 from tieline.schemes.flow import IssuerRefused, IssuerRequest
 from tieline.schemes.oauth1 import OAuth1, Sources
 from tieline.schemes.oauth1_signature import METHODS, Signer, base_string, pairs_of
-from tieline.wire.guard import Origin
 
 PHOTOS = {
     "consumer_key": "dpf43f3p2l4k3l03",

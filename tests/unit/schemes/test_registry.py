@@ -6,11 +6,11 @@ import pytest
 
 from tieline.core.errors import InvalidInput
 from tieline.core.secret import Secret
+from tieline.core.urls import Origin
 from tieline.definitions.model import Definition
 from tieline.definitions.parse import DefinitionError, parse_data
 from tieline.schemes.base import Applier, Outgoing
 from tieline.schemes.registry import SCHEMES, bind, bound_hosts, check_fields, credential_fields
-from tieline.wire.guard import Origin
 
 BASIC = {"scheme": "basic"}
 BEARER = {"scheme": "bearer"}

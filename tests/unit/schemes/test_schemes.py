@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from tieline.core.secret import Secret
+from tieline.core.urls import Origin
 from tieline.schemes.base import Applier, Outgoing, Static
 from tieline.schemes.registry import SCHEMES
-from tieline.wire.guard import Origin
 
 KEY = "sk-sandbox-" + "unit-not-real"
 

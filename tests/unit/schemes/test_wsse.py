@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from tieline.core.secret import Secret
+from tieline.core.urls import Origin
 from tieline.schemes.base import Outgoing
 from tieline.schemes.wsse import Wsse
-from tieline.wire.guard import Origin
 
 # M. Pilgrim, "Atom Authentication", 2003.
 NONCE = bytes.fromhex("d36e316282959a9ed4c89851497a717f")

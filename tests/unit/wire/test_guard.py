@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from tieline.core.errors import DestinationNotAllowed, SettingsError, UpstreamUnreachable
+from tieline.core.urls import Origin
 from tieline.wire.addresses import METADATA
-from tieline.wire.guard import Guard, Origin, has_address
+from tieline.wire.guard import Guard, has_address
 
 HOST = "api.example.com"
 INSIDE = ["10.0.0.1", "127.0.0.1", "169.254.169.254", "172.16.5.4", "192.168.1.1", "100.64.0.1", "0.0.0.0", "224.0.0.1"]

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from tieline.core.errors import DestinationNotAllowed, UpstreamError, UpstreamUnreachable
+from tieline.core.urls import Origin
 from tieline.wire.deadlines import Deadlines
 from tieline.wire.egress import EgressConnection
-from tieline.wire.guard import Guard, Origin
+from tieline.wire.guard import Guard
 from tieline.wire.pool import LANES_MOST, Lane, LaneKey, Pool
 from tieline.wire.tls import Trust
 

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from tieline.core.errors import ConnectionRequired, CredentialMissing, InvalidRequest
+from tieline.core.urls import Origin
 from tieline.dataplane.answers.streams.paths import getter
 from tieline.dataplane.snapshot.plan import Plan, reflected
 from tieline.schemes.base import Applier, Headers, Outgoing
 from tieline.schemes.flow import Renewal
 from tieline.wire import framing
-from tieline.wire.guard import Origin
 from tieline.wire.pool import Lane
 
 SIGNED_MOST = 16 * 1024 * 1024

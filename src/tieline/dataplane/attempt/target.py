@@ -7,10 +7,10 @@ from typing import NamedTuple
 from urllib.parse import quote, urljoin
 
 from tieline.access.paths import normalise
-from tieline.core.errors import InvalidInput, InvalidRequest, UpstreamProtocolError
+from tieline.core.errors import InvalidRequest, UpstreamProtocolError
+from tieline.core.urls import Origin, parse_base
 from tieline.dataplane.snapshot.plan import Plan
 from tieline.definitions.fill.request import Filled
-from tieline.wire.guard import Origin, parse_base
 
 _URL_SAFE = "!#$%&'()*+,/:;=?@[]~"
 
@@ -42,7 +42,7 @@ def target_of(plan: Plan, filled: Filled) -> Target:
     assert filled.url is not None  # it is one or the other
     try:
         return _of_url(plan, filled.url, filled.query)
-    except InvalidInput:
+    except ValueError:
         raise InvalidRequest("The URL that this call makes of its parameters is not usable. Check its host.") from None
 
 
@@ -56,7 +56,7 @@ def told_target(plan: Plan, asked: Target, url: str) -> Target:
         whole = urljoin(asked.url(plan), url)
         address, _, query = quote(whole.partition("#")[0], safe=_URL_SAFE).partition("?")
         return _of_url(plan, address, query.encode("ascii"))
-    except (InvalidInput, InvalidRequest, ValueError):
+    except (InvalidRequest, ValueError):
         raise UpstreamProtocolError("The upstream's answer leads to a URL that is not usable.") from None
 
 

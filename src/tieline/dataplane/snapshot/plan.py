@@ -15,6 +15,7 @@ from tieline.access.areas import AreaTable
 from tieline.core.errors import CredentialMissing, TielineError
 from tieline.core.names import Environment
 from tieline.core.secret import Secret
+from tieline.core.urls import Origin, parse_base
 from tieline.dataplane.snapshot.calls import Belongings, Calls
 from tieline.definitions.environment import in_environment, resolve
 from tieline.definitions.model import Definition, Limits, SharedHeader, SharedParameter, Usage, Verify
@@ -25,7 +26,7 @@ from tieline.schemes.base import Applier, Outgoing
 from tieline.schemes.flow import Renewal
 from tieline.schemes.registry import SCHEMES, bind, bound_hosts, credential_fields
 from tieline.wire import framing
-from tieline.wire.guard import Guard, Origin, parse_base
+from tieline.wire.guard import Guard
 from tieline.wire.pool import Lane, LaneKey
 from tieline.wire.tls import TlsIdentity
 

@@ -8,12 +8,12 @@ secret elsewhere.
 import asyncio
 from typing import Final, TypeVar
 
-from tieline.core.errors import UpstreamProtocolError, UpstreamTimeout
+from tieline.core.errors import InvalidInput, UpstreamProtocolError, UpstreamTimeout
+from tieline.core.urls import Origin, parse_url
 from tieline.dataplane.snapshot.plan import Exit
 from tieline.schemes.flow import Flow, IssuerAnswer, IssuerRequest
 from tieline.wire import framing
 from tieline.wire.fetch import Patience, fetch
-from tieline.wire.guard import Origin, parse_base
 
 FLOW_SECONDS: Final = 15.0
 ANSWER_MOST: Final = 1024 * 1024
@@ -60,12 +60,13 @@ async def _asked(question: IssuerRequest, way: Exit, seconds: float) -> IssuerAn
 
 
 def _split(url: str) -> tuple[Origin, bytes]:
-    """Where a whole URL leads, and what stands in the request line. Raises InvalidInput as ``parse_base``."""
-    whole, mark, query = url.partition("?")
-    origin, path = parse_base(whole)
-    if whole.endswith("/") and not path.endswith("/"):
-        path += "/"  # a base URL ends without one, an endpoint is what it says
-    return origin, f"{path or '/'}{mark}{query}".encode()
+    """Where a whole URL leads, and what stands in the request line. Raises InvalidInput where it is no URL."""
+    try:
+        found = parse_url(url)
+    except ValueError as error:
+        raise InvalidInput(f"The address of the token's issuer is not usable: {error}.") from None
+    query = "" if found.query is None else f"?{found.query}"
+    return found.origin, f"{found.path or '/'}{query}".encode()
 
 
 def _message(question: IssuerRequest, origin: Origin, target: bytes, method: str) -> bytes:

@@ -9,6 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tieline.core import urls
 from tieline.definitions import template, values
 from tieline.definitions.bodies import BODY, slots
 from tieline.definitions.calls import CALL_HEADER, PAIR
@@ -60,7 +61,7 @@ class Step:
     @property
     def host(self) -> str:
         """The host it goes to."""
-        return values.host_of(self.url)
+        return urls.host_of(self.url)
 
     def names(self) -> tuple[str, ...]:
         """The names of all its slots."""
@@ -187,7 +188,7 @@ def _strangers(names: Sequence[str], known: Collection[str]) -> list[str]:
 
 def _tried(text: str) -> str:
     parsed = template.parse(text)
-    values.url(parsed.render_text(dict.fromkeys(parsed.names(), "x")))
+    urls.full_url(parsed.render_text(dict.fromkeys(parsed.names(), "x")))
     return text
 
 

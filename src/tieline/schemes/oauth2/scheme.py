@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from tieline.access.appkey import KeyPlaces
 from tieline.core.secret import Secret
-from tieline.definitions.values import host_of
+from tieline.core.urls import host_of
 from tieline.schemes import declared, placement
 from tieline.schemes.base import Applier, Field, Options
 from tieline.schemes.flow import DeviceSignIn, Flow, IssuerRefused, Pending, SignIn, Token

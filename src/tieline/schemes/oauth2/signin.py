@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from urllib.parse import urlencode, urlsplit
 
 from tieline.core.secret import Secret
+from tieline.core.urls import parse_url
 from tieline.schemes import placement
 from tieline.schemes.base import Options, Outgoing
 from tieline.schemes.declared import at_path
@@ -16,7 +17,6 @@ from tieline.schemes.jose import encoded
 from tieline.schemes.oauth2 import answers
 from tieline.schemes.oauth2.grants import audience, token_request
 from tieline.schemes.oauth2.options import CODE, Setup
-from tieline.wire.guard import parse_base
 
 _VERIFIER_BYTES = 32
 _CODE = re.compile(r"[\x20-\x7e]{1,8192}")
@@ -73,13 +73,12 @@ def with_account(setup: Setup, options: Options, token: Token) -> Flow[Token]:
     """``token`` with who signed in, from the profile endpoint; without where that does not say."""
     if setup.profile is None:
         return token
-    parts = urlsplit(setup.profile.url)
-    origin, _ = parse_base(f"{parts.scheme}://{parts.netloc}")
-    outgoing = Outgoing(b"GET", (parts.path or "/").encode(), parts.query.encode(), [], origin)
+    parts = parse_url(setup.profile.url)
+    outgoing = Outgoing(b"GET", (parts.path or "/").encode(), (parts.query or "").encode(), [], parts.origin)
     where = options if options.get("in") != "body" else {}  # a GET has none
     placement.bind(where, token.values["access"]).apply(outgoing)
     query = f"?{outgoing.query.decode()}" if outgoing.query else ""
-    url = f"{parts.scheme}://{parts.netloc}{outgoing.path.decode()}{query}"
+    url = f"{parts.origin}{outgoing.path.decode()}{query}"
     headers = [(name.decode(), value.decode()) for name, value in outgoing.headers]
     told = yield IssuerRequest("GET", url, (("Accept", "application/json"), *headers))
     found = answers.document(told) if told.status < 400 else None

@@ -3,6 +3,7 @@
 import pytest
 
 from tieline.core.errors import UpstreamProtocolError
+from tieline.core.urls import Origin
 from tieline.dataplane.attempt.target import Target, target_of, told_target
 from tieline.dataplane.snapshot.plan import Plan
 from tieline.dataplane.snapshot.view import Snapshot
@@ -10,7 +11,7 @@ from tieline.definitions.fill.request import Filled
 from tieline.testing.dataplane import MemorySource
 from tieline.testing.vault import memory_keyring
 from tieline.wire.deadlines import Deadlines
-from tieline.wire.guard import Guard, Origin
+from tieline.wire.guard import Guard
 from tieline.wire.pool import Pool
 from tieline.wire.tls import Trust
 

@@ -1,9 +1,12 @@
-"""The egress guard: base URLs, origins and the credential's host list."""
+"""The one grammar of URLs and hosts, and the host list that is compared in it."""
+
+import re
 
 import pytest
 
-from tieline.core.errors import DestinationNotAllowed, InvalidInput
-from tieline.wire.guard import Guard, Origin, bound_host, canonical_host, parse_base
+from tieline.core.errors import DestinationNotAllowed
+from tieline.core.urls import Origin, base_url, canonical_host, parse_base, written_host
+from tieline.wire.guard import Guard
 
 
 class TestBaseUrl:
@@ -75,33 +78,33 @@ class TestBaseUrl:
     )  # fmt: skip
     def test_a_url_that_needs_repair_is_refused(self, url: str) -> None:
         """Whatever two parsers could read differently is refused, and never repeated in the error."""
-        with pytest.raises(InvalidInput, match=r"^The base URL is not usable: (it|its|the) .*\.$") as caught:
+        with pytest.raises(ValueError, match=r"^(a|an|the|this|no) .*[a-z0-9\]/\"]$") as caught:
             parse_base(url)
-        assert caught.value.param == "base_url"
         assert "evil" not in str(caught.value)
+        with pytest.raises(ValueError, match=re.escape(str(caught.value))):
+            base_url(url)
 
     @pytest.mark.parametrize(
         ("url", "reason"),
         [
-            ("https://h/a b", "a space, a control character or a backslash"),
-            ("h/x", "must begin with http:// or https://"),
-            ("https://h?x=1", "a query or a fragment"),
-            ("https://user:pass@h", "a user name or password"),
-            ("https://h.", "ends in a dot"),
-            ("https://h:0", "its port is not a number from 1 to 65535"),
-            ("https://127.1", "an odd IPv4 address"),
-            ("https://[fe80::1%25eth0]", "no plain IPv6 address"),
+            ("https://h/a b", "no blanks, control characters or backslashes"),
+            ("h/x", "write it like https://api.example.com/v1"),
+            ("https://h?x=1", "no query"),
+            ("https://user:pass@h", "no user name or password"),
+            ("https://h.", "a dot at its end"),
+            ("https://h:0", "ports go from 1 to 65535"),
+            ("https://127.1", "no IPv4 address"),
+            ("https://[fe80::1%25eth0]", "no IPv6 address"),
             ("https://☃.example", "international name"),
-            ("https://a!b", "characters that a host name cannot have"),
-            ("https://h/é", "must be percent-encoded"),
-            ("https://h/a/../b", "dot segments"),
+            ("https://a!b", "letters, digits and hyphens"),
+            ("https://h/é", "percent-encoded"),
+            ("https://h/a/../b", '"/../"'),
         ],
     )
     def test_a_refusal_says_what_is_wrong(self, url: str, reason: str) -> None:
         """In words that the author of the URL can act on."""
-        with pytest.raises(InvalidInput) as caught:
+        with pytest.raises(ValueError, match=re.escape(reason)):
             parse_base(url)
-        assert reason in caught.value.public
 
     @pytest.mark.parametrize(
         "host",
@@ -117,7 +120,7 @@ class TestBaseUrl:
     @pytest.mark.parametrize("form", ["http://{}", "https://{}:8443/v1"])
     def test_an_odd_notation_of_an_ipv4_address_is_refused(self, host: str, form: str) -> None:
         """No name ends in a number, so nothing is left for inet_aton or a browser's rules to interpret."""
-        with pytest.raises(InvalidInput, match="host"):
+        with pytest.raises(ValueError, match="host"):
             parse_base(form.format(host))
 
 
@@ -154,7 +157,7 @@ class TestOrigin:
     )
     def test_an_origin_is_canonical_or_does_not_exist(self, host: str, port: int) -> None:
         """So two origins are equal exactly when they are the same place, and none escapes the parse."""
-        with pytest.raises(ValueError, match=r"host|port"):
+        with pytest.raises(ValueError, match=r"host|port|address"):
             Origin("http", host, port)
 
     @pytest.mark.parametrize("text", ["api.example.com", "203.0.113.7", "2001:db8::1", "xn--bcher-kva.example"])
@@ -163,81 +166,45 @@ class TestOrigin:
         assert canonical_host(text) == text
 
 
-class TestHostList:
+class TestHosts:
     @pytest.mark.parametrize(
-        ("host", "bound"),
+        ("text", "host"),
         [
-            ("api.example.com", ["api.example.com"]),
-            ("api.example.com", ["other.example", "API.Example.com"]),
-            ("api.example.com", ["*.example.com"]),
-            ("a.b.example.com", ["*.example.com"]),
-            ("xn--bcher-kva.example", ["bücher.example"]),
-            ("203.0.113.7", ["203.0.113.7"]),
-            ("2001:db8::1", ["2001:DB8:0::1"]),
-            ("2001:db8::1", ["[2001:db8::1]"]),
+            ("API.Example.com", "api.example.com"),
+            ("bücher.example", "xn--bcher-kva.example"),
+            ("[2001:DB8:0::1]", "[2001:db8::1]"),
+            ("203.0.113.7", "203.0.113.7"),
         ],
     )
-    def test_a_bound_host_may_have_the_credential(self, host: str, bound: list[str]) -> None:
-        """Exact names, or any name below a wildcard's."""
-        Guard().check_host(host, bound)
+    def test_a_host_is_brought_to_its_one_form(self, text: str, host: str) -> None:
+        """What operators write is kept in the form that is compared, and passes the guard's comparison."""
+        assert written_host(text) == host
+        Guard().check_host(host.strip("[]"), [host])
+
+    @pytest.mark.parametrize(
+        "text",
+        ["", "*", "*.x.y", "a.*", "https://h", "h:80", "h/", "h.", "::1", "127.1", "bücher." * 35 + "x",
+         "xn--zzzz.example"],
+    )  # fmt: skip
+    def test_what_is_no_host_is_refused(self, text: str) -> None:
+        """The same that no URL may have."""
+        with pytest.raises(ValueError, match="host"):
+            written_host(text)
 
     @pytest.mark.parametrize(
         ("host", "bound"),
         [
             ("api.example.com", []),
-            ("example.com", ["*.example.com"]),
-            ("evilexample.com", ["*.example.com", "example.com"]),
-            ("api.example.com.evil.example", ["*.example.com", "api.example.com"]),
+            ("evilexample.com", ["example.com"]),
+            ("api.example.com.evil.example", ["api.example.com"]),
             ("api.example.com", ["example.com", "xapi.example.com", "api.example.co"]),
-            (
-                "api.example.com",
-                ["*", "*.", "*.*.com", "**.example.com", "api.*.com", "*example.com", ".example.com", ""],
-            ),
-            (
-                "api.example.com",
-                ["https://api.example.com", "api.example.com:443", "api.example.com/", "api.example.com."],
-            ),
-            ("127.0.0.1", ["*.0.0.1", "*.1", "*.127.0.0.1", "127.1"]),
-            ("2001:db8::1", ["*.2001:db8::1", "[2001:db8::1", "*"]),
+            ("api.example.com", ["*", "*.", "*.example.com", "*example.com", ".example.com", ""]),
+            ("api.example.com", ["https://api.example.com", "api.example.com:443", "api.example.com/"]),
+            ("127.0.0.1", ["*.0.0.1", "127.1"]),
+            ("2001:db8::1", ["2001:db8::1", "[2001:db8::1"]),
         ],
     )
-    def test_another_host_may_not(self, host: str, bound: list[str]) -> None:
-        """Neither neighbours by spelling, nor the wildcard's own name, nor an entry that is no host at all."""
+    def test_a_credential_goes_to_no_other_host(self, host: str, bound: list[str]) -> None:
+        """Neither to neighbours by spelling, nor by an entry that is no host at all."""
         with pytest.raises(DestinationNotAllowed, match=f"not bound to the host {host}"):
             Guard().check_host(host, bound)
-
-    @pytest.mark.parametrize(
-        ("text", "entry"),
-        [
-            ("API.Example.com", "api.example.com"),
-            ("*.bücher.example", "*.xn--bcher-kva.example"),
-            ("2001:DB8:0::1", "2001:db8::1"),
-        ],
-    )
-    def test_an_entry_is_brought_to_its_one_form(self, text: str, entry: str) -> None:
-        """What operators write is kept in the form that is compared."""
-        assert bound_host(text) == entry
-
-    @pytest.mark.parametrize(
-        "text",
-        [
-            "",
-            "*",
-            "*.",
-            "*.*.x",
-            "a.*",
-            "https://h",
-            "h:80",
-            "h/",
-            "h.",
-            "*.127.0.0.1",
-            "*.::1",
-            "127.1",
-            "bücher." * 35 + "x",
-        ],
-    )
-    def test_an_entry_that_names_no_host_is_refused(self, text: str) -> None:
-        """The error says what a host list holds."""
-        with pytest.raises(InvalidInput, match=r"Give host names without scheme or port") as caught:
-            bound_host(text)
-        assert caught.value.param == "hosts"
