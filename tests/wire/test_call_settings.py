@@ -201,6 +201,26 @@ async def test_a_call_runs_once_under_a_key(start_stage: StartStage) -> None:
     assert first.one(b"tieline-request-id") != again.one(b"tieline-request-id")
 
 
+async def test_a_key_is_for_one_end_user(start_stage: StartStage) -> None:
+    """Nobody gets another one's answer, though app and parameters are the same."""
+    stage = await start_stage(counting(), calls={"it": POST})
+    ann, bob = b"Tieline-Connection: ann", b"Tieline-Connection: bob"
+    assert result(await calling.run(stage, "it", {}, ONCE, ann)) == {"n": 1}
+    for fields in ([ONCE, bob], [ONCE]):
+        refused = await calling.run(stage, "it", {}, *fields)
+        assert (refused.status, error(refused)["code"]) == (422, "idempotency_mismatch")
+    assert result(await calling.run(stage, "it", {}, ONCE, ann)) == {"n": 1}
+
+
+async def test_a_key_is_for_one_revision(start_stage: StartStage) -> None:
+    """What the call was before may be something else than what it is now: it is neither repeated nor run again."""
+    stage = await start_stage(counting(), calls={"it": POST})
+    await calling.run(stage, "it", {}, ONCE)
+    await stage.configure(calls={"it": {**POST, "path": "/that"}})
+    assert (await calling.run(stage, "it", {}, ONCE)).status == 422
+    assert len(stage.upstream.seen) == 1
+
+
 async def test_a_key_is_for_one_request(start_stage: StartStage) -> None:
     """Other parameters under it are a mistake."""
     calls = {"it": {"method": "POST", "path": "/it", "parameters": {"n": {"in": "query"}}}}

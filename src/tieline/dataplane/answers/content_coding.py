@@ -11,12 +11,18 @@ from tieline.wire.framing import Headers
 
 RATIO_MOST: Final = 200
 """How many times its size a body may become, once it is over a MiB."""
+MEMBERS_MOST: Final = 1_000
+"""Members that a gzip body may have (RFC 1952 section 2.2), and one more for each 4 KiB: each is a decompressor."""
+_MEMBER_LEAST = 4096
+_SLICE = 64 * 1024
+"""Bytes that go in at once: what is left of them is copied for each step and each member, so they are few."""
 _FREE = 1024 * 1024
 _STEP = 256 * 1024
 _GZIP_OR_ZLIB = 32 + zlib.MAX_WBITS
 _ZLIB_HEADER = 2
 _NAME_LENGTH = len(b"content-encoding")
-_NONE = frozenset({b"", b"identity"})
+_NONE = frozenset({b"", b"identity", b"none", b"utf-8", b"utf8", b"binary", b"8bit", b"7bit"})
+"""What says that nothing was done: the registered name, and what servers write that confuse the field with others."""
 _CODINGS_MOST = 3
 
 
@@ -33,9 +39,12 @@ class Coding(Protocol):
 
 
 class Inflate:
-    """gzip (also several members in a row), or deflate with or without the zlib header that some leave out."""
+    """gzip (also several members in a row), or deflate with or without the zlib header that some leave out.
 
-    __slots__ = ("_begun", "_given", "_made", "_most", "_raw", "_zlib")
+    The work is linear in what comes in and goes out, whatever an upstream makes its members of.
+    """
+
+    __slots__ = ("_begun", "_given", "_made", "_members", "_most", "_raw", "_zlib")
 
     def __init__(self, most: int, *, deflate: bool = False) -> None:
         self._most = most
@@ -43,6 +52,7 @@ class Inflate:
         self._made = 0
         self._raw = deflate
         self._begun = b""
+        self._members = 1
         self._zlib = zlib.decompressobj(_GZIP_OR_ZLIB)
 
     def feed(self, data: bytes) -> bytes:
@@ -53,14 +63,14 @@ class Inflate:
                 self._begun = data
                 return b""
         made: list[bytes] = []
-        while data:
-            piece, data = self._step(data)
-            self._made += len(piece)
-            if self._made > self._most or self._made > max(_FREE, self._given * RATIO_MOST):
-                raise UpstreamResponseTooLarge(
-                    "The upstream's compressed answer is far larger than it may become. Ask for less, or for no coding."
-                )
-            made.append(piece)
+        for start in range(0, len(data), _SLICE):
+            rest = data[start : start + _SLICE]
+            while rest:
+                piece, rest = self._step(rest)
+                self._made += len(piece)
+                if self._made > self._most or self._made > max(_FREE, self._given * RATIO_MOST):
+                    raise _bomb()
+                made.append(piece)
         return b"".join(made)
 
     def finish(self) -> None:
@@ -70,6 +80,9 @@ class Inflate:
     def _step(self, data: bytes) -> tuple[bytes, bytes]:
         """The next piece that comes out, and what is left to be put in."""
         if self._zlib.eof:
+            self._members += 1
+            if self._members > MEMBERS_MOST + self._given // _MEMBER_LEAST:
+                raise _bomb()
             self._zlib = zlib.decompressobj(_GZIP_OR_ZLIB)
         try:
             piece = self._zlib.decompress(data, _STEP)
@@ -83,8 +96,14 @@ class Inflate:
         return piece, self._zlib.unused_data if self._zlib.eof else self._zlib.unconsumed_tail
 
 
+def _bomb() -> UpstreamResponseTooLarge:
+    return UpstreamResponseTooLarge(
+        "The upstream's compressed answer takes far more to undo than it may. Ask for less, or for no coding."
+    )
+
+
 def codings(headers: Headers) -> list[bytes]:
-    """The content codings of an answer in the order they were applied, ``identity`` left out."""
+    """The content codings of an answer in the order they were applied, without what names none."""
     found: list[bytes] = []
     for name, value in headers:
         if len(name) == _NAME_LENGTH and name.lower() == b"content-encoding":

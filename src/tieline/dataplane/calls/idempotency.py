@@ -81,7 +81,8 @@ def replayed(done: Done, fingerprint: bytes) -> Written:
     """The answer that was given. Raises IdempotencyMismatch where another request was answered, or it was not kept."""
     if done.fingerprint != fingerprint:
         raise IdempotencyMismatch(
-            "This Idempotency-Key was used for another call or other parameters. Use a new key for each.",
+            "This Idempotency-Key was used for another call, other parameters or another end user, or before the API "
+            "was changed. Use a new key for each.",
             param="Idempotency-Key",
         )
     if done.written is None:

@@ -197,8 +197,9 @@ class Run(Caller):
     async def _answer_once(self, given: Given, order: Order, scope: Scope) -> None:
         """Answer what was answered under the caller's idempotency key, or run and keep what is answered."""
         idempotency, admitted = self._door.idempotency, self.admitted
-        names = f"{admitted.plan.name}/{admitted.call.name} {'every page' if admitted.walks else ''}"
-        asked = b"\0".join((self.request.method, names.encode(), admitted.query, b""))
+        names = f"{admitted.plan.calls.serial}/{admitted.call.name} {'every page' if admitted.walks else ''}"
+        user = order.holder.user if order.holder is not None else ""
+        asked = b"\0".join((self.request.method, names.encode(), user.encode(), admitted.query, b""))
         done = idempotency.begin(scope)
         if done is not None:
             self.reply.whole(replayed(done, asked + await given.fingerprint()), b"idempotency-replayed: true\r\n")

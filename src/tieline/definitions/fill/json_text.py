@@ -6,15 +6,21 @@ that is read back as the same float.
 
 import json
 import math
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from decimal import Decimal, InvalidOperation
-from typing import Any
+from typing import Any, Final
 
 import orjson
 
 from tieline.core.errors import InvalidRequest
 
 MOST_DEPTH = 64
+MOST_MEMBERS = 100_000
+"""Members of all objects in one text, and objects and lists in it."""
+MOST_VALUES = 500_000
+"""Members and items in one text: with this bound what is read takes at most 20 times the bytes that were sent."""
 _WHOLE_BITS = 8192  # some 2,466 digits: far beyond any API, and quick to write
 
 
@@ -25,8 +31,8 @@ class UnwritableError(ValueError):
 def read_parameters(body: bytes) -> dict[str, Any]:
     """The JSON object of parameters in a ``/call`` request's ``body``; nothing at all is an empty object.
 
-    Raises InvalidRequest for anything but one JSON object (RFC 8259) in UTF-8, without duplicate members, ``NaN`` or
-    nesting beyond 64 levels.
+    Raises InvalidRequest for anything but one JSON object (RFC 8259) in UTF-8, without duplicate members, ``NaN``,
+    nesting beyond 64 levels, more than 100,000 members or 500,000 values.
     """
     if not body.strip(b" \t\r\n"):
         return {}
@@ -44,12 +50,13 @@ def read_parameters(body: bytes) -> dict[str, Any]:
 
 def read_json(text: str) -> Any:
     """The value in ``text``; raises ValueError with a text that completes ``it …``."""
+    _check_size(text)
     try:
         return _decoded(text)
     except json.JSONDecodeError as error:
         raise ValueError(f"is not valid JSON at line {error.lineno}, column {error.colno}") from None
     except RecursionError:
-        raise ValueError(f"is nested deeper than {MOST_DEPTH} levels") from None
+        raise _too_deep() from None
     except InvalidOperation:
         raise ValueError("holds a number that is out of range") from None
     except UnwritableError:
@@ -58,22 +65,65 @@ def read_json(text: str) -> Any:
         raise ValueError("holds a number with too many digits") from None
 
 
+def _check_size(text: str) -> None:
+    """Raise ValueError where ``text`` holds more than is read, before anything is built of it.
+
+    Every step is linear: commas, colons and brackets are counted as they stand, and only where that is too many are
+    strings left out of the count.
+    """
+    marks = text
+    if text.count(",") >= MOST_VALUES or text.count(":") > MOST_MEMBERS or _openings(text) > MOST_DEPTH:
+        marks = "".join(text.replace("\\\\", "").replace('\\"', "").split('"')[::2])
+    if marks.count(":") > MOST_MEMBERS:
+        raise ValueError(f"has more than {MOST_MEMBERS:,} members")
+    if marks.count(",") >= MOST_VALUES:
+        raise ValueError(f"has more than {MOST_VALUES:,} values")
+    if _openings(marks) > MOST_MEMBERS:
+        raise ValueError(f"has more than {MOST_MEMBERS:,} objects and lists")
+    if _openings(marks) > MOST_DEPTH:
+        brackets = _NOT_BRACKETS.sub("", marks)
+        for _ in range(MOST_DEPTH):  # each time the innermost level goes
+            brackets = brackets.replace("[]", "").replace("{}", "")
+        if brackets:
+            raise _too_deep()
+
+
+def _openings(text: str) -> int:
+    return text.count("[") + text.count("{")
+
+
+def _too_deep() -> ValueError:
+    return ValueError(f"is nested deeper than {MOST_DEPTH} levels, or not well-formed")
+
+
 def _decoded(text: str) -> Any:
     """The value, without the search for white space around it where there is none."""
+    decoder = _DECODER if len(text) <= LARGE else _decoder(_Decimals().__getitem__)
     if text[:1] in {"{", "["}:
-        found, end = _DECODER.raw_decode(text)
+        found, end = decoder.raw_decode(text)
         if end == len(text):
             return found
-    return _DECODER.decode(text)
+    return decoder.decode(text)
 
 
 def write_json(value: Any) -> bytes:
-    """``value`` as compact JSON in UTF-8; raises UnwritableError."""
+    """``value`` as compact JSON in UTF-8; raises UnwritableError.
+
+    What can be is written in one go: one small ``bytes`` for each of very many members would keep a KiB each.
+    """
     if type(value) is str:
         return _text(value)
+    if isinstance(value, list | dict):
+        with suppress(orjson.JSONEncodeError):
+            return orjson.dumps(value, default=_exact, option=orjson.OPT_PASSTHROUGH_SUBCLASS)
     out: list[bytes] = []
     _write(value, out, 0)
     return b"".join(out)
+
+
+def _exact(value: Any) -> orjson.Fragment:
+    """What orjson does not write, or not as it came; raises UnwritableError."""
+    return orjson.Fragment(scalar_text(value))
 
 
 def _text(value: str) -> bytes:
@@ -147,4 +197,36 @@ def _constant(_: str) -> Any:
     raise UnwritableError("holds NaN or Infinity, which JSON does not have")
 
 
-_DECODER = json.JSONDecoder(object_pairs_hook=_members, parse_float=Decimal, parse_constant=_constant)
+class _Whole(int):
+    """A number of more digits than 64 bits hold; a class of its own, so that writing asks for its digits."""
+
+
+class _Decimals(dict[str, Decimal]):
+    """Decimals by their text, up to 10,000 of them: a list of a million equal ones is a million references."""
+
+    def __missing__(self, text: str) -> Decimal:
+        found = Decimal(text)
+        if len(self) < _REPEATED:
+            self[text] = found
+        return found
+
+
+def _whole(text: str) -> int:
+    return int(text) if len(text) < _LONG else _Whole(text)
+
+
+def _decoder(parse_float: Callable[[str], Any]) -> json.JSONDecoder:
+    return json.JSONDecoder(
+        object_pairs_hook=_members, parse_float=parse_float, parse_int=_whole, parse_constant=_constant
+    )
+
+
+LARGE: Final = 256 * 1024
+"""A text of more characters is read, and its values put in place, in a thread of its own (``dataplane.calls``).
+
+Its numbers are read by functions in Python, between which the interpreter lets other threads run.
+"""
+_REPEATED = 10_000
+_LONG = 19
+_NOT_BRACKETS = re.compile(r"[^\[\]{}]+")
+_DECODER = _decoder(Decimal)

@@ -6,8 +6,10 @@ from typing import Any
 import orjson
 
 MOST_TEXT = 1024 * 1024
-_FENCE = re.compile(r"\s*(`{3,})[ \t]*(?:json|JSON)?[ \t]*\r?\n(.*?)\r?\n?[ \t]*\1\s*", re.DOTALL)
-_LABELLED = re.compile(r"(`{3,})[ \t]*(?:json|JSON)[ \t]*\r?\n(.*?)\r?\n?[ \t]*\1", re.DOTALL)
+# Both are matched where a line of backticks begins, and never look further than the end of that line: a model's own
+# text of nothing but backticks and blanks costs no more than its length.
+_OPENING = re.compile(r"(?<!`)(`{3,})[ \t]*(?:json|JSON)?[ \t]*\r?\n")
+_LABELLED = re.compile(r"(?<!`)(`{3,})[ \t]*(?:json|JSON)[ \t]*\r?\n")
 
 
 def embedded(text: str) -> Any:
@@ -19,8 +21,10 @@ def embedded(text: str) -> Any:
     if start not in {"{", "[", "`"} or len(text) > MOST_TEXT:
         return None
     if start == "`":
-        fence = _FENCE.fullmatch(text)
-        return None if fence is None else _structure(fence[2])
+        whole = text.strip()
+        opening = _OPENING.match(whole)
+        closes = opening is not None and whole.endswith(opening[1]) and len(whole) >= opening.end() + len(opening[1])
+        return _structure(whole[opening.end() : -len(opening[1])]) if closes and opening is not None else None
     return _structure(text)
 
 
@@ -29,8 +33,17 @@ def read(text: str) -> Any:
     found = embedded(text)
     if found is not None or "```" not in text or len(text) > MOST_TEXT:
         return found
-    blocks = _LABELLED.findall(text)
-    return _structure(blocks[0][1]) if len(blocks) == 1 else None
+    block, further = _block(text, 0)
+    return _structure(block) if block is not None and _block(text, further)[0] is None else None
+
+
+def _block(text: str, start: int) -> tuple[str | None, int]:
+    """The content of the first labelled block from ``start`` on, and where it ends; None where there is none."""
+    opening = _LABELLED.search(text, start)
+    if opening is None:
+        return None, start
+    end = text.find(opening[1], opening.end())
+    return (text[opening.end() : end], end + len(opening[1])) if end >= 0 else (None, start)
 
 
 def _structure(text: str) -> Any:

@@ -4,12 +4,15 @@ import csv
 import io
 import itertools
 import re
-from collections import Counter
+from collections import Counter, defaultdict
+from collections.abc import Iterable
 from typing import Any, Final
 
 from tieline.definitions.infer.unreadable import UnreadableAnswer
 
 MOST_COLUMNS: Final = 2_000
+MOST_ABSENT: Final = 1_000_000
+"""Cells that short rows lack, in all: each becomes a member of its own though nothing was sent for it."""
 _SNIFFED = 16_384
 _SNIFFED_ROWS = 20
 _DELIMITERS = ",;\t|"
@@ -31,8 +34,9 @@ def read_csv(text: str) -> list[dict[str, Any]]:
             return []
         if any(_NUMBER.fullmatch(cell.strip()) for cell in first):
             rows, first = itertools.chain([first], rows), []
-        names = _names(first)
-        return [_record(row, names) for row in rows]
+        if len(first) > MOST_COLUMNS:
+            raise _too_many_columns()
+        return _records(rows, _names(first))
     except csv.Error as error:
         raise UnreadableAnswer(f"the answer is no CSV: {error}; check the answer's type") from None
 
@@ -61,22 +65,34 @@ def _delimiter(text: str) -> str:
 
 
 def _names(header: list[str]) -> list[str]:
+    """The cells of the header as names, each once: the second ``a`` is ``a_2``, in steps as many as there are cells."""
     names: list[str] = []
     taken: set[str] = set()
+    times: defaultdict[str, int] = defaultdict(int)
     for number, cell in enumerate(header, 1):
-        name = cell.strip() or f"column_{number}"
-        plain, again = name, 1
+        name = plain = cell.strip() or f"column_{number}"
         while name in taken:
-            again += 1
-            name = f"{plain}_{again}"
+            times[plain] = max(times[plain], 1) + 1
+            name = f"{plain}_{times[plain]}"
         taken.add(name)
         names.append(name)
     return names
 
 
-def _record(row: list[str], names: list[str]) -> dict[str, Any]:
-    if len(row) > MOST_COLUMNS:
-        raise UnreadableAnswer(f"the answer has more than {MOST_COLUMNS:,} columns; ask for fewer")
-    while len(names) < len(row):
-        names.append(f"column_{len(names) + 1}")
-    return {name: row[at] if at < len(row) else None for at, name in enumerate(names)}
+def _records(rows: Iterable[list[str]], names: list[str]) -> list[dict[str, Any]]:
+    records = []
+    absent = 0
+    for row in rows:
+        if len(row) > MOST_COLUMNS:
+            raise _too_many_columns()
+        while len(names) < len(row):
+            names.append(f"column_{len(names) + 1}")
+        absent += len(names) - len(row)
+        if absent > MOST_ABSENT:
+            raise UnreadableAnswer("the rows of the answer lack more than a million cells of its header; ask for fewer")
+        records.append({name: row[at] if at < len(row) else None for at, name in enumerate(names)})
+    return records
+
+
+def _too_many_columns() -> UnreadableAnswer:
+    return UnreadableAnswer(f"the answer has more than {MOST_COLUMNS:,} columns; ask for fewer")

@@ -1,6 +1,7 @@
 """Content codings are undone, within bounds."""
 
 import gzip
+import os
 import zlib
 
 import pytest
@@ -65,3 +66,23 @@ def test_codings_that_are_not_read_are_named(value: bytes) -> None:
     """The error says which it was."""
     with pytest.raises(UpstreamProtocolError, match=value.decode().split(",")[0]):
         coding([(b"content-encoding", value)], 1)
+
+
+@pytest.mark.parametrize("name", [b"UTF-8", b"none", b"identity", b"binary", b"identity, none", b""])
+def test_what_names_no_coding_is_passed_over(name: bytes) -> None:
+    """Servers write the charset, or the transfer encoding of mail, into the field."""
+    assert coding([(b"Content-Encoding", name)], 1) is None
+
+
+def test_members_without_end_are_refused() -> None:
+    """A MiB of empty members would be fifty thousand decompressors."""
+    undo = Inflate(16 * 1024 * 1024)
+    with pytest.raises(UpstreamResponseTooLarge):
+        undo.feed(gzip.compress(b"") * 50_000)
+
+
+def test_a_member_for_each_block_is_read() -> None:
+    """As bgzip and log shippers write them."""
+    block = gzip.compress(os.urandom(8192))
+    undo = Inflate(64 * 1024 * 1024)
+    assert len(undo.feed(block * 3_000)) == 3_000 * 8192
