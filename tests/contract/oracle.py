@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
+from itertools import product
 from urllib.parse import unquote
 
 LEVELS: dict[str, tuple[str, ...]] = {
@@ -126,11 +127,10 @@ class Ask:
 
 @dataclass(frozen=True)
 class Needs:
-    """What a request needs: refused outright, never allowed, or every one of ``every``; ``path`` is what is sent."""
+    """What a request needs: refused outright, never allowed, or every one of ``every``."""
 
     refused: bool = False
     never: bool = False
-    path: str = ""
     every: tuple[Need, ...] = ()
 
 
@@ -156,45 +156,15 @@ def need(method: str, path: str, *, any_case: bool, upgrade: bool) -> Need:
     return areas[0], "read" if reads and not upgrade else "write"
 
 
-def plain(path: str) -> str | None:
-    """The path in normal form, or None where it must be refused."""
+def is_refused(path: str) -> bool:
+    """Whether a path must not be sent at all."""
     if not path.startswith("/") or any(not "!" <= letter <= "~" or letter in "\\?#" for letter in path):
-        return None
-    text = undone(path)
-    if text is None:
-        return None
-    result: list[str] = []
-    for segment in text.split("/"):
-        if segment == "..":
-            if not result:
-                return None
-            result.pop()
-        elif segment not in ("", "."):
-            if hides_dots(segment):
-                return None
-            result.append(segment)
-    ends = "/" if result and text.rsplit("/", 1)[1] in ("", ".", "..") else ""
-    return "/" + "/".join(result) + ends
-
-
-def undone(path: str) -> str | None:
-    """The path with needless escapes undone and the others in capitals; None where one is broken or hides something."""
-    text, position = "", 0
-    while position < len(path):
-        letter = path[position]
-        position += 1
-        if letter == "%":
-            digits = path[position : position + 2]
-            if not re.fullmatch("[0-9a-fA-F]{2}", digits):
-                return None
-            position += 2
-            letter = chr(int(digits, 16))
-            if letter < " " or letter in "\x7f\\":
-                return None
-            if not re.fullmatch("[A-Za-z0-9._~-]", letter):
-                letter = "%" + digits.upper()
-        text += letter
-    return text
+        return True
+    if re.search("%(?![0-9a-fA-F]{2})", path):
+        return True
+    if any(unquote(escape) < " " or unquote(escape) in "\x7f\\" for escape in re.findall("%[0-7].", path)):
+        return True
+    return any(hides_dots(segment) for segment in path.split("/"))
 
 
 def hides_dots(segment: str) -> bool:
@@ -205,10 +175,12 @@ def hides_dots(segment: str) -> bool:
 
 
 def views(path: str) -> Iterable[str]:
-    """The ways in which servers read a normal path: as it is, decoded, without parameters, and both."""
-    decoded = unquote(path)
-    for text in (path, decoded, re.sub(";[^/]*", "", path), re.sub(";[^/]*", "", decoded)):
-        yield re.sub("//+", "/", text)
+    """The ways in which servers read a path: each of them decodes or not, drops parameters or not, and so on."""
+    for decodes, drops, names_a_host, merges in product((False, True), repeat=4):
+        text = unquote(path) if decodes else path
+        text = re.sub(";[^/]*", "", text) if drops else text
+        text = re.sub("^//[^/]*", "", text) or "/" if names_a_host else text
+        yield re.sub("//+", "/", text) if merges else text
 
 
 def needs(ask: Ask) -> Needs:
@@ -218,17 +190,16 @@ def needs(ask: Ask) -> Needs:
         return Needs(refused=True)
     if any(unquote(pair.split("=")[0]).lower() == "_method" for pair in query.split("&")):
         return Needs(refused=True)
-    normal = plain(path)
-    if normal is None:
+    if is_refused(path):
         return Needs(refused=True)
     if ask.method in ("TRACE", "CONNECT") or ask.method != ask.method.upper():
-        return Needs(never=True, path=normal)
+        return Needs(never=True)
     every = [
         need(ask.method, view, any_case=any_case, upgrade=ask.upgrade)
-        for view in views(normal)
+        for view in views(path)
         for any_case in (False, True)
     ]
-    return Needs(path=normal, every=tuple(dict.fromkeys(every)))
+    return Needs(every=tuple(dict.fromkeys(every)))
 
 
 def spread(area: str, level: str) -> dict[str, str]:

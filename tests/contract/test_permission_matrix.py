@@ -16,7 +16,6 @@ from tieline.access.areas import AreaTable
 from tieline.access.decide import Allowed, decide
 from tieline.access.levels import Level
 from tieline.access.overrides import check_override
-from tieline.access.paths import normalise
 from tieline.access.permissions import Mode, Permissions, choices, expand
 from tieline.core.errors import InvalidRequest
 from tieline.definitions.catalogue import load
@@ -146,28 +145,28 @@ def asks(operations: list[tuple[str, str]]) -> list[Ask]:
     return list(found)
 
 
-def product(table: AreaTable, key: Key, ask: Ask) -> tuple[str, str | None, tuple[str | None, str | None]]:
-    """What Tieline says: the outcome, the path that is sent, and what the request counts as or lacks."""
+def product(table: AreaTable, key: Key, ask: Ask) -> tuple[str, tuple[str | None, str | None]]:
+    """What Tieline says: the outcome, and what the request counts as or lacks."""
     path, _, query = ask.target.partition("?")
+    asked = ask.method.encode(), path.encode()
     try:
         check_override([(name.encode(), value.encode()) for name, value in ask.headers], query.encode())
-        normal = normalise(path.encode())
+        verdict = decide(key.permissions, "openai", table, "OpenAI", *asked, upgrade=ask.upgrade)
     except InvalidRequest:
-        return "refused", None, (None, None)
-    verdict = decide(key.permissions, "openai", table, "OpenAI", ask.method.encode(), normal, upgrade=ask.upgrade)
+        return "refused", (None, None)
     if isinstance(verdict, Allowed):
-        return "allowed", normal.decode(), (verdict.area, verdict.level and verdict.level.value)
-    return "denied", normal.decode(), (verdict.param, None)
+        return "allowed", (verdict.area, verdict.level and verdict.level.value)
+    return "denied", (verdict.param, None)
 
 
-def agrees(said: tuple[str, str | None, tuple[str | None, str | None]], key: Key, ask: Ask, needs: Needs) -> bool:
+def agrees(said: tuple[str, tuple[str | None, str | None]], key: Key, ask: Ask, needs: Needs) -> bool:
     """Whether the oracle says the same."""
-    outcome, path, (what, level) = said
+    outcome, (what, level) = said
     if needs.refused:
         return outcome == "refused"
     mode = key.permissions.mode.value
     lacking = [need for need in needs.every if not oracle.allows(mode, key.held, ask.method, ask.upgrade, need)]
-    if outcome == "refused" or path != needs.path:
+    if outcome == "refused":
         return False
     if needs.never or lacking:
         grants = {f"openai:{need[0]}={need[1]}" for need in lacking if need and need[1] in oracle.LEVELS[need[0]]}
@@ -181,7 +180,7 @@ def all_offered(lacking: list[oracle.Need]) -> bool:
 
 
 def test_no_decision_differs_from_the_oracle(operations: list[tuple[str, str]], table: AreaTable) -> None:
-    """Every operation, key and trick: the same outcome, path, area and level; 0 mismatches of at least 20,000."""
+    """Every operation, key and trick: the same outcome, area and level; 0 mismatches of at least 20,000."""
     holders = keys(table)
     compared, mismatches = 0, []
     outcomes = dict.fromkeys(("refused", "allowed", "denied"), 0)

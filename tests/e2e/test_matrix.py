@@ -96,14 +96,12 @@ async def tried(node: Node, provider: Upstream, every: list[Trial]) -> list[tupl
 
 
 def is_right(trial: Trial, reply: Reply, arrival: Arrival | None) -> bool:
-    """Whether the request arrived if it may, as the method and path that were decided on, and was refused otherwise."""
+    """Whether the request arrived if it may, as the method and path that were sent, and was refused otherwise."""
     if not trial.allowed:
         return arrival is None and 400 <= reply.status < 500 and (reply.code in REFUSALS or not reply.code)
     if arrival is None or reply.status != 200:
         return False
-    _, _, query = trial.ask.target.partition("?")
-    path, _, query_arrived = arrival.target.partition("?")
-    return (arrival.method, path, query_arrived) == (trial.ask.method, f"/v1{trial.needs.path}", query)
+    return (arrival.method, arrival.target) == (trial.ask.method, f"/v1{trial.ask.target}")
 
 
 def published() -> list[tuple[str, str]]:
@@ -115,7 +113,7 @@ def published() -> list[tuple[str, str]]:
 
 
 async def test_only_what_the_oracle_allows_arrives(tmp_path: Path, soak: bool) -> None:
-    """Every kind of key, every operation, every trick: 0 mismatches; what arrives is the very path decided on."""
+    """Every kind of key, every operation, every trick: 0 mismatches; what arrives is the very path that was sent."""
     count, operations = 30_000 if soak else 2_000, published()
     async with upstream(keeps=False) as provider, serving(tmp_path / "node") as node:
         async with admin_of(node) as admin:
@@ -127,16 +125,16 @@ async def test_only_what_the_oracle_allows_arrives(tmp_path: Path, soak: bool) -
     assert len(results) == count
 
 
-@pytest.mark.parametrize("trick", ["/models/../files", "/models/%2e%2e/files", "/models;x=/../files", "//files"])
+@pytest.mark.parametrize("trick", ["/models//files", "/files%2Fx", "/models;x=/files", "//files", "/files?"])
 def test_the_matrix_has_teeth(trick: str) -> None:
-    """A trial that arrived elsewhere than at the decided path, or although it may not, is told apart."""
-    trial = Trial(Ask("GET", trick), "", Needs(path="/files"), allowed=True)
+    """A trial that arrived elsewhere than at its own path, or although it may not, is told apart."""
+    trial = Trial(Ask("GET", trick), "", Needs(), allowed=True)
     reply = Reply(200, [])
 
     def arrived(target: str) -> Arrival:
         return Arrival("GET", target, {}, b"", b"", 0.0)
 
-    assert is_right(trial, reply, arrived("/v1/files"))
-    assert not is_right(trial, reply, arrived(f"/v1{trick}"))
+    assert is_right(trial, reply, arrived(f"/v1{trick}"))
+    assert not is_right(trial, reply, arrived("/v1/files"))
     assert not is_right(trial, reply, None)
     assert not is_right(Trial(trial.ask, "", trial.needs, allowed=False), reply, arrived("/v1/files"))

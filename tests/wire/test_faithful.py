@@ -30,14 +30,57 @@ async def test_a_method_arrives_as_it_was_sent(stage: Stage, method: bytes) -> N
         b"/a;v=1/b,c/!$&'()*+=:@~-._",
         b"/x?q=1&q=2&&=&q=%20+%zz&a[]=b|c",
         b"/x?",
+        b"?",
         b"?only=query",
         b"/x?tl=a/../b//c",
+        b"/a//b",
+        b"//a",
+        b"/a//",
+        b"///",
+        b"/a/b//?x",
+        b"/%61%2d%7E/caf%c3%a9",
+        b"/a%3ab;x=1//c",
     ],
 )
 async def test_path_and_query_arrive_byte_for_byte(stage: Stage, path: bytes) -> None:
-    """A path in its normal form and any query are not touched."""
+    """Nothing is renamed: empty segments, escapes and a lone question mark stay."""
     await stage.get(path)
-    assert stage.upstream.seen[0].target == b"/v1" + path.removesuffix(b"?")
+    assert stage.upstream.seen[0].target == b"/v1" + path
+
+
+@pytest.mark.parametrize("path", [b"/a/../b", b"/a/./b", b"/..", b"/%2e%2E/b", b"/a%2f../b", b"/t1/../t2/secret"])
+async def test_dot_segments_are_refused_and_not_resolved(stage: Stage, path: bytes) -> None:
+    """In the open or encoded: two servers would read them differently. Nothing reaches the upstream."""
+    got = await stage.get(path)
+    assert (got.status, got.json["error"]["code"]) == (400, "invalid_request")
+    assert "dot segment" in got.json["error"]["message"]
+    assert stage.upstream.seen == []
+
+
+async def test_an_object_store_gets_every_key_as_it_is(start_stage: StartStage) -> None:
+    """With ``paths: literal`` four names stay four names."""
+    stage = await start_stage(paths="literal")
+    keys = [b"/bucket/a//b", b"/bucket/t1/../t2/secret", b"/bucket/./a", b"/bucket/a%2F..%2Fb%00%5C"]
+    for key in keys:
+        await stage.ask(stage.request(b"PUT", key, body=b"x"))
+    assert [seen.target for seen in stage.upstream.seen] == [b"/v1" + key for key in keys]
+
+
+@pytest.mark.parametrize("method", [b"GET", b"DELETE", b"OPTIONS", b"HEAD", b"POST"])
+async def test_a_length_of_nothing_arrives_where_it_was_sent(stage: Stage, method: bytes) -> None:
+    """``Content-Length: 0`` goes on with every method, the first time and when the head comes again."""
+    client = await stage.connect()
+    for _ in range(2):
+        await client.send(stage.request(method, body=b""))
+        await client.message(method=method)
+    assert [seen.every(b"content-length") for seen in stage.upstream.seen] == [[b"0"], [b"0"]]
+
+
+@pytest.mark.parametrize("method", [b"GET", b"DELETE", b"OPTIONS", b"HEAD"])
+async def test_no_length_arrives_where_none_was_sent(stage: Stage, method: bytes) -> None:
+    """A request without a body needs no ``Content-Length``."""
+    await stage.ask(stage.request(method), method=method)
+    assert stage.upstream.seen[0].every(b"content-length") == []
 
 
 async def test_fields_arrive_in_order_with_case_and_duplicates(stage: Stage) -> None:

@@ -1,7 +1,7 @@
 """The table that says which area and level an operation of one API needs.
 
 Built once when a definition is compiled, then only read; on the hot path of every relayed request. Knows methods and
-normalised paths, not keys or grants.
+paths, not keys or grants.
 """
 
 from collections.abc import Iterator, Sequence
@@ -121,17 +121,21 @@ class _Trie:
 
 
 class AreaTable:
-    """The areas of one API and their operations, ready for look-ups."""
+    """The areas of one API and their operations, ready for look-ups.
 
-    __slots__ = ("_by_name", "_children", "_loose", "_matches", "_strict", "areas")
+    ``literal`` says that the API takes every segment of a path for itself, dot segments too (``paths.check``).
+    """
 
-    def __init__(self, areas: Sequence[Area]) -> None:
+    __slots__ = ("_by_name", "_children", "_loose", "_matches", "_strict", "areas", "literal")
+
+    def __init__(self, areas: Sequence[Area], *, literal: bool = False) -> None:
         """Compile ``areas``.
 
         Raises:
             ValueError: a name, level or parent that cannot be, or an operation that two rules claim.
         """
         self.areas = tuple(areas)
+        self.literal = literal
         self._by_name = {area.name: area for area in self.areas}
         _check(self.areas, self._by_name)
         self._children = {
@@ -150,7 +154,7 @@ class AreaTable:
             self._loose = None  # two patterns differ in case only: to this API case means something
 
     def find(self, method: bytes | str, path: bytes | str, *, upgrade: bool = False) -> Match | None:
-        """The area and level that ``method`` on the normalised ``path`` needs; None where no area covers it.
+        """The area and level that ``method`` on ``path``, one reading of it, needs; None where no area covers it.
 
         A literal segment goes before a wildcard, left to right, then a rule for the method before one for any. HEAD
         counts as GET where no rule names it. A trailing slash makes no difference. An ``upgrade`` never counts as read.

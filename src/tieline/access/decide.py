@@ -1,7 +1,7 @@
 """The decision whether a key may do something on an API.
 
-Made once per request, on the normalised path, which is the path that is then sent. Follows permissions.md section 2.
-Knows nothing of how the request came in or how a denial is answered.
+Made once per request, on every reading of the path that an upstream may take; the path is then sent as it came.
+Follows permissions.md section 2. Knows nothing of how the request came in or how a denial is answered.
 """
 
 import re
@@ -10,7 +10,7 @@ from typing import TypedDict, Unpack
 from tieline.access.appkey import hidden
 from tieline.access.areas import AreaTable, Match
 from tieline.access.levels import Level, covers
-from tieline.access.paths import readings
+from tieline.access.paths import check, readings
 from tieline.access.permissions import Mode, Permissions
 from tieline.access.rules import NEVER_ALLOWED
 from tieline.access.verdict import Allowed, Denied
@@ -18,7 +18,7 @@ from tieline.access.verdict import Allowed, Denied
 __all__ = ["Allowed", "Denied", "decide"]
 
 _METHOD = re.compile(rb"[A-Z][A-Z-]*+")
-_SEVERAL_READINGS = re.compile(rb"[A-Z%;]")
+_SEVERAL_READINGS = re.compile(rb"[A-Z%;]|//")
 _ORDINARY = frozenset({b"GET", b"HEAD", b"OPTIONS", b"POST", b"PUT", b"PATCH", b"DELETE"})
 _SAFE = (b"GET", b"HEAD")
 _UNMATCHED = Allowed(None, None)
@@ -49,11 +49,14 @@ def decide(
 ) -> Allowed | Denied:
     """Whether a key with ``permissions`` may send ``method`` on ``path`` to the API ``api``.
 
-    ``path`` is normalised (``paths.normalise``) and without its query; ``table`` and ``title`` are the API's areas and
-    name for people. Whether the key's app uses the API at all has
-    been checked. Every way in which an upstream may read the path (encoded slashes, path parameters, case) must be
-    allowed; the answer tells the first that is not.
+    ``path`` is as it came, without its query; ``table`` and ``title`` are the API's areas and name for people. Whether
+    the key's app uses the API at all has been checked. Every way in which an upstream may read the path (escapes,
+    empty segments, path parameters, case) must be allowed; the answer tells the first that is not.
+
+    Raises:
+        InvalidRequest: the path must not be sent to this API, whatever the key may do (``paths.check``).
     """
+    check(path, literal=table.literal)
     if method not in _ORDINARY and (method in NEVER_ALLOWED or _METHOD.fullmatch(method) is None):
         return _never(method)
     upgrade, level = asked.get("upgrade", False), asked.get("level")

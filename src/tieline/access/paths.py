@@ -1,7 +1,7 @@
-"""The path as it is decided on and as it is sent: one normal form, and every way an upstream may read it.
+"""Which paths may be sent, as they came, and every way in which an upstream may read them.
 
-Follows RFC 3986 sections 5.2.4 and 6.2.2, and refuses rather than repairs whatever two servers could read differently.
-Knows nothing of areas or keys. The path comes without its query.
+Nothing here changes a path that is sent: it is sent byte for byte or refused. The readings are what is decided on
+(``decide``). Follows RFC 3986 sections 3.3 and 6.2.2. Knows nothing of areas or keys. The path comes without its query.
 """
 
 import re
@@ -9,7 +9,7 @@ from urllib.parse import unquote_to_bytes
 
 from tieline.core.errors import InvalidRequest
 
-# A path in normal form without anything a second look is needed for: no "%", no ";", no segment that begins with a dot.
+# A path that needs no second look: no "%", no ";", no empty segment, no segment that begins with a dot.
 _PLAIN = re.compile(rb"/?|(?:/[!$&-\-0-:=@A-Z_a-z~][!$&-.0-:=@A-Z_a-z~]*+)++/?")
 
 _FORBIDDEN = re.compile(rb"[\x00-\x20\x7f-\xff\\?#]")
@@ -21,45 +21,29 @@ _SEPARATOR = re.compile(rb"[/\\]")
 # What a path segment may hold unencoded, and the slash: the escapes that some servers undo before they route.
 _ROUTED_ESCAPE = re.compile(rb"%(?:2[146-9A-CF]|3[ABD]|40)")
 _PARAMETERS = re.compile(rb";[^/]*")
+_SLASHES = re.compile(rb"//+")
+_SEVERAL = re.compile(rb"[%;]|//")
+# A target that begins with two slashes is read as a host and a path by parsers that take it for a URL.
+_NETWORK_PATH = re.compile(rb"//[^/]*")
 
 _UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
-_ROUNDS = 3  # how often a hidden dot segment may be encoded and is still found
+_ROUNDS = 4  # how often a hidden dot segment may be encoded and is still found
+_DOTS = (b".", b"..")
 
 
-def normalise(target_path: bytes) -> bytes:
-    """``target_path`` in its one normal form; the same object when it is in it already.
+def check(path: bytes, *, literal: bool = False) -> None:
+    """Refuse a path that must not be sent. The empty path may be, and empty segments are part of a path.
 
-    Percent-encoded unreserved characters are decoded, other escapes get capital hex digits, dot segments are removed,
-    runs of slashes become one. A trailing slash stays. The empty path stays empty.
+    ``literal`` is for an API that takes every segment for itself, as object stores do (``paths: literal`` of a
+    definition): then dot segments and encoded characters of every kind pass.
 
     Raises:
         InvalidRequest: the path does not begin with a slash, holds a control character, space, byte above 0x7e,
-            backslash, ``?`` or ``#``, a broken percent-encoding, an encoded control character or backslash, a dot
-            segment hidden behind an encoded slash, path parameters or repeated encoding, or climbs above the root.
+            backslash, ``?`` or ``#``, or a broken percent-encoding; unless ``literal``, also an encoded control
+            character or backslash, or a dot segment, in the open or behind encodings, ``;`` or an encoded slash.
     """
-    if _PLAIN.fullmatch(target_path) is not None:
-        return target_path
-    _refuse_forbidden(target_path)
-    decoded = _ESCAPE.sub(_normal_escape, target_path)
-    segments = _without_dots(decoded.split(b"/")[1:])
-    path = b"/" + b"/".join(segments)
-    return target_path if path == target_path else path
-
-
-def readings(path: bytes) -> tuple[bytes, ...]:
-    """Every way an upstream may read the normalised ``path``, the path itself first; each must be allowed.
-
-    Some servers undo ``%2F`` and the escapes of other path characters before they route, some drop ``;parameters`` from
-    each segment, some do both. Most paths have one reading.
-    """
-    if b"%" not in path and b";" not in path:
-        return (path,)
-    decoded = _ROUTED_ESCAPE.sub(_decoded_escape, path)
-    ways = dict.fromkeys((path, decoded, _PARAMETERS.sub(b"", path), _PARAMETERS.sub(b"", decoded)))
-    return tuple(dict.fromkeys(normalise(way) for way in ways))
-
-
-def _refuse_forbidden(path: bytes) -> None:
+    if not path or _PLAIN.fullmatch(path) is not None:
+        return
     if not path.startswith(b"/"):
         msg = "The path must begin with a slash. Send the path of the API after /relay/{api}."
         raise InvalidRequest(msg)
@@ -69,9 +53,56 @@ def _refuse_forbidden(path: bytes) -> None:
     if _BAD_ESCAPE.search(path) is not None:
         msg = 'The path holds a "%" that no two hex digits follow. Write a literal percent sign as %25.'
         raise InvalidRequest(msg)
+    if not literal:
+        _check_ordinary(path)
+
+
+def normal(path: bytes) -> bytes:
+    """``path`` as RFC 3986 section 6.2.2 writes it: unreserved characters unencoded, other escapes in capital digits.
+
+    Runs of slashes become one; dot segments stay (``check`` refuses them). The same object where nothing changes.
+    """
+    if _SEVERAL.search(path) is None:
+        return path
+    written = _SLASHES.sub(b"/", _ESCAPE.sub(_normal_escape, path))
+    return path if written == path else written
+
+
+def readings(path: bytes) -> tuple[bytes, ...]:
+    """Every way an upstream may read ``path``, which ``check`` let pass; the path itself first. Each must be allowed.
+
+    Some servers compare the path as it came, some undo escapes of unreserved characters, some those of ``/`` and other
+    path characters too before they route; some drop ``;parameters`` from each segment; some merge slashes; some take
+    what follows two slashes at the beginning for a host; some do several of these. Most paths have one reading.
+    """
+    if _SEVERAL.search(path) is None:
+        return (path,)
+    written = _ESCAPE.sub(_normal_escape, path)
+    ways = [path, written, _ROUTED_ESCAPE.sub(_decoded_escape, written)]
+    ways += [_PARAMETERS.sub(b"", way) for way in ways]
+    ways += [_NETWORK_PATH.sub(b"", way, count=1) or b"/" for way in ways if way.startswith(b"//")]
+    ways += [_SLASHES.sub(b"/", way) for way in ways]
+    return tuple(dict.fromkeys(ways))
+
+
+def _check_ordinary(path: bytes) -> None:
     if _HIDDEN.search(path) is not None:
         msg = "The path holds an encoded control character, backslash or overlong sequence. Leave it out."
         raise InvalidRequest(msg)
+    for segment in path.split(b"/"):
+        if (b"." in segment or b"%" in segment) and _is_dots(segment):
+            msg = (
+                'The path holds a dot segment ("." or ".."), perhaps behind an encoding or ";", which servers resolve '
+                "differently. Send the path without it, or let an operator say `paths: literal` in the definition."
+            )
+            raise InvalidRequest(msg)
+
+
+def _is_dots(segment: bytes) -> bool:
+    """Whether any server could take ``segment``, or a part of it, for a dot segment."""
+    for _ in range(_ROUNDS):
+        segment = unquote_to_bytes(segment)
+    return any(piece.split(b";", 1)[0] in _DOTS for piece in _SEPARATOR.split(segment))
 
 
 def _normal_escape(match: re.Match[bytes]) -> bytes:
@@ -81,30 +112,3 @@ def _normal_escape(match: re.Match[bytes]) -> bytes:
 
 def _decoded_escape(match: re.Match[bytes]) -> bytes:
     return bytes((int(match[0][1:], 16),))
-
-
-def _without_dots(segments: list[bytes]) -> list[bytes]:
-    """``segments`` without dot segments and empty ones; an empty last one stands for a trailing slash."""
-    kept: list[bytes] = []
-    for segment in segments:
-        if segment == b"..":
-            if not kept:
-                msg = 'The path climbs above its root with "..". Send the path without dot segments.'
-                raise InvalidRequest(msg)
-            kept.pop()
-        elif segment not in (b"", b"."):
-            if b"%" in segment or b";" in segment:
-                _refuse_hidden_dots(segment)
-            kept.append(segment)
-    if kept and segments[-1] in (b"", b".", b".."):
-        kept.append(b"")
-    return kept
-
-
-def _refuse_hidden_dots(segment: bytes) -> None:
-    for _ in range(_ROUNDS):
-        segment = unquote_to_bytes(segment)
-    for piece in _SEPARATOR.split(segment):
-        if piece.split(b";", 1)[0] in (b".", b".."):
-            msg = 'The path hides a dot segment behind an encoding or ";". Send the path without dot segments.'
-            raise InvalidRequest(msg)

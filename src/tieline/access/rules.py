@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 
 from tieline.access.levels import Level
-from tieline.access.paths import normalise
+from tieline.access.paths import check, normal
 from tieline.core.errors import InvalidRequest
 
 NEVER_ALLOWED = frozenset({b"TRACE", b"CONNECT"})
@@ -92,10 +92,11 @@ def _parse_methods(text: str) -> frozenset[str] | None:
 
 def _parse_pattern(text: str) -> str:
     try:
-        plain = normalise(text.encode()).decode()
+        check(text.encode())
     except InvalidRequest as error:
         msg = f'"{text}" is no path pattern. {error.public}'
         raise ValueError(msg) from error
+    plain = normal(text.encode()).decode()
     if plain != text or (text.endswith("/") and text != "/"):
         msg = f'"{text}" is not written plainly. Write "{plain.rstrip("/") or "/"}".'
         raise ValueError(msg)

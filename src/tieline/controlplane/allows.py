@@ -7,7 +7,7 @@ from tieline.access.caller import Caller, Role, require
 from tieline.access.decide import Denied, decide
 from tieline.access.levels import Level
 from tieline.access.overrides import check_override
-from tieline.access.paths import normalise
+from tieline.access.paths import check
 from tieline.access.permissions import Permissions
 from tieline.controlplane.grants import tables_of
 from tieline.controlplane.keys import find_key, state_of
@@ -67,14 +67,14 @@ async def explain(services: Services, caller: Caller, key_id: str, question: Que
     title, table = apis[api]
     try:
         check_override((), query)
-        plain = normalise(path)
+        check(path, literal=table.literal)
     except InvalidRequest as error:
         return Explanation(False, None, None, error.public)
-    match = table.find(method, plain)
+    match = table.find(method, path)
     area, level = (None, None) if match is None else (match.area.name, match.level)
     if state != "active":
         return Explanation(False, area, level, _STATES[state])
-    verdict = decide(Permissions.from_json(key.permissions), api, table, title, method, plain)
+    verdict = decide(Permissions.from_json(key.permissions), api, table, title, method, path)
     if isinstance(verdict, Denied):
         return Explanation(False, area, level, verdict.reason)
     return Explanation(True, verdict.area, verdict.level)

@@ -31,7 +31,8 @@ def definition_in(stored: str, environment: Environment) -> Definition:
 @lru_cache(maxsize=64)
 def table_of(stored: str) -> AreaTable:
     """The areas of a stored definition, ready for look-ups."""
-    return AreaTable(definition_of(stored).areas)
+    definition = definition_of(stored)
+    return AreaTable(definition.areas, literal=definition.paths == "literal")
 
 
 def relearned(before: Definition, after: Definition) -> tuple[str, ...]:

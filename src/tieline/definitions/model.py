@@ -281,7 +281,11 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Definition:
-    """An API. Header names in the drop lists are lower-case; ``environments`` holds overrides as plain data."""
+    """An API. Header names in the lists are lower-case; ``environments`` holds overrides as plain data.
+
+    ``rewrite_response_headers`` are fields beside ``Location`` and its kin whose URLs lead back to the relay. ``paths``
+    is ``literal`` where the API takes every segment of a path for itself, dot segments too.
+    """
 
     api: str
     title: str
@@ -297,6 +301,8 @@ class Definition:
     parameters: tuple[SharedParameter, ...]
     drop_request_headers: tuple[str, ...]
     drop_response_headers: tuple[str, ...]
+    rewrite_response_headers: tuple[str, ...]
+    paths: Literal["plain", "literal"]
     verify: Verify | None
     limits: Limits
     areas: tuple[Area, ...]

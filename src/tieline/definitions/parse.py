@@ -200,7 +200,7 @@ def _sample(variable: Variable) -> str:
     return variable.default if variable.default is not None else next(iter(variable.choices), "x")
 
 
-_DROPPED = Many(Text("header name", lambda text: values.header_name(text).lower(), most=128), 100)
+_NAMES = Many(Text("header name", lambda text: values.header_name(text).lower(), most=128), 100)
 
 DEFINITION = Record(
     "definition",
@@ -220,8 +220,10 @@ DEFINITION = Record(
         Key("auth", Many(AUTH, 10, single=True), ()),
         Key("headers", Many(HEADER, 100), ()),
         Key("parameters", Many(PARAMETER, 100), ()),
-        Key("drop_request_headers", _DROPPED, ()),
-        Key("drop_response_headers", _DROPPED, ()),
+        Key("drop_request_headers", _NAMES, ()),
+        Key("drop_response_headers", _NAMES, ()),
+        Key("rewrite_response_headers", _NAMES, ()),
+        Key("paths", Choice(("plain", "literal")), "plain"),
         Key("verify", VERIFY, None),
         Key("limits", LIMITS, Limits(), shows="all defaults"),
         Key("areas", Many(AREA, MOST_AREAS), ()),

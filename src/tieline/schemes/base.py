@@ -38,10 +38,11 @@ class Outgoing:
     """A request about to be sent upstream, as appliers see it.
 
     ``path`` and ``query`` (without ``?``) are bytes as they will be sent; ``headers`` are name and value pairs, without
-    ``Host``. ``body`` is the whole body, or None where it is streamed and nobody has it.
+    ``Host``. ``body`` is the whole body, or None where it is streamed and nobody has it. ``mark``: a question mark is
+    sent before an empty query too.
     """
 
-    __slots__ = ("body", "headers", "method", "origin", "path", "query")
+    __slots__ = ("body", "headers", "mark", "method", "origin", "path", "query")
 
     def __init__(
         self,
@@ -58,6 +59,7 @@ class Outgoing:
         self.headers = headers
         self.origin = origin
         self.body = body
+        self.mark = False
 
     def add_query(self, pair: bytes) -> None:
         """Append a ``name=value`` pair that is encoded already."""

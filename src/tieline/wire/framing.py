@@ -109,14 +109,15 @@ def uri_too_long() -> UriTooLong:
 class Framed(Protocol):
     """What a request's head says about its body and its connection.
 
-    ``length`` is the body's size in bytes, None where it is chunked; ``protocol`` is the lower-case protocol that it
-    asks to upgrade to; ``connection_field`` the lower-case ``Connection`` value; ``noted`` holds, by lower-case name,
+    ``length`` is the body's size in bytes, None where it is chunked; ``sized`` says that a field gave it; ``protocol`` is
+    the lower-case protocol that it asks to upgrade to; ``connection_field`` the lower-case ``Connection`` value; ``noted`` holds, by lower-case name,
     the fields that the listener was told to look out for; ``headers`` are those that do not frame.
     """
 
     headers: list[tuple[bytes, bytes]]
 
     length: int | None
+    sized: bool
     chunked: bool
     expects: bool
     protocol: bytes
@@ -185,6 +186,7 @@ def _note(framed: Framed, lower: bytes, value: bytes) -> None:
     value = value.lower().rstrip()  # llhttp leaves the space that may follow a value
     if lower == b"content-length":
         framed.length = int(value)
+        framed.sized = True
     elif lower == b"transfer-encoding":
         if value != b"chunked":
             raise InvalidRequest("The only Transfer-Encoding taken is 'chunked'.")

@@ -17,11 +17,12 @@ _LENGTH_FIELD = b"\r\ncontent-length: "
 class Repeat:
     """A head that was parsed and found good on this connection, and what was found."""
 
-    __slots__ = ("_after", "_before", "_connection_field", "_head", "_headers", "_length", "_line", "_noted")
+    __slots__ = ("_after", "_before", "_connection_field", "_head", "_headers", "_length", "_line", "_noted", "_sized")
 
     def __init__(self, head: bytes, request: Request) -> None:
         self._head = head
         self._length = request.length or 0
+        self._sized = request.sized
         self._line = request.method, request.target, request.minor
         self._headers = request.headers
         self._noted = request.noted
@@ -61,6 +62,7 @@ class Repeat:
         request.connection_field = self._connection_field
         request.complete = True
         request.length = length
+        request.sized = self._sized
         if length:
             request.pieces.append(data[cut:])
         return request

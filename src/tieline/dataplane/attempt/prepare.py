@@ -54,9 +54,10 @@ class Sessions(Protocol):
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Draft:
-    """A request before anything is added. ``path`` is normalised and below the base URL; ``body`` None if streamed.
+    """A request before anything is added. ``path`` is as it came and below the base URL; ``body`` None if streamed.
 
-    ``headers`` are without those that frame the message. With ``url_origin`` the path is whole: a call's own URL.
+    ``mark``: the target ends in a question mark with nothing behind it, which goes on too. ``headers`` are without
+    those that frame the message. With ``url_origin`` the path is whole: a call's own URL.
     ``holder`` is the end user that was named, None where nobody was.
     """
 
@@ -67,6 +68,7 @@ class Draft:
     body: bytes | None = None
     url_origin: Origin | None = None
     holder: Holder | None = None
+    mark: bool = False
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -176,6 +178,7 @@ def prepare(plan: Plan, auth: tuple[Applier, ...], draft: Draft) -> Prepared:
     assert lane is not None  # there is one where there is no problem
     path = draft.path if own is not None else plan.base_path + draft.path or b"/"
     outgoing = Outgoing(draft.method, path, draft.query, draft.headers, origin, draft.body)
+    outgoing.mark = draft.mark
     _drop_replaced(plan, auth, outgoing)
     plan.add_shared(outgoing, draft.path)
     for applier in auth:
@@ -185,7 +188,7 @@ def prepare(plan: Plan, auth: tuple[Applier, ...], draft: Draft) -> Prepared:
 
 def head_of(outgoing: Outgoing) -> bytes:
     """Request line and header fields, each line ended, without what frames the body and without the empty line."""
-    target = outgoing.path + b"?" + outgoing.query if outgoing.query else outgoing.path
+    target = outgoing.path + b"?" + outgoing.query if outgoing.query or outgoing.mark else outgoing.path
     lines = [b"%b %b HTTP/1.1\r\nhost: %b\r\n" % (outgoing.method, target, outgoing.origin.authority)]
     for name, value in outgoing.headers:
         lines += (name, b": ", value, b"\r\n")

@@ -4,9 +4,9 @@ Owns the one reading of such URLs; whether the credential may go there is said w
 """
 
 from typing import NamedTuple
-from urllib.parse import quote, urljoin
+from urllib.parse import quote, urljoin, urlsplit, urlunsplit
 
-from tieline.access.paths import normalise
+from tieline.access.paths import check
 from tieline.core.errors import InvalidRequest, UpstreamProtocolError
 from tieline.core.urls import Origin, parse_base
 from tieline.dataplane.snapshot.plan import Plan
@@ -16,7 +16,7 @@ _URL_SAFE = "!#$%&'()*+,/:;=?@[]~"
 
 
 class Target(NamedTuple):
-    """``path`` in its normal form: below the base URL where ``origin`` is None, else whole and at ``origin``."""
+    """``path`` as it is sent: below the base URL where ``origin`` is None, else whole and at ``origin``."""
 
     path: bytes
     query: bytes
@@ -38,7 +38,9 @@ class Target(NamedTuple):
 def target_of(plan: Plan, filled: Filled) -> Target:
     """Where a filled call goes. Raises InvalidRequest where its URL is not usable."""
     if filled.path is not None:
-        return Target(normalise(filled.path.encode("ascii")), filled.query)
+        path = filled.path.encode("ascii")
+        check(path, literal=plan.table.literal)
+        return Target(path, filled.query)
     assert filled.url is not None  # it is one or the other
     try:
         return _of_url(plan, filled.url, filled.query)
@@ -54,17 +56,26 @@ def told_target(plan: Plan, asked: Target, url: str) -> Target:
     """
     try:
         whole = urljoin(asked.url(plan), url)
-        address, _, query = quote(whole.partition("#")[0], safe=_URL_SAFE).partition("?")
+        address, _, query = quote(_without_dots(whole.partition("#")[0]), safe=_URL_SAFE).partition("?")
         return _of_url(plan, address, query.encode("ascii"))
     except (InvalidRequest, ValueError):
         raise UpstreamProtocolError("The upstream's answer leads to a URL that is not usable.") from None
+
+
+def _without_dots(url: str) -> str:
+    """``url`` with its dot segments resolved (RFC 3986 section 5.2.4), which ``urljoin`` leaves in a whole URL."""
+    parts = urlsplit(url)
+    if "/." not in parts.path or parts.path.startswith("//"):
+        return url
+    return urlunsplit(parts._replace(path=urljoin("http://host/", parts.path).removeprefix("http://host")))
 
 
 def _of_url(plan: Plan, url: str, query: bytes) -> Target:
     scheme, mark, rest = url.partition("://")
     authority, slash, path = rest.partition("/")
     origin, _ = parse_base(f"{scheme}{mark}{authority}")
-    whole = normalise((slash + path or "/").encode("ascii"))
+    whole = (slash + path or "/").encode("ascii")
+    check(whole, literal=plan.table.literal and origin == plan.origin)
     base = plan.base_path
     if origin == plan.origin and (whole == base or whole.startswith(base + b"/")):
         return Target(whole[len(base) :], query)

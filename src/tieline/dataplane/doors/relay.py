@@ -8,7 +8,6 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from tieline.access.decide import Allowed, Denied, decide
-from tieline.access.paths import normalise
 from tieline.core.errors import MissingPermission, TielineError
 from tieline.core.secret import Secret
 from tieline.dataplane.admission.admit import CONNECTION, Admission, Asked, RefusalLedger, Remembered, is_lasting
@@ -52,7 +51,8 @@ class Relay:
     def _serve(self, request: Request, request_id: str, asked: Asked, key: AppKey) -> None:
         """Decide, and send the request on its way."""
         plan = self._admission.plan(request, asked, key)
-        path, verdict = self._decide(request, plan, key, asked.rest)
+        path = asked.rest
+        verdict = self._decide(request, plan, key, path)
         if plan.problem is not None:
             raise plan.problem
         draft = _draft(request, asked, path)
@@ -72,23 +72,22 @@ class Relay:
         admitted = Admitted(memo.plan, memo.lane, memo.key, memo.path, memo.area, memo.level, head)
         Exchange(request, request_id, admitted, self._ledger).open()
 
-    def _decide(self, request: Request, plan: Plan, key: AppKey, rest: bytes) -> tuple[bytes, Allowed]:
-        """The path in its normal form, and what it is allowed as; raises where it is not."""
-        asked = (plan, request.method, rest, request.upgrade)
+    def _decide(self, request: Request, plan: Plan, key: AppKey, path: bytes) -> Allowed:
+        """What ``path`` is allowed as, which is then sent as it came; raises where it is not."""
+        asked = (plan, request.method, path, request.upgrade)
         known = key.allowed.get(asked)
         if known is not None:
             return known
-        path = normalise(rest)
         verdict = decide(
             key.permissions, plan.name, plan.table, plan.title, request.method, path, upgrade=request.upgrade
         )
         if isinstance(verdict, Denied):
             raise MissingPermission(verdict.reason, param=verdict.param)
-        if len(rest) < _LENGTH_MOST:
+        if len(path) < _LENGTH_MOST:
             if len(key.allowed) >= _REMEMBERED:
                 key.allowed.clear()
-            key.allowed[asked] = path, verdict
-        return path, verdict
+            key.allowed[asked] = verdict
+        return verdict
 
 
 class _Memo(Remembered):
@@ -117,4 +116,5 @@ def _draft(request: Request, asked: Asked, path: bytes) -> Draft:
         headers.append((b"Sec-WebSocket-Protocol", found.protocol_without))
     if found.cookie_without:
         headers.append((b"Cookie", found.cookie_without))
-    return Draft(request.method, path, found.query_without, headers)
+    mark = not asked.query and request.target.endswith(b"?")
+    return Draft(request.method, path, found.query_without, headers, mark=mark)

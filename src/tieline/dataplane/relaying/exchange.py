@@ -36,7 +36,7 @@ _status_lines: dict[tuple[int, bytes], bytes] = {}
 class Admitted:
     """A request that may go out, and how: decided on, filtered, with the secret added.
 
-    ``path`` is normalised and below the base URL; ``head`` is the request's head for the upstream, whole.
+    ``path`` is as it came, below the base URL; ``head`` is the request's head for the upstream, whole.
     """
 
     plan: Plan
@@ -484,7 +484,7 @@ def framing_of(request: Request) -> bytes:
     frame = b""
     if request.chunked:
         frame = b"transfer-encoding: chunked\r\n"
-    elif request.length or request.method in _BODY_METHODS:
+    elif request.sized or request.length or request.method in _BODY_METHODS:
         frame = b"content-length: %d\r\n" % (request.length or 0)
     if request.upgrade:
         frame += b"connection: upgrade\r\nupgrade: websocket\r\n"

@@ -235,7 +235,7 @@ class Compiler:
             name=row.name,
             title=definition.title,
             environment=environment,
-            table=AreaTable(definition.areas),
+            table=AreaTable(definition.areas, literal=definition.paths == "literal"),
             places=_places(definition),
             limits=definition.limits,
             first_byte=min(definition.limits.first_byte, definition.limits.total),

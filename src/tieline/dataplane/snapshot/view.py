@@ -32,7 +32,7 @@ from tieline.wire.pool import Pool
 
 log = logging.getLogger("tieline.dataplane.snapshot.view")
 
-Verdicts: TypeAlias = dict[tuple[Plan, bytes, bytes, bool], tuple[bytes, Allowed]]
+Verdicts: TypeAlias = dict[tuple[Plan, bytes, bytes, bool], Allowed]
 _Value = TypeVar("_Value", bound=Hashable)
 Tell: TypeAlias = Callable[[Sequence[Change] | None], None]
 
@@ -48,8 +48,8 @@ _LOOKUPS_WAITING = 2_000
 class AppKey:
     """An app key as requests are judged by it. ``expires_at`` is seconds since the epoch.
 
-    ``allowed`` remembers what these permissions allow, for all keys that have them: by plan, method, path as sent and
-    upgrade, the path in its normal form and the verdict. Any change of a key or an API makes a new key or plan, so that
+    ``allowed`` remembers what these permissions allow, for all keys that have them: by plan, method, path and
+    upgrade. Any change of a key or an API makes a new key or plan, so that
     nothing in it can grow old.
     """
 

@@ -6,7 +6,7 @@ Query pairs are in ``pairs``.
 import re
 from urllib.parse import quote
 
-from tieline.access.paths import normalise, readings
+from tieline.access.paths import check
 from tieline.core.errors import InvalidParameter, InvalidRequest, UriTooLong
 from tieline.definitions.fill.scope import Run, Scope, joined, slots_of, whole
 from tieline.definitions.fill.values import invalid
@@ -47,8 +47,7 @@ class Path:
         if _DOTS.search(path) is not None:
             raise self._refusal()
         try:
-            # Permissions are decided on the normal form and all its readings; what has none must not be sent.
-            readings(normalise(path.encode("ascii")))
+            check(path.encode("ascii"))
         except InvalidRequest:
             raise self._refusal() from None
         return path
