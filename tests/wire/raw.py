@@ -4,11 +4,13 @@ Written apart from the product: no parser of its is used here.
 """
 
 import asyncio
+import json
 import os
 import socket
 import struct
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 SECONDS = 30.0  # nothing is proved by it but that nothing hangs
 
@@ -36,6 +38,11 @@ class Message:
     @property
     def names(self) -> list[bytes]:
         return [name.lower() for name, _ in self.headers]
+
+    @property
+    def json(self) -> Any:
+        """The body, read as JSON."""
+        return json.loads(self.body)
 
     def every(self, name: bytes) -> list[bytes]:
         """The values of every field called ``name``."""

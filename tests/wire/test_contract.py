@@ -216,13 +216,6 @@ async def test_no_trick_with_the_path_leads_around_the_decision(start_stage: Sta
     assert stage.upstream.seen == []
 
 
-async def test_the_path_that_was_decided_on_is_sent(stage: Stage) -> None:
-    """Normalised once, judged, and sent so."""
-    for path, sent in ((b"/%61/./b//c/../d", b"/v1/a/b/d"), (b"/a%2fb", b"/v1/a%2Fb"), (b"/%7Euser", b"/v1/~user")):
-        await stage.get(path)
-        assert stage.upstream.seen[-1].target == sent
-
-
 async def test_errors_to_head_have_no_body(stage: Stage) -> None:
     """The fields say what happened; the length is that of the body a GET would get."""
     client = await stage.connect()

@@ -109,9 +109,10 @@ def uri_too_long() -> UriTooLong:
 class Framed(Protocol):
     """What a request's head says about its body and its connection.
 
-    ``length`` is the body's size in bytes, None where it is chunked; ``sized`` says that a field gave it; ``protocol`` is
-    the lower-case protocol that it asks to upgrade to; ``connection_field`` the lower-case ``Connection`` value; ``noted`` holds, by lower-case name,
-    the fields that the listener was told to look out for; ``headers`` are those that do not frame.
+    ``length`` is the body's size in bytes, None where it is chunked; ``sized`` says that a field gave it; ``protocol``
+    is the lower-case protocol that it asks to upgrade to; ``connection_field`` the lower-case ``Connection`` value;
+    ``noted`` holds, by lower-case name, the fields that the listener was told to look out for; ``headers`` are those
+    that do not frame.
     """
 
     headers: list[tuple[bytes, bytes]]
