@@ -178,7 +178,8 @@ async def test_a_full_disk_refuses_writes_and_nothing_else(home: Path) -> None:
         counted = "SELECT count(*) FROM requests WHERE status = 200"
 
         def kept() -> bool:
-            with contextlib.closing(sqlite3.connect(node.data_dir / "tieline.db")) as file:
+            (day,) = (node.data_dir / "tieline.requests").glob("*.db")
+            with contextlib.closing(sqlite3.connect(day)) as file:
                 return bool(file.execute(counted).fetchone()[0] >= sent)
 
         assert await until(kept, 5), "records of requests during the full disk were lost"
@@ -489,6 +490,7 @@ async def test_nobody_writes_lines_into_the_log(node: Node) -> None:
             assert set(json.loads(each)) >= {"at", "level", "event"}, each
         assert "\x1b" not in node.said()
         await asyncio.sleep(0.6)  # records are saved four times a second
-        with contextlib.closing(sqlite3.connect(node.data_dir / "tieline.db")) as file:
+        (day,) = (node.data_dir / "tieline.requests").glob("*.db")
+        with contextlib.closing(sqlite3.connect(day)) as file:
             paths = [row[0] for row in file.execute("SELECT path FROM requests")]
         assert [path for path in paths if not path.isprintable()] == []

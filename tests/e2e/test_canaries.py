@@ -92,7 +92,7 @@ async def _watching(node: Node, left: Left) -> AsyncIterator[None]:
 
     async def watch() -> None:
         while True:
-            for path in node.data_dir.glob("tieline.db-*"):
+            for path in node.data_dir.rglob("*.db-*"):
                 with contextlib.suppress(FileNotFoundError):
                     left.journals[path.read_bytes()] = None
             await asyncio.sleep(0.05)

@@ -1,7 +1,12 @@
 """Rows to put into a store: made up, complete, with ids of their own."""
 
+import sqlite3
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
+
+from sqlalchemy import select
 
 from tieline.access.caller import Caller, Role
 from tieline.audit.events import ApiAdded, AppCreated, CredentialPut, KeyCreated
@@ -12,6 +17,9 @@ from tieline.ports.credentials import CredentialRow
 from tieline.ports.keys import KeyRow, KeySecretRow
 from tieline.ports.requests import RequestRecord
 from tieline.ports.tokens import TokenRow
+from tieline.storage.engine import Database
+from tieline.storage.records import records_folder
+from tieline.storage.schema import requests
 from tieline.storage.store import SqlStore
 from tieline.vault.intake import SealedSecret
 
@@ -142,3 +150,22 @@ async def add_credential(store: SqlStore, row: CredentialRow, **secrets: SealedS
             CredentialPut(row.id, api=row.api_id, environment=row.environment, version=row.version, fields=("key",))
         )
     return row
+
+
+async def stored_records(database: Database) -> list[dict[str, object]]:
+    """Every request record that is kept beside or in ``database``, in the order of their ids."""
+    if database.kind == "postgresql":
+        async with database.read() as connection:
+            found = (await connection.execute(select(requests))).mappings()
+            rows = [dict(row) | {"at": row["at"] / 1_000_000} for row in found]
+    else:
+        rows = [row for path in sorted(records_folder(Path(database.location)).glob("*.db")) for row in read_file(path)]
+    return sorted(rows, key=lambda row: str(row["id"]))
+
+
+def read_file(path: Path) -> list[dict[str, object]]:
+    """The records in one day's file, as an operator would read them."""
+    with closing(sqlite3.connect(path)) as file:
+        file.row_factory = sqlite3.Row
+        fields = ", ".join(RequestRecord._fields)
+        return [dict(row) for row in file.execute(f"SELECT {fields} FROM requests ORDER BY number")]  # noqa: S608

@@ -1,65 +1,153 @@
-"""Request records: batches in, each once, odd texts and all."""
+"""Request records: batches in, each once, odd texts and all; on SQLite in files of their own."""
 
-from sqlalchemy import select
+import asyncio
+import sqlite3
+import stat
+from collections.abc import AsyncIterator
+from contextlib import closing
+from pathlib import Path
 
-from tests.storage.rows import NOW, record
+import pytest
+
+from tests.storage.rows import NOW, read_file, record, stored_records
+from tieline.core.errors import NotReady
+from tieline.ports.requests import RecordStore
+from tieline.storage import recordfiles
 from tieline.storage.engine import Database
-from tieline.storage.records import add_records, forget_records
-from tieline.storage.schema import requests
+from tieline.storage.recordfiles import DayFiles
+from tieline.storage.records import fit, open_records
+
+DAY = 86_400
 
 
-async def stored(database: Database) -> list[dict[str, object]]:
-    """Every record in the table."""
-    async with database.read() as connection:
-        return [dict(row) for row in (await connection.execute(select(requests))).mappings()]
+@pytest.fixture
+async def records(database: Database) -> AsyncIterator[RecordStore]:
+    """The records of a database."""
+    opened = open_records(database)
+    yield opened
+    await opened.close()
 
 
-async def test_a_record_is_kept_whole(database: Database) -> None:
-    """Each field stands in its column; the time in whole microseconds."""
+@pytest.fixture
+async def files(tmp_path: Path) -> AsyncIterator[DayFiles]:
+    """A store of day files."""
+    opened = DayFiles(tmp_path / "kept", fit)
+    yield opened
+    await opened.close()
+
+
+async def test_a_record_is_kept_whole(database: Database, records: RecordStore) -> None:
+    """Each field stands in its column."""
     row = record(status=404, code="unknown_api", outcome="refused", upstream_ms=None)
-    await add_records(database, [row])
-    (found,) = await stored(database)
-    assert found == row._asdict() | {"at": int(row.at * 1_000_000)}
+    await records.add([row])
+    (found,) = await stored_records(database)
+    assert found == row._asdict() | {"at": pytest.approx(row.at, abs=2e-6)}
 
 
-async def test_a_batch_sent_twice_is_stored_once(database: Database) -> None:
-    """A worker that does not know whether its batch arrived may send it again."""
-    rows = [record() for _ in range(3)]
-    await add_records(database, rows)
-    await add_records(database, [*rows, record()])
-    assert len(await stored(database)) == 4
-
-
-async def test_a_large_batch_is_stored_in_one_go(database: Database) -> None:
+async def test_a_large_batch_is_stored_in_one_go(database: Database, records: RecordStore) -> None:
     """More records than fit in one statement still go in one transaction, each whole."""
     rows = [record(status=200 + number % 300, path=f"/{number}") for number in range(1_203)]
-    await add_records(database, rows)
-    found = {str(row["id"]): (row["status"], row["path"]) for row in await stored(database)}
+    await records.add(rows)
+    found = {row["id"]: (row["status"], row["path"]) for row in await stored_records(database)}
     assert found == {row.id: (row.status, row.path) for row in rows}
 
 
-async def test_no_records_are_no_transaction(database: Database) -> None:
+async def test_no_records_are_no_transaction(database: Database, records: RecordStore) -> None:
     """An idle worker's empty batch costs nothing."""
-    await add_records(database, [])
-    assert await stored(database) == []
+    await records.add([])
+    assert await stored_records(database) == []
 
 
-async def test_odd_texts_do_not_lose_the_batch(database: Database) -> None:
+async def test_odd_texts_do_not_lose_the_batch(database: Database, records: RecordStore) -> None:
     """NUL, lone surrogates and endless paths are mended; the records beside them are kept."""
     odd = record(path="/a\0b\udcff" + "x" * 20_000, method="M" * 500, api="a" * 500)
-    await add_records(database, [record(), odd, record()])
-    found = {str(row["id"]): row for row in await stored(database)}
+    await records.add([record(), odd, record()])
+    found = {row["id"]: row for row in await stored_records(database)}
     assert len(found) == 3
     path = str(found[odd.id]["path"])
     assert path.startswith("/a�b")
     assert len(path) == 8_192
 
 
-async def test_old_records_are_forgotten_a_bounded_number_at_a_time(database: Database) -> None:
-    """Only records before the time given go, and at most as many as asked for."""
+async def test_old_records_are_forgotten(database: Database, records: RecordStore) -> None:
+    """Records before the time given go, those of the day itself may stay for a day more, younger ones stay."""
     now = NOW.timestamp()
-    await add_records(database, [record(at=now - 10 - number) for number in range(5)] + [record(at=now)])
-    assert await forget_records(database, now, most=3) == 3
-    assert await forget_records(database, now) == 2
-    assert await forget_records(database, now) == 0
-    assert len(await stored(database)) == 1
+    old, young = [record(at=now - 3 * DAY) for _ in range(5)], record(at=now)
+    await records.add(old)
+    await records.add([young])
+    await records.forget(now - DAY)
+    assert [row["id"] for row in await stored_records(database)] == [young.id]
+
+
+@pytest.mark.parametrize("url", ["postgresql"], indirect=True)
+async def test_a_batch_sent_twice_is_stored_once(database: Database, records: RecordStore) -> None:
+    """A connection cut during the commit leaves open whether the batch arrived; it may be sent again."""
+    rows = [record() for _ in range(3)]
+    await records.add(rows)
+    await records.add([*rows, record()])
+    assert len(await stored_records(database)) == 4
+
+
+async def test_each_day_has_a_private_file(tmp_path: Path, files: DayFiles) -> None:
+    """Named by its day in UTC, readable by its owner only, in a folder that only the owner enters."""
+    await files.add([record(at=0.0)])
+    await files.add([record(at=DAY - 0.5)])
+    await files.add([record(at=DAY + 0.5)])
+    found = {path.name: len(read_file(path)) for path in (tmp_path / "kept").glob("*.db")}
+    assert found == {"1970-01-01.db": 2, "1970-01-02.db": 1}
+    assert stat.S_IMODE((tmp_path / "kept").stat().st_mode) == 0o700
+    assert stat.S_IMODE((tmp_path / "kept" / "1970-01-01.db").stat().st_mode) == 0o600
+
+
+async def test_workers_share_a_days_file(tmp_path: Path, files: DayFiles) -> None:
+    """What several stores append at once is all there."""
+    others = [DayFiles(tmp_path / "kept", fit) for _ in range(3)]
+    await asyncio.gather(*(each.add([record(at=1.0)] * 600) for each in [files, *others] for _ in range(3)))
+    for each in others:
+        await each.close()
+    assert len(read_file(tmp_path / "kept" / "1970-01-01.db")) == 4 * 3 * 600
+
+
+async def test_a_batch_that_cannot_be_saved_is_not_half_saved(tmp_path: Path, files: DayFiles) -> None:
+    """It is refused with ``NotReady``, nothing of it is kept, and it can be sent again."""
+    batch = [record(at=1.0) for _ in range(520)]
+    await files.add([record(at=1.0)])
+    with closing(sqlite3.connect(tmp_path / "kept" / "1970-01-01.db")) as other:
+        refuse = "BEFORE INSERT ON kinds WHEN new.status = 599 BEGIN SELECT RAISE(ABORT, 'no'); END"
+        other.execute(f"CREATE TRIGGER refuse {refuse}")
+        other.commit()
+    with pytest.raises(NotReady):
+        await files.add([*batch, record(at=1.0, status=599)])
+    await files.add(batch)
+    assert len(read_file(tmp_path / "kept" / "1970-01-01.db")) == 521
+
+
+async def test_a_broken_file_is_set_aside(tmp_path: Path, files: DayFiles) -> None:
+    """The batch is refused once, then a new file takes it; the broken one stays to be looked at."""
+    folder = tmp_path / "kept"
+    folder.mkdir()
+    (folder / "1970-01-01.db").write_bytes(b"no database" * 1000)
+    with pytest.raises(NotReady, match="could not be saved"):
+        await files.add([record(at=1.0)])
+    await files.add([record(at=1.0)])
+    assert len(read_file(folder / "1970-01-01.db")) == 1
+    assert (folder / "1970-01-01.broken").exists()
+
+
+async def test_a_file_that_somebody_deleted_is_made_again(tmp_path: Path, files: DayFiles) -> None:
+    """Records do not go on into a file that has no name any more."""
+    await files.add([record(at=1.0)])
+    (tmp_path / "kept" / "1970-01-01.db").unlink()
+    await files.add([record(at=1.0)])
+    assert len(read_file(tmp_path / "kept" / "1970-01-01.db")) == 1
+
+
+async def test_kinds_beyond_what_is_remembered_are_written_again(
+    tmp_path: Path, files: DayFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many kinds of requests there are, memory is bounded and each record reads as it was."""
+    monkeypatch.setattr(recordfiles, "_KINDS_MOST", 3)
+    rows = [record(at=1.0, call=f"call_{number % 5}") for number in range(40)]
+    await files.add(rows)
+    assert len(files._kinds) <= 3
+    assert [row["call"] for row in read_file(tmp_path / "kept" / "1970-01-01.db")] == [row.call for row in rows]

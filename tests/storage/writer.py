@@ -15,7 +15,7 @@ from tieline.core.errors import NotReady
 from tieline.core.ids import new_id
 from tieline.ports.apps import AppRow
 from tieline.storage.engine import open_database
-from tieline.storage.records import add_records
+from tieline.storage.records import open_records
 from tieline.storage.store import SqlStore
 
 
@@ -37,6 +37,7 @@ def say(words: str) -> None:
 async def main(url: str, limit: int | None) -> None:
     """Write until killed."""
     database = await open_database(url)
+    records = open_records(database)
     store = SqlStore(database, audit_key=AUDIT_KEY)
     if limit is not None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
@@ -44,7 +45,7 @@ async def main(url: str, limit: int | None) -> None:
     while True:
         try:
             say(await write(store, "x" * 20_000 if limit else ""))
-            await add_records(database, [record()])
+            await records.add([record()])
         except NotReady as refused:
             say(f"refused {refused.public}")
             if not sys.stdin.readline():

@@ -1,6 +1,7 @@
-"""Request records."""
+"""Request records, and the store that is theirs alone: batches in, old ones out."""
 
-from typing import Literal, NamedTuple
+from collections.abc import Sequence
+from typing import Literal, NamedTuple, Protocol
 
 from tieline.core.names import Environment
 
@@ -33,3 +34,19 @@ class RequestRecord(NamedTuple):
     bytes_out: int
     outcome: Outcome
     call: str | None = None
+
+
+class RecordStore(Protocol):
+    """Where records are kept. Every method raises ``NotReady`` while it cannot be reached, is busy or full."""
+
+    async def add(self, records: Sequence[RequestRecord]) -> None:
+        """Store a batch, all or nothing. A batch that failed may be sent again: no record is stored twice by that."""
+        ...
+
+    async def forget(self, before: float) -> None:
+        """Delete records older than ``before`` (seconds since the epoch); some of them may stay for a day more."""
+        ...
+
+    async def close(self) -> None:
+        """Give back what it holds."""
+        ...

@@ -1,73 +1,87 @@
-"""Request records, as the data plane leaves them: batches in, each record once.
+"""Request records: ``ports.requests.RecordStore`` for each engine.
 
-Owns the table ``requests``. Knows nothing of who reads it. Texts that came from a client are cut to the column's bound
-and freed of what a database refuses, because one odd path must not lose the batch it travels with.
+Owns what their texts may be. On SQLite the rows go to a file for each day (``recordfiles``), on PostgreSQL to the
+table ``requests``. Texts that came from a client are cut and freed of what a database refuses, because one odd path
+must not lose the batch it travels with.
 """
 
-import sqlite3
+import asyncio
 from collections.abc import Sequence
-from itertools import chain
-from typing import Any
+from pathlib import Path
+from typing import Final
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, select, text
 
-from tieline.ports.requests import RequestRecord
+from tieline.ports.requests import RecordStore, RequestRecord
 from tieline.storage.columns import storable
-from tieline.storage.engine import Database, Kind
+from tieline.storage.engine import Database
+from tieline.storage.recordfiles import DayFiles
 from tieline.storage.schema import NAME, PATH, requests
 
-_MICROSECONDS = 1_000_000
-_COLUMNS = RequestRecord._fields
-# Rows in one statement. SQLite took 999 values at most before 3.32; asyncpg sends all rows in one go anyway.
-_SIZES: dict[Kind, tuple[int, ...]] = {
-    "sqlite": (256, 32, 4, 1) if sqlite3.sqlite_version_info >= (3, 32) else (32, 4, 1),
-    "postgresql": (1,),
-}
+_MICROSECONDS: Final = 1_000_000
+_AT_ONCE: Final = 5_000
+_PAUSE: Final = 0.1
+_COLUMNS: Final = RequestRecord._fields
+_INSERT: Final = (
+    f"INSERT INTO requests ({', '.join(_COLUMNS)}) "  # noqa: S608  our own names
+    f"VALUES ({', '.join(f'${number}' for number in range(1, len(_COLUMNS) + 1))}) ON CONFLICT DO NOTHING"
+)
+# A crash of the server may take the records of the last half second; nothing else is written in such a transaction.
+_UNSYNCED: Final = text("SET LOCAL synchronous_commit = off")
 
 
-def _insert(kind: Kind, size: int) -> str:
-    marks = ("?" if kind == "sqlite" else f"${number}" for number in range(1, len(_COLUMNS) + 1))
-    rows = ", ".join([f"({', '.join(marks)})"] * size)
-    return f"INSERT INTO requests ({', '.join(_COLUMNS)}) VALUES {rows} ON CONFLICT DO NOTHING"  # noqa: S608  our own names
+def open_records(database: Database) -> RecordStore:
+    """The records that belong to ``database``; nothing is opened before the first batch."""
+    if database.kind == "sqlite":
+        return DayFiles(records_folder(Path(database.location)), fit)
+    return TableRecords(database)
 
 
-_INSERTS = {kind: [(size, _insert(kind, size)) for size in sizes] for kind, sizes in _SIZES.items()}
+def records_folder(store: Path) -> Path:
+    """The folder of the day files beside the SQLite file ``store``: ``tieline.requests`` for ``tieline.db``."""
+    return store.with_suffix(".requests")
 
 
-async def add_records(database: Database, records: Sequence[RequestRecord]) -> None:
-    """Store ``records`` in one transaction; one whose id is already there is left alone.
+class TableRecords:
+    """Records in PostgreSQL's table ``requests``."""
 
-    The rows go to the driver as they are: this runs in the process that serves requests, and building each row as an
-    expression took five times the CPU. SQLite gets many rows in one statement: at each its thread and the loop's fight
-    for the interpreter's lock, which took a fifth of the CPU of a call.
-    """
-    if not records:
-        return
-    rows = [_row(record) for record in records]
-    done = 0
-    async with database.write() as connection:
-        for size, insert in _INSERTS[database.kind]:
-            blocks = range(done, len(rows) - size + 1, size)
-            if blocks:
-                values = [tuple(chain.from_iterable(rows[start : start + size])) for start in blocks]
-                await connection.exec_driver_sql(insert, values)
-                done = blocks[-1] + size
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def add(self, records: Sequence[RequestRecord]) -> None:
+        """Store a batch. The rows go to the driver as they are: building expressions took five times the CPU."""
+        if records:
+            async with self._database.write() as connection:
+                await connection.execute(_UNSYNCED)
+                await connection.exec_driver_sql(_INSERT, [_row(fit(record)) for record in records])
+
+    async def forget(self, before: float) -> None:
+        """Delete 5,000 at a time, each in a transaction of its own, so that nobody waits long."""
+        old = select(requests.c.id).where(requests.c.at < int(before * _MICROSECONDS)).limit(_AT_ONCE)
+        while True:
+            async with self._database.write() as connection:
+                gone = (await connection.execute(delete(requests).where(requests.c.id.in_(old)))).rowcount
+            if gone < _AT_ONCE:
+                return
+            await asyncio.sleep(_PAUSE)
+
+    async def close(self) -> None:
+        """The database is closed by whoever opened it."""
 
 
-async def forget_records(database: Database, before: float, most: int = 5_000) -> int:
-    """Delete at most ``most`` records older than ``before`` (seconds since the epoch); how many they were."""
-    old = select(requests.c.id).where(requests.c.at < int(before * _MICROSECONDS)).limit(most)
-    async with database.write() as connection:
-        return (await connection.execute(delete(requests).where(requests.c.id.in_(old)))).rowcount
-
-
-def _row(record: RequestRecord) -> tuple[Any, ...]:
+def fit(record: RequestRecord) -> RequestRecord:
+    """``record`` with texts that every database takes; most are short and plain and stay what they are."""
     texts = f"{record.api}{record.method}{record.path}{record.call}"
-    if len(texts) > NAME or not texts.isascii() or "\0" in texts:  # few are not short and plain
-        record = record._replace(
-            api=None if record.api is None else storable(record.api, NAME),
-            method=storable(record.method, NAME),
-            path=storable(record.path, PATH),
-            call=None if record.call is None else storable(record.call, NAME),
-        )
+    if len(texts) <= NAME and texts.isascii() and "\0" not in texts:
+        return record
+    return record._replace(
+        api=None if record.api is None else storable(record.api, NAME),
+        method=storable(record.method, NAME),
+        path=storable(record.path, PATH),
+        call=None if record.call is None else storable(record.call, NAME),
+    )
+
+
+def _row(record: RequestRecord) -> tuple[object, ...]:
+    """The values in the order of the fields, the time in whole microseconds."""
     return record.id, int(record.at * _MICROSECONDS), *record[2:]

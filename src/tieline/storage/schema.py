@@ -24,7 +24,7 @@ from sqlalchemy import (
 
 from tieline.storage.columns import Counter, blob, choice, json_text, moment, owned_by, text
 
-REVISION = "0003"
+REVISION = "0004"
 
 ID = 40
 NAME = 200
@@ -191,11 +191,12 @@ audit_head = Table(
     blob("signature", 0, 32),
 )
 
-# A row for every request, written by the process that serves it: no bounds are checked here (they took two thirds of an
-# insert's time), ``storage.records`` keeps them; without a rowid the key's own tree is the only one.
+# On PostgreSQL only; on SQLite records have files of their own (``recordfiles``). A row for every request, written by
+# the process that serves it: no bounds are checked here (they took two thirds of an insert's time).
+records_metadata = MetaData(naming_convention=metadata.naming_convention)
 requests = Table(
     "requests",
-    metadata,
+    records_metadata,
     Column("id", Text, primary_key=True),
     Column("at", BigInteger, nullable=False, index=True),
     *(Column(name, Text) for name in ("app_id", "key_id", "api", "environment")),
@@ -209,7 +210,6 @@ requests = Table(
     Column("bytes_out", BigInteger, nullable=False),
     Column("outcome", Text, nullable=False),
     Column("call", Text),
-    sqlite_with_rowid=False,
 )
 
 # ``app_id`` and ``end_user`` are empty for the API's shared connection, as NULLs would not be unique. So ``app_id`` is

@@ -21,7 +21,7 @@ from tieline.storage.bell import Bell, SqliteBell
 from tieline.storage.changes import changes_after, latest_version
 from tieline.storage.drift import add_drifts
 from tieline.storage.engine import Database
-from tieline.storage.records import add_records
+from tieline.storage.records import open_records
 from tieline.storage.schema import apis, app_apis, app_keys, apps, credentials, key_secrets, secrets
 from tieline.vault.intake import SealedSecret
 
@@ -68,6 +68,7 @@ class SqlSnapshots:
     def __init__(self, database: Database, url: str) -> None:
         self._database = database
         self._bell = _bell(database, url)
+        self._records = open_records(database)
         self._told: int | None = None
 
     async def version(self) -> int:
@@ -152,14 +153,15 @@ class SqlSnapshots:
                 await self._touch(ids[start : start + _BATCH], datetime.fromtimestamp(minute, UTC))
 
     async def add_records(self, records: Sequence[RequestRecord]) -> None:
-        await add_records(self._database, records)
+        await self._records.add(records)
 
     async def add_drifts(self, drifts: Sequence[DriftRecord]) -> None:
         await add_drifts(self._database, drifts, datetime.now(UTC))
 
     async def close(self) -> None:
-        """Stop watching. The database stays open."""
+        """Stop watching and close the records. The database stays open."""
         await self._bell.close()
+        await self._records.close()
 
     async def _touch(self, ids: list[str], at: datetime) -> None:
         these = select(app_keys.c.id).where(app_keys.c.id.in_(ids)).order_by(app_keys.c.id)

@@ -44,7 +44,7 @@ async def source() -> MemorySource:
 async def test_what_waits_is_saved(source: MemorySource) -> None:
     """Once."""
     records = Records(source)
-    records._waiting += [record(1), record(2)]
+    records._waiting.extend([record(1), record(2)])
     records._used["key_1"] = 5.0
     await records.flush()
     await records.flush()
@@ -77,7 +77,7 @@ async def test_the_oldest_are_given_up_beyond_the_bound(
     records = Records(source)
     source.away = True
     for number in range(5):
-        records._waiting.append(record(number))
+        records._gather(record(number))
         await records.flush()
     source.away = False
     await records.flush()
@@ -112,23 +112,54 @@ async def test_records_alone_are_not_saved_twice_when_only_the_keys_fail(
     assert source.used == {"key_1": 5.0}
 
 
-async def test_a_cancelled_save_keeps_its_batch(source: MemorySource) -> None:
-    """The worker stops in the middle of a save: the last flush saves it."""
+async def test_a_save_outlives_who_asked_for_it(source: MemorySource) -> None:
+    """The worker stops in the middle of a save: its batch is not sent again, and what came since goes after it."""
     records = Records(source)
-    records._waiting.append(record(1))
-    add_records = source.add_records
+    add_records, answer, batches = source.add_records, asyncio.Event(), []
 
-    async def stuck(batch: object) -> None:
-        await asyncio.sleep(60)
+    async def slow(batch: list[RequestRecord]) -> None:
+        batches.append([each.id for each in batch])
+        await answer.wait()
+        await add_records(batch)
 
-    source.add_records = stuck  # type: ignore[method-assign, assignment]
+    source.add_records = slow  # type: ignore[method-assign, assignment]
+    records._gather(record(1))
     saving = asyncio.create_task(records.flush())
-    await asyncio.sleep(0.01)
+    await asyncio.sleep(0)
     saving.cancel()
     await asyncio.wait([saving])
-    source.add_records = add_records  # type: ignore[method-assign]
-    await records.flush()
-    assert [each.id for each in source.records] == ["req_1"]
+    records._gather(record(2))
+    closing = asyncio.create_task(records.close())
+    answer.set()
+    await closing
+    assert batches == [["req_1"], ["req_2"]]
+
+
+async def test_a_store_that_hangs_fills_no_memory(
+    source: MemorySource, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It never answers: what waits stays bounded, what is lost is counted, the log says so, and an end comes."""
+    monkeypatch.setattr(module, "WAITING_MOST", 3)
+    monkeypatch.setattr(module, "HANGING_SECONDS", 0)
+    monkeypatch.setattr(module, "CLOSE_SECONDS", 0.05)
+    records = Records(source)
+    never = asyncio.Event()
+
+    async def hanging(batch: object) -> None:
+        await never.wait()
+
+    source.add_records = hanging  # type: ignore[method-assign, assignment]
+    records._gather(record(0))
+    running = asyncio.create_task(records.flush())
+    await asyncio.sleep(0.01)
+    for number in range(1, 6):
+        records._gather(record(number))
+    assert [each.id for each in records._waiting] == ["req_3", "req_4", "req_5"]
+    assert records.given_up == 2
+    await records.close()
+    running.cancel()
+    assert "the store has not answered" in caplog.text
+    assert "they are lost" in caplog.text
 
 
 async def test_the_last_uses_of_many_keys_are_saved_some_at_a_time(source: MemorySource) -> None:

@@ -1,11 +1,15 @@
 """What is kept about requests: records and last uses, gathered in memory and saved four times a second.
 
-A lost process loses at most what it gathered since. Owns the batches; the store owns the tables.
+A lost process loses at most what it gathered since. Owns the batches; the store owns the tables. One batch is on its
+way at a time: it is not sent again before the store has answered, because it may have been stored. While the store
+hangs or is away, at most 50,000 records wait and the oldest are given up, beside the one batch on its way.
 """
 
 import asyncio
 import logging
 import time
+from collections import deque
+from collections.abc import Collection
 
 from tieline.access.appkey import hidden
 from tieline.core.errors import ANSWERS, TielineError
@@ -25,16 +29,21 @@ TOUCHED_MOST = 500
 _PATH_MOST = 512
 _MINUTE = 60
 _CALL_DOOR = "/call/"
+HANGING_SECONDS = 10.0
+"""For so long a batch may be on its way before the log says so."""
+CLOSE_SECONDS = 10.0
+"""For so long a worker that ends waits for the store."""
 _DOORS = ("/relay/", _CALL_DOOR)
 
 
 class Records:
-    """The ledger of a worker. While the store is away, the oldest records beyond 50,000 are given up and counted."""
+    """The records of a worker. ``given_up`` counts those that were lost because the store did not take them in time."""
 
     def __init__(self, source: SnapshotSource) -> None:
         self.given_up = 0
         self._source = source
-        self._waiting: list[RequestRecord] = []
+        self._waiting: deque[RequestRecord] = deque(maxlen=WAITING_MOST)
+        self._saving: asyncio.Task[None] | None = None
         self._used: dict[str, float] = {}
         self._saved: set[str] = set()
         self._minute = 0.0
@@ -47,7 +56,7 @@ class Records:
         self._used[key.key_id] = now
         ended = time.perf_counter()
         upstream = (exchange.answered_at or ended) - exchange.sent_at if exchange.sent_at else None
-        self._waiting.append(
+        self._gather(
             RequestRecord(
                 exchange.id,
                 now,
@@ -76,7 +85,7 @@ class Records:
         key = admitted.key
         self._used[key.key_id] = now
         upstream = run.answered_at - run.sent_at if run.answered_at else None
-        self._waiting.append(
+        self._gather(
             RequestRecord(
                 run.id,
                 now,
@@ -104,7 +113,7 @@ class Records:
         if key is None:
             return
         path = _shown(request.target.partition(b"?")[0].decode("ascii", "replace"))
-        self._waiting.append(
+        self._gather(
             RequestRecord(
                 request_id,
                 time.time(),
@@ -133,13 +142,41 @@ class Records:
             await self.flush()
 
     async def flush(self) -> None:
-        """Save what waits now, and the last uses of 500 keys at most; what cannot be saved waits on."""
-        waiting, self._waiting = self._waiting, []
+        """Save what waits now, and the last uses of 500 keys at most; what cannot be saved waits on.
+
+        Where whoever asked is cancelled, the batch stays on its way, and the next flush waits for it first.
+        """
+        if self._saving is not None and not self._saving.done():
+            await asyncio.wait([self._saving])
+        loop = asyncio.get_running_loop()
+        self._saving = loop.create_task(self._save())
+        hanging = loop.call_later(HANGING_SECONDS, self._warn_of_hanging)
+        try:
+            await asyncio.shield(self._saving)
+        finally:
+            hanging.cancel()
+
+    async def close(self) -> None:
+        """Save everything, if the store takes it within ten seconds."""
+        try:
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await self.flush()
+                while self._used and not self._waiting:
+                    before = len(self._used)
+                    await self.flush()
+                    if len(self._used) >= before:
+                        return
+        except TimeoutError:
+            log.warning("the store did not take the last request records within %d s: they are lost", CLOSE_SECONDS)
+
+    async def _save(self) -> None:
+        waiting: Collection[RequestRecord] = self._waiting
+        self._waiting = deque(maxlen=WAITING_MOST)
         used: dict[str, float] = {}
         try:
             if waiting:
-                await self._source.add_records(waiting)
-                waiting = []
+                await self._source.add_records(list(waiting))
+                waiting = ()
             used = self._due()
             if used:
                 await self._source.touch_keys(used)
@@ -150,14 +187,18 @@ class Records:
             if waiting or used:
                 self._keep(waiting, used)
 
-    async def close(self) -> None:
-        """Save everything, if the store takes it."""
-        await self.flush()
-        while self._used and not self._waiting:
-            before = len(self._used)
-            await self.flush()
-            if len(self._used) >= before:
-                return
+    def _gather(self, record: RequestRecord) -> None:
+        if len(self._waiting) == WAITING_MOST:
+            self.given_up += 1  # the deque drops its oldest
+        self._waiting.append(record)
+
+    def _warn_of_hanging(self) -> None:
+        log.warning(
+            "the store has not answered for %d s: %d request records wait, %d were given up",
+            HANGING_SECONDS,
+            len(self._waiting),
+            self.given_up,
+        )
 
     def _due(self) -> dict[str, float]:
         """Last uses to be saved now: once a minute for each key, and of many keys some after others.
@@ -182,10 +223,12 @@ class Records:
             del self._used[key]
         return due
 
-    def _keep(self, waiting: list[RequestRecord], used: dict[str, float]) -> None:
-        kept = (waiting + self._waiting)[-WAITING_MOST:]
-        self.given_up += len(waiting) + len(self._waiting) - len(kept)
-        self._waiting = kept
+    def _keep(self, waiting: Collection[RequestRecord], used: dict[str, float]) -> None:
+        """Put back what was not saved, before what came since."""
+        since, self._waiting = self._waiting, deque(maxlen=WAITING_MOST)
+        self._waiting.extend(waiting)
+        self._waiting.extend(since)
+        self.given_up += len(waiting) + len(since) - len(self._waiting)
         self._saved.difference_update(used)
         self._used = used | self._used
 
