@@ -2,11 +2,13 @@
 
 import logging
 import socket
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from tieline.core.errors import NotReady, UnknownApi
 from tieline.core.ids import RequestIds
-from tieline.dataplane.admission.admit import NOTABLE, Admission
+from tieline.dataplane.admission.admit import Admission
+from tieline.dataplane.admission.fields import NOTABLE
 from tieline.dataplane.attempt.prepare import Preparer
 from tieline.dataplane.attempt.send import Running
 from tieline.dataplane.calls.drift_flush import Telling
@@ -18,7 +20,7 @@ from tieline.dataplane.snapshot.view import Snapshot
 from tieline.dataplane.supervised import Lasting
 from tieline.dataplane.tokens.sessions import TokenSessions
 from tieline.ports.connections import ConnectionStore
-from tieline.ports.snapshot import SnapshotSource
+from tieline.ports.snapshot import Change, SnapshotSource
 from tieline.vault.keyring import Keyring
 from tieline.wire.answers import text_answer
 from tieline.wire.deadlines import Deadlines
@@ -51,10 +53,10 @@ class Service:
         self.deadlines = Deadlines()
         self.pool = Pool(resources.guard, self.deadlines, resources.trust)
         self.sessions = TokenSessions(resources.connections, resources.keyring)
-        self.snapshot = Snapshot(resources.source, resources.keyring, resources.guard, self.pool, self.sessions.changed)
+        self.snapshot = Snapshot(resources.source, resources.keyring, resources.guard, self.pool, self._changed)
         self.records = Records(resources.source)
         self._new_request_id = new_id = RequestIds().next
-        admission = Admission(self.snapshot, resources.keyring.derive("app-key"), self.records)
+        self._admission = admission = Admission(self.snapshot, resources.keyring.derive("app-key"))
         preparer = Preparer(self.sessions)
         self._relay = Relay(admission, preparer, self.records, new_id)
         self.calls = CallDoor(admission, Running(preparer), self.records, new_id)
@@ -91,6 +93,12 @@ class Service:
         await self.telling.flush()
         self.pool.close()
         self.deadlines.stop()
+
+    def _changed(self, changes: Sequence[Change] | None) -> None:
+        """Called by the snapshot once it serves what has changed; None where everything was read anew."""
+        self.sessions.changed(changes)
+        if changes is None or any(change.kind != "connection" for change in changes):
+            self._admission.changed()
 
     def _door(self, request: Request) -> None:
         target = request.target

@@ -1,281 +1,228 @@
-"""Who asks, and may they ask at all: the app key of a request, and whether it is good for the API named in the path.
+"""Who asks, and may they ask at all: a request becomes a value that says admitted, rejected, or ask the store.
 
-Shared by the doors ``/relay/{api}/…`` and ``/call/{api}/…``. Owns the second look: a request that is about to be
-refused for what may just have been granted waits until the store was asked. What a door serves is its own matter.
+The one place where an app key is checked: known, not revoked, not expired, from its network, for its environment, and
+of an app that uses the API. Every check is made for every request, also where its words were read before (a memo hit).
+Nothing is sent and nothing is waited for here: a door looks at the outcome, and asks again once the store was asked.
 """
 
 import asyncio
 import time
-from collections.abc import Callable
+from dataclasses import dataclass
 from ipaddress import ip_address
-from typing import Protocol
+from typing import Final
+from weakref import WeakSet
 
 from tieline.access import appkey
-from tieline.access.overrides import OVERRIDE_FIELDS, check_override
 from tieline.core.errors import (
     AddressNotAllowed,
-    CredentialMissing,
+    AppKeyError,
     EnvironmentNotAllowed,
     ExpiredAppKey,
     InvalidAppKey,
-    InvalidRequest,
     MissingPermission,
     NotReady,
     RevokedAppKey,
     TielineError,
     UnknownApi,
-    UnknownCall,
 )
 from tieline.core.names import is_api_name
-from tieline.dataplane.relaying.exchange import Ledger
+from tieline.dataplane.admission.words import Words, is_lasting
 from tieline.dataplane.snapshot.plan import Api, Plan
-from tieline.dataplane.snapshot.view import AppKey, Snapshot
+from tieline.dataplane.snapshot.view import STALE_SECONDS, AppKey, Snapshot
 from tieline.wire.request import Request
 
-CONNECTION = b"tieline-connection"
-IDEMPOTENCY_KEY = b"idempotency-key"
-PAGES = b"tieline-pages"
-NOTABLE = OVERRIDE_FIELDS | {b"tieline-environment", CONNECTION, IDEMPOTENCY_KEY, PAGES}
-_NO_PLACES = appkey.KeyPlaces()
-_HELD_MOST = 64 * 1024
-_LASTING = frozenset({b"", b"keep-alive"})
-_PERHAPS_GRANTED = (UnknownApi, UnknownCall, CredentialMissing, MissingPermission)
+LOOKING_MOST: Final = 2_000
+"""How many requests may wait for a look into the store at once; the next are answered by what the snapshot knows."""
 
 
-class RefusalLedger(Ledger, Protocol):
-    """Who is told how requests end, admitted or not."""
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """Why a request is not served. ``key`` is the app key it came with, where it is known: then it is recorded."""
 
-    def refused(self, request: Request, request_id: str, key: AppKey | None, error: TielineError) -> None: ...
+    error: TielineError
+    key: AppKey | None = None
 
 
-class Asked:
-    """What a request's target and headers ask for: the API, the rest of the path, the query, the app key.
+@dataclass(frozen=True, slots=True)
+class NeedsStore:
+    """What the snapshot knows speaks against a request, but the store may know better: ask it, then admit again.
 
-    ``rest`` begins with a slash, or is empty. ``door`` is the path before the API's name. Raises an ``AppKeyError``
-    where no app key is found, or several.
+    ``otherwise`` is what stands if the store knows no better. ``keyed_hash`` is a key to be looked up; where it is
+    None, a change is looked for that came after ``version`` of the snapshot. ``words`` need not be read again.
     """
 
-    __slots__ = ("api", "door", "found", "name", "query", "rest")
-
-    def __init__(self, request: Request, door: bytes, snapshot: Snapshot) -> None:
-        path, _, query = request.target.partition(b"?")
-        name, slash, rest = path[len(door) :].partition(b"/")
-        self.door = door
-        self.name = name[:64].decode("ascii", "replace")
-        self.rest = slash + rest
-        self.query = query
-        self.api: Api | None = snapshot.api(name)
-        places = self.api.places if self.api is not None else _NO_PLACES
-        self.found = appkey.find(request.headers, query, places)
+    otherwise: Rejected
+    version: int
+    keyed_hash: bytes | None = None
+    words: Words | None = None
 
 
-Serve = Callable[[Request, str, Asked, AppKey], None]
+class Admitted:
+    """A request whose key may ask this API, as ``plan`` says; what it may ask for is the door's to decide.
+
+    It stays with its connection as a memo, as clients mostly ask the same again with another body. It holds while key
+    and API are the very objects that it was made from: any change of either makes a new one. ``door_state`` is what
+    the door worked out for these words, to be used again with them.
+    """
+
+    __slots__ = ("__weakref__", "door_state", "key", "plan", "words")
+
+    def __init__(self, words: Words, key: AppKey, plan: Plan) -> None:
+        self.words = words
+        self.key = key
+        self.plan = plan
+        self.door_state: object = None
 
 
 class Admission:
-    """Finds the key of a request. ``pepper`` keys the hash that app keys are found by."""
+    """Admits requests. ``pepper`` keys the hash that app keys are found by."""
 
-    def __init__(self, snapshot: Snapshot, pepper: bytes, ledger: RefusalLedger) -> None:
-        self.snapshot = snapshot
+    def __init__(self, snapshot: Snapshot, pepper: bytes) -> None:
+        self._snapshot = snapshot
         self._pepper = pepper
-        self._ledger = ledger
+        self._memos: WeakSet[Admitted] = WeakSet()
+        self._looking = 0
 
-    def open(self, request: Request, request_id: str, door: bytes, serve: Serve) -> None:
-        """Give ``request``, whose target begins with ``door``, to ``serve`` once its key is known, or refuse it.
+    def admit(self, request: Request, door: bytes, read: Words | None = None) -> Admitted | Rejected | NeedsStore:
+        """Decide on ``request``, whose target begins with ``door``, by what the snapshot knows now.
 
-        ``serve`` raises a TielineError to refuse; it may be called twice, the second time with fresh knowledge.
+        ``read`` are the words of this very request, where it is admitted again. The outcome ``Admitted`` may be that
+        of an earlier request in the same words: then its ``door_state`` holds too.
         """
-        key: AppKey | None = None
-        try:
-            asked = Asked(request, door, self.snapshot)
-            appkey.check(asked.found.key)
-            keyed_hash = appkey.keyed_hash(self._pepper, asked.found.key)
-            key = self.snapshot.known_key(keyed_hash)
-            if key is None:
-                _SecondLook(self, request, request_id, door, serve).begin(keyed_hash)
-                return
-            try:
-                serve(request, request_id, asked, key)
-            except _PERHAPS_GRANTED:
-                _SecondLook(self, request, request_id, door, serve).begin(keyed_hash)
-        except TielineError as error:
-            self.refuse(request, request_id, key, error)
-
-    async def look_up(self, keyed_hash: bytes) -> AppKey:
-        """The key of this hash, from the store if need be. Raises InvalidAppKey where there is none."""
-        key = self.snapshot.known_key(keyed_hash) or await self.snapshot.find_key(keyed_hash)
+        snapshot = self._snapshot
+        memo = request.connection.memo
+        known = memo if isinstance(memo, Admitted) and memo.words.same(request) else None
+        words = known.words if known is not None else read
+        if words is None or snapshot.api(words.name) is not words.api:
+            found = self._read(request, door)
+            if not isinstance(found, Words):
+                return found
+            words = found
+        key = snapshot.known_key(words.keyed_hash)
         if key is None:
-            raise InvalidAppKey("No such app key exists here. Check that it was copied whole and from this Tieline.")
-        return key
+            return NeedsStore(Rejected(_unknown_key()), snapshot.version, words.keyed_hash, words)
+        plan = self._checked(words, key, request.peer)
+        if not isinstance(plan, Plan):
+            return plan
+        if known is not None and known.words is words and known.key is key:
+            return known
+        admitted = Admitted(words, key, plan)
+        if is_lasting(request):
+            request.connection.memo = admitted
+            self._memos.add(admitted)
+        return admitted
 
-    def plan(self, request: Request, asked: Asked, key: AppKey) -> Plan:
-        """The API that is asked for as ``key`` may use it, if it may at all.
+    def perhaps(self, error: TielineError, admitted: Admitted) -> NeedsStore:
+        """``error`` is what an admitted request fails with, unless an operator has just changed that."""
+        return NeedsStore(Rejected(error, admitted.key), self._snapshot.version, None, admitted.words)
 
-        The plan may have a ``problem``: whoever sends looks at it last, after whatever else speaks against the request.
-        Raises NotReady, an ``AppKeyError``, UnknownApi, MissingPermission, EnvironmentNotAllowed, InvalidRequest.
+    def changed(self) -> None:
+        """Forget the memos of what is served no more, so that no idle connection keeps a replaced secret in memory."""
+        snapshot = self._snapshot
+        for memo in list(self._memos):
+            words = memo.words
+            if snapshot.api(words.name) is not words.api or snapshot.known_key(words.keyed_hash) is not memo.key:
+                self._memos.discard(memo)
+                words.forget()
+                memo.door_state = None
+
+    async def look(self, needed: NeedsStore, *, again: bool = False) -> Rejected | None:
+        """Ask the store; None where it knows more than the snapshot did, so that the request may be admitted now.
+
+        ``again``: for this request a change was looked for already, and what was found did not help.
         """
-        if not self.snapshot.fresh:
-            raise NotReady("Tieline cannot reach its store, so keys cannot be checked. Try again.", retry_after=2)
-        _check_key(key, request.peer)
-        api = asked.api
-        if api is None:
-            raise _unknown_api(asked)
-        if api.row.id not in key.api_ids:
-            raise MissingPermission(
-                f'The app "{key.app_name}" does not use {api.row.name}. An operator can add the API to the app.',
-                param=api.row.name,
-            )
-        if request.noted:
-            _check_noted(request, key)
-        if asked.query:
-            check_override((), asked.query)
-        return api.plans[key.environment]
-
-    def refuse(self, request: Request, request_id: str, key: AppKey | None, error: TielineError) -> None:
-        """Answer with ``error`` and note it."""
-        self._ledger.refused(request, request_id, key, error)
-        request.refuse(error, request_id)
-
-
-class Remembered:
-    """An admitted request, kept with its connection: clients mostly ask the same again, with another body.
-
-    It saves working out the same thing anew, and decides nothing: it holds only while the key and the API are the very
-    objects that it was made from, and any change of either makes a new one.
-    """
-
-    __slots__ = ("_api", "_headers", "_keyed_hash", "_method", "_name", "_target", "key", "plan")
-
-    def __init__(self, request: Request, asked: Asked, key: AppKey, plan: Plan) -> None:
-        self._method = request.method
-        self._target = request.target
-        self._headers = request.headers
-        self._name = plan.name.encode()
-        self._api = asked.api
-        self._keyed_hash = key.keyed_hash
-        self.key = key
-        self.plan = plan
-
-    def is_for(self, request: Request) -> bool:
-        """Whether ``request`` asks for the same in the same words; its body may be another."""
-        return (
-            self._target == request.target
-            and self._headers == request.headers
-            and self._method == request.method
-            and is_lasting(request)
-        )
-
-    def holds(self, snapshot: Snapshot) -> bool:
-        """Whether nothing has changed that the decision rests on."""
-        key = self.key
-        return (
-            snapshot.known_key(self._keyed_hash) is key
-            and snapshot.api(self._name) is self._api
-            and snapshot.fresh
-            and (key.expires_at is None or key.expires_at > time.time())
-        )
-
-
-def is_lasting(request: Request) -> bool:
-    """Whether what is found out of a request holds for others like it: its connection asks for nothing of its own."""
-    return not request.upgrade and request.connection_field in _LASTING
-
-
-class Held:
-    """The sink of a request that cannot be served yet: its body waits, up to 64 KiB of it, and its client may leave."""
-
-    def __init__(self, request: Request) -> None:
-        self.request = request
-        self.task: asyncio.Task[None] | None = None
-        request.sink = self
-
-    def body_arrived(self) -> None:
-        if sum([len(piece) for piece in self.request.pieces]) > _HELD_MOST:
-            self.request.pause()
-
-    def client_gone(self) -> None:
-        if self.task is not None:
-            self.task.cancel()
-
-    def client_paused(self) -> None:
-        """Nothing was written yet."""
-
-    def client_resumed(self) -> None:
-        """Nothing was written yet."""
-
-    def client_bytes(self, data: bytes) -> None:
-        """There is no tunnel yet."""
-
-    def client_ended(self) -> None:
-        """There is no tunnel yet."""
-
-
-class _SecondLook(Held):
-    """A request that waits until the store was asked.
-
-    Its key is not known yet, or it would be refused for what may just have been granted: so an operator's change works
-    at once for whoever asks next, though workers hear of it a little later.
-    """
-
-    def __init__(self, admission: Admission, request: Request, request_id: str, door: bytes, serve: Serve) -> None:
-        super().__init__(request)
-        self._admission = admission
-        self._id = request_id
-        self._door = door
-        self._serve = serve
-
-    def begin(self, keyed_hash: bytes) -> None:
-        """Ask the store; the request goes on afterwards."""
-        self.task = self.request.run(self._go_on(keyed_hash))
-
-    async def _go_on(self, keyed_hash: bytes) -> None:
-        admission = self._admission
-        key: AppKey | None = None
+        snapshot = self._snapshot
+        key = needed.otherwise.key
         try:
-            key = await admission.look_up(keyed_hash)
-            try:
-                self._offer(key)
-            except _PERHAPS_GRANTED:
-                if not await admission.snapshot.freshen():
-                    raise
-                key = await admission.look_up(keyed_hash)
-                self._offer(key)
+            if needed.keyed_hash is not None:
+                key = snapshot.known_key(needed.keyed_hash) or await snapshot.find_key(needed.keyed_hash)
+                return None if key is not None else needed.otherwise
+            if again or self._looking >= LOOKING_MOST:
+                return needed.otherwise
+            await self._freshen()
         except TielineError as error:
-            admission.refuse(self.request, self._id, key, error)
+            return Rejected(error, key)
+        return None if snapshot.version != needed.version else needed.otherwise
 
-    def _offer(self, key: AppKey) -> None:
-        asked = Asked(self.request, self._door, self._admission.snapshot)
-        self._serve(self.request, self._id, asked, key)
+    async def _freshen(self) -> None:
+        """Have the snapshot compared with the store. Raises NotReady where that cannot be done within five seconds."""
+        self._looking += 1
+        try:
+            async with asyncio.timeout(STALE_SECONDS):
+                await self._snapshot.freshen()
+        except TimeoutError:
+            raise _not_fresh() from None
+        finally:
+            self._looking -= 1
+
+    def _read(self, request: Request, door: bytes) -> Words | Rejected | NeedsStore:
+        try:
+            words = Words(request, door, self._snapshot, self._pepper)
+        except AppKeyError as error:  # the API, or another place for its key, may have come a moment ago
+            return NeedsStore(Rejected(error), self._snapshot.version)
+        except TielineError as error:
+            return Rejected(error)
+        try:
+            appkey.check(words.found.key)
+        except AppKeyError as error:
+            return Rejected(error)
+        return words
+
+    def _checked(self, words: Words, key: AppKey, peer: str) -> Plan | Rejected | NeedsStore:
+        """The plan that ``key`` uses, or what speaks against it: first what is wrong with the key itself."""
+        if not self._snapshot.fresh:
+            return Rejected(_not_fresh(), key)
+        api = words.api
+        error: TielineError
+        if key.revoked:
+            return Rejected(RevokedAppKey("This app key was revoked. Ask an operator for a new one."), key)
+        if key.expires_at is not None and key.expires_at <= time.time():
+            error = ExpiredAppKey("This app key has expired. Ask an operator for a new one.")
+        elif key.networks and not key.may_call_from(ip_address(peer.partition("%")[0])):
+            error = _wrong_network()
+        elif api is None:
+            error = _unknown_api(words)
+        elif api.row.id not in key.api_ids:
+            error = _not_of_app(api, key)
+        elif words.fault is not None:
+            return Rejected(words.fault, key)
+        elif words.environment is not None and words.environment != key.environment.encode():
+            return Rejected(_other_environment(key), key)
+        else:
+            return api.plans[key.environment]
+        return NeedsStore(Rejected(error, key), self._snapshot.version, None, words)
 
 
-def _unknown_api(asked: Asked) -> UnknownApi:
+def _not_fresh() -> NotReady:
+    return NotReady("Tieline cannot reach its store, so keys cannot be checked. Try again.", retry_after=2)
+
+
+def _unknown_key() -> InvalidAppKey:
+    return InvalidAppKey("No such app key exists here. Check that it was copied whole and from this Tieline.")
+
+
+def _wrong_network() -> AddressNotAllowed:
+    return AddressNotAllowed("This app key may not be used from your address. Ask an operator to add your network.")
+
+
+def _not_of_app(api: Api, key: AppKey) -> MissingPermission:
+    return MissingPermission(
+        f'The app "{key.app_name}" does not use {api.row.name}. An operator can add the API to the app.',
+        param=api.row.name,
+    )
+
+
+def _other_environment(key: AppKey) -> EnvironmentNotAllowed:
+    return EnvironmentNotAllowed(
+        f"This app key belongs to the {key.environment} environment. Use a key of the other one."
+    )
+
+
+def _unknown_api(words: Words) -> UnknownApi:
     """The error for an API that is not there; what cannot be a name is not repeated, it may be a secret."""
-    door = asked.door.decode()
-    if not is_api_name(asked.name):
+    door, name = words.door.decode(), words.shown_name
+    if not is_api_name(name):
         return UnknownApi(
             f"What follows {door} in the path is no name of an API. Write {door}{{api}}/ and what follows."
         )
-    return UnknownApi(f"There is no API named {asked.name!r} here. Check the path after {door}.", param=asked.name)
-
-
-def _check_key(key: AppKey, peer: str) -> None:
-    if key.revoked:
-        raise RevokedAppKey("This app key was revoked. Ask an operator for a new one.")
-    if key.expires_at is not None and key.expires_at <= time.time():
-        raise ExpiredAppKey("This app key has expired. Ask an operator for a new one.")
-    if key.networks and not key.may_call_from(ip_address(peer.partition("%")[0])):
-        raise AddressNotAllowed("This app key may not be used from your address. Ask an operator to add your network.")
-
-
-def _check_noted(request: Request, key: AppKey) -> None:
-    """The fields among ``NOTABLE`` that a request has."""
-    check_override(tuple(request.noted.items()), b"")
-    environment = request.noted.get(b"tieline-environment")
-    if environment is None:
-        return
-    if environment not in {b"live", b"development"}:
-        raise InvalidRequest("Tieline-Environment must be live or development.")
-    if environment != key.environment.encode():
-        raise EnvironmentNotAllowed(
-            f"This app key belongs to the {key.environment} environment. Use a key of the other one."
-        )
+    return UnknownApi(f"There is no API named {name!r} here. Check the path after {door}.", param=name)

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from tieline.access.decide import Denied, decide
-from tieline.core.errors import CredentialMissing, InvalidRequest, MissingPermission, TielineError, UpstreamFailed
-from tieline.dataplane.admission.admit import CONNECTION, IDEMPOTENCY_KEY
+from tieline.core.errors import InvalidRequest, MissingPermission, TielineError, UpstreamFailed
+from tieline.dataplane.admission.admit import Admitted
+from tieline.dataplane.admission.fields import CONNECTION, IDEMPOTENCY_KEY
 from tieline.dataplane.attempt.prepare import named_holder
 from tieline.dataplane.attempt.send import Order, Reached, Running
 from tieline.dataplane.attempt.target import target_of
@@ -32,16 +33,15 @@ from tieline.definitions.fill.scope import BODY_MOST
 from tieline.ports.requests import Outcome
 from tieline.wire.request import Request
 
-_PERHAPS_GRANTED = (MissingPermission, CredentialMissing)
-
 
 @dataclass(frozen=True, slots=True)
-class Admitted:
-    """A request that may ask for this call: its key is good, its app uses the API. ``query`` is without the key.
+class CallRequest:
+    """An admitted request that asks for this call, the same for every body. ``query`` is without the app key.
 
     ``boundary`` is that of a form, None for JSON; ``walks`` says that every page is asked for.
     """
 
+    admitted: Admitted
     plan: Plan
     call: ReadyCall
     key: AppKey
@@ -63,10 +63,12 @@ class Door(Protocol):
     cache: Cache
     idempotency: Idempotency
     drifts: Drifts
-    ledger: Ledger
 
-    async def look_again(self, request: Request, admitted: Admitted) -> Admitted | None:
-        """The same with fresh knowledge; None where nothing has changed. Raises what refuses it now."""
+    @property
+    def ledger(self) -> Ledger: ...
+
+    async def again(self, request: Request, admitted: Admitted, error: TielineError) -> CallRequest:
+        """What is asked for by what the store knows now; raises ``error`` where nothing has changed."""
         ...
 
 
@@ -88,7 +90,7 @@ class Run(Caller):
         "status",
     )
 
-    def __init__(self, door: Door, request: Request, request_id: str, admitted: Admitted) -> None:
+    def __init__(self, door: Door, request: Request, request_id: str, admitted: CallRequest) -> None:
         super().__init__(request, admitted.plan.limits.body)
         self.id = request_id
         self.admitted = admitted
@@ -155,12 +157,9 @@ class Run(Caller):
         sent_as = scope.sent_as(admitted.plan.name, admitted.call.name) if scope is not None else ""
         try:
             return self._draw(given, {}, sent_as)
-        except _PERHAPS_GRANTED:
-            again = await self._door.look_again(self.request, admitted)
-            if again is None:
-                raise
-            self.admitted = again
-            return self._draw(given, {}, sent_as)
+        except TielineError as error:
+            self.admitted = await self._door.again(self.request, admitted.admitted, error)
+        return self._draw(given, {}, sent_as)
 
     def _draw(self, given: Given, instead: Mapping[str, Any], sent_as: str) -> Order:
         admitted = self.admitted

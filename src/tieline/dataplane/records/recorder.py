@@ -50,9 +50,9 @@ class Records:
 
     def ended(self, exchange: Exchange, outcome: Outcome, error: TielineError | None) -> None:
         """Note how an admitted request ended."""
-        admitted, request = exchange.admitted, exchange.request
+        route, request = exchange.route, exchange.request
         now = time.time()
-        key = admitted.key
+        key = route.key
         self._used[key.key_id] = now
         ended = time.perf_counter()
         upstream = (exchange.answered_at or ended) - exchange.sent_at if exchange.sent_at else None
@@ -62,12 +62,12 @@ class Records:
                 now,
                 key.app_id,
                 key.key_id,
-                admitted.plan.name,
+                route.plan.name,
                 key.environment,
                 request.method.decode("ascii"),
-                hidden(admitted.path.decode("ascii"))[:_PATH_MOST],
-                admitted.area,
-                admitted.level,
+                hidden(route.path.decode("ascii"))[:_PATH_MOST],
+                route.area,
+                route.level,
                 exchange.status or (ANSWERS[error.code].status if error is not None else 0),
                 error.code if error is not None else None,
                 (ended - request.began) * 1000,

@@ -19,7 +19,7 @@ from tieline.dataplane.attempt.prepare import (
     prepare,
     wants_body,
 )
-from tieline.dataplane.relaying.exchange import Admitted, Exchange, Ledger, framing_of
+from tieline.dataplane.relaying.exchange import Exchange, Ledger, Route, framing_of
 from tieline.schemes.base import Applier
 from tieline.schemes.signal import BODY_MOST
 from tieline.wire.egress import EgressConnection
@@ -52,12 +52,12 @@ class PatientExchange(Exchange):
         self,
         request: Request,
         request_id: str,
-        admitted: Admitted,
+        route: Route,
         ledger: Ledger,
         preparer: Preparer,
         draft: Draft,
     ) -> None:
-        super().__init__(request, request_id, admitted, ledger)
+        super().__init__(request, request_id, route, ledger)
         self._preparer = preparer
         self._draft = draft
         self._auth: tuple[Applier, ...] = ()
@@ -66,10 +66,11 @@ class PatientExchange(Exchange):
         self._body: bytes | None = None
         self._hint = NO_HINT
         self._renewing: asyncio.Task[None] | None = None
-        self._judged = not listens(admitted.plan)
+        self._judged = not listens(route.plan)
 
     def open(self) -> None:
-        self._check_length()
+        if not self._fits():
+            return
         self._waiting = self.request.run(self._prepare_and_send())
 
     # -- before it is sent
@@ -118,8 +119,8 @@ class PatientExchange(Exchange):
             request.length = len(prepared.body)
             request.chunked = False
         self._prepared = prepared
-        self.admitted.lane = prepared.lane
-        self.admitted.head = prepared.head + framing_of(request)
+        self.route.lane = prepared.lane
+        self.route.head = prepared.head + framing_of(request)
         self._reflections = prepared.reflections
 
     def body_arrived(self) -> None:

@@ -33,8 +33,8 @@ _status_lines: dict[tuple[int, bytes], bytes] = {}
 
 
 @dataclass(slots=True, repr=False)
-class Admitted:
-    """A request that may go out, and how: decided on, filtered, with the secret added.
+class Route:
+    """How a request goes out: decided on, filtered, with the secret added.
 
     ``path`` is as it came, below the base URL; ``head`` is the request's head for the upstream, whole.
     """
@@ -79,27 +79,27 @@ class Exchange:
         "_unwanted",
         "_waiting",
         "_whole",
-        "admitted",
         "answered_at",
         "bytes_in",
         "bytes_out",
         "id",
         "request",
+        "route",
         "sent_at",
         "status",
     )
 
-    def __init__(self, request: Request, request_id: str, admitted: Admitted, ledger: Ledger) -> None:
+    def __init__(self, request: Request, request_id: str, route: Route, ledger: Ledger) -> None:
         self.request = request
         self.id = request_id
-        self.admitted = admitted
+        self.route = route
         self.bytes_in = 0
         self.bytes_out = 0
         self.sent_at = 0.0
         self.answered_at = 0.0
         self.status = 0
-        self._plan = admitted.plan
-        self._reflections = admitted.plan.reflections
+        self._plan = route.plan
+        self._reflections = route.plan.reflections
         self._ledger = ledger
         self._connection: EgressConnection | None = None
         self._waiting: asyncio.Task[None] | None = None
@@ -118,21 +118,19 @@ class Exchange:
         request.sink = self
 
     def open(self) -> None:
-        """Send the request over an idle or a new connection.
+        """Send the request over an idle or a new connection, unless its Content-Length is more than the API takes."""
+        if self._fits():
+            self._start()
 
-        Raises:
-            BodyTooLarge: its Content-Length says that it is larger than the API takes.
-        """
-        self._check_length()
-        self._start()
-
-    def _check_length(self) -> None:
+    def _fits(self) -> bool:
         length = self.request.length
-        if length is not None and length > self._plan.limits.body:
-            raise self._body_too_large()
+        if length is None or length <= self._plan.limits.body:
+            return True
+        self._refuse(self._body_too_large())
+        return False
 
     def _start(self) -> None:
-        connection = self.admitted.lane.take()
+        connection = self.route.lane.take()
         if connection is not None:
             self._send(connection)
         else:
@@ -152,7 +150,7 @@ class Exchange:
 
     async def _dial_and_send(self) -> None:
         try:
-            connection = await self.admitted.lane.dial(self._plan.limits.connect)
+            connection = await self.route.lane.dial(self._plan.limits.connect)
         except TielineError as error:
             self._waiting = None
             self._refuse(error)
@@ -170,7 +168,7 @@ class Exchange:
         if self._first_write:
             data = self._first_write
         else:
-            data = self.admitted.head + self._take_body()
+            data = self.route.head + self._take_body()
             if self._done:
                 return
             if request.complete and len(data) <= _HELD_MOST:

@@ -221,8 +221,9 @@ class Snapshot:
         async with self._catching_up:
             if self._looked <= arrived:  # else somebody has looked since
                 await asyncio.sleep(self._looked + _LOOK_SECONDS - arrived)
-                self._looked = time.monotonic()
+                began = time.monotonic()
                 await self._catch_up()
+                self._looked = began  # only now: whoever looked may have been cancelled, and the next looks instead
         return self._version != before
 
     async def follow(self) -> None:

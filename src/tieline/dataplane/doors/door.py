@@ -1,0 +1,138 @@
+"""What all doors do alike: admit a request, ask the store where it may know better, then serve or refuse it once.
+
+States of a request at a door, and who owns it:
+
+    judged ── admitted, and the door agrees ──▶ served: its exchange or run owns it, answers and records it
+      ▲ │
+      │ ├──── ``Rejected`` ───────────────────▶ refused: answered and recorded here
+      │ │
+      │ └──── ``NeedsStore`` ─────────────────▶ waiting: ``_Waiting`` is its sink and holds its body back
+      │                                           │    └── the client leaves ──▶ gone: the look is cancelled
+      └──────── the store knows more ─────────────┘
+"""
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Final, Generic, Protocol, TypeVar
+
+from tieline.core.errors import TielineError
+from tieline.dataplane.admission.admit import Admission, Admitted, NeedsStore, Rejected
+from tieline.dataplane.admission.words import Words
+from tieline.dataplane.snapshot.view import AppKey
+from tieline.wire.request import Request
+
+HELD_MOST: Final = 64 * 1024
+Way = TypeVar("Way")
+
+
+class RefusalLedger(Protocol):
+    """Who is told of requests that were not served."""
+
+    def refused(self, request: Request, request_id: str, key: AppKey | None, error: TielineError) -> None: ...
+
+
+class Door(ABC, Generic[Way]):
+    """A door. ``Way`` is what it decides on for an admitted request, and serves it by."""
+
+    def __init__(
+        self, prefix: bytes, admission: Admission, ledger: RefusalLedger, new_request_id: Callable[[], str]
+    ) -> None:
+        self._prefix = prefix
+        self._admission = admission
+        self._refusals = ledger
+        self._new_request_id = new_request_id
+
+    def open(self, request: Request) -> None:
+        """Serve a request whose target begins with the door's prefix."""
+        request_id = self._new_request_id()
+        way = self._judge(request, None)
+        if not isinstance(way, (Rejected, NeedsStore)):
+            self._serve(request, request_id, way)
+        elif isinstance(way, Rejected):
+            self._refuse(request, request_id, way)
+        else:
+            _Waiting(request).task = request.run(self._ask_the_store(request, request_id, way))
+
+    async def again(self, request: Request, admitted: Admitted, error: TielineError) -> Way:
+        """What becomes of a request that was admitted and is about to fail with ``error``, by what the store knows now.
+
+        Raises ``error``, or what else speaks against the request, where nothing has changed for the better.
+        """
+        way = await self._look(request, self._admission.perhaps(error, admitted))
+        if isinstance(way, Rejected):
+            raise way.error
+        return way
+
+    @abstractmethod
+    def _decide(self, request: Request, admitted: Admitted) -> Way:
+        """What becomes of an admitted request; raises a TielineError to refuse it.
+
+        It may be called again for the same request, so it does nothing but fill in ``admitted.door_state``.
+        """
+
+    @abstractmethod
+    def _serve(self, request: Request, request_id: str, way: Way) -> None:
+        """Send the request on its way, which owns it from then on, and its record; raises nothing on purpose."""
+
+    def _judge(self, request: Request, words: Words | None) -> Way | Rejected | NeedsStore:
+        admitted = self._admission.admit(request, self._prefix, words)
+        if not isinstance(admitted, Admitted):
+            return admitted
+        try:
+            return self._decide(request, admitted)
+        except TielineError as error:
+            return self._admission.perhaps(error, admitted)
+
+    async def _look(self, request: Request, needed: NeedsStore) -> Way | Rejected:
+        """Judge again with what the store knows, until the outcome is final.
+
+        Changes are looked for once for each request; its key again where it changed while it was looked up.
+        """
+        looked = False
+        way: Way | Rejected | NeedsStore = needed
+        while isinstance(way, NeedsStore):
+            rejected = await self._admission.look(way, again=looked)
+            looked = looked or way.keyed_hash is None
+            way = rejected if rejected is not None else self._judge(request, way.words)
+        return way
+
+    async def _ask_the_store(self, request: Request, request_id: str, needed: NeedsStore) -> None:
+        way = await self._look(request, needed)
+        if isinstance(way, Rejected):
+            self._refuse(request, request_id, way)
+        else:
+            self._serve(request, request_id, way)
+
+    def _refuse(self, request: Request, request_id: str, rejected: Rejected) -> None:
+        self._refusals.refused(request, request_id, rejected.key, rejected.error)
+        request.refuse(rejected.error, request_id)
+
+
+class _Waiting:
+    """The sink of a request while the store is asked: its body waits, up to 64 KiB of it, and its client may leave."""
+
+    def __init__(self, request: Request) -> None:
+        self._request = request
+        self.task: asyncio.Task[None] | None = None
+        request.sink = self
+
+    def body_arrived(self) -> None:
+        if sum([len(piece) for piece in self._request.pieces]) > HELD_MOST:
+            self._request.pause()
+
+    def client_gone(self) -> None:
+        if self.task is not None:
+            self.task.cancel()
+
+    def client_paused(self) -> None:
+        """Nothing was written yet."""
+
+    def client_resumed(self) -> None:
+        """Nothing was written yet."""
+
+    def client_bytes(self, data: bytes) -> None:
+        """There is no tunnel yet."""
+
+    def client_ended(self) -> None:
+        """There is no tunnel yet."""
