@@ -56,7 +56,7 @@ class Service:
         self.snapshot = Snapshot(resources.source, resources.keyring, resources.guard, self.pool, self._changed)
         self.records = Records(resources.source)
         self._new_request_id = new_id = RequestIds().next
-        self._admission = admission = Admission(self.snapshot, resources.keyring.derive("app-key"))
+        self.admission = admission = Admission(self.snapshot, resources.keyring.derive("app-key"))
         preparer = Preparer(self.sessions)
         self._relay = Relay(admission, preparer, self.records, new_id)
         self.calls = CallDoor(admission, Running(preparer), self.records, new_id)
@@ -98,7 +98,7 @@ class Service:
         """Called by the snapshot once it serves what has changed; None where everything was read anew."""
         self.sessions.changed(changes)
         if changes is None or any(change.kind != "connection" for change in changes):
-            self._admission.changed()
+            self.admission.changed()
 
     def _door(self, request: Request) -> None:
         target = request.target

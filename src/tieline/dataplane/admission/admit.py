@@ -9,7 +9,7 @@ import asyncio
 import time
 from dataclasses import dataclass
 from ipaddress import ip_address
-from typing import Final
+from typing import Final, Protocol
 from weakref import WeakSet
 
 from tieline.access import appkey
@@ -26,9 +26,9 @@ from tieline.core.errors import (
     UnknownApi,
 )
 from tieline.core.names import is_api_name
-from tieline.dataplane.admission.words import Words, is_lasting
+from tieline.dataplane.admission.words import Apis, Words, is_lasting
 from tieline.dataplane.snapshot.plan import Api, Plan
-from tieline.dataplane.snapshot.view import STALE_SECONDS, AppKey, Snapshot
+from tieline.dataplane.snapshot.view import STALE_SECONDS, AppKey
 from tieline.wire.request import Request
 
 LOOKING_MOST: Final = 2_000
@@ -60,12 +60,11 @@ class NeedsStore:
 class Admitted:
     """A request whose key may ask this API, as ``plan`` says; what it may ask for is the door's to decide.
 
-    It stays with its connection as a memo, as clients mostly ask the same again with another body. It holds while key
-    and API are the very objects that it was made from: any change of either makes a new one. ``door_state`` is what
-    the door worked out for these words, to be used again with them.
+    It holds while key and API are the very objects that it was made from: any change of either makes a new one.
+    ``door_state`` is what the door worked out for these words, to be used again with them.
     """
 
-    __slots__ = ("__weakref__", "door_state", "key", "plan", "words")
+    __slots__ = ("door_state", "key", "plan", "words")
 
     def __init__(self, words: Words, key: AppKey, plan: Plan) -> None:
         self.words = words
@@ -74,14 +73,39 @@ class Admitted:
         self.door_state: object = None
 
 
-class Admission:
-    """Admits requests. ``pepper`` keys the hash that app keys are found by."""
+class Memo:
+    """What a client's connection remembers of its last request, as clients mostly ask the same with another body."""
 
-    def __init__(self, snapshot: Snapshot, pepper: bytes) -> None:
+    __slots__ = ("__weakref__", "admitted")
+
+    def __init__(self) -> None:
+        self.admitted: Admitted | None = None
+
+
+class Known(Apis, Protocol):
+    """What is known of APIs and keys; a ``Snapshot``, whose methods say what they do."""
+
+    @property
+    def version(self) -> int: ...
+
+    @property
+    def fresh(self) -> bool: ...
+
+    def known_key(self, keyed_hash: bytes) -> AppKey | None: ...
+
+    async def find_key(self, keyed_hash: bytes) -> AppKey | None: ...
+
+    async def freshen(self) -> bool: ...
+
+
+class Admission:
+    """Admits requests. ``pepper`` keys the hash that app keys are found by; ``looking`` counts who waits for a look."""
+
+    def __init__(self, snapshot: Known, pepper: bytes) -> None:
         self._snapshot = snapshot
         self._pepper = pepper
-        self._memos: WeakSet[Admitted] = WeakSet()
-        self._looking = 0
+        self._memos: WeakSet[Memo] = WeakSet()
+        self.looking = 0
 
     def admit(self, request: Request, door: bytes, read: Words | None = None) -> Admitted | Rejected | NeedsStore:
         """Decide on ``request``, whose target begins with ``door``, by what the snapshot knows now.
@@ -91,7 +115,9 @@ class Admission:
         """
         snapshot = self._snapshot
         memo = request.connection.memo
-        known = memo if isinstance(memo, Admitted) and memo.words.same(request) else None
+        known = memo.admitted if isinstance(memo, Memo) else None
+        if known is not None and not known.words.same(request):
+            known = None
         words = known.words if known is not None else read
         if words is None or snapshot.api(words.name) is not words.api:
             found = self._read(request, door)
@@ -108,8 +134,7 @@ class Admission:
             return known
         admitted = Admitted(words, key, plan)
         if is_lasting(request):
-            request.connection.memo = admitted
-            self._memos.add(admitted)
+            self._remember(request, admitted)
         return admitted
 
     def perhaps(self, error: TielineError, admitted: Admitted) -> NeedsStore:
@@ -119,12 +144,13 @@ class Admission:
     def changed(self) -> None:
         """Forget the memos of what is served no more, so that no idle connection keeps a replaced secret in memory."""
         snapshot = self._snapshot
-        for memo in list(self._memos):
-            words = memo.words
-            if snapshot.api(words.name) is not words.api or snapshot.known_key(words.keyed_hash) is not memo.key:
-                self._memos.discard(memo)
-                words.forget()
-                memo.door_state = None
+        for memo in self._memos:
+            admitted = memo.admitted
+            if admitted is None:
+                continue
+            words = admitted.words
+            if snapshot.api(words.name) is not words.api or snapshot.known_key(words.keyed_hash) is not admitted.key:
+                memo.admitted = None
 
     async def look(self, needed: NeedsStore, *, again: bool = False) -> Rejected | None:
         """Ask the store; None where it knows more than the snapshot did, so that the request may be admitted now.
@@ -137,34 +163,38 @@ class Admission:
             if needed.keyed_hash is not None:
                 key = snapshot.known_key(needed.keyed_hash) or await snapshot.find_key(needed.keyed_hash)
                 return None if key is not None else needed.otherwise
-            if again or self._looking >= LOOKING_MOST:
+            if again or self.looking >= LOOKING_MOST:
                 return needed.otherwise
             await self._freshen()
         except TielineError as error:
             return Rejected(error, key)
         return None if snapshot.version != needed.version else needed.otherwise
 
+    def _remember(self, request: Request, admitted: Admitted) -> None:
+        memo = request.connection.memo
+        if not isinstance(memo, Memo):
+            memo = request.connection.memo = Memo()
+            self._memos.add(memo)
+        memo.admitted = admitted
+
     async def _freshen(self) -> None:
         """Have the snapshot compared with the store. Raises NotReady where that cannot be done within five seconds."""
-        self._looking += 1
+        self.looking += 1
         try:
             async with asyncio.timeout(STALE_SECONDS):
                 await self._snapshot.freshen()
         except TimeoutError:
             raise _not_fresh() from None
         finally:
-            self._looking -= 1
+            self.looking -= 1
 
     def _read(self, request: Request, door: bytes) -> Words | Rejected | NeedsStore:
         try:
             words = Words(request, door, self._snapshot, self._pepper)
-        except AppKeyError as error:  # the API, or another place for its key, may have come a moment ago
+            appkey.check(words.found.key)
+        except AppKeyError as error:  # where and how a key stands is said by the API, which may have come just now
             return NeedsStore(Rejected(error), self._snapshot.version)
         except TielineError as error:
-            return Rejected(error)
-        try:
-            appkey.check(words.found.key)
-        except AppKeyError as error:
             return Rejected(error)
         return words
 

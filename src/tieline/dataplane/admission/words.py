@@ -3,17 +3,24 @@
 Reads the request line and the fields, nothing else: whether the key exists and may do that is ``admit``'s.
 """
 
+from typing import Protocol
+
 from tieline.access import appkey
 from tieline.access.overrides import check_override
 from tieline.core.errors import InvalidRequest, TielineError
 from tieline.dataplane.admission.fields import ENVIRONMENT
 from tieline.dataplane.snapshot.plan import Api
-from tieline.dataplane.snapshot.view import Snapshot
 from tieline.wire.request import Request
 
 _NO_PLACES = appkey.KeyPlaces()
 _LASTING = frozenset({b"", b"keep-alive"})
 _NAME_MOST = 64
+
+
+class Apis(Protocol):
+    """What there is to be asked for; a ``Snapshot``."""
+
+    def api(self, name: bytes) -> Api | None: ...
 
 
 class Words:
@@ -39,7 +46,7 @@ class Words:
         "rest",
     )
 
-    def __init__(self, request: Request, door: bytes, snapshot: Snapshot, pepper: bytes) -> None:
+    def __init__(self, request: Request, door: bytes, apis: Apis, pepper: bytes) -> None:
         """Read ``request``, whose target begins with ``door``; ``pepper`` keys the hash of app keys.
 
         Raises:
@@ -53,7 +60,7 @@ class Words:
         self.door = door
         self.name, slash, rest = path[len(door) :].partition(b"/")
         self.rest = slash + rest
-        self.api: Api | None = snapshot.api(self.name)
+        self.api: Api | None = apis.api(self.name)
         self.found = appkey.find(request.headers, query, self.api.places if self.api is not None else _NO_PLACES)
         self.keyed_hash = appkey.keyed_hash(pepper, self.found.key)
         self.environment = request.noted.get(ENVIRONMENT)
@@ -78,11 +85,6 @@ class Words:
             and not request.upgrade
             and request.connection_field in _LASTING
         )
-
-    def forget(self) -> None:
-        """Be the words of no request any more, and hold nothing of an API."""
-        self._target = b""
-        self.api = None
 
 
 def is_lasting(request: Request) -> bool:

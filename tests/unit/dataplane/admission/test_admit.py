@@ -1,0 +1,293 @@
+"""Admission, without a socket: each check stands once and is made for every request, memo hits included."""
+
+import time
+from dataclasses import replace
+from ipaddress import ip_network
+from typing import Any
+
+import pytest
+
+from tests.wire.stage import definition
+from tieline.access import appkey
+from tieline.access.permissions import Permissions
+from tieline.core.errors import NotReady
+from tieline.dataplane.admission.admit import Admission, Admitted, Memo, NeedsStore, Rejected
+from tieline.dataplane.admission.fields import NOTABLE
+from tieline.dataplane.snapshot.plan import Api
+from tieline.dataplane.snapshot.view import AppKey, Snapshot
+from tieline.testing.dataplane import MemorySource
+from tieline.testing.requests import FakeClient
+from tieline.testing.vault import memory_keyring
+from tieline.wire.deadlines import Deadlines
+from tieline.wire.guard import Guard
+from tieline.wire.pool import Pool
+from tieline.wire.request import Request
+from tieline.wire.tls import Trust
+
+PEPPER = b"pepper"
+DOOR = b"/relay/"
+SECRET = appkey.mint("live").reveal_bytes()
+HASH = appkey.keyed_hash(PEPPER, SECRET)
+BEARER = (b"Authorization", b"Bearer " + SECRET)
+
+
+async def compiled(**changes: Any) -> Api:
+    """The API called ``api``, compiled as a worker would."""
+    source = MemorySource(await memory_keyring())
+    source.put_api(definition(9, **changes))
+    source.put_credential("api", {"key": "a-secret-of-the-provider"})
+    guard = Guard(["127.0.0.1"])
+    snapshot = Snapshot(source, source.keyring, guard, Pool(guard, Deadlines(), Trust()))
+    await snapshot.load()
+    api = snapshot.api(b"api")
+    assert api is not None
+    return api
+
+
+def key(**changes: Any) -> AppKey:
+    """A key of an app that uses the API."""
+    made = AppKey(
+        HASH,
+        "key_1",
+        "app_1",
+        "An app",
+        frozenset({"api_api"}),
+        "live",
+        Permissions.from_json({"mode": "all"}),
+        (),
+        None,
+        revoked=False,
+        allowed={},
+    )
+    return replace(made, **changes)
+
+
+class Known:
+    """What the snapshot knows, and what a look into the store would show."""
+
+    def __init__(self, api: Api | None, *keys: AppKey) -> None:
+        self.apis = {b"api": api} if api is not None else {}
+        self.keys = {each.keyed_hash: each for each in keys}
+        self.version = 1
+        self.fresh = True
+        self.stored: list[tuple[Api | None, tuple[AppKey, ...]]] = []
+        self.looks: list[str] = []
+        self.error: NotReady | None = None
+
+    def api(self, name: bytes) -> Api | None:
+        return self.apis.get(name)
+
+    def known_key(self, keyed_hash: bytes) -> AppKey | None:
+        return self.keys.get(keyed_hash)
+
+    async def find_key(self, keyed_hash: bytes) -> AppKey | None:
+        self.looks.append("key")
+        return self.keys.setdefault(keyed_hash, key()) if keyed_hash == HASH else None
+
+    async def freshen(self) -> bool:
+        self.looks.append("change")
+        if self.error is not None:
+            raise self.error
+        return False
+
+
+def asked(client: FakeClient, *fields: tuple[bytes, bytes], path: bytes = b"/api/x", **changes: Any) -> Request:
+    """A GET with the app key and ``fields``."""
+    return client.request(b"GET", DOOR + path[1:], BEARER, *fields, noted=tuple(NOTABLE), **changes)
+
+
+@pytest.fixture
+async def known() -> Known:
+    """The API and the key are known."""
+    return Known(await compiled(), key())
+
+
+def code(outcome: object) -> str:
+    """What an outcome comes to: ``admitted``, or its error's code, with a question mark where the store is asked."""
+    if isinstance(outcome, Rejected):
+        return outcome.error.code
+    if isinstance(outcome, NeedsStore):
+        return outcome.otherwise.error.code + "?"
+    assert isinstance(outcome, Admitted)
+    return "admitted"
+
+
+async def test_a_known_key_is_admitted_and_what_was_found_out_stays_with_its_connection(known: Known) -> None:
+    """The same words again are the same outcome, with what the door left in it; other words are another."""
+    admission, client = Admission(known, PEPPER), FakeClient()
+    first = admission.admit(asked(client), DOOR)
+    assert isinstance(first, Admitted)
+    assert (first.plan.environment, first.words.rest) == ("live", b"/x")
+    assert admission.admit(asked(client), DOOR) is first
+    assert admission.admit(asked(client, (b"Accept", b"*/*")), DOOR) is not first
+    assert admission.admit(client.request(b"PUT", DOOR + b"api/x", BEARER), DOOR) is not first
+
+
+async def test_a_connection_that_asks_for_something_of_its_own_is_not_remembered(known: Known) -> None:
+    """Fields that ``Connection`` names, and an upgrade, are those of one request."""
+    admission, client = Admission(known, PEPPER), FakeClient()
+    admission.admit(asked(client, connection_field=b"x-own"), DOOR)
+    admission.admit(asked(client, upgrade=True), DOOR)
+    assert client.memo is None
+    first = admission.admit(asked(client), DOOR)
+    assert admission.admit(asked(client, connection_field=b"x-own"), DOOR) is not first
+
+
+AGAINST: dict[str, tuple[dict[str, Any], str]] = {
+    "expired": ({"expires_at": time.time() - 1}, "expired_app_key?"),
+    "revoked": ({"revoked": True}, "revoked_app_key"),
+    "network": ({"networks": (ip_network("10.0.0.0/8"),)}, "address_not_allowed?"),
+    "not of the app": ({"api_ids": frozenset({"api_other"})}, "missing_permission?"),
+}
+
+
+@pytest.mark.parametrize(("change", "expected"), AGAINST.values(), ids=AGAINST)
+@pytest.mark.parametrize("remembered", [False, True], ids=["first", "memo"])
+async def test_each_check_of_a_key_is_made_also_for_a_memo(
+    known: Known, change: dict[str, Any], expected: str, *, remembered: bool
+) -> None:
+    """The very key object that was remembered does not stand for a check: here its fields change under the memo."""
+    admission, client = Admission(known, PEPPER), FakeClient()
+    if remembered:
+        first = admission.admit(asked(client), DOOR)
+        assert isinstance(first, Admitted)
+        for name, value in change.items():
+            object.__setattr__(first.key, name, value)
+    else:
+        known.keys[HASH] = key(**change)
+    assert code(admission.admit(asked(client), DOOR)) == expected
+
+
+async def test_a_key_that_ends_is_refused_on_a_connection_that_remembers_it(known: Known) -> None:
+    """Nothing changes but the time."""
+    known.keys[HASH] = ending = key(expires_at=time.time() + 1000)
+    admission, client = Admission(known, PEPPER), FakeClient()
+    assert code(admission.admit(asked(client), DOOR)) == "admitted"
+    object.__setattr__(ending, "expires_at", time.time() - 0.001)
+    assert code(admission.admit(asked(client), DOOR)) == "expired_app_key?"
+
+
+@pytest.mark.parametrize("remembered", [False, True], ids=["first", "memo"])
+async def test_nobody_is_admitted_by_a_stale_snapshot(known: Known, *, remembered: bool) -> None:
+    """A key may have been revoked since the store was last reached."""
+    admission, client = Admission(known, PEPPER), FakeClient()
+    if remembered:
+        admission.admit(asked(client), DOOR)
+    known.fresh = False
+    assert code(admission.admit(asked(client), DOOR)) == "not_ready"
+
+
+async def test_a_memo_does_not_outlive_key_or_api(known: Known) -> None:
+    """Another object of either is another decision; where the key is gone it is asked for."""
+    admission, client = Admission(known, PEPPER), FakeClient()
+    first = admission.admit(asked(client), DOOR)
+    known.keys[HASH] = key()
+    second = admission.admit(asked(client), DOOR)
+    known.apis[b"api"] = await compiled()
+    third = admission.admit(asked(client), DOOR)
+    assert first is not second
+    assert second is not third
+    assert isinstance(third, Admitted)
+    assert third.plan is known.apis[b"api"].plans["live"]
+    known.keys.clear()
+    assert code(admission.admit(asked(client), DOOR)) == "invalid_app_key?"
+    known.keys[HASH] = key()
+    known.apis.clear()
+    assert code(admission.admit(asked(client), DOOR)) == "unknown_api?"
+
+
+async def test_what_is_served_no_more_is_forgotten_at_once(known: Known) -> None:
+    """An idle connection keeps no replaced API, and so none of its secrets, in memory; a key neither."""
+    admission, client = Admission(known, PEPPER), FakeClient()
+    first = admission.admit(asked(client), DOOR)
+    assert isinstance(first, Admitted)
+    admission.changed()
+    assert admission.admit(asked(client), DOOR) is first
+    known.apis[b"api"] = await compiled()
+    admission.changed()
+    assert isinstance(client.memo, Memo)
+    assert client.memo.admitted is None
+    admission.admit(asked(client), DOOR)
+    known.keys.clear()
+    admission.changed()
+    assert client.memo.admitted is None
+
+
+BY_WORDS: dict[str, tuple[tuple[bytes, bytes], bytes, str]] = {
+    "method override": ((b"X-HTTP-Method-Override", b"DELETE"), b"/api/x", "invalid_request"),
+    "method override in the query": ((b"Accept", b"*/*"), b"/api/x?_method=DELETE", "invalid_request"),
+    "no environment": ((b"Tieline-Environment", b"test"), b"/api/x", "invalid_request"),
+    "the other environment": ((b"Tieline-Environment", b"development"), b"/api/x", "environment_not_allowed"),
+    "its own environment": ((b"Tieline-Environment", b"live"), b"/api/x", "admitted"),
+    "no such API": ((b"Accept", b"*/*"), b"/nothing/x", "unknown_api?"),
+}
+
+
+@pytest.mark.parametrize(("field", "path", "expected"), BY_WORDS.values(), ids=BY_WORDS)
+async def test_what_the_words_say_is_checked_each_time(
+    known: Known, field: tuple[bytes, bytes], path: bytes, expected: str
+) -> None:
+    """The second request is the same again, on the same connection."""
+    admission, client = Admission(known, PEPPER), FakeClient()
+    assert code(admission.admit(asked(client, field, path=path), DOOR)) == expected
+    assert code(admission.admit(asked(client, field, path=path), DOOR)) == expected
+
+
+async def test_a_key_is_told_what_is_wrong_with_it_before_what_is_wrong_with_its_request(known: Known) -> None:
+    """A revoked key learns nothing of which APIs there are."""
+    known.keys[HASH] = key(revoked=True)
+    admission = Admission(known, PEPPER)
+    fields = (b"X-HTTP-Method", b"DELETE")
+    assert code(admission.admit(asked(FakeClient(), fields, path=b"/nothing/x"), DOOR)) == "revoked_app_key"
+
+
+async def test_a_key_that_is_not_found_or_has_no_form_may_stand_as_a_new_api_says(known: Known) -> None:
+    """As AWS's clients write it, with a scope behind it; several keys are several whatever the store says."""
+    admission, client = Admission(known, PEPPER), FakeClient()
+    scoped = (b"Authorization", b"AWS4-HMAC-SHA256 Credential=" + SECRET + b"/20261130/eu/s3/aws4_request")
+    assert code(admission.admit(client.request(b"GET", b"/relay/new/x", scoped), DOOR)) == "invalid_app_key?"
+    assert code(admission.admit(client.request(b"GET", b"/relay/new/x"), DOOR)) == "missing_app_key?"
+    two = client.request(b"GET", b"/relay/api/x", BEARER, (b"X-Api-Key", b"tl_live_other"))
+    assert code(admission.admit(two, DOOR)) == "invalid_request"
+
+
+async def test_a_name_that_cannot_be_one_is_not_repeated(known: Known) -> None:
+    """It may be a secret that somebody put in the wrong place."""
+    outcome = Admission(known, PEPPER).admit(asked(FakeClient(), path=b"/sk-Secret_1/x"), DOOR)
+    assert isinstance(outcome, NeedsStore)
+    assert "Secret" not in outcome.otherwise.error.public
+
+
+async def test_a_look_for_a_key_finds_it_or_is_final(known: Known) -> None:
+    """One question to the store for a key that is unknown."""
+    known.keys.clear()
+    admission, client = Admission(known, PEPPER), FakeClient()
+    needed = admission.admit(asked(client), DOOR)
+    assert isinstance(needed, NeedsStore)
+    assert await admission.look(needed) is None
+    assert code(admission.admit(asked(client), DOOR, needed.words)) == "admitted"
+    gone = replace(needed, keyed_hash=b"another")
+    assert await admission.look(gone) is needed.otherwise
+    assert known.looks == ["key", "key"]
+
+
+async def test_a_look_for_a_change_is_over_when_the_snapshot_is_newer(known: Known) -> None:
+    """Also where another request, or the worker itself, caught up meanwhile; and it is made once for each request."""
+    admission = Admission(known, PEPPER)
+    needed = admission.admit(asked(FakeClient(), path=b"/nothing/x"), DOOR)
+    assert isinstance(needed, NeedsStore)
+    assert await admission.look(needed) is needed.otherwise
+    known.version = 2
+    assert await admission.look(needed) is None
+    assert await admission.look(needed, again=True) is needed.otherwise
+    assert known.looks == ["change", "change"]
+
+
+async def test_a_store_that_is_away_is_said(known: Known) -> None:
+    """The request is not refused for what could not be looked up."""
+    admission = Admission(known, PEPPER)
+    needed = admission.admit(asked(FakeClient(), path=b"/nothing/x"), DOOR)
+    known.error = NotReady("away")
+    assert isinstance(needed, NeedsStore)
+    rejected = await admission.look(needed)
+    assert rejected == Rejected(known.error, needed.otherwise.key)
