@@ -1,5 +1,7 @@
 """What the admin API confirmed works for the next request, in whatever place that request's key stands."""
 
+from typing import Any
+
 import pytest
 
 from tests.wire.conftest import StartUpstream
@@ -82,13 +84,14 @@ async def test_a_parameter_that_a_call_was_just_given_is_taken(start_upstream: S
     """A run is not refused for what its call has become able to do."""
     upstream = await start_upstream()
     source = SilentSource(await memory_keyring())
-    call = {"path": "/it", "response": {"type": "empty"}}
+    call: dict[str, Any] = {"path": "/it", "response": {"type": "empty"}}
     source.put_api(definition(upstream.port, calls={"it": call}))
     source.put_credential("api", {"key": PROVIDER_KEY})
     bearer = b"Authorization: Bearer " + source.put_key("api").encode()
     async with serving(source) as worker:
         assert await status(worker, bearer, target=b"/call/api/it?city=Rome") == 400
-        source.put_api(definition(upstream.port, calls={"it": {**call, "path": "/it/<city>", "parameters": {"city": {}}}}))
+        call |= {"path": "/it/<city>", "parameters": {"city": {}}}
+        source.put_api(definition(upstream.port, calls={"it": call}))
         assert await status(worker, bearer, target=b"/call/api/it?city=Rome") == 204
     assert upstream.seen[-1].line == b"GET /v1/it/Rome HTTP/1.1"
 
