@@ -9,6 +9,7 @@ opens a store, a socket or a key.
 import ipaddress
 import os
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -331,6 +332,11 @@ def variable_secret(variable: str, environ: Mapping[str, str] | None = None) -> 
     if not value:
         raise SettingsError(f"The environment variable {variable} is not set or is empty.", param=variable)
     return Secret.from_text(value)
+
+
+def editor_words() -> list[str]:
+    """The command that opens a file for a person. Raises ValueError where a quote is not closed."""
+    return shlex.split(os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi")
 
 
 def child_environment(

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tieline.cli import output
+from tieline.cli.asking import Yes, confirm, may_reach
+from tieline.cli.documents import definition_of, edit
 from tieline.cli.options import Environment, EnvironmentName, Json, connect, noun
-from tieline.cli.values import definition_text, field_names, fields, secret_given
+from tieline.cli.values import field_names, fields, secret_given
 from tieline.core.errors import SettingsError
 from tieline.core.secret import Secret
 
@@ -46,7 +48,7 @@ def add(  # noqa: PLR0913  an option is a parameter
     if from_catalogue is not None:
         body["from_catalogue"] = from_catalogue
     if file is not None:
-        body["definition"] = definition_text(file)
+        body["definition"] = definition_of(file)
     if base_url is not None:
         body["base_url"] = base_url
     client = connect()
@@ -117,12 +119,86 @@ def show(name: Name, json: Json = False) -> None:
 
 
 @api.command()
-def remove(name: Name, json: Json = False) -> None:
-    """Remove an API with its credentials. Keys lose what they may do on it."""
-    connect().send("DELETE", ("apis", name))
+def update(
+    name: Name,
+    file: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="The whole definition; also what `show --json` prints."),
+    ] = None,
+    base_url: Annotated[str | None, typer.Option(metavar="URL", help="Where the API is.")] = None,
+    json: Json = False,
+) -> None:
+    """Replace an API's definition, or its base URL. Its credentials, calls of apps and keys stay."""
+    if file is None and base_url is None:
+        raise SettingsError("Say what to change: --file DEFINITION.YAML or --base-url URL.")
+    client = connect()
+    if file is not None and base_url is not None:
+        raise SettingsError("Give --file or --base-url, not both: the file says where the API is.")
+    if base_url is None:
+        assert file is not None
+        changed = client.send("PUT", ("apis", name), body={"definition": definition_of(file)}).body
+    else:
+        found = client.get("apis", name)
+        definition = {each: value for each, value in found["definition"].items() if each != "hosts"}
+        changed = _put(client, found, {**definition, "base_url": base_url})
+    _tell_changed(changed, json=json)
+
+
+@api.command("edit")
+def edit_(name: Name, json: Json = False) -> None:
+    """Open an API's definition in $VISUAL or $EDITOR, check what is saved there, and store it."""
+    client = connect()
+    found = client.get("apis", name)
+    text = client.get("apis", name, "definition", accept="application/yaml")
+    changed = edit(name, text, lambda typed: _put(client, found, typed))
+    if changed is not None:
+        _tell_changed(changed, json=json)
+
+
+def _put(client: "AdminClient", found: dict[str, Any], definition: object) -> dict[str, Any]:
+    """Store a definition in place of the one that was ``found``, unless somebody changed that meanwhile."""
+    fields = {"If-Match": f'"{found["revision"]}"'}
+    changed: dict[str, Any] = client.send(
+        "PUT", ("apis", found["name"]), body={"definition": definition}, fields=fields
+    ).body
+    return changed
+
+
+def _tell_changed(changed: dict[str, Any], *, json: bool) -> None:
+    if json:
+        output.emit(changed)
+        return
+    output.say(f"{changed['name']} is stored as revision {changed['revision']}: {changed['base_url']}.")
+
+
+@api.command()
+def remove(name: Name, yes: Yes = False, json: Json = False) -> None:
+    """Remove an API with its credentials, calls and connections. Keys lose what they may do on it."""
+    client = connect()
+    confirm(f"Remove {name}?", _lost_with(client, name), yes=yes)
+    client.send("DELETE", ("apis", name))
     if json:
         output.emit({"removed": name})
     output.say(f"{name} is removed.")
+
+
+def _lost_with(client: "AdminClient", name: str) -> list[str]:
+    """What will stop working without the API, and what goes with it."""
+    parts = {
+        "call": sum(1 for _ in client.items("apis", name, "calls")),
+        "credential": sum(1 for each in client.items("apis", name, "credentials") if each["state"] != "retired"),
+        "connection": sum(1 for _ in client.items("connections", api=name)),
+    }
+    told = []
+    apps = [each for each in client.items("apps") if name in each["apis"]]
+    if apps:
+        keys = sum(may_reach(key, name) for each in apps for key in client.items("apps", each["id"], "keys"))
+        names = ", ".join(output.shown(each["name"]) for each in apps)
+        told.append(f"In use by {names} ({output.counted(keys, 'key')}): requests to {name} will be refused with 404.")
+    gone = [output.counted(number, noun) for noun, number in parts.items() if number]
+    if gone:
+        told.append(f"With it goes what belongs to it: {', '.join(gone)}.")
+    return told
 
 
 @api.command()

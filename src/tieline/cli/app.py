@@ -1,11 +1,20 @@
 """``tieline app``: what uses APIs through Tieline."""
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from tieline.cli import output
+from tieline.cli.asking import Yes, confirm
+from tieline.cli.documents import File, as_yaml, changeable, edit, members_of, text_of
 from tieline.cli.options import Json, connect, noun
+from tieline.core.errors import SettingsError
+
+if TYPE_CHECKING:
+    from tieline.cli.client import AdminClient
+
+MEMBERS = ("name", "apis")  # of those that `show` prints, what can be changed
 
 app = noun("app", "Apps: what uses APIs through Tieline.")
 
@@ -59,9 +68,77 @@ def show(name: Name, json: Json = False) -> None:
 
 
 @app.command()
-def remove(name: Name, json: Json = False) -> None:
+def update(
+    name: Name,
+    rename: Annotated[str | None, typer.Option("--name", metavar="NAME", help="What it shall be called.")] = None,
+    api: Annotated[list[str] | None, typer.Option(metavar="API", help="An API it may use too; repeatable.")] = None,
+    no_api: Annotated[
+        list[str] | None, typer.Option("--no-api", metavar="API", help="An API it may use no more; repeatable.")
+    ] = None,
+    file: File = None,
+    json: Json = False,
+) -> None:
+    """Rename an app, or say which more APIs it may use, and which no more. Its keys stay."""
+    if not (rename or api or no_api or file):
+        raise SettingsError("Say what to change: --api, --no-api, --name or --file.")
+    client = connect()
+    before = client.get("apps", name)
+    wanted = dict(members_of(text_of(file))) if file else {"name": before["name"], "apis": before["apis"]}
+    unknown = set(no_api or ()) - set(before["apis"])
+    if unknown:
+        raise SettingsError(
+            f"--no-api {min(unknown)}: {name} may not use that. It may use {output.shown(before['apis'])}."
+        )
+    wanted["apis"] = [
+        each for each in {**dict.fromkeys(wanted["apis"]), **dict.fromkeys(api or ())} if each not in (no_api or ())
+    ]
+    wanted["name"] = rename or wanted["name"]
+    _tell_changed(before, _patch(client, before, wanted), json=json)
+
+
+@app.command("edit")
+def edit_(name: Name, json: Json = False) -> None:
+    """Open an app's name and APIs in $VISUAL or $EDITOR, check what is saved there, and store it."""
+    client = connect()
+    before = client.get("apps", name)
+    text = as_yaml({"name": before["name"], "apis": before["apis"]})
+    after = edit("app", text, lambda typed: _patch(client, before, members_of(typed)))
+    if after is not None:
+        _tell_changed(before, after, json=json)
+
+
+def _patch(client: "AdminClient", before: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any]:
+    """Store what can be changed of an app; what is only shown, such as its id, stays."""
+    after: dict[str, Any] = client.send("PATCH", ("apps", before["id"]), body=changeable(before, wanted, MEMBERS)).body
+    return after
+
+
+def _tell_changed(before: Mapping[str, Any], after: Mapping[str, Any], *, json: bool) -> None:
+    if json:
+        output.emit(after)
+        return
+    output.say(f"{after['name']} may use {', '.join(after['apis']) or 'no API'}.")
+    lost = [each for each in before["apis"] if each not in after["apis"]]
+    if lost:
+        output.say(f"Its keys lose what they were granted on {', '.join(lost)}.")
+
+
+@app.command()
+def remove(name: Name, yes: Yes = False, json: Json = False) -> None:
     """Remove an app with all its keys, which stop working at once."""
-    connect().send("DELETE", ("apps", name))
+    client = connect()
+    confirm(f"Remove {name}?", _lost_with(client, name), yes=yes)
+    client.send("DELETE", ("apps", name))
     if json:
         output.emit({"removed": name})
     output.say(f"{name} is removed and its keys no longer work.")
+
+
+def _lost_with(client: "AdminClient", name: str) -> list[str]:
+    """What will stop working without the app."""
+    keys = sum(each["state"] == "active" for each in client.items("apps", name, "keys"))
+    users = sum(1 for _ in client.items("connections", app=name))
+    told = [f"{output.counted(keys, 'key')} will stop working at once."] if keys else []
+    return told + (
+        [f"With it goes what its users signed in to: {output.counted(users, 'connection')}."] if users else []
+    )

@@ -1,6 +1,5 @@
 """``tieline call``: the calls of APIs, what they answer, and running them."""
 
-import json as json_text
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -8,9 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from tieline.cli import output
+from tieline.cli.asking import Yes, confirm
+from tieline.cli.documents import as_yaml, definition_of, edit
 from tieline.cli.lessons import print_raw, tell, told_drift
 from tieline.cli.options import EnvironmentName, Json, connect, noun
-from tieline.cli.values import call_of, definition_text, secret_given
+from tieline.cli.values import call_of, secret_given
 from tieline.core.errors import SettingsError
 from tieline.settings import client_settings
 
@@ -25,7 +26,9 @@ Parameters = Annotated[
     list[str] | None,
     typer.Option("-p", metavar="NAME=VALUE", help="A parameter: NAME=VALUE, NAME=@FILE or NAME:=JSON; repeat it."),
 ]
-File = Annotated[Path, typer.Option(metavar="CALL.YAML", help="The call, as it stands under calls in a definition.")]
+File = Annotated[
+    Path, typer.Option(metavar="CALL.YAML", help="The call, as it stands under calls in a definition; - is stdin.")
+]
 
 TRIAL_SECONDS = 120.0  # longer than the server waits for an upstream
 SAMPLE_MOST = 4 * 1024 * 1024
@@ -67,7 +70,7 @@ def show(place: Place, json: Json = False) -> None:
             "revision": found["revision"],
         }
     )
-    print(json_text.dumps(found["definition"], indent=2, ensure_ascii=False))
+    print(f"\n{as_yaml(found['definition'])}", end="")
 
 
 @call.command()
@@ -105,7 +108,7 @@ def drift(place: Place, json: Json = False) -> None:
 def add(place: Place, file: File, json: Json = False) -> None:
     """Add a call to an API."""
     api, name = _split(place)
-    body = {"name": name, "definition": definition_text(file)}
+    body = {"name": name, "definition": definition_of(file)}
     made = connect().post("apis", api, "calls", body=body)
     if json:
         output.emit(made)
@@ -117,7 +120,7 @@ def add(place: Place, file: File, json: Json = False) -> None:
 @call.command()
 def update(place: Place, file: File, json: Json = False) -> None:
     """Replace a call."""
-    body = {"definition": definition_text(file)}
+    body = {"definition": definition_of(file)}
     made = connect().send("PUT", _path(place), body=body).body
     if json:
         output.emit(made)
@@ -126,9 +129,44 @@ def update(place: Place, file: File, json: Json = False) -> None:
 
 
 @call.command()
-def remove(place: Place, json: Json = False) -> None:
+def export(place: Place, json: Json = False) -> None:
+    """Print a call as `add` and `update` take it: YAML, or JSON with --json."""
+    found = connect().get(*_path(place))["definition"]
+    if json:
+        output.emit(found)
+    else:
+        print(as_yaml(found), end="")
+
+
+@call.command("edit")
+def edit_(place: Place, json: Json = False) -> None:
+    """Open a call in $VISUAL or $EDITOR, check what is saved there, and store it."""
+    client = connect()
+    found = client.get(*_path(place))
+    fields = {"If-Match": f'"{found["revision"]}"'}
+
+    def store(typed: str) -> dict[str, Any]:
+        stored: dict[str, Any] = client.send("PUT", _path(place), body={"definition": typed}, fields=fields).body
+        return stored
+
+    made = edit(place, as_yaml(found["definition"]), store)
+    if made is None:
+        return
+    if json:
+        output.emit(made)
+    else:
+        output.say(f"{place} is stored (revision {made['revision']} of {made['api']}).")
+
+
+@call.command()
+def remove(place: Place, yes: Yes = False, json: Json = False) -> None:
     """Remove a call from its API."""
-    connect().send("DELETE", _path(place))
+    client = connect()
+    found = client.get(*_path(place))
+    apps = [output.shown(each["name"]) for each in client.items("apps") if found["api"] in each["apis"]]
+    lost = f"Apps that may run it, {', '.join(apps)}, will get 404 at {found['door']}."
+    confirm(f"Remove {place}?", [lost] if apps else [], yes=yes)
+    client.send("DELETE", _path(place))
     if json:
         output.emit({"removed": place})
     output.say(f"{place} is removed.")
@@ -177,6 +215,7 @@ def initialize(  # noqa: PLR0913  an option is a parameter
         tell(learned)
     if learned["problem"] is not None:
         if not json:
+            print_raw(learned["raw"])  # why it failed, in the upstream's words
             output.say(f"tieline: {learned['problem']}")
         raise typer.Exit(1)
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tieline.cli import output
+from tieline.cli.asking import Yes, confirm, id_of
+from tieline.cli.failures import CommandFailed
 from tieline.cli.options import Environment, Json, connect, noun
 from tieline.core.errors import SettingsError, StartError
 
@@ -17,6 +19,9 @@ connection = noun("connection", "Connections: who is signed in to which API.")
 
 WATCH_SECONDS = 2.0
 
+Named = Annotated[
+    str, typer.Argument(metavar="CONNECTION", help="Its id; or its user or API, where that has one connection.")
+]
 Api = Annotated[str, typer.Argument(metavar="API", help="The API's name.")]
 App = Annotated[str | None, typer.Option(metavar="APP", help="The app whose user signs in, by name or id.")]
 User = Annotated[str | None, typer.Option(metavar="USER", help="The app's name for the user.")]
@@ -97,12 +102,51 @@ def list_(
 
 
 @connection.command()
-def remove(id: Annotated[str, typer.Argument(help="The connection's id (conn_…).")], json: Json = False) -> None:
-    """Delete a connection with its token, which stops working at once."""
-    connect().send("DELETE", ("connections", id))
+def show(connection: Named, json: Json = False) -> None:
+    """Show one connection, never its token."""
+    found = _find(connect(), connection)
     if json:
-        output.emit({"removed": id})
-    output.say(f"{id} is removed.")
+        output.emit(found)
+        return
+    output.details(
+        {
+            "id": found["id"],
+            "API": found["api"],
+            "environment": found["environment"],
+            "app": found["app"],
+            "user": found["user"],
+            "state": found["state"].replace("_", " "),
+            "signed in as": found["account"],
+            "expires": output.moment(found["expires_at"]),
+            "renewed": output.moment(found["refreshed_at"]),
+            "last error": found["last_error"],
+        }
+    )
+
+
+@connection.command()
+def remove(connection: Named, yes: Yes = False, json: Json = False) -> None:
+    """Delete a connection with its token, which stops working at once."""
+    client = connect()
+    found = _find(client, connection)
+    whose = f"{found['user']} of {found['app']}" if found["user"] else "all who use it"
+    lost = f"Requests to {found['api']} for {output.shown(whose)} will be refused until somebody signs in again."
+    confirm(f"Remove the connection {found['id']}?", [lost], yes=yes)
+    client.send("DELETE", ("connections", found["id"]))
+    if json:
+        output.emit({"removed": found["id"]})
+    output.say(f"{found['id']} is removed.")
+
+
+def _find(client: "AdminClient", text: str) -> dict[str, Any]:
+    """The connection with this id, or that of a user or API of this name where there is one only."""
+    items = list(client.items("connections"))
+    named = [{**each, "name": name} for each in items for name in {each["user"], each["api"]} if name]
+    known = id_of(text, "conn", named, "connection")
+    found = next((each for each in items if each["id"] == known), None)
+    if found is None:
+        raise CommandFailed("There is no such connection: tieline connection list", {"code": "not_found"})
+    return found
 
 
 def _show(line: str) -> None:

@@ -1,11 +1,13 @@
 """``tieline credential``: the secrets of APIs, written once and never read back."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from tieline.cli import output
+from tieline.cli.asking import Yes, confirm
 from tieline.cli.options import Environment, Json, connect, noun
 from tieline.cli.values import field_names, fields, secret_given
 from tieline.core.errors import SettingsError
@@ -79,12 +81,28 @@ def activate(api: Api, version: Version, json: Json = False) -> None:
 
 
 @credential.command()
-def retire(api: Api, version: Version, json: Json = False) -> None:
-    """Stop using this version and delete its secret."""
-    connect().send("DELETE", ("apis", api, "credentials", str(version)))
+def retire(api: Api, version: Version, yes: Yes = False, json: Json = False) -> None:
+    """Stop using this version and delete its secret. Asks first where it is the active one."""
+    client = connect()
+    items = list(client.items("apis", api, "credentials"))
+    found = next((each for each in items if each["version"] == version), None)
+    is_active = found is not None and found["state"] == "active"
+    environment = found["environment"] if found is not None else "live"
+    if is_active:
+        lost = f"It is the active one: every request to {api} ({environment}) will fail with 424 credential_missing."
+        confirm(f"Retire version {version} of {api}?", [lost, _way_on(api, environment, items)], yes=yes)
+    client.send("DELETE", ("apis", api, "credentials", str(version)))
     if json:
         output.emit({"retired": version})
     output.say(f"Version {version} of {api} is retired.")
+
+
+def _way_on(api: str, environment: str, items: Sequence[Mapping[str, Any]]) -> str:
+    """The command that gives an environment another credential: one that waits already, else a new one."""
+    waiting = [each for each in items if each["environment"] == environment and each["state"] == "pending"]
+    if waiting:
+        return f"To use another: tieline credential activate {api} {waiting[-1]['version']}"
+    return f"To use another: tieline credential set {api} --environment {environment} --stdin"
 
 
 def _shown(stored: dict[str, Any]) -> str:

@@ -1,18 +1,26 @@
 """``tieline key``: app keys, what they may do, and their end."""
 
-from typing import Annotated, Any, Literal
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from tieline.cli import output
+from tieline.cli.asking import Yes, confirm, id_of
+from tieline.cli.documents import File, as_yaml, changeable, edit, members_of, text_of
 from tieline.cli.options import Environment, Json, connect, noun
 from tieline.cli.values import permissions as wanted_permissions
 from tieline.cli.values import seconds
 from tieline.core.errors import SettingsError
 
+if TYPE_CHECKING:
+    from tieline.cli.client import AdminClient
+
+MEMBERS = ("name", "permissions", "from_ip", "expires_at")  # of those that `show` prints, what can be changed
+
 key = noun("key", "App keys: what an app holds, and what it may do.")
 
-Id = Annotated[str, typer.Argument(help="The key's id (key_…).")]
+Id = Annotated[str, typer.Argument(metavar="KEY", help="The key's id, or its name.")]
 Label = Annotated[str | None, typer.Option("--name", metavar="LABEL", help="What people call it.")]
 Mode = Annotated[
     Literal["all", "restricted", "read-only"] | None,
@@ -54,9 +62,7 @@ def list_(
     json: Json = False,
 ) -> None:
     """List keys, never their secrets."""
-    client = connect()
-    apps = [app] if app is not None else [each["id"] for each in client.items("apps")]
-    items = [each for owner in apps for each in client.items("apps", owner, "keys")]
+    items = list(_keys(connect(), app))
     if json:
         output.emit({"items": items, "next": None})
         return
@@ -91,7 +97,8 @@ def list_(
 @key.command()
 def show(id: Id, json: Json = False) -> None:
     """Show one key and what it may do."""
-    _print_key(connect().get("keys", id), json=json)
+    client = connect()
+    _print_key(client.get("keys", _id(client, id)), json=json)
 
 
 @key.command()
@@ -101,14 +108,42 @@ def update(  # noqa: PLR0913  an option is a parameter
     permissions: Mode = None,
     grant: Grants = None,
     expires_in: Expiry = None,
+    no_expiry: Annotated[bool, typer.Option("--no-expiry", help="It works until it is revoked.")] = False,
     from_ip: Networks = None,
+    from_anywhere: Annotated[bool, typer.Option("--from-anywhere", help="It may be used from any network.")] = False,
+    file: File = None,
     json: Json = False,
 ) -> None:
     """Change what a key may do; its secret stays. What is given replaces what was."""
-    body = _body(name, wanted_permissions(permissions, grant or []), expires_in, from_ip)
-    if not body:
-        raise SettingsError("Say what to change: --name, --permissions, --grant, --expires-in or --from-ip.")
-    _print_key(connect().send("PATCH", ("keys", id), body=body).body, json=json)
+    body: dict[str, Any] = _body(name, wanted_permissions(permissions, grant or []), expires_in, from_ip)
+    if (no_expiry and expires_in) or (from_anywhere and from_ip):
+        raise SettingsError("--no-expiry goes without --expires-in, and --from-anywhere without --from-ip.")
+    body |= {"expires_in": None} if no_expiry else {}
+    body |= {"from_ip": []} if from_anywhere else {}
+    if not body and file is None:
+        raise SettingsError("Say what to change: --name, --permissions, --grant, --expires-in, --from-ip or --file.")
+    client = connect()
+    known = _id(client, id)
+    if file is not None:
+        body = _changed(client.get("keys", known), members_of(text_of(file))) | body
+    _print_key(client.send("PATCH", ("keys", known), body=body).body, json=json)
+
+
+@key.command("edit")
+def edit_(id: Id, json: Json = False) -> None:
+    """Open what a key may do in $VISUAL or $EDITOR, check what is saved there, and store it; its secret stays."""
+    client = connect()
+    before = client.get("keys", _id(client, id))
+
+    def store(typed: str) -> dict[str, Any]:
+        body = _changed(before, members_of(typed))
+        stored: dict[str, Any] = client.send("PATCH", ("keys", before["id"]), body=body).body
+        return stored
+
+    found = {each: before[each] for each in MEMBERS if before[each] not in (None, [])}
+    after = edit("key", as_yaml(found), store)
+    if after is not None:
+        _print_key(after, json=json)
 
 
 @key.command()
@@ -118,17 +153,24 @@ def rotate(
     json: Json = False,
 ) -> None:
     """Mint a new secret for a key; the old one works for the overlap. The new one is printed this once."""
-    made = connect().post("keys", id, "rotate", body={"overlap": seconds(overlap, "--overlap")})
-    _print_secret(made, json=json, what=f"{id}; the one before works for {overlap} more")
+    lasting = seconds(overlap, "--overlap")
+    client = connect()
+    made = client.post("keys", _id(client, id), "rotate", body={"overlap": lasting})
+    _print_secret(made, json=json, what=f"{made['id']}; the one before works for {overlap} more")
 
 
 @key.command()
-def revoke(id: Id, json: Json = False) -> None:
+def revoke(id: Id, yes: Yes = False, json: Json = False) -> None:
     """End a key for good, everywhere within a second."""
-    connect().send("DELETE", ("keys", id))
+    client = connect()
+    found = client.get("keys", _id(client, id))
+    used = output.moment(found["last_used_at"])
+    lost = f"{output.shown(found['app'])} used it last at {used}; what holds it will get 401."
+    confirm(f"Revoke {output.shown(found['name'])} ({found['id']})?", [lost] if used else [], yes=yes)
+    client.send("DELETE", ("keys", found["id"]))
     if json:
-        output.emit({"revoked": id})
-    output.say(f"{id} is revoked.")
+        output.emit({"revoked": found["id"]})
+    output.say(f"{found['id']} is revoked.")
 
 
 @key.command()
@@ -140,7 +182,8 @@ def allows(
     json: Json = False,
 ) -> None:
     """Say whether a key may send an operation, and why not. Exits 1 where it may not."""
-    answer = connect().get("keys", id, "allows", method=method, path=path, api=api)
+    client = connect()
+    answer = client.get("keys", _id(client, id), "allows", method=method, path=path, api=api)
     if json:
         output.emit(answer)
     else:
@@ -148,6 +191,26 @@ def allows(
         output.say(f"Yes: {method} {path}{as_what}." if answer["allowed"] else f"No: {answer['reason']}")
     if not answer["allowed"]:
         raise typer.Exit(1)
+
+
+def _keys(client: "AdminClient", app: str | None) -> Iterator[dict[str, Any]]:
+    """The keys of an app, of all apps where none is named."""
+    for owner in [app] if app is not None else [each["id"] for each in client.items("apps")]:
+        yield from client.items("apps", owner, "keys")
+
+
+def _id(client: "AdminClient", text: str) -> str:
+    """The id of the key that ``text`` names. A revoked one is found by its id only."""
+    return id_of(text, "key", (each for each in _keys(client, None) if each["state"] != "revoked"), "key")
+
+
+def _changed(before: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any]:
+    """The request that makes a key what ``wanted`` shows; an expiry is sent only where it differs, as seconds."""
+    given = changeable(before, wanted, MEMBERS)
+    ends = given.pop("expires_at", None)
+    if ends != before["expires_at"]:
+        given["expires_in"] = None if ends is None else output.seconds_until(ends)
+    return {**given, "from_ip": given.get("from_ip", [])}
 
 
 def _body(
@@ -185,7 +248,7 @@ def _print_key(found: dict[str, Any], *, json: bool) -> None:
             "state": found["state"],
             "environment": found["environment"],
             "permissions": found["permissions"]["mode"].replace("_", " "),
-            "may": found["summary"],
+            "that is": found["summary"],
             "from": found["from_ip"] or "anywhere",
             "expires": output.moment(found["expires_at"]) or "never",
             "last used": output.moment(found["last_used_at"]) or "never",

@@ -16,6 +16,8 @@ from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 from rich.text import Text
 
+from tieline.core.errors import SettingsError
+
 PLAIN_WIDTH = 4000  # columns of what goes to a file or a pipe: nothing is cut
 GAP = 2  # columns between two cells
 NARROW = 12  # cells are shortened to this before columns are left out, and to fewer only after that
@@ -123,6 +125,14 @@ def moment(value: Any) -> str | None:
 def is_past(value: str) -> bool:
     """Whether an RFC 3339 time has passed, by this machine's clock."""
     return datetime.fromisoformat(value) <= datetime.now(UTC)
+
+
+def seconds_until(value: Any) -> int:
+    """Whole seconds until an RFC 3339 time, by this machine's clock. Raises SettingsError for another form."""
+    try:
+        return round((datetime.fromisoformat(value) - datetime.now(UTC)).total_seconds())
+    except (TypeError, ValueError):
+        raise SettingsError("expires_at must be a time such as 2027-01-31T12:00:00Z.") from None
 
 
 def quoted(text: str) -> str:

@@ -1,12 +1,19 @@
 """``tieline token``: admin tokens, a machine's access to the admin API."""
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from tieline.cli import output
+from tieline.cli.asking import Yes, confirm, id_of
+from tieline.cli.failures import CommandFailed
 from tieline.cli.options import Json, connect, noun
 from tieline.cli.values import seconds
+
+if TYPE_CHECKING:
+    from tieline.cli.client import AdminClient
+
+Named = Annotated[str, typer.Argument(metavar="TOKEN", help="The token's id, or its name.")]
 
 token = noun("token", "Admin tokens: a machine's access to the admin API.")
 
@@ -63,9 +70,44 @@ def list_(json: Json = False) -> None:
 
 
 @token.command()
-def revoke(id: Annotated[str, typer.Argument(help="The token's id (tok_…).")], json: Json = False) -> None:
-    """End an admin token for good."""
-    connect().send("DELETE", ("tokens", id))
+def show(token: Named, json: Json = False) -> None:
+    """Show one admin token, never its secret."""
+    found = _find(connect(), token)
     if json:
-        output.emit({"revoked": id})
-    output.say(f"{id} is revoked.")
+        output.emit(found)
+        return
+    output.details(
+        {
+            "id": found["id"],
+            "name": found["name"],
+            "role": found["role"],
+            "state": "revoked" if found["revoked_at"] else "active",
+            "last used": output.moment(found["last_used_at"]) or "never",
+            "expires": output.moment(found["expires_at"]) or "never",
+            "created": output.moment(found["created_at"]),
+        }
+    )
+
+
+@token.command()
+def revoke(token: Named, yes: Yes = False, json: Json = False) -> None:
+    """End an admin token for good."""
+    client = connect()
+    found = _find(client, token)
+    used = output.moment(found["last_used_at"])
+    lost = f"It was last used at {used}; what holds it will get 401."
+    confirm(f"Revoke {output.shown(found['name'])} ({found['id']})?", [lost] if used else [], yes=yes)
+    client.send("DELETE", ("tokens", found["id"]))
+    if json:
+        output.emit({"revoked": found["id"]})
+    output.say(f"{found['id']} is revoked.")
+
+
+def _find(client: "AdminClient", text: str) -> dict[str, Any]:
+    """The token that ``text`` names, by its id or, while it works, by its name. Raises CommandFailed."""
+    items = list(client.items("tokens"))
+    known = id_of(text, "tok", (each for each in items if not each["revoked_at"]), "token")
+    found = next((each for each in items if each["id"] == known), None)
+    if found is None:
+        raise CommandFailed("There is no such token: tieline token list", {"code": "not_found"})
+    return found

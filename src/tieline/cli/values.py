@@ -14,7 +14,6 @@ from tieline.settings import variable_secret
 if TYPE_CHECKING:
     from tieline.definitions.model import Call
 
-DEFINITION_MOST = 4 * 1024 * 1024  # bytes: what definitions.parse takes
 SECRET_MOST = 256 * 1024  # bytes of one input: the vault's own limit for each value is 64 KiB
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
@@ -96,17 +95,6 @@ def _checked(value: bytes, where: str) -> Secret:
     if not text:
         raise SettingsError(f"{where} holds no secret: it is empty.")
     return Secret(text)
-
-
-def definition_text(file: Path) -> str:
-    """The text of a definition's file, as much of it as may be one. Raises SettingsError."""
-    try:
-        with file.open(encoding="utf-8") as stream:
-            return stream.read(DEFINITION_MOST + 1)
-    except OSError as error:
-        raise SettingsError(f"{file} cannot be read: {error.strerror}.") from error
-    except UnicodeDecodeError as error:
-        raise SettingsError(f"{file} is not UTF-8 text.") from error
 
 
 def call_of(definition: Mapping[str, Any], name: str) -> "Call | None":

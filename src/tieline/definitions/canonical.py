@@ -69,8 +69,13 @@ def to_json(definition: Definition) -> dict[str, Any]:
 
 def to_yaml(definition: Definition) -> str:
     """The definition as YAML."""
+    return dump(to_json(definition))
+
+
+def dump(content: Mapping[str, Any]) -> str:
+    """A definition, or a part of one, as YAML that people edit."""
     return yaml.dump(
-        to_json(definition), Dumper=_Dumper, sort_keys=False, allow_unicode=True, default_flow_style=False, width=_WIDTH
+        content, Dumper=_Dumper, sort_keys=False, allow_unicode=True, default_flow_style=False, width=_WIDTH
     )
 
 

@@ -4,7 +4,13 @@ import pytest
 
 from tieline.cli.output import Column, fit
 
-KEYS = [Column("ID", whole=True), Column("APP"), Column("NAME"), Column("STATE"), Column("SECRET", spare=True)]
+KEYS = [
+    Column("ID", whole=True),
+    Column("APP"),
+    Column("NAME"),
+    Column("STATE"),
+    Column("SECRET", whole=True, spare=True),
+]
 
 
 def taken(widths: dict[int, int]) -> int:
