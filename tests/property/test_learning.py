@@ -13,7 +13,7 @@ from tieline.app.trying import sight
 from tieline.definitions.canonical import call_to_json, pagination_to_json, parameter_to_json
 from tieline.definitions.infer.lesson import Answer, changes, learn, read_lessons
 from tieline.definitions.infer.media import kind_of_answer
-from tieline.definitions.infer.pagination import Page, propose
+from tieline.definitions.infer.pagination import PageSample, propose
 from tieline.definitions.infer.samples import keep_in
 from tieline.definitions.infer.unreadable import UnreadableAnswer
 from tieline.definitions.model import Call, Response
@@ -84,7 +84,7 @@ def test_a_proposed_pagination_can_be_saved(
     """Whatever comes, a proposal is one that the definition takes, with the parameter that it adds."""
     parameters = {name: {"in": "query", "type": kind, "optional": True} for name in names}
     content = {"path": "/x", "parameters": parameters}
-    found = propose(call_of(content), [Page(document, headers) for document in documents])
+    found = propose(call_of(content), [PageSample(document, headers) for document in documents])
     if found is not None:
         added = {name: parameter_to_json(each) for name, each in found.add.items()}
         paged = {**content, "parameters": parameters | added, "pagination": pagination_to_json(found.pagination)}

@@ -21,7 +21,7 @@ from tieline.core.names import Environment
 from tieline.definitions.infer.detect import Source, detect
 from tieline.definitions.infer.lesson import Answer, Change, Lesson, changes, learn, read_lessons, typed_events
 from tieline.definitions.infer.media import kind_of_bytes
-from tieline.definitions.infer.pagination import Page, Proposal, propose
+from tieline.definitions.infer.pagination import PageSample, Proposal, propose
 from tieline.definitions.infer.samples import hide_secrets, keep_in
 from tieline.definitions.infer.unreadable import UnreadableAnswer
 from tieline.definitions.model import Call, Field, Response, StreamEvent
@@ -118,7 +118,7 @@ class _Pupil:
         """How the call seems to be paged, where it does not say so itself."""
         if call.pagination is not None or lessons[0].kind != "json":
             return None
-        return propose(call, [Page(each.document, self.headers, self.given) for each in lessons])
+        return propose(call, [PageSample(each.document, self.headers, self.given) for each in lessons])
 
 
 async def look_at(services: Services, caller: Caller, place: Place, samples: Samples, purpose: Purpose) -> Learned:

@@ -11,7 +11,7 @@ from tieline.definitions import template, values
 from tieline.definitions.bodies import BODY, slots
 from tieline.definitions.fill.pattern import Pattern
 from tieline.definitions.model import Body, Cache, Call, Pagination, Pair, Parameter, Response
-from tieline.definitions.responses import PATH, RESPONSE
+from tieline.definitions.responses import PATH, PATH_TO_ONE, RESPONSE
 from tieline.definitions.schema import Choice, Data, Flag, Key, Many, Named, Place, Record, Text, Whole
 from tieline.definitions.sections import (
     API_NAME_RULE,
@@ -153,6 +153,8 @@ def _pagination(found: Mapping[str, Any], place: Place) -> Pagination:
             place.problem(f'the key "{name}" is missing; pagination by {kind} needs it')
     if kind == "cursor" and (found["next"] is None) == (found["header"] is None):
         place.problem("a cursor is found by next (in the body) or header; give one of them")
+    if found["more"] is not None and found["last"] is not None:
+        place.key("last").problem("says the same as more; remove one of the two")
     return Pagination(**{name: value for name, value in found.items() if name != "most"}, **found["most"])
 
 
@@ -227,10 +229,15 @@ PAGINATION = Record(
         Key("kind", Choice(("page", "offset", "cursor", "link", "next_url"))),
         Key("parameter", Text("parameter name"), None),
         Key("items", PATH, None),
-        Key("next", PATH, None),
+        Key("next", PATH_TO_ONE, None),
         Key("header", HEADER_NAME, None),
         Key("start", Whole(0, 1_000_000), 0),
         Key("step", Whole(1, 100_000), 1),
+        Key("more", PATH_TO_ONE, None, shows="`has_more` and its like"),
+        Key("last", PATH_TO_ONE, None, shows="`is_last` and its like"),
+        Key("total", PATH_TO_ONE, None, shows="`total` and its like, for `page` and `offset`"),
+        Key("pages", PATH_TO_ONE, None, shows="`total_pages` and its like, for `page` and `offset`"),
+        Key("past_end", Many(Whole(400, 499), 20), (), shows="404 for `page` and `offset`"),
         Key("most", MOST, {"most_items": 10_000, "most_time": 60.0}, shows="all defaults"),
     ),
     _pagination,

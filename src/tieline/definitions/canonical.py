@@ -245,5 +245,6 @@ def pagination_to_json(one: Pagination) -> dict[str, Any]:
         items=one.most_items if one.most_items != plain.most_items else None,
         time=values.duration_text(one.most_time) if one.most_time != plain.most_time else None,
     )
-    found = _differing(one, plain, ("parameter", "items", "next", "header", "start", "step"))
+    signs = ("more", "last", "total", "pages", "past_end")
+    found = _differing(one, plain, ("parameter", "items", "next", "header", "start", "step", *signs))
     return {"kind": one.kind, **found, **({"most": dict(most)} if most else {})}

@@ -241,7 +241,8 @@ class Pagination:
     """How a call's answers follow each other.
 
     ``parameter`` carries the page, offset or cursor; ``next`` finds the cursor or URL in the answer's body, ``header``
-    in its headers; ``items`` finds the list of items; ``start`` and ``step`` count pages or items.
+    in its headers; ``items`` finds the list of items; ``start`` and ``step`` count pages or items. ``more``, ``last``,
+    ``total`` (of items) and ``pages`` find what tells the end; ``past_end`` are statuses of pages that do not exist.
     """
 
     kind: str
@@ -251,6 +252,11 @@ class Pagination:
     header: str | None = None
     start: int = 0
     step: int = 1
+    more: str | None = None
+    last: str | None = None
+    total: str | None = None
+    pages: str | None = None
+    past_end: tuple[int, ...] = ()
     most_items: int = 10_000
     most_time: float = 60.0
 

@@ -14,6 +14,16 @@ from tieline.definitions.sections import HEADER_NAME, TITLE
 def _path(text: str) -> str:
     if not paths.is_path(text):
         raise ValueError(f"{shown(text)} is no path; write it like choices[0].message, items[].id or $ (the whole)")
+    if paths.LAST in paths.split(text):
+        raise ValueError("[-1], the last item, is for pagination.next only; write [] for every item")
+    return text
+
+
+def _path_to_one(text: str) -> str:
+    if not paths.is_path(text):
+        raise ValueError(f"{shown(text)} is no path; write it like meta.next_cursor or data[-1].id (the last item's)")
+    if None in paths.split(text):
+        raise ValueError("leads to many values, and one is needed; write [-1] for the last item's, as in data[-1].id")
     return text
 
 
@@ -48,6 +58,7 @@ def _stream(found: Mapping[str, Any], place: Place) -> Stream:
 
 
 PATH = Text("path in the answer", _path, most=1000)
+PATH_TO_ONE = Text("path to one value in the answer", _path_to_one, most=1000)
 FIELD_TYPES = (
     "text", "number", "integer", "boolean", "date", "datetime", "unix_time", "duration", "url", "email", "image",
     "file", "json", "object",

@@ -368,8 +368,6 @@ class _Errand:
             target = told_target(plan, message.target, location.decode(errors="replace").strip())
         except UpstreamProtocolError:
             return False
-        if (target.origin or plan.origin) != (message.target.origin or plan.origin):
-            return False
         becomes_get = reached.status == 303 or (reached.status in {301, 302} and message.method == b"POST")
         if becomes_get and message.method != b"HEAD":
             headers = [pair for pair in message.headers if pair[0].lower() != b"content-type"]

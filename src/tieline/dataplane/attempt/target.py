@@ -51,15 +51,41 @@ def target_of(plan: Plan, filled: Filled) -> Target:
 def told_target(plan: Plan, asked: Target, url: str) -> Target:
     """Where an answer to ``asked`` says to go next; ``url`` may be relative to it (RFC 3986), its fragment is dropped.
 
+    The one place that decides on addresses which an answer names (next pages, ``Link``, redirects). They stay at the
+    origin that was asked, or at its https twin: an API behind a proxy often names itself with ``http``, and is asked
+    by https all the same; one that was asked by http may lead to https.
+
     Raises:
-        UpstreamProtocolError: it is no URL that can be asked for.
+        UpstreamProtocolError: it is no URL that can be asked for, or leads to another origin, which the credential was
+            not sent to.
     """
+    here = asked.origin or plan.origin
     try:
         whole = urljoin(asked.url(plan), url)
         address, _, query = quote(_without_dots(whole.partition("#")[0]), safe=_URL_SAFE).partition("?")
-        return _of_url(plan, address, query.encode("ascii"))
+        origin, path = _split(address)
+        there = _same_or_twin(here, origin)
+        target = _at(plan, there or origin, path, query.encode("ascii"))
     except (InvalidRequest, ValueError):
         raise UpstreamProtocolError("The upstream's answer leads to a URL that is not usable.") from None
+    if there is None:
+        raise UpstreamProtocolError(
+            f"The upstream's answer leads away from {here.authority.decode('ascii')}, to another host, port or scheme. "
+            "Answers are followed at their own origin only; describe the other one as an API of its own."
+        )
+    return target
+
+
+def _same_or_twin(here: Origin, there: Origin) -> Origin | None:
+    """The origin to go on at, where ``there`` is ``here`` or differs by ``http`` for ``https`` alone; else None."""
+    if there == here:
+        return here
+    if there.host != here.host or there.scheme == here.scheme:
+        return None
+    usual = 80 if there.scheme == "http" else 443
+    if there.port not in {usual, here.port}:
+        return None
+    return here if here.scheme == "https" else there
 
 
 def _without_dots(url: str) -> str:
@@ -71,12 +97,22 @@ def _without_dots(url: str) -> str:
 
 
 def _of_url(plan: Plan, url: str, query: bytes) -> Target:
+    origin, path = _split(url)
+    return _at(plan, origin, path, query)
+
+
+def _split(url: str) -> tuple[Origin, bytes]:
+    """Origin and path of a URL without a query. Raises ValueError."""
     scheme, mark, rest = url.partition("://")
     authority, slash, path = rest.partition("/")
     origin, _ = parse_base(f"{scheme}{mark}{authority}")
-    whole = (slash + path or "/").encode("ascii")
-    check(whole, literal=plan.table.literal and origin == plan.origin)
+    return origin, (slash + path or "/").encode("ascii")
+
+
+def _at(plan: Plan, origin: Origin, path: bytes, query: bytes) -> Target:
+    """The target at ``origin``. Raises InvalidRequest where the path can be read in several ways."""
+    check(path, literal=plan.table.literal and origin == plan.origin)
     base = plan.base_path
-    if origin == plan.origin and (whole == base or whole.startswith(base + b"/")):
-        return Target(whole[len(base) :], query)
-    return Target(whole, query, origin)
+    if origin == plan.origin and (path == base or path.startswith(base + b"/")):
+        return Target(path[len(base) :], query)
+    return Target(path, query, origin)

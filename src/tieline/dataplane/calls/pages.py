@@ -1,12 +1,13 @@
 """Every page of a call, as a stream of items: ``event: item`` for each, ``event: done`` or ``event: error`` at the end.
 
-Bounded by the definition's ``most``, at the caller's pace. Owns the walk; where the next page is, ``paging`` says.
+Bounded by the definition's ``most``, at the caller's pace. Owns the walk; what asks for the next page, ``pager`` says.
 """
 
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
+from hashlib import blake2b
+from typing import Any, Final
 
 import orjson
 
@@ -14,13 +15,15 @@ from tieline.core.errors import InvalidRequest, TielineError, UpstreamProtocolEr
 from tieline.dataplane.attempt.send import Order, Reached, Running
 from tieline.dataplane.attempt.target import Target, told_target
 from tieline.dataplane.calls.answering import failure
+from tieline.dataplane.calls.pager import NextPage, PageAnswer, Pager
 from tieline.dataplane.calls.reading import document_of, encoded, gather
 from tieline.dataplane.calls.reply import Reply
 from tieline.dataplane.calls.streaming import EVENT_STREAM
 from tieline.dataplane.snapshot.calls import ReadyCall
-from tieline.dataplane.snapshot.paging import Page, Pager, Step
 from tieline.wire import answers
 
+_AT_ONCE: Final = 500
+"""Items that are shaped and written before others get their turn."""
 Draw = Callable[[Mapping[str, Any]], Order]
 """Makes the order for a page: the caller's values, with those given in their place."""
 
@@ -42,7 +45,8 @@ class Walk:
         self._most = call.call.pagination
         self._pager = Pager(call.call, values)
         self._draw = draw
-        self._asked = Target(b"", b"")
+        self._last: Target | None = None  # where the page before was asked for
+        self._asked: set[bytes] = set()  # fingerprints of the URLs that answers named and that were asked for
         self._end = asyncio.get_running_loop().time() + self._most.most_time
 
     async def run(self, reply: Reply, request_id: str, first: Callable[[Reached], None]) -> None:
@@ -50,16 +54,13 @@ class Walk:
 
         Raises what fetching the first page does, before anything was written.
         """
-        items, step = await self._get(self._pager.first(), first)
+        page = await self._get(self._pager.first(), first)
         reply.begin_events(EVENT_STREAM)
-        await self._hand_out(reply, items, step)
-        while step is not None and not self.more and self.error is None:
-            try:
-                items, step = await self._get(step)
-            except TielineError as error:
-                self._stop(error)
-            else:
-                await self._hand_out(reply, items, step)
+        try:
+            while page is not None:
+                page = await self._pass_on(reply, page)
+        except TielineError as error:
+            self._stop(error)
         if self.error is not None:
             end = b"event: error\ndata: " + answers.error_body(self.error, request_id)
         else:
@@ -68,44 +69,72 @@ class Walk:
         await reply.write(end + b"\n\n")
         reply.end()
 
-    async def _get(self, step: Step, hear: Callable[[Reached], None] | None = None) -> tuple[list[Any], Step | None]:
-        """The items of one page as the upstream sent them, and what asks for the next one."""
+    async def _pass_on(self, reply: Reply, page: PageAnswer) -> PageAnswer | None:
+        """Hand out the items of ``page`` and get the next one; None where the walk is over.
+
+        Raises TielineError where it cannot go on; the items were handed out by then, unless they came twice.
+        """
+        self._pager.check_new(page)
+        given = page.items[: self._most.most_items - self.items]
+        await self._hand_out(reply, given)
+        following = self._pager.after(page)
+        is_full = self.items >= self._most.most_items or self._is_late()
+        self.more = len(given) < len(page.items) or (following is not None and is_full)
+        return await self._get(following) if following is not None and not self.more else None
+
+    async def _get(self, asks: NextPage, hear: Callable[[Reached], None] | None = None) -> PageAnswer | None:
+        """One page as the upstream sent it; None where it says that there is no such page."""
         call = self._call
-        order = self._draw(step.values)
+        order = self._draw(asks.values)
         timeout = call.call.timeout if call.call.timeout is not None else order.plan.limits.total
-        target = told_target(order.plan, self._asked, step.url) if step.url is not None else order.target
+        target = self._named(order, asks.url) if asks.url is not None else order.target
         end = min(self._end, asyncio.get_running_loop().time() + timeout)
         reached = await self._running.send(replace(order, target=target, end=end))
-        self._asked = reached.target
+        self._last = reached.target
         try:
             if hear is not None:
                 hear(reached)
-            if self._pager.is_beyond(reached.status, self.pages):
-                return [], None
+            if self._pager.is_past_end(reached.status):
+                return None
             if reached.status >= 300:
                 raise await failure(reached)
             document = document_of(call, reached, await gather(reached))
         finally:
             reached.close()
         assert call.items is not None  # it has pages
-        items = call.items.find(document)
+        items = call.items.find(document, first=not self.pages)
         if items is None:
             raise UpstreamProtocolError(
                 f"The upstream's answer to {call.name} has no list of items. Say where they are: pagination.items."
             )
         self.pages += 1
-        return items, self._pager.after(Page(document, reached.headers, len(items)))
+        return PageAnswer(document, reached.headers, items)
 
-    async def _hand_out(self, reply: Reply, items: list[Any], step: Step | None) -> None:
+    def _named(self, order: Order, url: str) -> Target:
+        """The page that an answer names. Raises UpstreamProtocolError where it may not or need not be asked for."""
+        assert self._last is not None  # an answer named it
+        target = told_target(order.plan, self._last, url)
+        self._asked.add(_fingerprint(self._last))
+        fingerprint = _fingerprint(target)
+        if fingerprint in self._asked:
+            raise UpstreamProtocolError(
+                "The walk cannot go on: the upstream's answer leads to a page that was read before. Check the call's "
+                "pagination."
+            )
+        return target
+
+    async def _hand_out(self, reply: Reply, items: list[Any]) -> None:
+        """Write the items, some at a time, so that a page of very many does not keep others waiting."""
         call = self._call
         assert call.items is not None  # it has pages
-        given = items[: self._most.most_items - self.items]
-        self.items += len(given)
         shape = call.items.shape
-        events = [b"event: item\ndata: " + encoded(call, shape(item)) + b"\n\n" for item in given]
-        await reply.write(b"".join(events))
-        is_full = self.items >= self._most.most_items or self._is_late()
-        self.more = len(given) < len(items) or (step is not None and is_full)
+        for start in range(0, len(items), _AT_ONCE):
+            some = items[start : start + _AT_ONCE]
+            await reply.write(
+                b"".join([b"event: item\ndata: " + encoded(call, shape(each)) + b"\n\n" for each in some])
+            )
+            self.items += len(some)
+            await asyncio.sleep(0)
 
     def _stop(self, error: TielineError) -> None:
         """A page could not be fetched: for want of time, which ends the walk as agreed, or in earnest."""
@@ -117,6 +146,10 @@ class Walk:
     def _is_late(self) -> bool:
         """Whether the walk has had its time."""
         return asyncio.get_running_loop().time() >= self._end
+
+
+def _fingerprint(target: Target) -> bytes:
+    return blake2b(repr(target).encode(), digest_size=16).digest()
 
 
 def check_walkable(call: ReadyCall) -> None:

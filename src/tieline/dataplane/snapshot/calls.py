@@ -13,7 +13,7 @@ from tieline.access.verdict import Allowed
 from tieline.core.errors import InvalidRequest
 from tieline.core.secret import Secret
 from tieline.dataplane.answers.streams.shape import Shape, shape_of
-from tieline.dataplane.snapshot.paging import ItemShaper
+from tieline.dataplane.snapshot.page_items import PageItems
 from tieline.definitions.fill.call import CompiledCall, compile_call
 from tieline.definitions.fill.scope import Member, Surroundings
 from tieline.definitions.infer.drift import Watch
@@ -65,7 +65,7 @@ class ReadyCall:
     shaper: Shaper
     watch: Watch | None
     stream: Shape | None
-    items: ItemShaper | None
+    items: PageItems | None
     permitted: Memory[Allowed] = field(default_factory=Memory)
     heads: Memory[Any] = field(default_factory=Memory)
 
@@ -133,7 +133,7 @@ class Calls:
             shaper=Shaper(response.fields if response.type in _SHAPED else ()),
             watch=_watch(call),
             stream=shape_of(response.stream, response.fields) if response.stream is not None else None,
-            items=ItemShaper(call.pagination, response.fields) if call.pagination is not None else None,
+            items=PageItems(call.pagination, response.fields) if call.pagination is not None else None,
         )
 
     def _around(self) -> Surroundings:

@@ -1,6 +1,7 @@
 """Paths in answers, such as ``choices[0].message.content``: their grammar, their steps. Knows no field and no document.
 
-A step is a member's name, a place in a list, or ``None`` for every item of a list. ``$``, the whole, has no steps.
+A step is a member's name, a place in a list (-1 for the last), or ``None`` for every item of a list. ``$``, the
+whole, has no steps.
 """
 
 import re
@@ -10,15 +11,16 @@ from typing import Final
 Step = str | int | None
 Steps = tuple[Step, ...]
 
+LAST: Final = -1
+"""The step to the last item of a list."""
 MOST_STEPS: Final = 64
 MOST_LENGTH: Final = 1000
 _MOST_KEY = 200
 _NAME = r'(?:[A-Za-z0-9_$-]{1,200}|"[^"\\]{1,200}")'
-_PLACES = r"(?:\[[0-9]{0,6}\]){0,16}"
-_PATH = re.compile(
-    rf"(?:\$|{_NAME}{_PLACES}(?:\.{_NAME}{_PLACES})*|(?:\[[0-9]{{0,6}}\]){_PLACES}(?:\.{_NAME}{_PLACES})*)"
-)
-_TOKEN = re.compile(r'"([^"]*)"|\[([0-9]*)\]|([A-Za-z0-9_$-]+)')
+_PLACE = r"\[(?:[0-9]{0,6}|-1)\]"
+_PLACES = rf"(?:{_PLACE}){{0,16}}"
+_PATH = re.compile(rf"(?:\$|{_NAME}{_PLACES}(?:\.{_NAME}{_PLACES})*|{_PLACE}{_PLACES}(?:\.{_NAME}{_PLACES})*)")
+_TOKEN = re.compile(r'"([^"]*)"|\[([0-9]*|-1)\]|([A-Za-z0-9_$-]+)')
 _BARE = re.compile(r"[A-Za-z0-9_$-]{1,200}")
 
 

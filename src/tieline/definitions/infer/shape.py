@@ -196,7 +196,7 @@ def collect(value: Any, steps: Steps, found: list[Any], at: int = 0) -> None:
                 return
             value = value[step]
         else:
-            if not isinstance(value, list) or step >= len(value):
+            if not isinstance(value, list) or step >= len(value) or not value:
                 return
             value = value[step]
     found.append(value)

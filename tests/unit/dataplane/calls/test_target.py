@@ -64,18 +64,40 @@ async def test_a_target_is_below_the_base_url_or_elsewhere(plan: Plan, made: Fil
         ("/else", Target(b"/else", b"", Origin("https", "api.test", 443))),
         ("https://api.test/v1/x/../y?z", Target(b"/y", b"z")),
         ("/v1/../else", Target(b"/else", b"", Origin("https", "api.test", 443))),
-        ("https://files.test/x", Target(b"/x", b"", ELSEWHERE)),
+        ("http://api.test/v1/a?page=2", Target(b"/a", b"page=2")),
+        ("http://api.test:443/v1/a", Target(b"/a", b"")),
+        ("HTTPS://API.test:443/v1/a", Target(b"/a", b"")),
     ],
 )
 async def test_what_an_answer_tells_is_read_against_what_was_asked(plan: Plan, told: str, target: Target) -> None:
-    """By RFC 3986, so that dot segments are resolved."""
+    """By RFC 3986, so that dot segments are resolved, and by https where a proxy's API names itself with http."""
     assert told_target(plan, Target(b"/things", b"page=1"), told) == target
 
 
 @pytest.mark.parametrize(
-    "told", ["file:///etc/passwd", "http://[::1", "https://user@api.test/", "//a\\b", "http://1.2.3"]
+    "told",
+    [
+        "file:///etc/passwd",
+        "http://[::1",
+        "https://user@api.test/",
+        "//a\\b",
+        "http://1.2.3",
+        "https://files.test/x",
+        "//files.test/x",
+        "http://api.test:8080/v1/a",
+        "https://api.test:8443/v1/a",
+        "https://api.test.evil.test/v1/a",
+    ],
 )
-async def test_what_is_no_url_to_ask_is_refused(plan: Plan, told: str) -> None:
-    """Nothing is repaired."""
+async def test_what_leads_elsewhere_or_nowhere_is_refused(plan: Plan, told: str) -> None:
+    """A secret goes to the origin that it is bound to: no other host, port or scheme that an answer names."""
     with pytest.raises(UpstreamProtocolError):
         told_target(plan, Target(b"/things", b""), told)
+
+
+async def test_what_was_asked_by_http_may_lead_to_https(plan: Plan) -> None:
+    """The twin is no less safe, and plain http is not gone back to."""
+    asked = Target(b"/x", b"", Origin("http", "files.test", 80))
+    secure = told_target(plan, asked, "https://files.test/y")
+    assert secure == Target(b"/y", b"", Origin("https", "files.test", 443))
+    assert told_target(plan, secure, "http://files.test/z").origin == Origin("https", "files.test", 443)

@@ -4,9 +4,10 @@ from typing import Any
 
 import pytest
 
-from tieline.definitions.infer.pagination import Page, Proposal, propose
+from tieline.definitions.infer.pagination import PageSample, Proposal, propose
 from tieline.definitions.model import Call, Pagination
 from tieline.definitions.parse import parse_data
+from tieline.definitions.problems import DefinitionError
 
 THINGS = [{"id": "a"}, {"id": "b"}]
 
@@ -24,7 +25,7 @@ def query(**types: str) -> dict[str, Any]:
 
 def proposed(said: Any, document: Any, headers: dict[str, str] | None = None, **given: Any) -> Proposal | None:
     """What one answer shows of a call."""
-    return propose(call(**said), [Page(document, headers or {}, given)])
+    return propose(call(**said), [PageSample(document, headers or {}, given)])
 
 
 LINK = '<https://x.example/things?page=2>; rel="next", <https://x.example/things?page=9>; rel="last"'
@@ -36,6 +37,9 @@ URLS = {
     "OData": ({"value": THINGS, "@odata.nextLink": "https://x.example/things?$skip=2"}, "value", '"@odata.nextLink"'),
     "a graph": ({"data": THINGS, "paging": {"next": "https://x.example/things?after=b", "cursors": {"after": "b"}}},
                 "data", "paging.next"),
+    "tasks": ({"data": THINGS, "next_page": {"offset": "eyJ0", "path": "/t?offset=eyJ0", "uri": "https://x.example/t?o=e"}},
+              "data", "next_page.uri"),
+    "records": ({"totalSize": 9, "nextRecordsUrl": "/query/01g-2000", "records": THINGS}, "records", "nextRecordsUrl"),
     "a query alone": ({"items": THINGS, "next_page_url": "?page=2"}, "items", "next_page_url"),
 }  # fmt: skip
 CURSORS = {
@@ -49,6 +53,23 @@ CURSORS = {
     "notes": ({"object": "list", "results": THINGS, "next_cursor": "fe2c", "has_more": True},
               query(start_cursor="text"), "start_cursor", "next_cursor"),
     "a number": ({"list": THINGS, "next_page": 2}, query(page="integer"), "page", "next_page"),
+    "a parameter of the call before one that it lacks": (
+        {"meta": {"next_token": "b26v"}, "data": THINGS}, query(pagination_token="text"), "pagination_token",
+        "meta.next_token"),
+    "a customer base": ({"results": THINGS, "paging": {"next": {"after": "NTI1", "link": "?after=NTI1"}}},
+                        query(after="text"), "after", "paging.next.after"),
+    "conversations": ({"type": "list", "data": THINGS, "pages": {"type": "pages", "next": {"page": 2,
+                       "starting_after": "WzE3"}, "page": 1, "per_page": 2, "total_pages": 9}},
+                      query(starting_after="text"), "starting_after", "pages.next.starting_after"),
+    "a base": ({"records": THINGS, "offset": "itrX/recY"}, query(offset="text"), "offset", "offset"),
+    "messages": ({"data": THINGS, "has_more": True, "first_id": "a", "last_id": "b"}, query(after_id="text"),
+                 "after_id", "last_id"),
+    "a cluster": ({"kind": "PodList", "metadata": {"continue": "eyJ2", "resourceVersion": "9"}, "items": THINGS},
+                  query(**{"continue": "text"}), "continue", "metadata.continue"),
+    "tickets": ({"tickets": THINGS, "meta": {"has_more": True, "after_cursor": "xxx", "before_cursor": "yyy"}},
+                query(after="text"), "after", "meta.after_cursor"),
+    "a table": ({"Items": THINGS, "Count": 2, "LastEvaluatedKey": {"id": {"S": "b"}}},
+                query(ExclusiveStartKey="json"), "ExclusiveStartKey", "LastEvaluatedKey"),
     "meta": ({"meta": {"next_token": "b26v"}, "data": THINGS}, query(pagination_token="text", next_token="text"),
              "next_token", "meta.next_token"),
 }  # fmt: skip
@@ -115,12 +136,13 @@ def test_a_call_without_the_parameter_is_told_which_to_add() -> None:
     [
         (query(page="integer"), {"data": THINGS}, {}, 1),
         (query(page="integer"), {"data": THINGS, "page": 0}, {}, 0),
-        (query(page="integer"), THINGS, {"page": 3}, 3),
+        (query(page="integer"), THINGS, {"page": 3}, 1),
+        (query(page="integer"), {"content": THINGS, "number": 0, "first": True, "totalPages": 3}, {}, 0),
         (query(pageNumber="text"), {"content": THINGS, "totalPages": 4}, {"pageNumber": "1"}, 1),
     ],
 )
 def test_a_page_number_counts_up_from_the_first(parameters: Any, document: Any, given: Any, start: int) -> None:
-    """From what was asked for, else what the answer says of itself, else one."""
+    """From nought or one: what was asked for or what the answer says of itself, else one; a later page says nothing."""
     found = proposed({"parameters": parameters}, document, **given)
     assert found is not None
     assert (found.pagination.kind, found.pagination.start, found.pagination.step) == ("page", start, 1)
@@ -170,11 +192,11 @@ def test_the_surest_sign_wins() -> None:
 def test_a_second_answer_shows_what_does_not_move() -> None:
     """What is the same in both answers is no cursor."""
     said = {"parameters": query(cursor="text")}
-    pages = [Page({"items": THINGS, "cursor": "main", "next_token": each}) for each in ("one", "two")]
+    pages = [PageSample({"items": THINGS, "cursor": "main", "next_token": each}) for each in ("one", "two")]
     found = propose(call(**said), pages)
     assert found is not None
     assert found.pagination.next == "next_token"
-    assert propose(call(**said), [Page({"items": THINGS, "cursor": "main"})] * 2) is None
+    assert propose(call(**said), [PageSample({"items": THINGS, "cursor": "main"})] * 2) is None
 
 
 @pytest.mark.parametrize(
@@ -210,3 +232,66 @@ def test_a_proposal_can_be_saved() -> None:
     said = {"parameters": query(**{found.pagination.parameter or "": "text"})}
     pages = {"kind": "cursor", "parameter": "cursor", "items": "items", "header": "x-next-cursor"}
     assert call(**said, pagination=pages).pagination == found.pagination
+
+
+ENDS = {
+    "a flag": (query(cursor="text"), {"items": THINGS, "next_cursor": "x", "has_more": True}, {"more": "has_more"}),
+    "a graph": (query(after="text"), {"nodes": THINGS, "pageInfo": {"endCursor": "x", "hasNextPage": True}},
+                {"more": "pageInfo.hasNextPage"}),
+    "the last one": (query(startAt="integer"), {"startAt": 0, "total": 9, "isLast": False, "values": THINGS},
+                     {"last": "isLast", "total": "total"}),
+    "records": ({}, {"done": False, "nextRecordsUrl": "/q/01g", "records": THINGS}, {"last": "done"}),
+    "a repository": (query(page="integer"), {"content": THINGS, "number": 0, "first": True, "last": False,
+                     "totalPages": 5, "totalElements": 9}, {"last": "last", "total": "totalElements",
+                     "pages": "totalPages"}),
+    "pages": (query(page="integer"), {"data": THINGS, "page": 1, "pages": 5}, {"pages": "pages"}),
+    "a total of this page": (query(offset="integer"), {"data": THINGS, "total": 2}, {}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ENDS)
+def test_what_tells_the_end_is_proposed(name: str) -> None:
+    """Flags, totals and the number of pages, so that no request is made for a page that is not there."""
+    parameters, document, signs = ENDS[name]
+    found = proposed({"parameters": parameters}, document)
+    assert found is not None
+    paging = found.pagination
+    held = {"more": paging.more, "last": paging.last, "total": paging.total, "pages": paging.pages}
+    assert {sign: path for sign, path in held.items() if path is not None} == signs
+
+
+def test_the_last_items_id_is_a_cursor_where_the_call_takes_one() -> None:
+    """Stripe says that there is more, and not where."""
+    found = proposed({"parameters": query(starting_after="text", limit="integer")}, {"data": THINGS, "has_more": True})
+    assert found is not None
+    paging = found.pagination
+    assert (paging.kind, paging.parameter, paging.next, paging.more) == (
+        "cursor", "starting_after", "data[-1].id", "has_more",
+    )  # fmt: skip
+    assert proposed({"parameters": query(starting_after="text")}, {"data": THINGS}) is None
+
+
+@pytest.mark.parametrize("word", ["start", "from"])
+def test_a_time_is_no_offset(word: str) -> None:
+    """What a period begins with is called so too; a small number shows that it counts."""
+    said = {"parameters": query(**{word: "integer", "limit": "integer"})}
+    assert proposed(said, {word: 1700000000, "items": THINGS}) is None
+    assert proposed(said, {"items": THINGS}, **{word: 1700000000}) is None
+    counted = proposed(said, {word: 0, "items": THINGS})
+    assert counted is not None
+    assert counted.pagination.kind == "offset"
+
+
+@pytest.mark.parametrize("next", ["data[].id", "[].id", "data[-1]x"])
+def test_a_path_that_cannot_be_a_cursor_is_refused_when_it_is_read(next: str) -> None:
+    """``[]`` leads to every item's; the last one's is ``[-1]``."""
+    pagination = {"kind": "cursor", "parameter": "after", "next": next}
+    with pytest.raises(DefinitionError, match=r"pagination\.next"):
+        call(parameters=query(after="text"), pagination=pagination)
+    assert call(parameters=query(after="text"), pagination=pagination | {"next": "data[-1].id"}).pagination
+
+
+def test_the_last_item_has_no_field() -> None:
+    """Fields are of every item, or of one that is counted from the first."""
+    with pytest.raises(DefinitionError, match=r"pagination\.next only"):
+        call(response={"fields": [{"path": "data[-1].id", "type": "text"}]})

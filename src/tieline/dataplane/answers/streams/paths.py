@@ -40,7 +40,7 @@ def _plain(steps: Steps) -> Get:
                 if not isinstance(value, dict):
                     return None
                 value = value.get(step)
-            elif isinstance(value, list) and step is not None and step < len(value):
+            elif isinstance(value, list) and step is not None and step < len(value) and value:
                 value = value[step]
             else:
                 return None

@@ -1,0 +1,127 @@
+"""The members of an answer that speak of its pages: where the list of items is, what is said of the next page.
+
+Looks near the top only, and in the objects that usually hold such members (``meta``, ``paging`` …). Knows no call,
+proposes nothing, and walks at most 2,000 objects of 2,000 members each.
+"""
+
+import re
+from collections import deque
+from collections.abc import Collection
+from functools import lru_cache
+from typing import Any, Final
+
+from tieline.definitions.infer import paths
+from tieline.definitions.infer.paths import Steps
+from tieline.definitions.infer.shape import collect
+
+_MOST_LEVELS: Final = 4
+_MOST_OBJECTS: Final = 2_000
+_MOST_MEMBERS: Final = 2_000
+_ITEMS: Final = frozenset({
+    "data", "items", "results", "records", "entries", "values", "value", "rows", "list", "objects", "elements",
+    "members", "hits", "content", "nodes", "edges", "resources", "documents",
+})  # fmt: skip
+_HOLDERS: Final = frozenset({
+    "links", "link", "paging", "pagination", "pageinfo", "meta", "metadata", "page", "cursors", "cursor", "next",
+    "nextpage", "responsemetadata", "info", "pages", "d", "result", "data", "response", "results", "additionaldata",
+})  # fmt: skip
+_URL_MEMBERS: Final = ("href", "uri", "url")
+
+HAS_MORE: Final = frozenset({
+    "hasmore", "hasnext", "hasnextpage", "hasmoreitems", "hasmoreresults", "hasmorepages", "hasmoredata", "istruncated",
+    "moreavailable", "moreitemsincollection", "hasnextcursor",
+})  # fmt: skip
+"""Names, as :func:`plain_name` has them, of flags that can only mean: there are further pages."""
+IS_LAST: Final = frozenset({"islast", "islastpage", "lastpage", "last", "endofstream", "endoflist"})
+"""Names of flags that mean: this is the last page. (``lastPage: 5`` is a number, and none of them.)"""
+TOTALS: Final = frozenset({
+    "total", "totalcount", "totalitems", "totalresults", "totalelements", "totalrecords", "totalhits", "totalsize",
+    "recordstotal", "itemstotal",
+})  # fmt: skip
+"""Names of numbers that say how many items there are on all pages."""
+PAGE_COUNTS: Final = frozenset({"pages", "totalpages", "pagestotal", "lastpage", "numpages", "nbpages", "pagecount"})
+"""Names of numbers that say how many pages there are."""
+
+
+def page_members(document: Any, words: Collection[str], near: Steps = ()) -> list[tuple[Steps, Any]]:
+    """Members whose :func:`plain_name` is one of ``words``: at the top, in ``near``, in what usually holds them.
+
+    In the order of the document. Of ``next: {href: …}`` (or ``uri``, ``url``) it is the address in it. Other objects
+    are among them, lists are not.
+    """
+    found: list[tuple[Steps, Any]] = []
+    waiting: deque[tuple[Steps, Any]] = deque([((), document)])
+    if near:
+        beside: list[Any] = []
+        collect(document, near, beside)
+        waiting += [(near, value) for value in beside[:1]]
+    for _ in range(_MOST_OBJECTS):
+        if not waiting:
+            break
+        steps, value = waiting.popleft()
+        if not isinstance(value, dict) or len(value) > _MOST_MEMBERS:
+            continue
+        for name, below in value.items():
+            if not paths.is_expressible(name):
+                continue
+            word = plain_name(name)
+            if word in words and not isinstance(below, list):
+                found.append(_address((*steps, name), below))
+            if word in _HOLDERS and isinstance(below, dict) and len(steps) < len(near) + _MOST_LEVELS:
+                waiting.append(((*steps, name), below))
+    return found
+
+
+def _address(steps: Steps, value: Any) -> tuple[Steps, Any]:
+    """The address that an object holds which is nothing else, else the value itself."""
+    if isinstance(value, dict):
+        for name in _URL_MEMBERS:
+            if isinstance(value.get(name), str):
+                return (*steps, name), value[name]
+    return steps, value
+
+
+def naming_step(steps: Steps) -> Any:
+    """The step whose name says what stands there: of ``next.href`` it is ``next``."""
+    return steps[-2] if len(steps) > 1 and steps[-1] in _URL_MEMBERS else steps[-1]
+
+
+@lru_cache(maxsize=4096)
+def plain_name(name: str) -> str:
+    """A name without what tells spellings apart: ``next_page_token``, ``@odata.nextLink``, ``page[number]``."""
+    return re.sub(r"[^a-z0-9]", "", name[:200].lower())
+
+
+def says_more(document: Any) -> bool | None:
+    """Whether an answer's own flags (``has_more``, ``isLast`` …) say that further pages follow; None without one."""
+    for steps, value in page_members(document, HAS_MORE | IS_LAST):
+        if isinstance(value, bool):
+            return value if plain_name(str(steps[-1])) in HAS_MORE else not value
+    return None
+
+
+def list_of_items(document: Any) -> tuple[Steps, list[Any]] | None:
+    """Where the list of items is, and it: the whole, or the likeliest list near the top; None without a list."""
+    if isinstance(document, list):
+        return (), document
+    lists: list[tuple[tuple[bool, bool, int], Steps, list[Any]]] = []
+    waiting: deque[tuple[Steps, Any]] = deque([((), document)])
+    for _ in range(_MOST_OBJECTS):
+        if not waiting:
+            break
+        steps, value = waiting.popleft()
+        if not isinstance(value, dict) or len(value) > _MOST_MEMBERS:
+            continue
+        for name, below in value.items():
+            if not paths.is_expressible(name):
+                continue
+            if isinstance(below, list):
+                named = plain_name(name) in _ITEMS
+                objects = not below or isinstance(below[0], dict)
+                lists.append(((not (named and objects), not objects, len(steps)), (*steps, name), below))
+            elif isinstance(below, dict) and len(steps) + 1 < _MOST_LEVELS:
+                waiting.append(((*steps, name), below))
+    if not lists:
+        return None
+    _, steps, items = min(lists, key=lambda each: each[0])
+    return steps, items
