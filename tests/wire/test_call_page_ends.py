@@ -94,8 +94,8 @@ def with_a_total(_: Message, query: dict[str, str]) -> bytes:
 
 
 INTEGER = {"type": "integer"}
-BY_CURSOR = {"kind": "cursor", "parameter": "cursor", "next": "cursor", "items": "items"}
-BY_PAGE = {"kind": "page", "parameter": "page", "start": 1, "items": "items"}
+BY_CURSOR: dict[str, Any] = {"kind": "cursor", "parameter": "cursor", "next": "cursor", "items": "items"}
+BY_PAGE: dict[str, Any] = {"kind": "page", "parameter": "page", "start": 1, "items": "items"}
 WAYS = {
     "a flag beside a cursor": way(cursor_to_the_last, 5, **BY_CURSOR),
     "an empty page beside a cursor": way(cursor_for_ever, 6, **BY_CURSOR),

@@ -117,7 +117,7 @@ def test_pages_of_equal_numbers_may_follow_each_other() -> None:
         ({"total": "all"}, {"next": "9", "all": 2}, 2),
     ],
 )
-def test_a_cursor_on_the_last_page_is_not_followed(settings: dict[str, str], document: Any, count: int) -> None:
+def test_a_cursor_on_the_last_page_is_not_followed(settings: dict[str, Any], document: Any, count: int) -> None:
     """A flag, a page without items, or a total that was read ends the walk, whatever cursor there is."""
     assert pager("cursor", parameter="at", next="next", type="text", **settings).after(page(document, count)) is None
 

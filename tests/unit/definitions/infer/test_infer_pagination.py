@@ -276,7 +276,7 @@ def test_a_time_is_no_offset(word: str) -> None:
     """What a period begins with is called so too; a small number shows that it counts."""
     said = {"parameters": query(**{word: "integer", "limit": "integer"})}
     assert proposed(said, {word: 1700000000, "items": THINGS}) is None
-    assert proposed(said, {"items": THINGS}, **{word: 1700000000}) is None
+    assert propose(call(**said), [PageSample({"items": THINGS}, {}, {word: 1700000000})]) is None
     counted = proposed(said, {word: 0, "items": THINGS})
     assert counted is not None
     assert counted.pagination.kind == "offset"
