@@ -163,23 +163,47 @@ async def test_two_stores_that_read_then_write_never_deadlock(url: str, database
 
 
 async def test_a_cancelled_writer_frees_its_place(database: Database) -> None:
-    """However a writer is cut short, the next one can write, and nothing of the first is left."""
+    """Wherever in its block a writer is cut short, nothing of it is left and the next one can write."""
     insert = text("INSERT INTO changes (kind, ref, at) VALUES ('api', 'api_1', 0)")
+    reached: asyncio.Queue[int] = asyncio.Queue()
+
+    async def write() -> None:
+        async with database.write() as connection:
+            for number in range(50):
+                reached.put_nowait(number)
+                await connection.execute(insert)
+            await asyncio.Event().wait()
+
+    for last in (0, 1, 25, 49):
+        task = asyncio.create_task(write())
+        while await reached.get() < last:
+            pass
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    async with asyncio.timeout(30):
+        async with database.write() as connection:
+            assert (await connection.execute(text("SELECT count(*) FROM changes"))).scalar() == 0
+
+
+async def test_a_writer_that_is_cancelled_while_it_commits_leaves_all_or_nothing(database: Database) -> None:
+    """A commit that nobody waited for may have taken place, but whole, and the next writer can write."""
+    insert = text("INSERT INTO changes (kind, ref, at) VALUES ('api', 'api_1', 0)")
+    leaves = asyncio.Event()
 
     async def write() -> None:
         async with database.write() as connection:
             for _ in range(50):
                 await connection.execute(insert)
+            leaves.set()
 
-    for pause in (0.0, 0.0005, 0.001, 0.002, 0.004, 0.008):
-        task = asyncio.create_task(write())
-        await asyncio.sleep(pause)
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-    async with asyncio.timeout(5):
+    task = asyncio.create_task(write())
+    await leaves.wait()
+    task.cancel()
+    await asyncio.wait([task])
+    async with asyncio.timeout(30):
         async with database.write() as connection:
-            assert (await connection.execute(text("SELECT count(*) FROM changes"))).scalar() == 0
+            assert (await connection.execute(text("SELECT count(*) FROM changes"))).scalar() in {0, 50}
 
 
 async def test_another_process_holding_the_file_is_not_ready(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
