@@ -11,7 +11,7 @@ from pathlib import Path
 
 from bench.load.single import check
 from bench.process import Process, free_ports, python, running
-from bench.systems import envoy, nginx, peers
+from bench.systems import envoy, floor, nginx, peers
 from bench.systems.product import DOORS, relaying
 from bench.systems.system import System, Upstreams
 from bench.upstreams import certificates
@@ -54,7 +54,8 @@ def standing(folder: Path, before: Path | None = None) -> Iterator[Lineup]:
         if before is not None:
             older, its_key = stack.enter_context(relaying(folder, upstreams, name="before", source=before / "src"))
             systems.append(older.system(DOORS, its_key, "Tieline before"))
-        others = peers.standing(stack, folder, upstreams, key)
+        bare = stack.enter_context(floor.proxying(folder, upstreams, key))
+        others = [bare, *peers.standing(stack, folder, upstreams, key)]
         for system in (*systems, *others):
             for door in ("calls", "tls"):
                 if door in system.doors:

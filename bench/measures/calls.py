@@ -3,6 +3,7 @@
 from bench.figures import Goal, Table
 from bench.rounds import entrant, held_up, saturate
 from bench.run import Run
+from bench.systems import floor
 
 _DEARER = {"Portkey": 15.0, "LiteLLM": 100.0}
 
@@ -15,6 +16,7 @@ def measure(run: Run) -> Table:
     table = Table("calls", "CPU per relayed call", "µs", figures, notes=[*lineup.missing, *held_up(figures)])
     table.promise("Envoy", 0.8)
     table.promise("nginx", 3.5)
+    table.promise(floor.NAME, 2.0)
     for peer, times in _DEARER.items():
         ratio = table.ratio(peer)
         if ratio is not None:
