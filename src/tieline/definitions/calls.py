@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from tieline.core import urls
 from tieline.core.names import is_api_name, is_parameter_name
-from tieline.definitions import template, values
+from tieline.definitions import values
 from tieline.definitions.bodies import BODY, slots
 from tieline.definitions.fill.pattern import Pattern
 from tieline.definitions.model import Body, Cache, Call, Pagination, Pair, Parameter, Response
@@ -22,6 +22,7 @@ from tieline.definitions.sections import (
     bounded,
     day,
     refuse_secret,
+    slotted,
 )
 
 MOST_CALLS = 5000
@@ -128,17 +129,6 @@ def _header(found: Mapping[str, Any], place: Place) -> Pair:
     return Pair(found["name"], found["value"])
 
 
-def _filled(check: Callable[[str], str]) -> Callable[[str], str]:
-    """A check of a template, tried with a letter in each slot."""
-
-    def checked(text: str) -> str:
-        parsed = template.parse(text)
-        check(parsed.render_text(dict.fromkeys(parsed.names(), "x")))
-        return text
-
-    return checked
-
-
 def _pagination(found: Mapping[str, Any], place: Place) -> Pagination:
     needed = {
         "page": ("parameter",),
@@ -204,7 +194,7 @@ PAIR = Record(
 )
 CALL_HEADER = Record(
     "call header",
-    (Key("name", HEADER_NAME), Key("value", Text("text", _filled(values.header_value), most=_TEXT))),
+    (Key("name", HEADER_NAME), Key("value", Text("text", slotted(values.header_value), most=_TEXT))),
     _header,
 )
 CACHE = Record(
@@ -258,11 +248,11 @@ CALL = Record(
         Key("method", Choice(("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")), "GET"),
         Key(
             "path",
-            Text("path, a query may follow", _filled(urls.target), most=8000),
+            Text("path, a query may follow", slotted(urls.target), most=8000),
             None,
             shows="required without url",
         ),
-        Key("url", Text("http or https URL", _filled(urls.full_url), most=8000), None, shows="required without path"),
+        Key("url", Text("http or https URL", slotted(urls.full_url), most=8000), None, shows="required without path"),
         Key("parameters", Named("name", is_parameter_name, NAME_RULE, PARAMETER, 500), {}),
         Key("query", Many(PAIR, 500), ()),
         Key("headers", Many(CALL_HEADER, 100), ()),

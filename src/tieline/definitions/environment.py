@@ -1,92 +1,148 @@
-"""A definition as one environment sees it, and with its variables filled in. Knows no vault: values are passed in."""
+"""A definition as one environment sees it, and with its variables filled in. Knows no vault: values are passed in.
 
-import re
-from collections.abc import Mapping
+``StoredDefinition`` is for what was checked when it was stored: it reads an environment, and of its calls only those
+that are asked for, each at its first use.
+"""
+
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from typing import Any
 
-from tieline.core import urls
 from tieline.core.names import Environment
-from tieline.definitions import template, values
-from tieline.definitions.model import AuthSpec, Definition
+from tieline.definitions.calls import CALL
+from tieline.definitions.model import Call, Definition, private_parameters
 from tieline.definitions.overlay import overlay
-from tieline.definitions.parse import parse_data, to_json
-from tieline.definitions.problems import DefinitionError, Problem, shown
+from tieline.definitions.parse import parse_data, read_environment, to_json
+from tieline.definitions.problems import DefinitionError, Findings, Problem, join
+from tieline.definitions.schema import Place
+from tieline.definitions.slots import settle_call
 from tieline.definitions.tree import plain, plant
-
-_IN_URL = re.compile(r"[A-Za-z0-9._~-]{1,200}")
+from tieline.definitions.variables import fill_in
 
 
 def in_environment(definition: Definition, environment: Environment) -> Definition:
     """The definition with the environment's overrides in place and no environments; variables stay as they are."""
-    over = definition.environments.get(environment, {})
+    over = definition.environments.get(environment)
+    if not over:
+        return replace(definition, environments={})
     return parse_data(plain(overlay(plant(to_json(definition)), plant(over))))
 
 
 def resolve(definition: Definition, environment: Environment, variables: Mapping[str, str] | None = None) -> Definition:
     """The definition as ``environment`` uses it: overrides in place, ``<variables>`` replaced by text.
 
-    ``variables`` gives values by name, those of private variables among them; else a default holds. Base URL, hosts,
-    verify path, shared headers and parameters then hold what is sent, no template; auth options have declared variables
-    replaced and other slots kept; each variable's value is its default, for calls to use. May hold private values: for
-    use in memory, never to be stored or shown. Raises DefinitionError for a value that is missing or unfit.
+    See ``with_values``.
     """
-    seen = in_environment(definition, environment)
-    found = _values(seen, variables or {})
-    base_url = _fill_url(seen.base_url, found, "base_url")
-    hosts = tuple(_fill_url(host, found, "hosts") for host in seen.hosts)
-    verify = seen.verify
-    try:
-        hosts = tuple(urls.written_host(host) for host in hosts)
-        base_url = urls.base_url(base_url)
-        if verify is not None:
-            verify = replace(verify, path=urls.target(_fill_url(verify.path, found, "verify.path")))
-        headers = tuple(replace(each, value=_fill(each.value, found)) for each in seen.headers)
-        for header in headers:
-            values.header_value(header.value or "")
-    except ValueError as error:
-        raise _refusal("variables", f"with the variables filled in: {error}") from None
-    return replace(
-        seen,
-        base_url=base_url,
-        hosts=hosts,
-        verify=verify,
-        headers=headers,
-        parameters=tuple(replace(each, value=_fill(each.value, found)) for each in seen.parameters),
-        auth=tuple(AuthSpec(each.scheme, template.fill_partly(each.options, found)) for each in seen.auth),
-        variables={name: replace(each, default=found[name]) for name, each in seen.variables.items()},
-    )
+    return with_values(in_environment(definition, environment), variables or {})
 
 
-def _values(definition: Definition, given: Mapping[str, str]) -> dict[str, str]:
-    found: dict[str, str] = {}
+def with_values(seen: Definition, given: Mapping[str, str]) -> Definition:
+    """An environment's definition with its ``<variables>`` replaced by text.
+
+    ``given`` has values by name, those of private variables among them; else a default holds. Base URL, hosts, verify
+    path, shared headers and parameters then hold what is sent, no template; auth options have declared variables
+    replaced and other slots kept; each variable's value is its default, for calls to use, None where it is left out.
+    May hold private values: for use in memory, never to be stored or shown. Raises DefinitionError for values that are
+    missing or unfit, none of which it shows.
+    """
     problems = [
         Problem(0, 0, f"variables.{name}", "there is no such variable; remove it")
         for name in given
-        if name not in definition.variables
+        if name not in seen.variables
     ]
-    for name, variable in definition.variables.items():
-        value = given.get(name, variable.default)
+    found: dict[str, str | None] = {}
+    for name, variable in seen.variables.items():
+        value = found[name] = given.get(name, variable.default)
         if value is None and variable.required:
             problems.append(Problem(0, 0, f"variables.{name}", "has no value; give it one, or a default"))
         elif value is not None and variable.choices and value not in variable.choices:
             problems.append(Problem(0, 0, f"variables.{name}", "is not one of its choices"))
-        found[name] = value or ""
     if problems:
         raise DefinitionError(problems)
-    return found
+
+    def tell(way: tuple[str | int, ...], why: str) -> None:
+        problems.append(Problem(0, 0, join(*(step if isinstance(step, str) else f"[{step}]" for step in way)), why))
+
+    filled = fill_in(seen, found, tell)
+    if problems:
+        raise DefinitionError(problems)
+    return filled
 
 
-def _fill(text: str | None, found: Mapping[str, str]) -> str | None:
-    return None if text is None else template.parse(text).render_text(found)
+class StoredDefinition:
+    """A definition as it is stored: plain data in the form of ``to_json``, with overrides for its environments."""
+
+    def __init__(self, data: Mapping[str, Any]) -> None:
+        self._data = data
+
+    def in_environment(self, environment: Environment) -> Definition:
+        """As ``in_environment`` of this module, but calls are read when they are asked for.
+
+        Raises DefinitionError for what was stored by another version and cannot be used by this one.
+        """
+        over = self._data.get("environments", {}).get(environment, {})
+        head = overlay(plant(_without_calls(self._data)), plant(_without_calls(over)))
+        definition = read_environment(head)
+        calls = StoredCalls(definition, self._data.get("calls", {}), over.get("calls", {}))
+        return replace(definition, calls=calls, private_parameters=private_parameters(calls.with_private()))
 
 
-def _fill_url(text: str, found: Mapping[str, str], path: str) -> str:
-    parsed = template.parse(text)
-    for name in parsed.names():
-        if _IN_URL.fullmatch(found[name]) is None:
-            raise _refusal(path, f"the variable {shown(name)} goes into a URL: letters, digits and - . _ ~ only")
-    return parsed.render_text(found)
+class StoredCalls(Mapping[str, Call]):
+    """The calls of a stored definition in one environment. Looking one up raises DefinitionError where it cannot be."""
+
+    __slots__ = ("_base", "_definition", "_names", "_over", "_read")
+
+    def __init__(
+        self, definition: Definition, base: Mapping[str, Any], over: Mapping[str, Mapping[str, Any] | None] | None
+    ) -> None:
+        """``over`` are an environment's overrides by call, None for a call that it removes; None removes them all."""
+        self._definition = definition
+        self._base = base if over is not None else {}
+        self._over = over or {}
+        self._names = {name: None for name in (*self._base, *self._over) if self._over.get(name, {}) is not None}
+        self._read: dict[str, Call] = {}
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._names
+
+    def __getitem__(self, name: str) -> Call:
+        found = self._read.get(name)
+        if found is None:
+            if name not in self._names:
+                raise KeyError(name)
+            found = self._read[name] = self._call(name)
+        return found
+
+    def with_private(self) -> Mapping[str, Call]:
+        """Those that may have private parameters."""
+        return {name: self[name] for name in self._names if self._may_be_private(name)}
+
+    def _may_be_private(self, name: str) -> bool:
+        written = (self._base.get(name), self._over.get(name))
+        return any(
+            isinstance(each, Mapping) and each.get("private")
+            for one in written
+            if one is not None
+            for each in (one.get("parameters") or {}).values()
+        )
+
+    def _call(self, name: str) -> Call:
+        findings = Findings()
+        base, over = ({"calls": {name: one[name]} if name in one else {}} for one in (self._base, self._over))
+        place = Place(overlay(plant(base), plant(over)), findings).key("calls").key(name)
+        call: Call | None = CALL.read(place)
+        if call is not None:
+            call = settle_call(call, self._definition, place)
+        findings.settle()
+        assert call is not None  # else a problem was found
+        return call
 
 
-def _refusal(path: str, message: str) -> DefinitionError:
-    return DefinitionError([Problem(0, 0, path, message)])
+def _without_calls(data: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in data.items() if key != "calls"}

@@ -291,6 +291,7 @@ class Definition:
 
     ``rewrite_response_headers`` are fields beside ``Location`` and its kin whose URLs lead back to the relay. ``paths``
     is ``literal`` where the API takes every segment of a path for itself, dot segments too.
+    ``private_parameters`` are the credential fields of its calls (see the function of that name).
     """
 
     api: str
@@ -315,19 +316,24 @@ class Definition:
     usage: Usage | None
     prices: Mapping[str, Price]
     calls: Mapping[str, Call]
+    private_parameters: tuple[str, ...]
 
     def private_fields(self) -> tuple[str, ...]:
         """The credential fields, beside the scheme's own, that hold the definition's private values."""
         names = [f"header.{header.name}" for header in self.headers if header.private]
         names += [f"parameter.{parameter.name}" for parameter in self.parameters if parameter.private]
         names += [f"variable.{name}" for name, variable in self.variables.items() if variable.private]
-        for call_name, call in self.calls.items():
-            names += [
-                f"call.{call_name}.{name}"
-                for name, parameter in call.parameters.items()
-                if parameter.private and parameter.default is None
-            ]
-        return tuple(dict.fromkeys(names))
+        return tuple(dict.fromkeys((*names, *self.private_parameters)))
+
+
+def private_parameters(calls: Mapping[str, Call]) -> tuple[str, ...]:
+    """The credential fields ``call.<call>.<parameter>`` that hold the private values of ``calls``."""
+    return tuple(
+        f"call.{call_name}.{name}"
+        for call_name, call in calls.items()
+        for name, parameter in call.parameters.items()
+        if parameter.private and parameter.default is None
+    )
 
 
 def _applies(when: str | None, path: str) -> bool:

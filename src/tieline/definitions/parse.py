@@ -9,10 +9,17 @@ from typing import Any, Protocol
 
 from tieline.access.areas import AreaTable
 from tieline.core import urls
-from tieline.definitions import template, tree, values
+from tieline.definitions import template, tree, values, variables
 from tieline.definitions.calls import CALLS
 from tieline.definitions.canonical import to_json, to_yaml
-from tieline.definitions.model import ENVIRONMENTS, Definition, Limits, SharedHeader, SharedParameter, Variable
+from tieline.definitions.model import (
+    ENVIRONMENTS,
+    Definition,
+    Limits,
+    SharedHeader,
+    SharedParameter,
+    private_parameters,
+)
 from tieline.definitions.overlay import FIXED, overlay
 from tieline.definitions.problems import DefinitionError, Findings, Problem, shown, suggestion
 from tieline.definitions.schema import Choice, Key, Many, Named, Place, Record, Text
@@ -68,19 +75,43 @@ def parse_data(data: Mapping[str, Any], *, schemes: SchemeRules | None = None) -
 def _parse(root: tree.Node, schemes: SchemeRules | None) -> Definition:
     findings = Findings()
     place = Place(root, findings)
-    definition = _read(place, schemes)
+    definition = _environment(place, schemes)
     if definition is None or findings:
         findings.settle()
         raise DefinitionError([Problem(0, 0, "", "this is no definition")])
     environments = place.key("environments")
     for name in definition.environments:
         merged = overlay(root, environments.key(name).node)
-        _read(Place(merged, findings, None, f"environments.{name}"), schemes)
+        _environment(Place(merged, findings, None, f"environments.{name}"), schemes)
     findings.settle()
     return definition
 
 
-def _read(place: Place, schemes: SchemeRules | None) -> Definition | None:
+def _environment(place: Place, schemes: SchemeRules | None) -> Definition | None:
+    """What one environment sees, checked as it is served: with values as they may be, everything fits where it goes."""
+    before = len(place.findings)
+    definition = _read(place)
+    if definition is None:
+        return None
+    found = variables.samples(definition)
+    if len(place.findings) == before:
+        variables.fill_in(definition, found, lambda way, why: place.at(way).problem(why))
+    if schemes is not None:
+        _check_schemes(definition, place, schemes, found)
+    return replace(definition, calls=settle_calls(definition, found, place))
+
+
+def read_environment(root: tree.Node) -> Definition:
+    """The definition in ``root``, which is one environment's: its overrides are in place. Raises DefinitionError."""
+    findings = Findings()
+    definition = _read(Place(root, findings))
+    findings.settle()
+    assert definition is not None  # else a problem was found
+    return definition
+
+
+def _read(place: Place) -> Definition | None:
+    """What ``place`` says, but for its calls' slots; None, or with problems noted, where it cannot be."""
     definition: Definition | None = DEFINITION.read(place)
     if definition is None:
         return None
@@ -88,9 +119,7 @@ def _read(place: Place, schemes: SchemeRules | None) -> Definition | None:
     _check_slots(definition, place)
     _check_private(definition, place)
     _check_areas(definition, place)
-    if schemes is not None:
-        _check_schemes(definition, place, schemes)
-    return replace(definition, calls=settle_calls(definition, place))
+    return definition
 
 
 def _build(found: Mapping[str, Any], place: Place) -> Definition:
@@ -98,7 +127,12 @@ def _build(found: Mapping[str, Any], place: Place) -> Definition:
         _check_overrides(place.key("environments").key(name))
     same = {name: value for name, value in found.items() if name not in {"tieline", "title", "hosts"}}
     hosts = found["hosts"] or (urls.host_of(found["base_url"]),)
-    return Definition(title=found["title"] or found["api"], hosts=hosts, **same)
+    return Definition(
+        title=found["title"] or found["api"],
+        hosts=hosts,
+        private_parameters=private_parameters(found["calls"]),
+        **same,
+    )
 
 
 def _check_overrides(place: Place) -> None:
@@ -179,25 +213,20 @@ def _check_areas(definition: Definition, place: Place) -> None:
             below.problem(str(error))
 
 
-def _check_schemes(definition: Definition, place: Place, schemes: SchemeRules) -> None:
+def _check_schemes(definition: Definition, place: Place, schemes: SchemeRules, found: variables.Values) -> None:
+    """Options with their variables filled in, since what a scheme makes of them is what is checked."""
     below = place.key("auth")
-    # with values as they may be, since what a scheme makes of its options is what is checked
-    samples = {name: _sample(variable) for name, variable in definition.variables.items()}
     for index, auth in enumerate(definition.auth):
         spot = below.item(index)
         if auth.scheme not in schemes.names():
             spot.key("scheme").problem(f"{shown(auth.scheme)} is no scheme{suggestion(auth.scheme, schemes.names())}")
             continue
-        for message in schemes.check(auth.scheme, template.fill_partly(auth.options, samples)):
+        for message in schemes.check(auth.scheme, variables.fill_options(auth.options, found)):
             option, colon, rest = message.partition(":")
             if colon and spot.has(option):
                 spot.key(option).problem(rest.strip())
             else:
                 spot.problem(message)
-
-
-def _sample(variable: Variable) -> str:
-    return variable.default if variable.default is not None else next(iter(variable.choices), "x")
 
 
 _NAMES = Many(Text("header name", lambda text: values.header_name(text).lower(), most=128), 100)

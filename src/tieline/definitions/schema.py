@@ -4,7 +4,7 @@ A record is data: its keys, their kinds, their defaults. The reader and the test
 format walk the same declaration. Knows no key of ``tieline/v1``.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
@@ -56,6 +56,13 @@ class Place:
         if self.node.sort is not Sort.LIST:
             return self
         return Place(self.node.value[index], self.findings, self, f"[{index}]")
+
+    def at(self, way: Iterable[str | int]) -> "Place":
+        """The place that ``way``, keys and list places, leads to from here, as far as it is given."""
+        place = self
+        for step in way:
+            place = place.key(step) if isinstance(step, str) else place.item(step)
+        return place
 
     def has(self, key: str) -> bool:
         """Whether a mapping gives ``key``."""

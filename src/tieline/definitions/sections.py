@@ -41,18 +41,27 @@ def named(check: Callable[[str], bool], what: str, rule: str) -> Callable[[str],
 
 
 def slotted(check: Callable[[str], str]) -> Callable[[str], str]:
-    """A check of text that may hold ``<variables>``: tried with a letter in their places."""
+    """A check of text that may hold ``<slots>``, which brings it to one form: tried with a word in their places."""
 
     def checked(text: str) -> str:
-        parsed = template.parse(text)
-        if not parsed.names():
-            return template.escape(check(parsed.render_text({})))
-        sample = parsed.render_text(dict.fromkeys(parsed.names(), "x"))
-        if check(sample) != sample:
-            raise ValueError("write scheme and host in lower case, without a slash at the end")
-        return text
+        found = _tried(check, text, "x")  # the ASCII form of an international label depends on the label's length
+        if not text.isascii() and _tried(check, text, "yyy") != found:
+            raise ValueError("an international name beside a <slot> is written in its xn-- form")
+        return found
 
     return checked
+
+
+def _tried(check: Callable[[str], str], text: str, ending: str) -> str:
+    """``text`` as ``check`` gives it back with words in place of its slots, which are put back."""
+    parsed = template.parse(text)
+    words = {name: f"v{index}{ending}" for index, name in enumerate(parsed.names())}
+    while any(word in text.lower() for word in words.values()):
+        words = {name: word + ending for name, word in words.items()}
+    one_form = template.escape(check(parsed.render_text(words)))
+    for name, word in words.items():
+        one_form = one_form.replace(word, f"<{name}>")
+    return one_form
 
 
 def bounded(least: str, most: str) -> Text:

@@ -10,19 +10,27 @@ from tieline.definitions.fill.scope import Surroundings
 from tieline.definitions.model import Call, Definition, Parameter
 from tieline.definitions.problems import shown, suggestion
 from tieline.definitions.schema import Place
+from tieline.definitions.variables import Values
 
 _BY_NAME = frozenset({"query", "header", "body"})
 _BODY_BY_NAME = frozenset({"json", "form", "multipart", "graphql"})
 
 
-def settle_calls(definition: Definition, place: Place) -> dict[str, Call]:
-    """The calls with each parameter's place filled in; notes what does not fit."""
+def settle_calls(definition: Definition, found: Values, place: Place) -> dict[str, Call]:
+    """The calls with each parameter's place filled in; notes what does not fit, with variables as in ``found``."""
     below = place.key("calls")
-    return {name: _settle(call, definition, below.key(name)) for name, call in definition.calls.items()}
+    surroundings = surroundings_of(found)
+    settled = {}
+    for name, call in definition.calls.items():
+        before = len(place.findings)
+        settled[name] = settle_call(call, definition, below.key(name))
+        if len(place.findings) == before:
+            _check_fill(settled[name], surroundings, below.key(name))
+    return settled
 
 
-def _settle(call: Call, definition: Definition, place: Place) -> Call:
-    before = len(place.findings)
+def settle_call(call: Call, definition: Definition, place: Place) -> Call:
+    """One of the calls of ``definition`` with each parameter's place filled in; notes what does not fit."""
     used: dict[str, list[str]] = {}
     for where, name, spot in _slots(call, place):
         if name in call.parameters:
@@ -42,16 +50,21 @@ def _settle(call: Call, definition: Definition, place: Place) -> Call:
         settled[name] = replace(parameter, place=_place_of(name, parameter, used.get(name, []), call, below))
     _check_names(call, place)
     _check_url(call, definition, place)
-    settled_call = replace(call, parameters=settled)
-    if len(place.findings) == before:
-        _check_fill(settled_call, definition, place)
-    return settled_call
+    return replace(call, parameters=settled)
 
 
-def _check_fill(call: Call, definition: Definition, place: Place) -> None:
+def surroundings_of(found: Values) -> Surroundings:
+    """What the values of an API's variables are to its calls."""
+    return Surroundings(
+        {name: text for name, text in found.items() if text is not None},
+        absent=frozenset(name for name, text in found.items() if text is None),
+    )
+
+
+def _check_fill(call: Call, surroundings: Surroundings, place: Place) -> None:
     """No value can change the structure of what the call sends."""
     try:
-        compile_call(call, Surroundings(dict.fromkeys(definition.variables, "x")))
+        compile_call(call, surroundings)
     except ValueError as error:
         place.problem(str(error))
 

@@ -5,7 +5,7 @@ that begins no slot stands for itself, except where it looks like a slot with a 
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,8 +69,8 @@ def parse(text: str) -> Template:
     return Template(tuple(pieces))
 
 
-def fill_some(text: str, values: Mapping[str, str]) -> str:
-    """``text`` with the slots named in ``values`` filled, by text that stands for itself; all else as it is written."""
+def replace_slots(text: str, value_of: Callable[[str], str | None]) -> str:
+    """``text`` with the slots filled that ``value_of`` gives text for, which then stands for itself; the rest stays."""
     pieces: list[str] = []
     position = 0
     while (found := _PIECE.search(text, position)) is not None:
@@ -79,8 +79,8 @@ def fill_some(text: str, values: Mapping[str, str]) -> str:
             end += len(found[1]) % 2  # an escaped < begins no slot
             pieces.append(text[position:end])
         else:
-            filled = escape(values[found[2]]) if found[2] in values else found[0]
-            pieces += [text[position : found.start()], filled]
+            value = value_of(found[2])
+            pieces += [text[position : found.start()], found[0] if value is None else escape(value)]
         position = end
     return "".join(pieces) + text[position:]
 
@@ -96,17 +96,6 @@ def names_in(value: Any) -> tuple[str, ...]:
         return parse(value).names()
     below = [*value, *value.values()] if isinstance(value, Mapping) else value if isinstance(value, list) else ()
     return tuple(dict.fromkeys(name for item in below for name in names_in(item)))
-
-
-def fill_partly(value: Any, found: Mapping[str, str]) -> Any:
-    """Plain data whose slots that ``found`` has a text for are filled; others, and text that is no template, stay."""
-    if isinstance(value, str) and found:
-        return fill_some(value, found)
-    if isinstance(value, Mapping):
-        return {key: fill_partly(item, found) for key, item in value.items()}
-    if isinstance(value, list):
-        return [fill_partly(item, found) for item in value]
-    return value
 
 
 def _close(literal: list[str], pieces: list[Literal | Slot]) -> None:

@@ -1,9 +1,15 @@
 """Environments and variables: what a definition is in use."""
 
+from dataclasses import replace
+
 import pytest
 
-from tieline.definitions.environment import in_environment, resolve
+from tieline.core.names import Environment
+from tieline.definitions.environment import StoredDefinition, in_environment, resolve
+from tieline.definitions.fill.call import compile_call
+from tieline.definitions.model import ENVIRONMENTS
 from tieline.definitions.parse import DefinitionError, parse, parse_data, to_json, to_yaml
+from tieline.definitions.slots import surroundings_of
 
 TEXT = """\
 tieline: v1
@@ -142,3 +148,113 @@ def test_a_default_host_is_not_written_out() -> None:
     """So that data with another base URL has that URL's host."""
     data = to_json(parse("tieline: v1\napi: a\nbase_url: https://a.example/v1\nhosts: [a.example]\n"))
     assert parse_data({**data, "base_url": "http://127.0.0.1:8700/v1"}).hosts == ("127.0.0.1",)
+
+
+SHARED = "tieline: v1\napi: a\nbase_url: {}\nvariables: {{h: {{{}}}}}\n{}"
+
+
+@pytest.mark.parametrize(
+    ("base_url", "variable", "rest", "expected"),
+    [
+        ("https://<h>.example", "default: a b", "", "line 3, base_url: with its variables filled in: the variable"),
+        ("https://<h>", "default: 'foo:81'", "", "line 3, base_url: with its variables filled in: the variable"),
+        ("https://<h>", "default: '1.2.3'", "", "line 3, base_url: with its variables filled in: this host is no IPv4"),
+        ("https://a.example", "default: a b", "verify: {path: /<h>}", "line 5, verify.path: with its variables"),
+        ("https://a.example", "default: ..", "verify: {path: /<h>}", "line 5, verify.path: with its variables"),
+        ("https://a.example", 'default: "a\\nb"', "headers: [{name: X-A, value: <h>}]", "line 5, headers[0].value"),
+        ("https://<h>.example", "required: false", "", "line 3, base_url: with its variables filled in: the optional"),
+        ("https://a.example", "required: false", "calls: {c: {path: /<h>}}", "line 5, calls.c: the optional"),
+        ("https://<h>.example", "default: ok", "environments: {development: {variables: {h: {default: a b}}}}",
+         "line 3, environments.development.base_url: with its variables filled in: the variable"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_served_is_refused_when_it_is_read(
+    base_url: str, variable: str, rest: str, expected: str
+) -> None:
+    """Each environment for itself, with the field's name and line."""
+    with pytest.raises(DefinitionError) as caught:
+        parse(SHARED.format(base_url, variable, rest))
+    assert caught.value.public.startswith(expected)
+    assert len(caught.value.problems) == 1
+
+
+def test_an_optional_variable_that_is_not_set_leaves_its_places_out() -> None:
+    """No empty header, no ``?v=``, no empty text in a body, no empty option of auth."""
+    rest = (
+        "headers: [{name: X-A, value: 'a <h>'}, {name: X-B, value: b}]\n"
+        "parameters: [{name: v, in: query, value: <h>}]\n"
+        "auth: {scheme: api_key, format: 'Key <key>', prefix: <h>, more: [<h>, x]}\n"
+        "calls: {c: {path: '/x?v=<h>&w=1', method: POST, headers: [{name: X-C, value: <h>}],\n"
+        "  body: {type: json, template: {a: <h>, b: [<h>], c: 'x <h>', d: 1}}}}\n"
+    )
+    seen = resolve(parse(SHARED.format("https://a.example", "required: false", rest)), "live")
+    assert [(each.name, each.value) for each in seen.headers] == [("X-B", "b")]
+    assert seen.parameters == ()
+    assert seen.auth[0].options == {"format": "Key <key>", "more": ["x"]}
+    filled = compile_call(seen.calls["c"], surroundings_of({"h": None})).fill({})
+    assert (filled.query, filled.headers) == (b"w=1", [])
+    assert filled.body is not None
+    assert filled.body.pieces == (b'{"b":[],"d":1}',)
+
+
+def test_a_variable_in_the_query_of_an_issuers_url_is_encoded() -> None:
+    """As everywhere: no value adds a pair."""
+    auth = 'auth: {scheme: oauth2, token_url: "https://a.example/<h>?tenant=<h>&x=1", format: "<h> <key>"}\n'
+    seen = resolve(parse(SHARED.format("https://a.example", "default: a&b=c", auth)), "live")
+    assert seen.auth[0].options["token_url"] == "https://a.example/a&b=c?tenant=a%26b%3Dc&x=1"
+    assert seen.auth[0].options["format"] == "a&b=c <key>"
+
+
+@pytest.mark.parametrize(
+    ("written", "kept"),
+    [
+        ("http://<h>/", "http://<h>"),
+        ("HTTPS://<h>.Example.com:443/v1/", "https://<h>.example.com/v1"),
+        ("https://a.example/v0x/<h>", "https://a.example/v0x/<h>"),
+    ],
+)
+def test_a_url_with_slots_is_brought_to_one_form_too(written: str, kept: str) -> None:
+    """Whether it holds slots makes no difference to how it is read."""
+    assert parse(SHARED.format(written, "default: h", "")).base_url == kept
+
+
+def test_an_international_name_beside_a_slot_is_refused() -> None:
+    """Its ASCII form depends on the whole label."""
+    with pytest.raises(DefinitionError, match="xn-- form"):
+        parse(SHARED.format("https://bü<h>.example", "default: h", ""))
+
+
+STORED = to_json(
+    parse(
+        TEXT.replace("calls: {ask:", "calls: {other: {path: /o, parameters: {p: {in: query, private: true}}}, ask:", 1)
+    )
+)
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_a_stored_definition_reads_as_the_whole_does(environment: Environment) -> None:
+    """Calls that are read one by one are the same calls."""
+    stored = StoredDefinition(STORED).in_environment(environment)
+    whole = in_environment(parse_data(STORED), environment)
+    assert dict(stored.calls) == dict(whole.calls)
+    assert replace(stored, calls=dict(stored.calls)) == whole
+    assert "call.other.p" in stored.private_fields()
+
+
+def test_a_stored_call_is_read_when_it_is_asked_for() -> None:
+    """One that this version cannot read keeps nothing else from being used."""
+    data = {**STORED, "calls": {**STORED["calls"], "broken": {"path": 5}}}
+    seen = StoredDefinition(data).in_environment("live")
+    assert list(seen.calls) == ["other", "ask", "broken"]
+    assert seen.calls["ask"].method == "POST"
+    with pytest.raises(DefinitionError, match=r"calls\.broken"):
+        seen.calls["broken"]
+    assert "nothing" not in seen.calls
+
+
+def test_an_environment_may_remove_and_add_calls_of_a_stored_definition() -> None:
+    """As overlays do: null removes, the rest merges."""
+    over = {"calls": {"ask": None, "other": {"method": "HEAD"}, "new": {"path": "/n"}}}
+    seen = StoredDefinition({**STORED, "environments": {"live": over}}).in_environment("live")
+    assert {name: call.method for name, call in seen.calls.items()} == {"other": "HEAD", "new": "GET"}
+    assert not StoredDefinition({**STORED, "environments": {"live": {"calls": None}}}).in_environment("live").calls

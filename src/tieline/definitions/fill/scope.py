@@ -39,14 +39,20 @@ class Member:
 class Surroundings:
     """What an API says for all of its calls.
 
-    ``variables`` are the API's, by name; ``members`` its shared parameters in bodies; ``headers`` (lower case) and
-    ``query`` the names that its scheme owns and no call may set.
+    ``variables`` are the API's, by name, and ``absent`` those without a value, which are left out with what holds them;
+    ``members`` its shared parameters in bodies; ``headers`` (lower case) and ``query`` the names that its scheme owns
+    and no call may set.
     """
 
     variables: Mapping[str, str] = field(default_factory=dict, repr=False)
     members: tuple[Member, ...] = ()
     headers: frozenset[str] = frozenset()
     query: frozenset[str] = frozenset()
+    absent: frozenset[str] = frozenset()
+
+    def knows(self, name: str) -> bool:
+        """Whether the API has a variable called ``name``."""
+        return name in self.variables or name in self.absent
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +67,7 @@ class Scope:
         pieces = tuple(piece if isinstance(piece, Slot) else piece.text for piece in template.parse(text).pieces)
         for slot in slots_of(pieces):
             known = self.rules.get(slot)
-            if known is None and slot not in self.surroundings.variables:
+            if known is None and not self.surroundings.knows(slot):
                 raise ValueError(f"<{slot}> is no parameter of this call and no variable; add it to parameters")
         if not files:
             self.refuse_files(pieces)
@@ -74,10 +80,12 @@ class Scope:
                 raise ValueError(f"the file <{name}> cannot stand here; give it a part of its own in a multipart body")
 
     def needs(self, pieces: Pieces) -> tuple[str, ...]:
-        """The names without which a text is left out: optional parameters and shared values that it holds."""
-        return tuple(
-            name for name in slots_of(pieces) if "." in name or (name in self.rules and self.rules[name].optional)
-        )
+        """The names without which a text is left out: what is optional, absent or shared among those it holds."""
+        return tuple(name for name in slots_of(pieces) if self.may_lack(name))
+
+    def may_lack(self, name: str) -> bool:
+        """Whether a run may have no value for ``name``: an optional parameter, absent variable or shared value."""
+        return "." in name or name in self.surroundings.absent or (name in self.rules and self.rules[name].optional)
 
     def refuse_optional(self, pieces: Pieces, where: str) -> None:
         """Raise ValueError where something optional stands in what cannot be left out."""

@@ -165,7 +165,7 @@ class _Builder:
                 self.parts.append(piece.encode())
                 continue
             name = self._names[ord(piece) - _STAND_INS]
-            if name in self._scope.rules and self._scope.rules[name].optional:
+            if self._scope.may_lack(name):
                 needs += (name,)
             self.parts.append(_Value(name, in_attribute))
         return needs
