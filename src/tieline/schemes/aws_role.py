@@ -6,10 +6,10 @@ After the STS API Reference, ``AssumeRole``. Knows no signature: whoever asks br
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 
+from tieline.core.dates import date_of
 from tieline.core.secret import Secret
 from tieline.definitions.infer.markup import read_xml
 from tieline.definitions.infer.unreadable import UnreadableAnswer
@@ -109,10 +109,7 @@ def _token(told: IssuerAnswer) -> Token:
     result = "AssumeRoleResponse", "AssumeRoleResult"
     keys = {name: _at(document, *result, "Credentials", theirs) for name, theirs in _KEYS.items()}
     expiration = _at(document, *result, "Credentials", "Expiration")
-    try:
-        expires_at = datetime.fromisoformat(expiration).astimezone().timestamp()
-    except ValueError:
-        expires_at = None
+    expires_at = date_of(expiration)
     if not all(keys.values()) or expires_at is None:
         raise IssuerRefused("What the token service answered holds no keys. Check sts_url.")
     account = _at(document, *result, "AssumedRoleUser", "Arn") or None

@@ -2,9 +2,9 @@
 
 import math
 import re
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any, Final
+
+from tieline.core.dates import date_of
 
 UNITS: Final = ("seconds", "milliseconds", "epoch", "epoch_milliseconds", "date")
 # A token that lasts longer than a century is one that does not end; a date beyond the year 9999 has no form.
@@ -19,7 +19,7 @@ def moment(value: Any, unit: str, now: float) -> float | None:
     RFC 3339 or that of HTTP (RFC 9110 section 5.6.7). Numbers may be text.
     """
     if unit == "date":
-        return _date(value) if isinstance(value, str) else None
+        return date_of(value) if isinstance(value, str) else None
     number = _number(value)
     if number is None:
         return None
@@ -34,14 +34,3 @@ def _number(value: Any) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     return float(value) if abs(value) < 1e18 and math.isfinite(value) else None
-
-
-def _date(text: str) -> float | None:
-    try:
-        found = datetime.fromisoformat(text.strip())
-    except ValueError:
-        try:
-            found = parsedate_to_datetime(text)
-        except ValueError:
-            return None
-    return (found if found.tzinfo is not None else found.replace(tzinfo=UTC)).timestamp()

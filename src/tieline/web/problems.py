@@ -4,6 +4,7 @@ Owns the shape of an error answer, what is said about input that does not fit, a
 What was sent is never repeated, as it may be a secret: not by validation, not by a failure, not in the log.
 """
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
@@ -118,7 +119,7 @@ def answer(error: TielineError, request_id: str, headers: Mapping[str, str] | No
     fields = dict(headers or {})
     fields["Tieline-Error"] = code
     if error.retry_after is not None:
-        fields["Retry-After"] = str(max(1, round(error.retry_after)))
+        fields["Retry-After"] = str(max(1, math.ceil(error.retry_after)))
     if code == "invalid_token":
         fields["WWW-Authenticate"] = 'Bearer realm="tieline"'
     content = {

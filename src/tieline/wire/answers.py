@@ -1,6 +1,7 @@
 """The answers that Tieline itself makes on the app listener, in the contract's shape (section 4)."""
 
 import json
+import math
 from email.utils import formatdate
 from http import HTTPStatus
 
@@ -39,7 +40,7 @@ def error_answer(
     if rule.retry is not None:
         fields.append(f"x-should-retry: {'true' if rule.retry else 'false'}")
     if error.retry_after is not None:
-        fields.append(f"retry-after: {max(1, round(error.retry_after))}")
+        fields.append(f"retry-after: {max(1, math.ceil(error.retry_after))}")
     if close:
         fields.append("connection: close")
     body = error_body(error, request_id)

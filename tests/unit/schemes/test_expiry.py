@@ -14,6 +14,7 @@ NOW = 1_700_000_000.0
     [
         (3600, "seconds", NOW + 3600),
         ("3600", "seconds", NOW + 3600),
+        ("3600.5", "seconds", NOW + 3600.5),
         (0.5, "seconds", NOW + 0.5),
         (3_600_000, "milliseconds", NOW + 3600),
         (1_700_000_060, "epoch", NOW + 60),
@@ -46,6 +47,11 @@ def test_an_end_is_understood(value: Any, unit: str, end: float) -> None:
         (3600, "date"),
         ("tomorrow", "date"),
         ("", "date"),
+        ("Thu, 26 Nov 99999999999 12:00:30 GMT", "date"),
+        ("99999999999-01-01T00:00:00Z", "date"),
+        ("99999999999", "epoch"),
+        (10**400, "milliseconds"),
+        ({"in": 5}, "epoch"),
     ],
 )
 def test_what_says_no_end_is_none(value: Any, unit: str) -> None:

@@ -4,10 +4,10 @@ Follows RFC 9110 sections 9.2.2 (idempotent methods) and 10.2.3 (``Retry-After``
 """
 
 import random
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+import time
 from typing import Final
 
+from tieline.core import dates
 from tieline.wire.framing import Headers
 
 WAIT_MOST: Final = 30.0
@@ -35,18 +35,7 @@ def pause(tries: int, headers: Headers = ()) -> float | None:
     return longest * (0.5 + random.random() / 2)  # noqa: S311  # spreads load, guards nothing
 
 
-def retry_after(headers: Headers, now: datetime | None = None) -> float | None:
-    """What ``Retry-After`` asks for, in seconds from ``now``, in either form; None where it is absent or unreadable."""
+def retry_after(headers: Headers, now: float | None = None) -> float | None:
+    """What ``Retry-After`` asks for, in seconds from ``now`` (since the epoch); None where it is absent or unreadable."""
     value = next((value for name, value in headers if name.lower() == b"retry-after"), None)
-    if value is None:
-        return None
-    text = value.decode("latin-1").strip()
-    if text.isascii() and text.isdigit():
-        return float(text[:9])
-    try:
-        date = parsedate_to_datetime(text)
-    except ValueError:
-        return None
-    if date.tzinfo is None:
-        date = date.replace(tzinfo=UTC)
-    return max(0.0, (date - (now or datetime.now(UTC))).total_seconds())
+    return None if value is None else dates.retry_after(value.decode("latin-1"), time.time() if now is None else now)

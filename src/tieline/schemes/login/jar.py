@@ -7,11 +7,10 @@ the host that set it or of a domain above it, never of a whole top-level domain.
 import re
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass
-from datetime import UTC
-from email.utils import parsedate_to_datetime
 
 import orjson
 
+from tieline.core.dates import date_of
 from tieline.core.secret import Secret
 from tieline.schemes.flow import IssuerAnswer
 
@@ -95,8 +94,5 @@ def cookie_of(told: IssuerAnswer, name: str) -> str | None:
 def _has_ended(said: dict[str, str], now: float) -> bool:
     if "max-age" in said:
         return not said["max-age"].isdecimal() or int(said["max-age"][:12]) == 0
-    try:
-        end = parsedate_to_datetime(said.get("expires", ""))
-    except ValueError:
-        return False
-    return (end if end.tzinfo is not None else end.replace(tzinfo=UTC)).timestamp() <= now
+    end = date_of(said.get("expires", ""))
+    return end is not None and end <= now

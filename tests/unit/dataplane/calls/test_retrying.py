@@ -6,7 +6,7 @@ import pytest
 
 from tieline.dataplane.attempt.retry import is_transient, pause, retry_after
 
-NOW = datetime(2026, 11, 26, 12, 0, 0, tzinfo=UTC)
+NOW = datetime(2026, 11, 26, 12, 0, 0, tzinfo=UTC).timestamp()
 
 
 @pytest.mark.parametrize(
@@ -14,6 +14,9 @@ NOW = datetime(2026, 11, 26, 12, 0, 0, tzinfo=UTC)
     [
         (b"7", 7.0),
         (b"0", 0.0),
+        (b"1.5", 1.5),
+        (b"9" * 60, 1e9),
+        (b"Thu, 26 Nov 99999999999 12:00:30 GMT", None),
         (b"Thu, 26 Nov 2026 12:00:30 GMT", 30.0),
         (b"Thursday, 26-Nov-26 12:00:30 GMT", 30.0),
         (b"Thu, 26 Nov 2026 11:00:00 GMT", 0.0),
@@ -29,6 +32,11 @@ def test_retry_after_is_read_in_both_forms(value: bytes, seconds: float | None) 
 def test_what_the_upstream_asks_for_is_waited() -> None:
     """Its own word goes before the customary pauses."""
     assert pause(1, [(b"retry-after", b"3")]) == 3.0
+
+
+def test_a_fraction_of_a_second_is_waited_too() -> None:
+    """Who comes back before the time that was asked for is refused again."""
+    assert pause(1, [(b"retry-after", b"1.5")]) == 1.5
 
 
 def test_a_long_wait_is_left_to_the_caller() -> None:
