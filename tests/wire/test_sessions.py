@@ -19,6 +19,7 @@ from tieline.core.errors import (
     ReauthorizationRequired,
     TielineError,
     UpstreamError,
+    UpstreamFailed,
 )
 from tieline.core.secret import Secret
 from tieline.dataplane.attempt.prepare import SHARED, Holder, Preparer
@@ -271,10 +272,10 @@ async def test_a_failing_issuer_is_left_alone_for_a_while(bench: Bench) -> None:
 
 
 async def test_an_answer_that_nobody_foresaw_ends_the_turn_too(bench: Bench) -> None:
-    """The error is what it is, the next try is not kept waiting for the turn to end by itself."""
+    """The request gets 502 and the log the error; the next try is not kept waiting for the turn to end by itself."""
     renewal, worker = bench.renewal(), bench.worker()
     bench.issuer.odd = {}
-    with pytest.raises(KeyError):
+    with pytest.raises(UpstreamFailed, match="log of the server"):
         await worker.ready(bench.plan, renewal, SHARED)
     assert bench.store.turns == {}
     assert bench.store.rows[bench.key()].failures == 1

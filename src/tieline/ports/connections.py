@@ -88,12 +88,12 @@ class SealedToken:
 class Refusal:
     """Why there is no new token, in words for operators; ``final``: not before somebody has signed in again.
 
-    ``basis`` is what it was asked for with. It is not tried again for ``pause`` seconds.
+    ``basis`` is what it was asked for with. It is not tried again for ``pause`` seconds; None: not before a sign-in.
     """
 
     text: str
     final: bool
-    pause: float
+    pause: float | None
     basis: bytes
 
 
@@ -140,10 +140,11 @@ class ConnectionStore(Protocol):
         """
         ...
 
-    async def renewed(self, row: SealedConnection, token: SealedToken) -> bool:
+    async def renewed(self, row: SealedConnection, token: SealedToken, refusal: Refusal | None = None) -> bool:
         """Keep ``token`` as the generation after that of ``row``; False, with nothing changed, where that moved on.
 
         The values of ``row`` itself stay, those before it are deleted. It is one transaction, with a ``changes`` row.
+        ``refusal`` is noted with it: the issuer gave values to be kept, but no token that can be used.
         """
         ...
 

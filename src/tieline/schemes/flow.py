@@ -1,7 +1,8 @@
 """Schemes whose secret has a lifetime: what they ask of a token's issuer, as flows without input or output.
 
-A flow is a generator: it yields each request it needs, is sent the answer, and returns what it was for. Who runs it
-owns the exit, the deadlines, the store and whose turn it is (``dataplane.sessions``); the flow owns the protocol.
+A flow is a generator: it yields each request it needs, is sent the answer, and returns what it was for. Where no usable
+answer came, the error is raised in it at the ``yield``; most flows let it pass. Who runs it (``dataplane.tokens``) owns
+the exit, the deadlines, the store and whose turn it is; the flow owns the protocol.
 """
 
 from collections.abc import Generator, Mapping, Sequence
@@ -57,13 +58,29 @@ class Token:
 
 
 class IssuerRefused(TielineError):
-    """The issuer gave no token. ``final``: not with what we have; somebody has to sign in (or set a secret) again."""
+    """The issuer gave no token.
+
+    ``final``: it said clearly that it gives none for what we have; all else passes, and the same is asked again later.
+    ``for_client``: what it does not take is the client or its request (RFC 6749 section 5.2, ``invalid_client``), which
+    an operator sets right without anybody signing in again. ``rescued`` are values that its answer held all the same,
+    such as the next refresh token, and that must not be lost. ``retry_after`` is what it asked for, in seconds.
+    """
 
     code = "reauthorization_required"
 
-    def __init__(self, public: str, *, detail: str = "", final: bool = False) -> None:
-        super().__init__(public, detail=detail)
+    def __init__(
+        self,
+        public: str,
+        *,
+        detail: str = "",
+        final: bool = False,
+        for_client: bool = False,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(public, detail=detail, retry_after=retry_after)
         self.final = final
+        self.for_client = for_client
+        self.rescued: Mapping[str, Secret] = {}
 
 
 @dataclass(frozen=True, slots=True, repr=False)

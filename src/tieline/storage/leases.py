@@ -52,13 +52,14 @@ class SqlConnections:
                 taken = await connection.execute(new)
             return await _found(connection, key) if taken.rowcount else None
 
-    async def renewed(self, row: SealedConnection, token: SealedToken) -> bool:
+    async def renewed(self, row: SealedConnection, token: SealedToken, refusal: Refusal | None = None) -> bool:
         at = datetime.now(UTC)
         after = row.generation + 1
+        values = kept_values(token, at) | ({} if refusal is None else _noted(row, refusal, at))
         keep = update(connections).where(connections.c.id == row.id, connections.c.generation == row.generation)
         async with self._database.write() as connection:
             await lock_log(connection)
-            kept = await connection.execute(keep.values(generation=after, **kept_values(token, at)))
+            kept = await connection.execute(keep.values(generation=after, **values))
             if kept.rowcount == 0:
                 return False
             await keep_secrets(connection, row.id, after, token.secrets)
@@ -72,16 +73,7 @@ class SqlConnections:
             connections.c.generation == row.generation,
             connections.c.lease_holder == holder,
         )
-        note: dict[str, Any] = {
-            "last_error": storable(refusal.text, PATH),
-            "failures": row.failures + 1,
-            "retry_at": at + timedelta(seconds=refusal.pause),
-            "lease_holder": None,
-            "lease_until": None,
-            "updated_at": at,
-        }
-        if refusal.final:
-            note["state"] = "reauthorization_required"
+        note = _noted(row, refusal, at)
         if row.generation == 0:  # there is no token that another basis belongs to
             note["basis"] = refusal.basis
         async with self._database.write() as connection:
@@ -94,6 +86,20 @@ class SqlConnections:
     def _now(self) -> ColumnElement[int]:
         """The store's clock in microseconds; a SQLite file is on one machine, whose clock every process reads."""
         return _POSTGRESQL_NOW if self._database.kind == "postgresql" else literal_column(str(time.time_ns() // 1_000))
+
+
+def _noted(row: SealedConnection, refusal: Refusal, at: datetime) -> dict[str, Any]:
+    """The columns of a connection whose issuer gave no token, with which the lease ends."""
+    state = {"state": "reauthorization_required"} if refusal.final else {}
+    return {
+        **state,
+        "last_error": storable(refusal.text, PATH),
+        "failures": row.failures + 1,
+        "retry_at": None if refusal.pause is None else at + timedelta(seconds=refusal.pause),
+        "lease_holder": None,
+        "lease_until": None,
+        "updated_at": at,
+    }
 
 
 def kept_values(token: SealedToken, at: datetime) -> dict[str, Any]:

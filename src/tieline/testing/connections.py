@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from tieline.core.errors import NotReady
@@ -12,11 +13,12 @@ from tieline.ports.connections import ConnectionKey, Refusal, SealedConnection, 
 class MemoryConnections:
     """A ``ConnectionStore`` whose rows are a dictionary.
 
-    ``away`` makes every method raise ``NotReady``; ``reads`` counts rows read, ``most`` is how
-    many were read at once.
+    ``away`` makes every method raise ``NotReady``; ``clock`` tells seconds since the epoch; ``reads`` counts
+    rows read, ``most`` is how many were read at once.
     """
 
     away: bool = False
+    clock: Callable[[], float] = time.time
     rows: dict[ConnectionKey, SealedConnection] = field(default_factory=dict)
     turns: dict[ConnectionKey, tuple[str, float]] = field(default_factory=dict)
     reads: int = 0
@@ -47,12 +49,14 @@ class MemoryConnections:
         self.turns[key] = holder, time.monotonic() + seconds
         return row
 
-    async def renewed(self, row: SealedConnection, token: SealedToken) -> bool:
+    async def renewed(self, row: SealedConnection, token: SealedToken, refusal: Refusal | None = None) -> bool:
         self._reached()
         found = self.rows.get(row.key)
         if found is None or found.generation != row.generation:
             return False
         self.put(row.key, token)
+        if refusal is not None:
+            self.rows[row.key] = _noted(self.rows[row.key], refusal, row.failures, self.clock())
         return True
 
     async def refused(self, row: SealedConnection, holder: str, refusal: Refusal) -> bool:
@@ -60,15 +64,7 @@ class MemoryConnections:
         found = self.rows.get(row.key)
         if found is None or found.generation != row.generation or self.turns.get(row.key, ("", 0.0))[0] != holder:
             return False
-        self.rows[row.key] = replace(
-            found,
-            state="reauthorization_required" if refusal.final else found.state,
-            basis=found.basis if found.generation else refusal.basis,
-            last_error=refusal.text,
-            failures=row.failures + 1,
-            retry_at=time.time() + refusal.pause,
-            updated_at=time.time(),
-        )
+        self.rows[row.key] = _noted(found, refusal, row.failures, self.clock())
         del self.turns[row.key]
         return True
 
@@ -78,6 +74,18 @@ class MemoryConnections:
     def _reached(self) -> None:
         if self.away:
             raise NotReady("The store cannot be reached. Try again.", retry_after=1)
+
+
+def _noted(row: SealedConnection, refusal: Refusal, failures: int, now: float) -> SealedConnection:
+    return replace(
+        row,
+        state="reauthorization_required" if refusal.final else row.state,
+        basis=row.basis if row.generation else refusal.basis,
+        last_error=refusal.text,
+        failures=failures + 1,
+        retry_at=None if refusal.pause is None else now + refusal.pause,
+        updated_at=now,
+    )
 
 
 def _after(row: SealedConnection, token: SealedToken) -> SealedConnection:

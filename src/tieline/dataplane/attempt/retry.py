@@ -36,6 +36,6 @@ def pause(tries: int, headers: Headers = ()) -> float | None:
 
 
 def retry_after(headers: Headers, now: float | None = None) -> float | None:
-    """What ``Retry-After`` asks for, in seconds from ``now`` (since the epoch); None where it is absent or unreadable."""
+    """What ``Retry-After`` asks for, in seconds from ``now`` (since the epoch); None if absent or unreadable."""
     value = next((value for name, value in headers if name.lower() == b"retry-after"), None)
     return None if value is None else dates.retry_after(value.decode("latin-1"), time.time() if now is None else now)

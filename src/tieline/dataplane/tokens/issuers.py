@@ -1,15 +1,15 @@
-"""Asks the issuers of tokens what a flow wants to know, through the API's own way out.
+"""Sends the requests of a flow to a token's issuer, through the API's own way out, and reads the answers.
 
-Owns how a question goes over the wire and how much of an answer is read. Knows no protocol of tokens: that is the
-flow's, and whose turn it is to ask is the business of ``renewing``. Redirects are not followed: they would carry a
-secret elsewhere.
+Owns how a request goes over the wire and how much of an answer is read. The protocol of tokens is the flow's; which
+worker may ask is decided in ``renewal``. Redirects are not followed: they would carry a secret elsewhere.
 """
 
 import asyncio
 from typing import Final, TypeVar
 
-from tieline.core.errors import InvalidInput, UpstreamProtocolError, UpstreamTimeout
+from tieline.core.errors import CredentialMissing, TielineError, UpstreamTimeout
 from tieline.core.urls import Origin, parse_url
+from tieline.dataplane.answers.content_coding import coding
 from tieline.dataplane.snapshot.plan import Exit
 from tieline.schemes.flow import Flow, IssuerAnswer, IssuerRequest
 from tieline.wire import framing
@@ -24,64 +24,85 @@ _Result = TypeVar("_Result")
 
 
 async def run(flow: Flow[_Result], way: Exit, seconds: float = FLOW_SECONDS) -> _Result:
-    """What ``flow`` returns, each of its questions asked within ``seconds`` in all.
+    """What ``flow`` returns, all its requests answered within ``seconds`` together.
+
+    An error of a request is raised in the flow, which may go on without that answer.
 
     Raises:
         IssuerRefused: the flow says that the issuer gave nothing.
+        CredentialMissing: what would be sent cannot be.
         DestinationNotAllowed: the credential may not go to the issuer, or the guard refuses its address.
         UpstreamError: the issuer gave no usable answer.
     """
+    end = asyncio.get_running_loop().time() + seconds
     try:
-        async with asyncio.timeout(seconds):
-            question = next(flow)
-            while True:
-                question = flow.send(await _asked(question, way, seconds))
-    except StopIteration as end:
-        result: _Result = end.value
+        request = next(flow)
+        while True:
+            try:
+                async with asyncio.timeout_at(end):
+                    answer = await _answer(request, way, seconds)
+            except TimeoutError:
+                request = flow.throw(
+                    UpstreamTimeout(f"The token's issuer did not answer within {seconds:g} s. Try again.")
+                )
+            except TielineError as error:
+                request = flow.throw(error)
+            else:
+                request = flow.send(answer)
+    except StopIteration as returned:
+        result: _Result = returned.value
         return result
-    except TimeoutError:
-        raise UpstreamTimeout(f"The token's issuer did not answer within {seconds:g} s. Try again.") from None
     finally:
         flow.close()
 
 
-async def _asked(question: IssuerRequest, way: Exit, seconds: float) -> IssuerAnswer:
-    origin, target = _split(question.url)
-    lane = way.lane_to_issuer(origin, question.tls)
-    method = question.method.upper()
-    message = _message(question, origin, target, method)
+async def _answer(request: IssuerRequest, way: Exit, seconds: float) -> IssuerAnswer:
+    """The answer to one request, its content coding undone: some issuers compress whatever was asked for."""
+    origin, target = _split(request.url)
+    lane = way.lane_to_issuer(origin, request.tls)
+    method = request.method.upper()
+    message = _message(request, origin, target, method)
     patience = Patience(_CONNECT_SECONDS, seconds, ANSWER_MOST)
     fetched = await fetch(lane, message, patience, head_only=method == "HEAD")
     headers = tuple((name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in fetched.headers)
-    told = IssuerAnswer(fetched.status, headers, fetched.body)
-    if (told.header("content-encoding") or "identity").strip().lower() != "identity":
-        raise UpstreamProtocolError(f"{origin.host} answered in an encoding that was not asked for. Ask its operator.")
-    return told
+    undo = coding(fetched.headers, ANSWER_MOST) if fetched.body else None
+    body = fetched.body if undo is None else undo.feed(fetched.body)
+    if undo is not None:
+        undo.finish()
+    return IssuerAnswer(fetched.status, headers, body)
 
 
 def _split(url: str) -> tuple[Origin, bytes]:
-    """Where a whole URL leads, and what stands in the request line. Raises InvalidInput where it is no URL."""
+    """Where a whole URL leads, and what stands in the request line. Raises CredentialMissing where it is no URL."""
     try:
         found = parse_url(url)
     except ValueError as error:
-        raise InvalidInput(f"The address of the token's issuer is not usable: {error}.") from None
+        raise CredentialMissing(f"The address of the token's issuer is not usable: {error}.") from None
     query = "" if found.query is None else f"?{found.query}"
     return found.origin, f"{found.path or '/'}{query}".encode()
 
 
-def _message(question: IssuerRequest, origin: Origin, target: bytes, method: str) -> bytes:
-    lines = [
-        b"%b %b HTTP/1.1\r\nhost: %b\r\naccept-encoding: identity\r\n" % (method.encode(), target, origin.authority)
-    ]
-    fields = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in question.headers]
+def _message(request: IssuerRequest, origin: Origin, target: bytes, method: str) -> bytes:
+    """The whole request as bytes. Raises CredentialMissing where a part of it cannot be sent."""
+    try:
+        fields = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in request.headers]
+    except UnicodeEncodeError:
+        raise _unsendable(origin) from None
     fields = [pair for pair in fields if pair[0].lower() not in _OURS and not framing.is_engine_owned(pair[0].lower())]
     sendable = framing.is_target(target) and framing.is_name(method.encode())
     if not sendable or not all(framing.is_name(name) and framing.is_value(value) for name, value in fields):
-        raise UpstreamProtocolError(
-            f"What would be sent to {origin.host} for a token holds a character that cannot be sent. An operator sets "
-            "the credential again, without line breaks."
-        )
+        raise _unsendable(origin)
+    lines = [
+        b"%b %b HTTP/1.1\r\nhost: %b\r\naccept-encoding: identity\r\n" % (method.encode(), target, origin.authority)
+    ]
     lines += [b"%b: %b\r\n" % pair for pair in fields]
-    if question.body or method not in _BODILESS:
-        lines.append(b"content-length: %d\r\n" % len(question.body))
-    return b"".join(lines) + b"\r\n" + question.body
+    if request.body or method not in _BODILESS:
+        lines.append(b"content-length: %d\r\n" % len(request.body))
+    return b"".join(lines) + b"\r\n" + request.body
+
+
+def _unsendable(origin: Origin) -> CredentialMissing:
+    return CredentialMissing(
+        f"What would be sent to {origin.host} for a token holds a character that cannot be sent. An operator sets the "
+        "credential again, without line breaks."
+    )

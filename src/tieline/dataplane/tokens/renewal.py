@@ -1,7 +1,20 @@
-"""One token got or renewed: whose turn it is among all workers, the issuer asked, the answer kept before it is used.
+"""One token got or renewed: the lease taken in the store, the issuer asked, the answer stored before it is used.
 
-Owns the order: take the turn in the store, ask, seal, keep, and only then give the token away. Knows neither requests
-nor what a worker remembers (``sessions``), nor the protocol of tokens (the scheme's flows).
+Called by ``sessions``, once for all who wait in a worker. Knows neither requests nor the protocol of tokens, which is
+the scheme's (``schemes.flow``).
+
+A connection, as the store has it, is in one of three states:
+
+- ``pending``: no token yet (generation 0). It becomes ``active`` with the first token.
+- ``active``: there is a token, which may have ended. Each new token is the next generation. It becomes
+  ``reauthorization_required`` when the issuer says a clear no and the token is no longer good; a no to an early renewal
+  ends nothing.
+- ``reauthorization_required``: it becomes ``active`` when somebody signs in, or when a later try works. There is one
+  after ``retry_at``, which is not set where only a sign-in can help.
+
+Whoever asks an issuer holds the connection's lease. It lasts longer than asking and storing the answer may take
+together, so that no other worker uses a refresh token that was exchanged already. It ends with the answer stored, or
+with a failure noted; the store ends that of a worker that died.
 """
 
 import asyncio
@@ -9,7 +22,7 @@ import logging
 import secrets
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from tieline.core.errors import (
@@ -36,32 +49,59 @@ from tieline.vault.reveal import Revealer
 log = logging.getLogger("tieline.dataplane.tokens.renewal")
 
 TABLE: Final = "connection_secrets"
-LEASE_SECONDS: Final = issuers.FLOW_SECONDS + 5.0
-WAIT_SECONDS: Final = 2 * LEASE_SECONDS
-SAVE_SECONDS: Final = 60.0
+SAVE_SECONDS: Final = 30.0
+LEASE_SECONDS: Final = issuers.FLOW_SECONDS + SAVE_SECONDS + 5.0
+WAIT_SECONDS: Final = LEASE_SECONDS + 10.0
+KEEP_SECONDS: Final = 600.0
 SOON_SECONDS: Final = 0.5
 PAUSE_FIRST: Final = 1.0
 PAUSE_MOST: Final = 60.0
+ASKED_PAUSE_MOST: Final = 900.0
 _POLL_SECONDS: Final = 0.2
 _STALE_PLAN_SECONDS: Final = 30.0
 _DOUBLINGS_MOST: Final = 6
 _READS_AT_ONCE: Final = 3  # of the store's few connections, some are left for the look-up of keys
 _READS_WAITING: Final = 1_000
+# What a mistake of a flow in reading an outsider's answer raises: it is logged, ends the lease and one request.
+_MISTAKES: Final = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
 _UNFORESEEN: Final = "What the issuer answered could not be understood. Look into the log of the server."
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class Obtained:
-    """A token that is kept in the store as ``generation`` of the connection."""
+class StoredToken:
+    """A token that is in the store as ``generation`` of the connection; ``fingerprint`` is what it was got with."""
 
     connection_id: str
     generation: int
-    basis: bytes
+    fingerprint: bytes
     token: Token
 
     def is_newer(self, connection_id: str, generation: int) -> bool:
         """Whether a token of that connection and generation came after this one, or is of another connection."""
         return connection_id != self.connection_id or generation > self.generation
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class _Attempt:
+    """One turn at an issuer, for the connection as it was when the lease was taken.
+
+    ``by_api``: the API has refused its token, whatever the clock says.
+    """
+
+    plan: Plan
+    renewal: Renewal
+    row: SealedConnection
+    fingerprint: bytes
+    by_api: bool
+
+    @property
+    def needs_person(self) -> bool:
+        """Whether a token comes from somebody's sign-in."""
+        return bool(self.row.key.user) or self.renewal.scheme.needs_sign_in(self.renewal.options)
+
+    def lives(self, now: float) -> bool:
+        """Whether the token that is to be renewed is still good: it is used on, whatever the issuer says now."""
+        return not self.by_api and _is_good(self.row, self.fingerprint, now)
 
 
 class Renewer:
@@ -79,8 +119,9 @@ class Renewer:
         self._reads = asyncio.Semaphore(_READS_AT_ONCE)
         self._reading = 0
         self._asking: set[asyncio.Task[Any]] = set()
+        self._saving: dict[ConnectionKey, asyncio.Task[bool]] = {}
 
-    def basis(self, renewal: Renewal) -> bytes:
+    def fingerprint(self, renewal: Renewal) -> bytes:
         """What a token of ``renewal`` is got with."""
         return fingerprint_of(renewal, self._pepper)
 
@@ -90,32 +131,38 @@ class Renewer:
         self._moved = asyncio.Event()
 
     async def settle(self, seconds: float) -> None:
-        """Wait, at most ``seconds``, until no issuer is being asked: it may have rotated what is kept already."""
-        if self._asking:
-            await asyncio.wait(self._asking, timeout=seconds)
+        """Wait, at most ``seconds``, until no issuer is being asked and every answer is stored."""
+        if under_way := {*self._asking, *self._saving.values()}:
+            await asyncio.wait(under_way, timeout=seconds)
 
-    async def obtain(self, plan: Plan, renewal: Renewal, key: ConnectionKey, refused: Obtained | None) -> Obtained:
+    async def obtain(
+        self, plan: Plan, renewal: Renewal, key: ConnectionKey, refused: StoredToken | None, *, by_api: bool = False
+    ) -> StoredToken:
         """The token of ``key`` from the store or, where it is not good now, from the issuer.
 
-        ``refused``, or one before it, will not do: it is about to end, or the API does not take it.
+        ``refused``, or one before it, will not do: it is about to end or, with ``by_api``, the API does not take it.
 
         Raises:
             ConnectionRequired: nobody has signed in yet.
             ReauthorizationRequired: somebody has to sign in, or set the credential, again.
-            UpstreamError, DestinationNotAllowed: the issuer cannot be asked, or fails.
+            UpstreamError, DestinationNotAllowed, CredentialMissing: the issuer cannot be asked, or fails.
         """
-        basis, waited = self.basis(renewal), time.monotonic()
+        fingerprint, waited = self.fingerprint(renewal), time.monotonic()
         while True:
             row = await self._read(key)
             old = row is not None and refused is not None and not refused.is_newer(row.id, row.generation)
-            if row is not None and self._is_good(row, basis) and not old:
-                return Obtained(row.id, row.generation, basis, await self._opened(row, row.generation, row.secrets))
-            await self._check(plan, renewal, key, row, basis)
-            moved = self._moved
-            leased = await self._store.lease(key, row.generation if row else 0, self._name, LEASE_SECONDS)
-            obtained = await self._in_turn(plan, renewal, leased, basis) if leased is not None else None
-            if obtained is not None:
-                return obtained
+            if row is not None and _is_good(row, fingerprint, self._clock()) and not old:
+                token = await self._opened(row, row.generation, row.secrets)
+                return StoredToken(row.id, row.generation, fingerprint, token)
+            await self._check(plan, renewal, key, row, fingerprint)
+            moved, saving = self._moved, self._saving.get(key)
+            leased = None
+            if saving is None:
+                leased = await self._store.lease(key, row.generation if row else 0, self._name, LEASE_SECONDS)
+            if leased is not None:
+                obtained = await self._in_turn(_Attempt(plan, renewal, leased, fingerprint, by_api))
+                if obtained is not None:
+                    return obtained
             if time.monotonic() - waited > WAIT_SECONDS:
                 raise UpstreamTimeout(f"The token for {plan.title} is being renewed and does not come. Try again.")
             if leased is None:
@@ -132,12 +179,8 @@ class Renewer:
         finally:
             self._reading -= 1
 
-    def _is_good(self, row: SealedConnection, basis: bytes) -> bool:
-        lasts = row.expires_at is None or self._clock() < row.expires_at - SOON_SECONDS
-        return row.state == "active" and row.basis == basis and lasts
-
     async def _check(
-        self, plan: Plan, renewal: Renewal, key: ConnectionKey, row: SealedConnection | None, basis: bytes
+        self, plan: Plan, renewal: Renewal, key: ConnectionKey, row: SealedConnection | None, fingerprint: bytes
     ) -> None:
         """Raise where the issuer is not to be asked now: a person has to act, or it failed a moment ago."""
         person = bool(key.user) or renewal.scheme.needs_sign_in(renewal.options)
@@ -146,96 +189,150 @@ class Renewer:
                 raise ConnectionRequired(f"Nobody has signed in to {plan.title} yet. {_remedy(plan, key, person=True)}")
             if row is None:
                 return
-        if person and row.basis != basis:
-            await self._outdated(plan, key, row, basis)
-        refused = row.state == "reauthorization_required"
-        waits = row.retry_at is not None and self._clock() < row.retry_at
-        if row.basis != basis or not (waits or (refused and person)):
+        if row.basis != fingerprint:
+            if person:
+                await self._outdated(plan, key, row, fingerprint)
             return
-        if refused:
-            raise _must_act(plan, key, row.last_error or "", person=person)
-        raise UpstreamFailed(row.last_error or "The token's issuer fails. Try again.", retry_after=1)
+        refused = row.state == "reauthorization_required"
+        only_person_helps = refused and person and row.retry_at is None
+        waits = row.retry_at is not None and self._clock() < row.retry_at
+        if refused and (only_person_helps or waits):
+            raise _must_act(plan, key, row.last_error or "", person=only_person_helps)
+        if waits:
+            raise UpstreamFailed(row.last_error or "The token's issuer fails. Try again.", retry_after=1)
 
-    async def _outdated(self, plan: Plan, key: ConnectionKey, row: SealedConnection, basis: bytes) -> None:
+    async def _outdated(self, plan: Plan, key: ConnectionKey, row: SealedConnection, fingerprint: bytes) -> None:
         """Refuse a token of another client, and note so; not at once, as it may be this worker's plan that is old."""
         text = f"The credential or the auth options of {plan.title} were changed since somebody signed in."
         if row.state == "active" and self._clock() - row.updated_at > _STALE_PLAN_SECONDS:
             leased = await self._store.lease(key, row.generation, self._name, LEASE_SECONDS)
             if leased is not None:
-                await self._store.refused(leased, self._name, Refusal(text, final=True, pause=0.0, basis=basis))
+                await self._store.refused(leased, self._name, Refusal(text, final=True, pause=0.0, basis=fingerprint))
         raise _must_act(plan, key, text, person=True)
 
-    async def _in_turn(self, plan: Plan, renewal: Renewal, row: SealedConnection, basis: bytes) -> Obtained | None:
+    async def _in_turn(self, attempt: _Attempt) -> StoredToken | None:
         task = asyncio.current_task()
         assert task is not None  # this is a coroutine
         self._asking.add(task)
         try:
-            return await self._renewed(plan, renewal, row, basis)
+            return await self._renewed(attempt)
         finally:
             self._asking.discard(task)
 
-    async def _renewed(self, plan: Plan, renewal: Renewal, row: SealedConnection, basis: bytes) -> Obtained | None:
-        """The next token, kept; None where the connection moved on meanwhile: somebody signed in, or removed it."""
+    async def _renewed(self, attempt: _Attempt) -> StoredToken | None:
+        """The next token, stored; None where the connection moved on meanwhile: somebody signed in, or removed it."""
+        row = attempt.row
         try:
-            token = await self._ask(plan, renewal, row, basis)
+            token = await self._ask(attempt)
         except NotReady:
             raise
         except TielineError as error:
-            final = isinstance(error, IssuerRefused) and error.final
-            pause = _pause_after(row)
-            refusal = Refusal(error.public, final, PAUSE_MOST if final else pause, basis)
-            if not await self._store.refused(row, self._name, refusal):
+            refusal = self._refusal(attempt, error)
+            if not await self._noted(attempt, refusal, getattr(error, "rescued", {})):
                 return None
             log.warning("connection %s could not be renewed: %s", row.id, error.detail or error.public)
-            if final:
-                person = bool(row.key.user) or renewal.scheme.needs_sign_in(renewal.options)
-                raise _must_act(plan, row.key, error.public, person=person) from None
+            if refusal.final:
+                person = attempt.needs_person and refusal.pause is None
+                raise _must_act(attempt.plan, row.key, error.public, person=person) from None
             if isinstance(error, IssuerRefused):
-                raise UpstreamFailed(error.public, detail=error.detail, retry_after=pause) from None
+                raise UpstreamFailed(error.public, detail=error.detail, retry_after=refusal.pause) from None
             raise
-        except Exception:  # whatever nobody foresaw: the turn ends, and the error flies on
-            await self._store.refused(row, self._name, Refusal(_UNFORESEEN, final=False, pause=PAUSE_MOST, basis=basis))
-            raise
-        generation = row.generation + 1
-        return Obtained(row.id, generation, basis, token) if await self._kept(row, token, basis) else None
+        except _MISTAKES:
+            log.exception("the answer of the issuer of connection %s", row.id)
+            note = Refusal(_UNFORESEEN, final=False, pause=PAUSE_MOST, basis=attempt.fingerprint)
+            await self._store.refused(row, self._name, note)
+            raise UpstreamFailed(_UNFORESEEN, retry_after=PAUSE_MOST) from None
+        if not await self._stored(attempt, token):
+            return None
+        return StoredToken(row.id, row.generation + 1, attempt.fingerprint, token)
 
-    async def _ask(self, plan: Plan, renewal: Renewal, row: SealedConnection, basis: bytes) -> Token:
-        """Ask the issuer. Where it refuses the newest token for good, the one before it gets a last try."""
-        if row.generation == 0 or row.basis != basis:
-            return await self._run(plan, renewal, None)
+    def _refusal(self, attempt: _Attempt, error: TielineError) -> Refusal:
+        """What is noted of an issuer that gave no token: whether that is final, and when it may be asked again."""
+        now, row = self._clock(), attempt.row
+        lives = attempt.lives(now)
+        if isinstance(error, IssuerRefused) and error.final and not lives:
+            only_person_helps = attempt.needs_person and not error.for_client
+            pause = None if only_person_helps else PAUSE_MOST
+            return Refusal(error.public, final=True, pause=pause, basis=attempt.fingerprint)
+        pause = min(PAUSE_MOST, PAUSE_FIRST * (1 << min(row.failures, _DOUBLINGS_MOST)))
+        if lives and row.expires_at is not None:  # at its end, nobody shall wait for a pause that is left over
+            pause = max(0.0, min(pause, row.expires_at - SOON_SECONDS - now))
+        pause = max(pause, min(error.retry_after or 0.0, ASKED_PAUSE_MOST))
+        return Refusal(error.public, final=False, pause=pause, basis=attempt.fingerprint)
+
+    async def _noted(self, attempt: _Attempt, refusal: Refusal, rescued: Mapping[str, Secret]) -> bool:
+        """Note a refusal, and store what its answer held all the same; False where the connection moved on."""
+        row = attempt.row
+        if not rescued:
+            return await self._store.refused(row, self._name, refusal)
+        token = Token(rescued, 0.0)  # it has ended: nobody uses it, and the next try begins with what it holds
+        if row.generation and row.basis == attempt.fingerprint:
+            before = await self._opened(row, row.generation, row.secrets)
+            token = replace(before, values={**before.values, **rescued})
+        return await self._stored(attempt, token, refusal)
+
+    async def _ask(self, attempt: _Attempt) -> Token:
+        """Ask the issuer. Where it says that the newest token is over for good, the one before it gets a last try."""
+        row = attempt.row
+        end = time.monotonic() + issuers.FLOW_SECONDS
+        if row.generation == 0 or row.basis != attempt.fingerprint:
+            return await self._run(attempt, None, end)
         token = await self._opened(row, row.generation, row.secrets)
         try:
-            return await self._run(plan, renewal, token)
+            return await self._run(attempt, token, end)
         except IssuerRefused as error:
-            if not error.final or not row.previous:
+            if not error.final or error.for_client or not row.previous or attempt.lives(self._clock()):
                 raise
             before = await self._opened(row, row.generation - 1, row.previous)
-            if before.values.get("refresh") in {None, token.values.get("refresh")}:
+            older = before.values.get("refresh")
+            if older is None or older == token.values.get("refresh"):
                 raise
-            return await self._run(plan, renewal, before)
+            return await self._run(attempt, before, end)
 
-    async def _run(self, plan: Plan, renewal: Renewal, token: Token | None) -> Token:
+    async def _run(self, attempt: _Attempt, token: Token | None, end: float) -> Token:
+        renewal = attempt.renewal
         flow = renewal.scheme.renew(renewal.options, renewal.secrets, token, self._clock())
-        return await issuers.run(flow, plan.exit)
+        return await issuers.run(flow, attempt.plan.exit, max(_POLL_SECONDS, end - time.monotonic()))
 
-    async def _kept(self, row: SealedConnection, token: Token, basis: bytes) -> bool:
-        """Keep the token. While the store is away it is tried again: the issuer may have rotated the old one."""
+    async def _stored(self, attempt: _Attempt, token: Token, refusal: Refusal | None = None) -> bool:
+        """Store the token as the next generation; False where the connection moved on.
+
+        While the store is away, those who wait are told so after ``SAVE_SECONDS``, and storing goes on by itself: the
+        issuer may have rotated the refresh token that the store still has.
+        """
+        row = attempt.row
         environment, generation = row.key.environment, row.generation + 1
         sealed = {
             field: self._intake.seal(Place(TABLE, row.id, field, generation, environment), value)
             for field, value in token.values.items()
             if value
         }
-        kept = SealedToken(basis, sealed, token.expires_at, token.scopes, token.account)
-        began = time.monotonic()
+        sealed_token = SealedToken(attempt.fingerprint, sealed, token.expires_at, token.scopes, token.account)
+        saving = asyncio.get_running_loop().create_task(self._save(row, sealed_token, refusal))
+        self._saving[row.key] = saving
+        saving.add_done_callback(lambda done: self._saved(row, done))
+        try:
+            async with asyncio.timeout(SAVE_SECONDS):
+                return await asyncio.shield(saving)
+        except TimeoutError:
+            raise NotReady(
+                "The store cannot be reached, and a new token waits for it. Try again.", retry_after=1
+            ) from None
+
+    async def _save(self, row: SealedConnection, token: SealedToken, refusal: Refusal | None) -> bool:
+        end = time.monotonic() + KEEP_SECONDS
         while True:
             try:
-                return await self._store.renewed(row, kept)
+                return await self._store.renewed(row, token, refusal)
             except NotReady:
-                if time.monotonic() - began > SAVE_SECONDS:
-                    log.exception("the new token of connection %s could not be kept", row.id)
+                if time.monotonic() > end:
                     raise
                 await asyncio.sleep(SOON_SECONDS)
+
+    def _saved(self, row: SealedConnection, saving: "asyncio.Task[bool]") -> None:
+        del self._saving[row.key]
+        if not saving.cancelled() and (error := saving.exception()) is not None:
+            log.error("the new token of connection %s is lost: it could not be stored: %s", row.id, error)
 
     async def _opened(self, row: SealedConnection, generation: int, sealed: Mapping[str, SealedSecret]) -> Token:
         """The token with its values opened."""
@@ -253,9 +350,9 @@ class Renewer:
         }
 
 
-def _pause_after(row: SealedConnection) -> float:
-    """Seconds until a token that could not be renewed is tried again: longer each time."""
-    return min(PAUSE_MOST, PAUSE_FIRST * (1 << min(row.failures, _DOUBLINGS_MOST)))
+def _is_good(row: SealedConnection, fingerprint: bytes, now: float) -> bool:
+    lasts = row.expires_at is None or now < row.expires_at - SOON_SECONDS
+    return row.state == "active" and row.basis == fingerprint and lasts
 
 
 def _must_act(plan: Plan, key: ConnectionKey, why: str, *, person: bool) -> CredentialError:

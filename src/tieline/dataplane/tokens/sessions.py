@@ -1,8 +1,15 @@
 """The tokens of a worker, in memory: used while they are good, renewed before they end, by one task for each of them.
 
-Owns when a token is renewed and who waits for it. How it is got, and that one worker of all gets it, is the business of
-``renewing``. A token is dropped as soon as the store says that its connection, credential, API or app changed, and read
-again when it is next needed.
+Owns when a token is renewed and who waits for it; ``renewal`` gets it. A token in use goes through these states:
+
+- fresh, until ``renew_at``: every request uses it.
+- due, until ``good_until``: every request uses it still, and the first one starts a flight, the task that renews it.
+  Where that fails, the next one starts a little later.
+- over: requests wait for the flight, and fail with it.
+
+A token that the API refuses is over for the request that says so (``renew``). One is dropped as soon as the store says
+that its connection, credential, API or app changed, and read again when it is next needed; so is the one that has been
+in memory longest where there are ``TOKENS_MOST``.
 """
 
 import asyncio
@@ -18,7 +25,7 @@ from weakref import WeakKeyDictionary
 from tieline.core.errors import ConnectionRequired, TielineError, UpstreamError
 from tieline.dataplane.attempt.prepare import Holder
 from tieline.dataplane.snapshot.plan import Plan
-from tieline.dataplane.tokens.renewal import Obtained, Renewer
+from tieline.dataplane.tokens.renewal import Renewer, StoredToken
 from tieline.ports.connections import ConnectionKey, ConnectionStore
 from tieline.ports.snapshot import Change
 from tieline.schemes.base import Applier
@@ -33,20 +40,30 @@ MARGIN_MOST: Final = 60.0
 SIGNAL_PAUSE: Final = 10.0
 REFUSED_SECONDS: Final = 2.0
 ABSENT_SECONDS: Final = 0.5
-HELD_MOST: Final = 10_000
+TOKENS_MOST: Final = 10_000
 _LAST_SECOND: Final = 0.5
 _CHANCE: Final = secrets.SystemRandom().random
 
 
 @dataclass(slots=True, eq=False, repr=False)
-class _Held:
-    """A token in use. Times are seconds since the epoch."""
+class _TokenInUse:
+    """A token with the applier that holds it. Times are seconds since the epoch."""
 
-    obtained: Obtained
+    stored: StoredToken
     renewal: Renewal
     applier: Applier
     good_until: float
     renew_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Failure:
+    """Why a token could not be got, for those who ask until ``until``; without the traceback, which holds secrets."""
+
+    kind: type[TielineError]
+    public: str
+    retry_after: float | None
+    until: float
 
 
 class TokenSessions:
@@ -62,22 +79,22 @@ class TokenSessions:
         self._renewer = Renewer(store, keyring, clock)
         self._clock = clock
         self._chance = chance
-        self._held: dict[ConnectionKey, _Held] = {}
-        self._flights: dict[ConnectionKey, asyncio.Task[_Held]] = {}
-        self._failed: dict[ConnectionKey, tuple[TielineError, float]] = {}
+        self._tokens: dict[ConnectionKey, _TokenInUse] = {}
+        self._flights: dict[ConnectionKey, asyncio.Task[_TokenInUse]] = {}
+        self._failures: dict[ConnectionKey, _Failure] = {}
         self._signalled: dict[ConnectionKey, float] = {}
-        self._behind: WeakKeyDictionary[Applier, Obtained] = WeakKeyDictionary()
+        self._stored: WeakKeyDictionary[Applier, StoredToken] = WeakKeyDictionary()
         self._epoch = 0
 
     def current(self, plan: Plan, renewal: Renewal, holder: Holder) -> Applier | None:
         key = _key(plan, renewal, holder)
-        held = self._fitting(key, renewal)
+        token = self._fitting(key, renewal)
         now = self._clock()
-        if held is None or now >= held.good_until:
+        if token is None or now >= token.good_until:
             return None
-        if now >= held.renew_at and key not in self._flights:
-            _ = self._begin(key, plan, renewal, held.obtained)  # the old one is good until it lands
-        return held.applier
+        if now >= token.renew_at and key not in self._flights:
+            _ = self._begin(key, plan, renewal, token.stored, by_api=False)
+        return token.applier
 
     async def ready(self, plan: Plan, renewal: Renewal, holder: Holder) -> Applier:
         return self.current(plan, renewal, holder) or await self._next(_key(plan, renewal, holder), plan, renewal, None)
@@ -87,15 +104,15 @@ class TokenSessions:
 
         Then ``stale`` itself comes back: or each of its answers would cost the issuer a token.
         """
-        key, refused = _key(plan, renewal, holder), self._behind.get(stale)
-        held = self._fitting(key, renewal)
-        if refused is None or (held is not None and _is_newer(held.obtained, refused)):
+        key, refused = _key(plan, renewal, holder), self._stored.get(stale)
+        token = self._fitting(key, renewal)
+        if refused is None or (token is not None and _is_newer(token.stored, refused)):
             return await self.ready(plan, renewal, holder)
         if key not in self._flights:
             now = self._clock()
             if now - self._signalled.get(key, -math.inf) < SIGNAL_PAUSE:
-                return stale if held is not None else await self.ready(plan, renewal, holder)
-            if len(self._signalled) >= HELD_MOST:
+                return stale if token is not None else await self.ready(plan, renewal, holder)
+            if len(self._signalled) >= TOKENS_MOST:
                 self._signalled.clear()
             self._signalled[key] = now
         return await self._next(key, plan, renewal, refused)
@@ -103,13 +120,13 @@ class TokenSessions:
     def changed(self, changes: Sequence[Change] | None) -> None:
         """Drop what the store says has changed; everything where it cannot say (None)."""
         self._epoch += 1
-        self._failed.clear()
+        self._failures.clear()
         if changes is None:
-            self._held.clear()
+            self._tokens.clear()
         else:
             refs = {change.ref for change in changes}
-            for key in [each for each, held in self._held.items() if not refs.isdisjoint(_names(each, held))]:
-                del self._held[key]
+            for key in [each for each, token in self._tokens.items() if not refs.isdisjoint(_names(each, token))]:
+                del self._tokens[key]
         self._renewer.look_again()
 
     async def close(self, seconds: float) -> None:
@@ -118,78 +135,90 @@ class TokenSessions:
         for flight in self._flights.values():
             flight.cancel()
 
-    def _fitting(self, key: ConnectionKey, renewal: Renewal) -> _Held | None:
+    def _fitting(self, key: ConnectionKey, renewal: Renewal) -> _TokenInUse | None:
         """The token in use, bound anew where the API was compiled anew; None where it is of another client."""
-        held = self._held.get(key)
-        if held is None or held.renewal is renewal:
-            return held
-        if self._renewer.basis(renewal) != held.obtained.basis:
+        token = self._tokens.get(key)
+        if token is None or token.renewal is renewal:
+            return token
+        if self._renewer.fingerprint(renewal) != token.stored.fingerprint:
             return None
-        held.renewal = renewal
-        held.applier = self._bound(renewal, held.obtained)
-        return held
+        token.renewal = renewal
+        token.applier = self._bound(renewal, token.stored)
+        return token
 
-    async def _next(self, key: ConnectionKey, plan: Plan, renewal: Renewal, refused: Obtained | None) -> Applier:
+    async def _next(self, key: ConnectionKey, plan: Plan, renewal: Renewal, refused: StoredToken | None) -> Applier:
+        """A token newer than ``refused``, which the API did not take; None for any that is good."""
         while True:
-            flight = self._flights.get(key) or self._begin(key, plan, renewal, refused)
-            held = await asyncio.shield(flight)
-            if refused is not None and not _is_newer(held.obtained, refused):
+            flight = self._flights.get(key) or self._begin(key, plan, renewal, refused, by_api=refused is not None)
+            token = await asyncio.shield(flight)
+            if refused is not None and not _is_newer(token.stored, refused):
                 continue
-            if held.renewal is renewal:
-                return held.applier
-            if held.obtained.basis == self._renewer.basis(renewal):  # else it was begun for another client
-                return self._bound(renewal, held.obtained)
+            if token.renewal is renewal:
+                return token.applier
+            if token.stored.fingerprint == self._renewer.fingerprint(renewal):  # else it was begun for another client
+                return self._bound(renewal, token.stored)
 
-    def _begin(self, key: ConnectionKey, plan: Plan, renewal: Renewal, refused: Obtained | None) -> asyncio.Task[_Held]:
-        flight = asyncio.get_running_loop().create_task(self._fly(key, plan, renewal, refused))
+    def _begin(
+        self, key: ConnectionKey, plan: Plan, renewal: Renewal, refused: StoredToken | None, *, by_api: bool
+    ) -> asyncio.Task[_TokenInUse]:
+        flight = asyncio.get_running_loop().create_task(self._fly(key, plan, renewal, refused, by_api=by_api))
         self._flights[key] = flight
         flight.add_done_callback(lambda done: self._landed(key, done))
         return flight
 
-    async def _fly(self, key: ConnectionKey, plan: Plan, renewal: Renewal, refused: Obtained | None) -> _Held:
-        failed = self._failed.get(key)
-        if failed is not None and self._clock() < failed[1]:
-            raise type(failed[0])(failed[0].public, retry_after=failed[0].retry_after)
+    async def _fly(
+        self, key: ConnectionKey, plan: Plan, renewal: Renewal, refused: StoredToken | None, *, by_api: bool
+    ) -> _TokenInUse:
+        """Get a token newer than ``refused``, and use it from now on."""
+        failure = self._failures.get(key)
+        if failure is not None and self._clock() < failure.until:
+            raise failure.kind(failure.public, retry_after=failure.retry_after)
         epoch = self._epoch
         try:
-            obtained = await self._renewer.obtain(plan, renewal, key, refused)
+            stored = await self._renewer.obtain(plan, renewal, key, refused, by_api=by_api)
         except (UpstreamError, ConnectionRequired) as error:
-            pause = ABSENT_SECONDS if isinstance(error, ConnectionRequired) else REFUSED_SECONDS
-            if len(self._failed) >= HELD_MOST:
-                self._failed.clear()
-            self._failed[key] = error, self._clock() + pause
+            self._note_failure(key, error)
             raise
-        held = self._timed(obtained, renewal)
+        token = self._timed(stored, renewal)
         if epoch == self._epoch:  # else it may be older than what changed meanwhile: for those who wait, not kept
-            self._keep(key, held)
-        return held
+            if key not in self._tokens and len(self._tokens) >= TOKENS_MOST:
+                del self._tokens[next(iter(self._tokens))]
+            self._tokens[key] = token
+        return token
 
-    def _keep(self, key: ConnectionKey, held: _Held) -> None:
-        if key not in self._held and len(self._held) >= HELD_MOST:
-            del self._held[next(iter(self._held))]
-        self._held[key] = held
+    def _note_failure(self, key: ConnectionKey, error: TielineError) -> None:
+        """Let those who ask next fail with ``error`` too, for a moment; not beyond the end of a token in use."""
+        now, token = self._clock(), self._tokens.get(key)
+        until = now + (ABSENT_SECONDS if isinstance(error, ConnectionRequired) else REFUSED_SECONDS)
+        if token is not None and now < token.good_until:
+            until = min(until, token.good_until)
+        if len(self._failures) >= TOKENS_MOST:
+            self._failures.clear()
+        self._failures[key] = _Failure(type(error), error.public, error.retry_after, until)
 
-    def _landed(self, key: ConnectionKey, flight: "asyncio.Task[_Held]") -> None:
+    def _landed(self, key: ConnectionKey, flight: "asyncio.Task[_TokenInUse]") -> None:
+        """A flight is over. Nobody may have waited for it: a failure is heard here, and the next try is a bit later."""
         del self._flights[key]
         if flight.cancelled() or flight.exception() is None:
             return
-        held = self._held.get(key)
-        if held is not None:  # nobody may have waited: the old token is used on, and the next try is a little later
-            held.renew_at = self._clock() + REFUSED_SECONDS
+        token = self._tokens.get(key)
+        if token is not None:
+            token.renew_at = self._clock() + REFUSED_SECONDS
 
-    def _timed(self, obtained: Obtained, renewal: Renewal) -> _Held:
-        ends = obtained.token.expires_at
-        applier = self._bound(renewal, obtained)
+    def _timed(self, stored: StoredToken, renewal: Renewal) -> _TokenInUse:
+        """The token with the times from which it is due and over, a little different in each worker."""
+        ends = stored.token.expires_at
+        applier = self._bound(renewal, stored)
         if ends is None:
-            return _Held(obtained, renewal, applier, math.inf, math.inf)
+            return _TokenInUse(stored, renewal, applier, math.inf, math.inf)
         life = max(0.0, ends - self._clock())
         margin = min(max(life * MARGIN_SHARE, MARGIN_LEAST), MARGIN_MOST, life / 2) * (0.75 + self._chance() / 2)
-        return _Held(obtained, renewal, applier, ends - min(_LAST_SECOND, life / 20), ends - margin)
+        return _TokenInUse(stored, renewal, applier, ends - min(_LAST_SECOND, life / 20), ends - margin)
 
-    def _bound(self, renewal: Renewal, obtained: Obtained) -> Applier:
-        """An applier that holds a token, and what is behind it: the API may refuse it long after it was dropped."""
-        applier = renewal.scheme.bind_token(renewal.options, renewal.secrets, obtained.token)
-        self._behind[applier] = obtained
+    def _bound(self, renewal: Renewal, stored: StoredToken) -> Applier:
+        """An applier that holds a token. What it was made of is known as long as a request has it."""
+        applier = renewal.scheme.bind_token(renewal.options, renewal.secrets, stored.token)
+        self._stored[applier] = stored
         return applier
 
 
@@ -198,10 +227,10 @@ def _key(plan: Plan, renewal: Renewal, holder: Holder) -> ConnectionKey:
     return ConnectionKey(plan.api_id, plan.environment, renewal.position, app_id, holder.user)
 
 
-def _names(key: ConnectionKey, held: _Held) -> frozenset[str]:
-    """The ids whose change ends what is held."""
-    return frozenset({held.obtained.connection_id, key.api_id, key.app_id})
+def _names(key: ConnectionKey, token: _TokenInUse) -> frozenset[str]:
+    """The ids whose change ends the use of a token."""
+    return frozenset({token.stored.connection_id, key.api_id, key.app_id})
 
 
-def _is_newer(obtained: Obtained, refused: Obtained) -> bool:
-    return refused.is_newer(obtained.connection_id, obtained.generation)
+def _is_newer(stored: StoredToken, refused: StoredToken) -> bool:
+    return refused.is_newer(stored.connection_id, stored.generation)

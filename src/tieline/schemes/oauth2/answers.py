@@ -1,21 +1,24 @@
 """What a token endpoint answers: a token (RFC 6749 section 5.1), or an error (section 5.2) in words that help.
 
 Answers are JSON, or form-encoded as some providers still write them. Nothing that an issuer wrote is repeated but a
-short error code; whether an error is final decides whether somebody has to sign in again.
+short error code. Only a code that means it makes an error final; an answer without one may come from a firewall, and
+what nobody has heard of may be anything: both pass.
 """
 
 import re
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import orjson
 
+from tieline.core import dates
 from tieline.core.secret import Secret
 from tieline.schemes import expiry
 from tieline.schemes.declared import at_path
 from tieline.schemes.flow import IssuerAnswer, IssuerRefused, Token
-from tieline.schemes.oauth2.options import ASSERTION, CODE, DEVICE, EXCHANGE, PASSWORD, REFRESH, Setup
+from tieline.schemes.oauth2.options import ASSERTION, CODE, DEVICE, EXCHANGE, PASSWORD, REFRESH, AnswerPaths, Setup
 
 _MOST = 1024 * 1024
 _TOKEN_MOST = 16 * 1024
@@ -25,7 +28,19 @@ _CODE = re.compile(r"[A-Za-z][A-Za-z_]{0,39}")
 _VISIBLE = re.compile(r"[\x21-\x7e]+")
 # Types that need a proof beside the token: a client must not use a token whose type it does not know (section 7.1).
 _PROVEN = frozenset({"mac", "dpop", "pop", "hmac"})
-_PASSING = frozenset({"temporarily_unavailable", "server_error", "slow_down", "rate_limited", "rate_limit_exceeded"})
+# The grant is over: RFC 6749 section 5.2, RFC 8628 section 3.5, OpenID Connect Core section 3.1.2.6; then what GitHub,
+# Slack and their like say in place of it.
+_GRANT_IS_OVER = frozenset(
+    {"invalid_grant", "access_denied", "expired_token", "interaction_required", "login_required", "consent_required"}
+    | {"bad_refresh_token", "invalid_refresh_token", "refresh_token_expired", "token_expired", "token_revoked"}
+    | {"bad_verification_code", "invalid_code", "code_already_used", "account_inactive", "inactive_user"}
+)
+# The client, or what it asks for, is refused: RFC 6749 section 5.2, RFC 8707 section 2, and others' words for it.
+_CLIENT_IS_REFUSED = frozenset(
+    {"invalid_client", "unauthorized_client", "unsupported_grant_type", "invalid_request", "invalid_scope"}
+    | {"invalid_target", "incorrect_client_credentials", "bad_client_secret", "invalid_client_id"}
+    | {"redirect_uri_mismatch"}
+)
 _CLIENT = "Check the client id and secret and client_authentication, and set the credential again"
 _SIGN_IN = "The sign-in is no longer good: it was revoked, used elsewhere or has ended. Sign in again"
 _ADVICE = {
@@ -37,6 +52,7 @@ _ADVICE = {
     "invalid_scope": "A scope is unknown there or may not be had. Correct scopes in the definition",
     "invalid_target": "The audience or resource is unknown there. Correct it in the definition",
     "invalid_request": "The provider misses something in the request. Compare the definition with its documentation",
+    "redirect_uri_mismatch": "The provider does not know the address that people come back to. Register it there",
 }
 _GRANT_ADVICE = {
     CODE: _SIGN_IN,
@@ -48,72 +64,73 @@ _GRANT_ADVICE = {
 }
 
 
-def document(told: IssuerAnswer) -> Mapping[str, Any] | None:
+def document(answer: IssuerAnswer) -> Mapping[str, Any] | None:
     """The answer as an object, from JSON or a form; None where it is neither."""
-    if len(told.body) > _MOST:
+    if len(answer.body) > _MOST:
         return None
     try:
-        found = orjson.loads(told.body)
+        found = orjson.loads(answer.body)
     except orjson.JSONDecodeError:
-        return _form(told.body)
+        return _form(answer.body)
     return found if isinstance(found, dict) else None
 
 
-def token(setup: Setup, told: IssuerAnswer, asked: str, before: Token | None, now: float) -> Token:
-    """The token in ``told``, an answer about the grant ``asked``; what it leaves out stays as it was ``before``.
+def token(  # an answer, what was asked, and what there was before
+    setup: Setup, answer: IssuerAnswer, asked: str, before: Token | None, now: float, *, refreshed: bool = False
+) -> Token:
+    """The token in ``answer``, about the grant ``asked``; what it leaves out stays as it was ``before``.
+
+    ``refreshed``: it answers a refresh request, whose answers may have another shape.
 
     Raises:
-        IssuerRefused: there is none in it; says why as far as the answer does.
+        IssuerRefused: there is none in it; says why as far as the answer does, and holds a refresh token that came.
     """
-    found = document(told)
-    access = at_path(found, setup.token_path) if found is not None else None
-    if found is None or told.status >= 400 or not isinstance(access, str):
-        raise refusal(told, asked, setup.token_url)
-    if str(found.get("token_type", "")).lower() in _PROVEN:
-        raise IssuerRefused(
-            "The issuer gives tokens that need a proof beside them, which Tieline cannot make. Ask for bearer tokens.",
-            detail="token_type is none of bearer's",
-            final=True,
-        )
-    if len(access) > _TOKEN_MOST or _VISIBLE.fullmatch(access) is None:
-        raise IssuerRefused("The issuer's token cannot be sent: it is too long or holds odd characters. Try again.")
+    found = document(answer) or {}
+    candidates = setup.refresh_paths if refreshed else (setup.paths,)
+    paths = next((each for each in candidates if isinstance(at_path(found, each.token), str)), candidates[0])
+    access = at_path(found, paths.token)
+    problem = _problem(setup, answer, asked, access, at_path(found, paths.token_type))
+    refresh = _refresh_token(found, (paths, *candidates)) if answer.status < 400 else None
+    if problem is not None:
+        if refresh is not None:
+            problem.rescued = {"refresh": refresh}
+        raise problem
     values = dict(before.values) if before is not None else {}
     values["access"] = Secret.from_text(access)
-    refresh = at_path(found, setup.refresh_path)
-    if isinstance(refresh, str) and refresh:
-        values["refresh"] = Secret.from_text(refresh)
-    end = expiry.moment(at_path(found, setup.expires_path), setup.expires_unit, now)
+    if refresh is not None:
+        values["refresh"] = refresh
+    end = expiry.moment(at_path(found, paths.expires), setup.expires_unit, now)
     if end is None and setup.lifetime is not None:
         end = now + setup.lifetime
-    scopes = _scopes(at_path(found, setup.scope_path), setup, before)
+    scopes = _scopes(at_path(found, paths.scope), setup, before)
     return Token(values, end, scopes, before.account if before is not None else None)
 
 
-def error_code(told: IssuerAnswer) -> str:
-    """The error code of section 5.2 in ``told``, empty where there is none that can be shown."""
-    found = document(told) or {}
+def error_code(answer: IssuerAnswer) -> str:
+    """The error code of section 5.2 in ``answer``, empty where there is none that can be shown."""
+    found = document(answer) or {}
     code = found.get("error")
     if isinstance(code, Mapping):  # {"error": {"type": "invalid_grant", …}}
         code = code.get("type") or code.get("code")
     return code if isinstance(code, str) and _CODE.fullmatch(code) else ""
 
 
-def refusal(told: IssuerAnswer, asked: str, url: str) -> IssuerRefused:
-    """Why ``told``, the answer of ``url`` about the grant ``asked``, gives no token."""
-    code = error_code(told)
+def refusal(answer: IssuerAnswer, asked: str, url: str) -> IssuerRefused:
+    """Why ``answer``, that of ``url`` about the grant ``asked``, gives no token."""
+    code = error_code(answer)
+    known = code.lower()
     host = urlsplit(url).hostname or "the issuer"
-    detail = f"{host} answered {told.status} {code} to {asked}"
-    if told.status >= 500 or told.status in {408, 425, 429} or code in _PASSING:
-        return IssuerRefused(f"The issuer {host} gives no token now (status {told.status}). Try again.", detail=detail)
-    if code:
-        advice = _GRANT_ADVICE.get(asked, _CLIENT) if code == "invalid_grant" else _ADVICE.get(code, _CLIENT)
-        return IssuerRefused(f"{advice} ({code} from {host}).", detail=detail, final=True)
-    if told.status in {400, 401, 403}:
-        text = f"The issuer {host} refuses the request without a reason (status {told.status}). {_CLIENT}."
-        return IssuerRefused(text, detail=detail, final=True)
-    what = "is no token answer" if told.status < 400 else f"has status {told.status}"
-    advice = "Check token_url and token_path in the definition"
-    return IssuerRefused(f"What {host} answered {what}. {advice}.", detail=detail)
+    detail = f"{host} answered {answer.status} {code} to {asked}"
+    is_over, is_client = known in _GRANT_IS_OVER, known in _CLIENT_IS_REFUSED
+    if answer.status < 500 and answer.status not in {408, 425, 429} and (is_over or is_client):
+        advice = _ADVICE.get(known) or (_GRANT_ADVICE.get(asked, _CLIENT) if is_over else _CLIENT)
+        return IssuerRefused(f"{advice} ({code} from {host}).", detail=detail, final=True, for_client=is_client)
+    wait = answer.header("retry-after")
+    return IssuerRefused(
+        _passing(answer.status, code, host),
+        detail=detail,
+        retry_after=None if wait is None else dates.retry_after(wait, time.time()),
+    )
 
 
 def sign_in_refusal(code: str, host: str) -> IssuerRefused:
@@ -121,6 +138,48 @@ def sign_in_refusal(code: str, host: str) -> IssuerRefused:
     shown = code if _CODE.fullmatch(code) else "an error"
     detail = f"the person came back from {host} with {shown}"
     return IssuerRefused(f"{_ADVICE.get(shown, 'Sign in again')} ({shown} from {host}).", detail=detail, final=True)
+
+
+def _problem(setup: Setup, answer: IssuerAnswer, asked: str, access: Any, kind: Any) -> IssuerRefused | None:
+    """What keeps ``access`` of an answer, a token of type ``kind``, from being used; None where nothing does."""
+    if answer.status >= 400 or not isinstance(access, str):
+        return refusal(answer, asked, setup.token_url)
+    if isinstance(kind, str) and kind.lower() in _PROVEN:
+        return IssuerRefused(
+            "The issuer gives tokens that need a proof beside them, which Tieline cannot make. Ask for bearer tokens.",
+            detail="token_type is none of bearer's",
+            final=True,
+            for_client=True,
+        )
+    if len(access) > _TOKEN_MOST or _VISIBLE.fullmatch(access) is None:
+        return IssuerRefused("The issuer's token cannot be sent: it is too long or holds odd characters. Try again.")
+    return None
+
+
+def _refresh_token(found: Mapping[str, Any], candidates: Sequence[AnswerPaths]) -> Secret | None:
+    """The first refresh token that an answer has, None where it has none that can be kept."""
+    for each in candidates:
+        refresh = at_path(found, each.refresh)
+        if isinstance(refresh, str) and 0 < len(refresh) <= _TOKEN_MOST:
+            return Secret.from_text(refresh)
+    return None
+
+
+def _passing(status: int, code: str, host: str) -> str:
+    """What to say of an answer that may be another one in a while."""
+    if status >= 500 or status in {408, 425, 429}:
+        return f"The issuer {host} gives no token now (status {status}). Try again."
+    if code:
+        return (
+            f"The issuer {host} gives no token: {code} (status {status}), which may pass. It is asked again; if it "
+            "stays so, compare the definition and the credential with its documentation."
+        )
+    if status >= 400:
+        return (
+            f"The issuer {host} answered {status} without an error of OAuth, as something on the way to it may. It is "
+            "asked again; if it stays so, check token_url, and the client id and secret."
+        )
+    return f"What {host} answered is no token answer. Check token_url and token_path in the definition."
 
 
 def _form(body: bytes) -> Mapping[str, Any] | None:

@@ -50,8 +50,9 @@ def prove(setup: Setup, secrets: Mapping[str, Secret], now: float) -> Proof:
     client = _text(secrets, "client_id")
     proof = Proof()
     way = setup.client_authentication
-    if way == "basic":
-        pair = f"{quote_plus(client)}:{quote_plus(_text(secrets, 'client_secret'))}"
+    if way in {"basic", "basic_raw"}:
+        written = quote_plus if way == "basic" else str  # RFC 6749 section 2.3.1, or RFC 7617 as it is
+        pair = f"{written(client)}:{written(_text(secrets, 'client_secret'))}"
         proof.headers.append(("Authorization", "Basic " + b64encode(pair.encode()).decode()))
         return proof
     if client:

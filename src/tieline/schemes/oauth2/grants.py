@@ -115,10 +115,10 @@ def _refresh(
     setup: Setup, secrets: Mapping[str, Secret], refresh: Secret, token: Token | None, now: float
 ) -> Flow[Token]:
     parameters = [("refresh_token", refresh.reveal_bytes().decode())]
-    told = yield token_request(setup, secrets, REFRESH, parameters, now)
+    answer = yield token_request(setup, secrets, REFRESH, parameters, now)
     before = token if token is not None else Token({"refresh": refresh})
     asked = setup.grant if setup.grant in BY_PERSON else REFRESH
-    return answers.token(setup, told, asked, before, now)
+    return answers.token(setup, answer, asked, before, now, refreshed=True)
 
 
 def _own_parameters(setup: Setup, secrets: Mapping[str, Secret], now: float) -> Pairs:

@@ -21,7 +21,7 @@ DEVICE: Final = "device_code"
 EXCHANGE: Final = "token_exchange"
 GRANTS: Final = (CODE, CLIENT, PASSWORD, REFRESH, ASSERTION, DEVICE, EXCHANGE)
 BY_PERSON: Final = frozenset({CODE, DEVICE})
-AUTHENTICATIONS: Final = ("basic", "post", "private_key_jwt", "client_secret_jwt", "mtls", "none")
+AUTHENTICATIONS: Final = ("basic", "basic_raw", "post", "private_key_jwt", "client_secret_jwt", "mtls", "none")
 
 _TOKEN_TYPE = "urn:ietf:params:oauth:token-type:"  # noqa: S105  # a name, RFC 8693 section 3
 _OWN_AUTHORIZE = frozenset(
@@ -58,8 +58,29 @@ class Assertion:
 
 
 @dataclass(frozen=True, slots=True)
+class AnswerPaths:
+    """Where an answer of the token endpoint holds the token, the next refresh token, its end and its scopes."""
+
+    token: str
+    refresh: str
+    expires: str
+    scope: str
+
+    @property
+    def token_type(self) -> str:
+        """Where the type of the token is: beside it."""
+        return _beside(self.token, "token_type")
+
+
+STANDARD_PATHS: Final = AnswerPaths("access_token", "refresh_token", "expires_in", "scope")  # RFC 6749 section 5.1
+
+
+@dataclass(frozen=True, slots=True)
 class Setup:
-    """The options as values; ``lifetime`` in seconds. Paths are in answers of the token endpoint."""
+    """The options as values; ``lifetime`` in seconds.
+
+    ``refresh_paths`` are tried in order: the first that lead to a token are those of the answer.
+    """
 
     grant: str
     token_url: str
@@ -86,10 +107,8 @@ class Setup:
     refresh_parameters: Mapping[str, str]
     refresh_headers: Mapping[str, str]
     token_body: str
-    token_path: str
-    refresh_path: str
-    expires_path: str
-    scope_path: str
+    paths: AnswerPaths
+    refresh_paths: tuple[AnswerPaths, ...]
     expires_unit: str
     lifetime: float | None
     assertion: Assertion
@@ -143,14 +162,32 @@ def _setup(found: Mapping[str, Any], place: Place) -> Setup:
         place.problem(f"client_algorithm {algorithm} does not go with {authentication}; choose another")
     if grant == CLIENT and authentication == "none":
         place.problem("client_authentication none cannot get a token for the client itself; choose another")
-    below = found["token_path"].rpartition(".")[0]
-    near = {
-        path: found[path] or (f"{below}.{name}" if below else name)
-        for path, name in (("refresh_path", "refresh_token"), ("expires_path", "expires_in"), ("scope_path", "scope"))
+    paths = _paths(found)
+    refreshed = found["refresh_answer"]
+    made = {
+        "client_authentication": authentication,
+        "client_algorithm": algorithm,
+        "paths": paths,
+        "refresh_paths": (refreshed,) if refreshed is not None else (paths, STANDARD_PATHS),
     }
-    rest = {key.name for key in (*placement.KEYS, declared.RENEW_ON)}
-    made = {"client_authentication": authentication, "client_algorithm": algorithm, **near}
+    rest = {key.name for key in (*placement.KEYS, declared.RENEW_ON, *_PATHS)} | {"refresh_answer"}
     return Setup(**{name: value for name, value in found.items() if name not in rest} | made)
+
+
+def _beside(path: str, name: str) -> str:
+    """The path of the member ``name`` of the object that ``path`` leads into."""
+    below = path.rpartition(".")[0]
+    return f"{below}.{name}" if below else name
+
+
+def _paths(found: Mapping[str, Any]) -> AnswerPaths:
+    token = found["token_path"]
+    return AnswerPaths(
+        token,
+        found["refresh_path"] or _beside(token, STANDARD_PATHS.refresh),
+        found["expires_path"] or _beside(token, STANDARD_PATHS.expires),
+        found["scope_path"] or _beside(token, STANDARD_PATHS.scope),
+    )
 
 
 def _refuse_own(found: Mapping[str, Any], place: Place) -> None:
@@ -192,6 +229,13 @@ _ASSERTION = Record(
     _assertion,
 )
 _NO_ASSERTION = Assertion("RS256", {"typ": "JWT"}, _DEFAULT_CLAIMS, ())
+_PATHS = (
+    Key("token_path", declared.PATH, STANDARD_PATHS.token),
+    Key("refresh_path", declared.PATH, None, shows="`refresh_token` beside the token"),
+    Key("expires_path", declared.PATH, None, shows="`expires_in` beside the token"),
+    Key("scope_path", declared.PATH, None, shows="`scope` beside the token"),
+)
+_REFRESH_ANSWER = Record("refresh answer", _PATHS, lambda found, _: _paths(found))
 _SCOPE = Text("text without blanks", values.header_value, most=500)
 _LONG = bounded("1s", "3650d")
 
@@ -223,10 +267,8 @@ OPTIONS = Record(
         Key("refresh_parameters", declared.PAIRS, {}),
         Key("refresh_headers", declared.HEADERS, {}),
         Key("token_body", Choice(("form", "json")), "form"),
-        Key("token_path", declared.PATH, "access_token"),
-        Key("refresh_path", declared.PATH, None, shows="`refresh_token` beside the token"),
-        Key("expires_path", declared.PATH, None, shows="`expires_in` beside the token"),
-        Key("scope_path", declared.PATH, None, shows="`scope` beside the token"),
+        *_PATHS,
+        Key("refresh_answer", _REFRESH_ANSWER, None, shows="the paths above, else the standard's"),
         Key("expires_unit", Choice(expiry.UNITS), "seconds"),
         Key("lifetime", _LONG, None, shows="until the API refuses it"),
         Key("assertion", _ASSERTION, _NO_ASSERTION, shows="issuer, subject, times, a fresh id"),

@@ -7,6 +7,7 @@ import secrets as random
 from collections.abc import Mapping
 from urllib.parse import urlencode, urlsplit
 
+from tieline.core.errors import TielineError
 from tieline.core.secret import Secret
 from tieline.core.urls import parse_url
 from tieline.schemes import placement
@@ -16,7 +17,7 @@ from tieline.schemes.flow import Flow, IssuerRefused, IssuerRequest, SignIn, Tok
 from tieline.schemes.jose import encoded
 from tieline.schemes.oauth2 import answers
 from tieline.schemes.oauth2.grants import audience, token_request
-from tieline.schemes.oauth2.options import CODE, Setup
+from tieline.schemes.oauth2.options import CODE, Profile, Setup
 
 _VERIFIER_BYTES = 32
 _CODE = re.compile(r"[\x20-\x7e]{1,8192}")
@@ -65,28 +66,38 @@ def finish(  # both halves of a sign-in meet here
     parameters = [("code", code), ("redirect_uri", context["back"].reveal_bytes().decode())]
     if "verifier" in context:
         parameters.append(("code_verifier", context["verifier"].reveal_bytes().decode()))
-    told = yield token_request(setup, secrets, CODE, parameters, now)
-    return (yield from with_account(setup, options, answers.token(setup, told, CODE, None, now)))
+    reply = yield token_request(setup, secrets, CODE, parameters, now)
+    return (yield from with_account(setup, options, answers.token(setup, reply, CODE, None, now)))
 
 
 def with_account(setup: Setup, options: Options, token: Token) -> Flow[Token]:
-    """``token`` with who signed in, from the profile endpoint; without where that does not say."""
+    """``token`` with who signed in, from the profile endpoint.
+
+    Without where that does not say, or cannot be asked: the code is used up, so the token must not be lost over a name.
+    """
     if setup.profile is None:
         return token
-    parts = parse_url(setup.profile.url)
+    try:
+        answer = yield _profile_request(setup.profile, options, token)
+    except TielineError:
+        return token
+    found = answers.document(answer) if answer.status < 400 else None
+    for path in (setup.profile.email, setup.profile.id):
+        account = at_path(found, path) if path is not None and found is not None else None
+        if isinstance(account, str | int) and 0 < len(str(account)) <= _ACCOUNT_MOST and str(account).isprintable():
+            return Token(token.values, token.expires_at, token.scopes, str(account))
+    return token
+
+
+def _profile_request(profile: Profile, options: Options, token: Token) -> IssuerRequest:
+    parts = parse_url(profile.url)
     outgoing = Outgoing(b"GET", (parts.path or "/").encode(), (parts.query or "").encode(), [], parts.origin)
     where = options if options.get("in") != "body" else {}  # a GET has none
     placement.bind(where, token.values["access"]).apply(outgoing)
     query = f"?{outgoing.query.decode()}" if outgoing.query else ""
     url = f"{parts.origin}{outgoing.path.decode()}{query}"
     headers = [(name.decode(), value.decode()) for name, value in outgoing.headers]
-    told = yield IssuerRequest("GET", url, (("Accept", "application/json"), *headers))
-    found = answers.document(told) if told.status < 400 else None
-    for path in (setup.profile.email, setup.profile.id):
-        account = at_path(found, path) if path is not None and found is not None else None
-        if isinstance(account, str | int) and 0 < len(str(account)) <= _ACCOUNT_MOST and str(account).isprintable():
-            return Token(token.values, token.expires_at, token.scopes, str(account))
-    return token
+    return IssuerRequest("GET", url, (("Accept", "application/json"), *headers))
 
 
 def _check_issuer(setup: Setup, answer: Mapping[str, str], host: str) -> None:

@@ -203,9 +203,68 @@ def test_what_may_pass_is_not_final(answer: IssuerAnswer) -> None:
 
 
 @pytest.mark.parametrize("status", [400, 401, 403])
-def test_a_refusal_without_a_reason_is_final(status: int) -> None:
-    """It is one all the same."""
-    assert refused(told(f"<html>{SECRET}</html>", status)).final
+@pytest.mark.parametrize(
+    "body", [f"<html>{SECRET}</html>", "", '{"message":"Forbidden"}', '{"error":"Forbidden"}', '{"error":403}']
+)
+def test_a_refusal_without_an_error_that_means_it_passes(status: int, body: str) -> None:
+    """It may be a firewall's: RFC 6749 section 5.2 has the issuer say which error it is."""
+    error = refused(told(body, status))
+    assert not error.final
+    assert "asked again" in error.public
+
+
+def test_an_issuer_says_how_long_to_wait() -> None:
+    """In seconds, whole or not, or as a date."""
+    assert refused(told("", 429, {"Retry-After": "7.5"})).retry_after == 7.5
+    assert refused(told("", 429, {"Retry-After": "Thu, 26 Nov 99999999999 12:00:30 GMT"})).retry_after is None
+
+
+@pytest.mark.parametrize("code", ["INVALID_GRANT", "bad_refresh_token", "token_revoked"])
+def test_a_grant_that_is_over_in_others_words(code: str) -> None:
+    """Providers write the code in capitals, or have one of their own."""
+    error = refused(told(orjson.dumps({"error": code}), 400))
+    assert (error.final, error.for_client) == (True, False)
+
+
+@pytest.mark.parametrize("code", ["invalid_client", "invalid_scope", "unauthorized_client", "redirect_uri_mismatch"])
+def test_a_client_that_is_refused_is_no_end_of_a_sign_in(code: str) -> None:
+    """An operator sets it right, and what people signed in for goes on."""
+    error = refused(told(orjson.dumps({"error": code}), 401))
+    assert (error.final, error.for_client) == (True, True)
+
+
+SLACK = {"token_path": "authed_user.access_token", "grant": "authorization_code"}
+
+
+def test_refresh_answers_may_have_the_standards_shape() -> None:
+    """As Slack's for a person's token: the first answer has it below ``authed_user``, later ones at the top."""
+    answer = told('{"ok":true,"access_token":"new","refresh_token":"next","expires_in":60}')
+    found = got(answer, token(access="old", refresh="r"), **SLACK, **PERSON)
+    assert (opened(found), found.expires_at) == ({"access": "new", "refresh": "next"}, NOW + 60)
+
+
+def test_refresh_answers_may_have_a_shape_of_their_own() -> None:
+    """``refresh_answer`` says it, and what lies beside the token is found there."""
+    answer = told('{"renewed":{"key":"new","refresh_token":"next","expires_in":60}}')
+    found = got(
+        answer, token(access="old", refresh="r"), refresh_answer={"token_path": "renewed.key"}, **SLACK, **PERSON
+    )
+    assert (opened(found), found.expires_at) == ({"access": "new", "refresh": "next"}, NOW + 60)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"authed_user": {"token": "t", "refresh_token": "next"}},
+        {"token": "t", "refresh_token": "next"},
+        {"access_token": "a b", "refresh_token": "next"},
+        {"access_token": "t", "token_type": "DPoP", "refresh_token": "next"},
+    ],
+)
+def test_a_refresh_token_is_handed_on_where_the_token_is_of_no_use(answer: Mapping[str, Any]) -> None:
+    """The issuer has forgotten the one before it."""
+    error = refused(told(orjson.dumps(answer)), token(access="old", refresh="r"), **SLACK, **PERSON)
+    assert {name: value.reveal_bytes() for name, value in error.rescued.items()} == {"refresh": b"next"}
 
 
 @pytest.mark.parametrize("code", [f"{SECRET}", "x" * 41, "a b", "a\nb", 7, ["invalid_grant"], None])

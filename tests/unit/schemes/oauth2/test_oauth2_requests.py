@@ -1,5 +1,6 @@
 """What ``oauth2`` asks of an issuer, by the examples that the standards print; line breaks there are for display."""
 
+from base64 import b64encode
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -130,6 +131,13 @@ def test_basic_encodes_both_halves() -> None:
     """RFC 6749 section 2.3.1: as a form would, before base64."""
     ask, _ = renewed(options(grant="client_credentials"), {"client_id": "a b:c", "client_secret": "d+é/%"})
     assert header(ask, "Authorization") == "Basic YStiJTNBYzpkJTJCJUMzJUE5JTJGJTI1"  # a+b%3Ac:d%2B%C3%A9%2F%25
+
+
+def test_basic_raw_encodes_neither() -> None:
+    """RFC 7617, for issuers that read what is before and behind the colon as it is."""
+    said = options(grant="client_credentials", client_authentication="basic_raw")
+    ask, _ = renewed(said, {"client_id": "me", "client_secret": "a+b/c==@!"})
+    assert header(ask, "Authorization") == "Basic " + b64encode(b"me:a+b/c==@!").decode()
 
 
 def test_a_public_client_names_itself() -> None:
