@@ -33,6 +33,8 @@ def create(
         output.emit(made)
         return
     output.say(f"{name} is created and may use {', '.join(made['apis']) or 'no API yet'}.")
+    if not made["apis"]:
+        output.say(f"Let it use one: tieline app update {output.quoted(name)} --api API")
     output.say(f"Make it a key: tieline key create --app {output.quoted(name)}")
 
 
@@ -46,7 +48,7 @@ def list_(json: Json = False) -> None:
     output.table(
         ("NAME", "APIS", output.Column("CREATED", whole=True, spare=True), output.Column("ID", whole=True)),
         [(each["name"], each["apis"], output.moment(each["created_at"]), each["id"]) for each in items],
-        "No apps yet. Create one: tieline app create my-app --api openai",
+        "No apps yet. Create one: tieline app create my-app",
     )
 
 

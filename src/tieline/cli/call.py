@@ -1,6 +1,7 @@
 """``tieline call``: the calls of APIs, what they answer, and running them."""
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -9,6 +10,7 @@ import typer
 from tieline.cli import output
 from tieline.cli.asking import Yes, confirm
 from tieline.cli.documents import as_yaml, definition_of, edit
+from tieline.cli.failures import CommandFailed
 from tieline.cli.lessons import print_raw, tell, told_drift
 from tieline.cli.options import EnvironmentName, Json, connect, noun
 from tieline.cli.values import call_of, secret_given
@@ -31,6 +33,7 @@ File = Annotated[
 ]
 
 TRIAL_SECONDS = 120.0  # longer than the server waits for an upstream
+_EXAMPLES = {"integer": "1", "number": "1", "boolean": "true", "json": "{}", "file": "@FILE"}
 SAMPLE_MOST = 4 * 1024 * 1024
 
 
@@ -114,7 +117,8 @@ def add(place: Place, file: File, json: Json = False) -> None:
         output.emit(made)
         return
     output.say(f"{place} is added, which apps reach at {made['door']} of the app listener.")
-    output.say(f"Learn what it answers: tieline call initialize {place} --save")
+    needed = "".join(f"-p {each} " for each in _examples(made["definition"]))
+    output.say(f"Learn what it answers: tieline call initialize {place} {needed}--save")
 
 
 @call.command()
@@ -282,9 +286,18 @@ def _sending(
     given = read_given(parameters)
     call = call_of(client.get("apis", api)["definition"], name)
     if call is None:
-        raise SettingsError(f"{api} has no call {name}: see `tieline call list {api}`.")
+        raise CommandFailed(f"{api} has no such call: see `tieline call list {api}`.", {"code": "not_found"})
     values, files = as_json(call, given)
     return {"parameters": values, "files": files, "environment": environment or "live"}
+
+
+def _examples(definition: dict[str, Any]) -> Iterator[str]:
+    """A value of its type for each parameter that a call cannot be run without, as ``-p`` takes it."""
+    for name, each in definition.get("parameters", {}).items():
+        if not {"default", "optional"} & set(each) and each.get("required", True):
+            kind = each.get("type", "text")
+            value = each["choices"][0] if "choices" in each else _EXAMPLES.get(kind, name.upper())
+            yield f"{name}={output.quoted(str(value))}"
 
 
 def _split(place: str) -> tuple[str, str]:
@@ -301,8 +314,6 @@ def _path(place: str) -> tuple[str, str, str, str]:
 
 def _known(place: str) -> "Call | None":
     """The call as the admin API has it; None where that cannot be asked, as on the machine of somebody's app."""
-    from tieline.cli.failures import CommandFailed
-
     try:
         return call_of(connect().get("apis", _split(place)[0])["definition"], _split(place)[1])
     except CommandFailed:

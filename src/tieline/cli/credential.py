@@ -102,7 +102,7 @@ def _way_on(api: str, environment: str, items: Sequence[Mapping[str, Any]]) -> s
     waiting = [each for each in items if each["environment"] == environment and each["state"] == "pending"]
     if waiting:
         return f"To use another: tieline credential activate {api} {waiting[-1]['version']}"
-    return f"To use another: tieline credential set {api} --environment {environment} --stdin"
+    return f"To use another: tieline credential set {api} --environment {environment} --stdin --activate"
 
 
 def _shown(stored: dict[str, Any]) -> str:

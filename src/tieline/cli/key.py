@@ -90,7 +90,7 @@ def list_(
             )
             for each in items
         ],
-        "No keys yet. Make one: tieline key create --app NAME",
+        f"No keys yet. Make one: tieline key create --app {output.quoted(app or 'NAME')}",
     )
 
 

@@ -49,13 +49,13 @@ async def authenticate(services: Services, presented: bytes) -> Caller:
     async with services.store.read() as rx:
         row = await rx.tokens.by_hash(tokenform.keyed_hash(services.token_pepper, presented))
     if row is None:
-        msg = "This admin token is not known here. Ask an owner for a new one (`tieline token create`)."
+        msg = "This admin token is not known here. Ask an owner for a new one (`tieline token create NAME`)."
         raise InvalidToken(msg)
     if row.revoked_at is not None:
-        msg = "This admin token was revoked. Ask an owner for a new one (`tieline token create`)."
+        msg = "This admin token was revoked. Ask an owner for a new one (`tieline token create NAME`)."
         raise InvalidToken(msg)
     if row.expires_at is not None and row.expires_at <= now:
-        msg = "This admin token has expired. Ask an owner for a new one (`tieline token create`)."
+        msg = "This admin token has expired. Ask an owner for a new one (`tieline token create NAME`)."
         raise InvalidToken(msg)
     if row.last_used_at is None or now - row.last_used_at >= _TOUCH_EVERY:
         with suppress(NotReady):  # a store that cannot be written now can still be read

@@ -141,7 +141,7 @@ def holder_of(plan: Plan, renewal: Renewal, holder: Holder | None) -> Holder:
         if mode == "per_user":
             raise ConnectionRequired(
                 f"{plan.title} is used in the name of an end user. Say whose connection to use: "
-                "Tieline-Connection: <end user>.",
+                "Tieline-Connection: <end user>, or --connection USER on the command line.",
                 param="Tieline-Connection",
             )
         return SHARED

@@ -273,7 +273,7 @@ class Compiler:
         what = f"lacks {', '.join(missing)}" if credential is not None else "is not set"
         return CredentialMissing(
             f"The {environment} credential of {definition.title} {what}. An operator sets it with: "
-            f"tieline credential set {definition.api} --environment {environment}",
+            f"tieline credential set {definition.api} --environment {environment} --stdin --activate",
             param=missing[0] if missing else None,
         )
 

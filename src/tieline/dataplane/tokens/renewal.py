@@ -366,7 +366,7 @@ def _remedy(plan: Plan, key: ConnectionKey, *, person: bool) -> str:
         return "The end user signs in: send them to a connect link (POST /api/v1/connect-links)."
     if person:
         return f"An operator signs in with: tieline connection sign-in {plan.name}{environment}"
-    return f"An operator sets the credential again with: tieline credential set {plan.name}{environment} --activate"
+    return f"An operator sets the credential again with: tieline credential set {plan.name}{environment} --stdin --activate"
 
 
 async def _pause(moved: asyncio.Event) -> None:
