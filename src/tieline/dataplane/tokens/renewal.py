@@ -366,7 +366,8 @@ def _remedy(plan: Plan, key: ConnectionKey, *, person: bool) -> str:
         return "The end user signs in: send them to a connect link (POST /api/v1/connect-links)."
     if person:
         return f"An operator signs in with: tieline connection sign-in {plan.name}{environment}"
-    return f"An operator sets the credential again with: tieline credential set {plan.name}{environment} --stdin --activate"
+    command = f"tieline credential set {plan.name}{environment} --stdin --activate"
+    return f"An operator sets the credential again with: {command}"
 
 
 async def _pause(moved: asyncio.Event) -> None:
