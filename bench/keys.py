@@ -8,12 +8,12 @@ import asyncio
 from pathlib import Path
 
 from sqlalchemy import insert, select
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tieline.access import appkey
 from tieline.app.opening import open_existing
 from tieline.core.ids import new_id
 from tieline.settings import serve_settings
+from tieline.storage.connection import AsyncConnection
 from tieline.storage.schema import app_keys, key_secrets
 
 

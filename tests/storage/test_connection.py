@@ -1,20 +1,51 @@
-"""What a process loads of the libraries behind the store."""
+"""What a process loads of the libraries behind the store, and what a transaction does with its connection."""
 
+import asyncio
 import subprocess
 import sys
+
+import pytest
+from sqlalchemy import text
+
+from tieline.storage.engine import POOL, Database
 
 LOADED = """
 import sys
 from tieline.storage import engine, snapshots, store
-loaded = {name for name in sys.modules if name in {"asyncpg", "sqlalchemy.dialects.postgresql", "sqlalchemy.orm"}}
+needless = {"alembic", "asyncpg", "sqlalchemy.dialects.postgresql", "sqlalchemy.orm"}
+loaded = needless & sys.modules.keys()
 assert not loaded, loaded
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
-from sqlalchemy.ext import asyncio
-assert AsyncConnection is engine.AsyncConnection and asyncio.AsyncSession is AsyncSession
 """
 
 
 def test_the_store_loads_no_more_than_it_needs() -> None:
-    """Neither PostgreSQL's side nor the ORM on SQLite; and who wants the ORM in the same process still gets it."""
+    """Neither Alembic nor PostgreSQL's side nor the ORM on SQLite."""
     done = subprocess.run([sys.executable, "-c", LOADED], capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 0, done.stderr
+
+
+async def test_cancelled_transactions_give_their_connections_back(database: Database) -> None:
+    """However often whoever reads is cancelled, wherever he is, the pool has its connections afterwards."""
+
+    async def reading() -> None:
+        async with database.read() as connection:
+            for _ in range(5):
+                await connection.execute(text("SELECT 1"))
+
+    for steps in range(4 * POOL):
+        task = asyncio.create_task(reading())
+        for _ in range(steps * 3):
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait([task])
+    await asyncio.gather(*(reading() for _ in range(POOL)))
+
+
+async def test_a_failed_block_is_rolled_back(database: Database) -> None:
+    """And the connection is good for the next."""
+    with pytest.raises(ZeroDivisionError):
+        async with database.write() as connection:
+            await connection.execute(text("DELETE FROM audit_head"))
+            raise ZeroDivisionError
+    async with database.read() as connection:
+        assert (await connection.execute(text("SELECT count(*) FROM audit_head"))).scalar_one() == 1

@@ -12,11 +12,13 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import CheckConstraint, Connection, text
 
+from tests.storage.rows import AUDIT_KEY, add_api
 from tieline.core.errors import StorageError
 from tieline.storage import migrate as migrate_module
 from tieline.storage.engine import Database
-from tieline.storage.migrate import migrate
+from tieline.storage.migrate import migrate, run_steps
 from tieline.storage.schema import REVISION, metadata, records_metadata
+from tieline.storage.store import SqlStore
 
 CHILD = """
 import asyncio, sys
@@ -38,7 +40,7 @@ asyncio.run(main())
 
 async def test_the_steps_make_the_tables_of_the_schema(empty: Database) -> None:
     """What the migrations make and what the queries expect are the same on both engines."""
-    await migrate(empty)
+    await by_steps(empty)
 
     def differences(connection: Connection) -> object:
         expected = [metadata] if empty.kind == "sqlite" else [metadata, records_metadata]
@@ -50,7 +52,7 @@ async def test_the_steps_make_the_tables_of_the_schema(empty: Database) -> None:
 
 async def test_checks_are_the_same_too(empty: Database) -> None:
     """Every bound of the schema is in the migrated database, which Alembic's comparison does not look at."""
-    await migrate(empty)
+    await by_steps(empty)
     query = {
         "sqlite": "SELECT group_concat(sql, ' ') FROM sqlite_master",
         "postgresql": "SELECT string_agg(conname || ' ' || pg_get_constraintdef(oid), ' ') FROM pg_constraint",
@@ -69,6 +71,23 @@ async def test_checks_are_the_same_too(empty: Database) -> None:
         assert name in found
         if empty.kind == "sqlite":
             assert f"CONSTRAINT {name} CHECK ({bound})" in found
+
+
+async def test_a_schema_made_by_steps_serves_as_one_made_at_once(empty: Database) -> None:
+    """A write with its audit event and its change works, and there is nothing left to bring up."""
+    await by_steps(empty)
+    await migrate(empty)
+    store = SqlStore(empty, audit_key=AUDIT_KEY)
+    row = await add_api(store)
+    async with store.read() as rx:
+        assert await rx.apis.get(row.name) == row
+        assert (await rx.audit.verify()).breaks == []
+
+
+async def by_steps(database: Database) -> None:
+    """The schema as an installation has it that was there from the first version on."""
+    async with database.write() as connection:
+        await connection.run_sync(run_steps, None)
 
 
 async def test_the_revision_is_the_newest_step() -> None:
@@ -120,7 +139,7 @@ async def test_a_step_that_fails_leaves_nothing(empty: Database, monkeypatch: py
     with monkeypatch.context() as patch:
         patch.setattr(op, "create_table", fail_at_changes)
         with pytest.raises(ZeroDivisionError):
-            await migrate(empty)
+            await by_steps(empty)
     with pytest.raises(StorageError, match="no Tieline schema"):
         await empty.check_schema()
     await migrate(empty)

@@ -17,10 +17,9 @@
     │   └── RevokedAppKey       revoked_app_key
     ├── Refused                 what the caller may not do
     │   ├── MissingPermission   missing_permission
-    │   ├── EnvironmentNotAllowed, ModelNotAllowed, AddressNotAllowed, DestinationNotAllowed
+    │   ├── EnvironmentNotAllowed, AddressNotAllowed, DestinationNotAllowed
     ├── Unknown                 UnknownApi, UnknownCall
     ├── CredentialError         CredentialMissing, ConnectionRequired, ReauthorizationRequired
-    ├── LimitError              RateLimited, ConcurrencyLimited, BudgetExceeded
     ├── UpstreamError           UpstreamUnreachable, UpstreamTlsError, UpstreamProtocolError,
     │                           UpstreamResponseTooLarge, UpstreamTimeout, UpstreamFailed
     ├── Unavailable             Overloaded, NotReady
@@ -132,10 +131,6 @@ class EnvironmentNotAllowed(Refused):
     code = "environment_not_allowed"
 
 
-class ModelNotAllowed(Refused):
-    code = "model_not_allowed"
-
-
 class AddressNotAllowed(Refused):
     code = "address_not_allowed"
 
@@ -170,22 +165,6 @@ class ConnectionRequired(CredentialError):
 
 class ReauthorizationRequired(CredentialError):
     code = "reauthorization_required"
-
-
-class LimitError(TielineError):
-    """A limit or budget of the key, app or API is used up."""
-
-
-class RateLimited(LimitError):
-    code = "rate_limited"
-
-
-class ConcurrencyLimited(LimitError):
-    code = "concurrency_limited"
-
-
-class BudgetExceeded(LimitError):
-    code = "budget_exceeded"
 
 
 class UpstreamError(TielineError):
@@ -277,7 +256,7 @@ class StorageError(StartError):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ErrorAnswer:
     """How an error is answered: the HTTP status and whether a client should try again.
 
     ``retry`` becomes ``x-should-retry``; None leaves the field out.
@@ -287,46 +266,42 @@ class Answer:
     retry: bool | None
 
 
-ANSWERS: dict[str, Answer] = {
-    "invalid_request": Answer(400, False),
-    "invalid_parameter": Answer(400, False),
-    "missing_parameter": Answer(400, False),
-    "missing_app_key": Answer(401, False),
-    "invalid_app_key": Answer(401, False),
-    "expired_app_key": Answer(401, False),
-    "revoked_app_key": Answer(401, False),
-    "invalid_token": Answer(401, False),
-    "missing_permission": Answer(403, False),
-    "environment_not_allowed": Answer(403, False),
-    "model_not_allowed": Answer(403, False),
-    "address_not_allowed": Answer(403, False),
-    "destination_not_allowed": Answer(403, False),
-    "forbidden": Answer(403, False),
-    "unknown_api": Answer(404, False),
-    "unknown_call": Answer(404, False),
-    "not_found": Answer(404, False),
-    "method_not_allowed": Answer(405, False),
-    "already_exists": Answer(409, False),
-    "idempotency_in_progress": Answer(409, None),
-    "precondition_failed": Answer(412, False),
-    "body_too_large": Answer(413, False),
-    "uri_too_long": Answer(414, False),
-    "invalid_input": Answer(422, False),
-    "idempotency_mismatch": Answer(422, None),
-    "credential_missing": Answer(424, False),
-    "connection_required": Answer(424, False),
-    "reauthorization_required": Answer(424, False),
-    "rate_limited": Answer(429, True),
-    "concurrency_limited": Answer(429, True),
-    "budget_exceeded": Answer(429, False),
-    "headers_too_large": Answer(431, False),
-    "internal_error": Answer(500, False),
-    "upstream_unreachable": Answer(502, True),
-    "upstream_tls_error": Answer(502, True),
-    "upstream_protocol_error": Answer(502, True),
-    "upstream_response_too_large": Answer(502, True),
-    "upstream_error": Answer(502, None),
-    "overloaded": Answer(503, True),
-    "not_ready": Answer(503, True),
-    "upstream_timeout": Answer(504, True),
+ANSWERS: dict[str, ErrorAnswer] = {
+    "invalid_request": ErrorAnswer(400, False),
+    "invalid_parameter": ErrorAnswer(400, False),
+    "missing_parameter": ErrorAnswer(400, False),
+    "missing_app_key": ErrorAnswer(401, False),
+    "invalid_app_key": ErrorAnswer(401, False),
+    "expired_app_key": ErrorAnswer(401, False),
+    "revoked_app_key": ErrorAnswer(401, False),
+    "invalid_token": ErrorAnswer(401, False),
+    "missing_permission": ErrorAnswer(403, False),
+    "environment_not_allowed": ErrorAnswer(403, False),
+    "address_not_allowed": ErrorAnswer(403, False),
+    "destination_not_allowed": ErrorAnswer(403, False),
+    "forbidden": ErrorAnswer(403, False),
+    "unknown_api": ErrorAnswer(404, False),
+    "unknown_call": ErrorAnswer(404, False),
+    "not_found": ErrorAnswer(404, False),
+    "method_not_allowed": ErrorAnswer(405, False),
+    "already_exists": ErrorAnswer(409, False),
+    "idempotency_in_progress": ErrorAnswer(409, None),
+    "precondition_failed": ErrorAnswer(412, False),
+    "body_too_large": ErrorAnswer(413, False),
+    "uri_too_long": ErrorAnswer(414, False),
+    "invalid_input": ErrorAnswer(422, False),
+    "idempotency_mismatch": ErrorAnswer(422, None),
+    "credential_missing": ErrorAnswer(424, False),
+    "connection_required": ErrorAnswer(424, False),
+    "reauthorization_required": ErrorAnswer(424, False),
+    "headers_too_large": ErrorAnswer(431, False),
+    "internal_error": ErrorAnswer(500, False),
+    "upstream_unreachable": ErrorAnswer(502, True),
+    "upstream_tls_error": ErrorAnswer(502, True),
+    "upstream_protocol_error": ErrorAnswer(502, True),
+    "upstream_response_too_large": ErrorAnswer(502, True),
+    "upstream_error": ErrorAnswer(502, None),
+    "overloaded": ErrorAnswer(503, True),
+    "not_ready": ErrorAnswer(503, True),
+    "upstream_timeout": ErrorAnswer(504, True),
 }

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from sqlalchemy import Table, event, text
+from sqlalchemy import AsyncAdaptedQueuePool, Engine, Table, create_engine, event, text
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.engine import Connection, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
@@ -26,7 +26,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from tieline.core.errors import NotReady, StorageError
-from tieline.storage.connection import AsyncConnection, AsyncEngine, create_async_engine
+from tieline.storage.connection import AsyncConnection, dispose, transaction
 from tieline.storage.schema import REVISION
 
 Kind = Literal["sqlite", "postgresql"]
@@ -49,7 +49,7 @@ class Database:
         self,
         kind: Kind,
         location: str,
-        engine: AsyncEngine,
+        engine: Engine,
         *,
         insert: Callable[[Table], Any] = sqlite.insert,
         lost: tuple[type[Exception], ...] = (OSError,),
@@ -57,6 +57,8 @@ class Database:
         self.kind = kind
         self.location = location
         self._engine = engine
+        self._reader: Engine
+        self._writer: Engine
         self._insert = insert
         self._lost = lost
         if kind == "sqlite":
@@ -71,7 +73,7 @@ class Database:
     async def read(self) -> AsyncIterator[AsyncConnection]:
         """A transaction that sees one state of the database. Keep it short: on SQLite a writer waits for it."""
         with _named_errors(), _lost_connections(self._lost):
-            async with self._reader.begin() as connection:
+            async with transaction(self._reader) as connection:
                 yield connection
 
     @asynccontextmanager
@@ -82,7 +84,7 @@ class Database:
         """
         async with self._turn:
             with _named_errors(), _lost_connections(self._lost):
-                async with self._writer.begin() as connection:
+                async with transaction(self._writer) as connection:
                     yield connection
 
     def insert_new(self, table: Table) -> Any:
@@ -116,7 +118,7 @@ class Database:
 
     async def close(self) -> None:
         """Close every connection."""
-        await self._engine.dispose()
+        await dispose(self._engine)
 
 
 async def open_database(url: str) -> Database:
@@ -185,15 +187,16 @@ def _open_sqlite(url: str) -> Database:
     except OSError as error:
         public = f"The database file {path} cannot be opened: {error.strerror}. Check the path and its permissions."
         raise StorageError(public) from error
-    engine = create_async_engine(
+    engine = create_engine(
         f"sqlite+aiosqlite:///{path}",
+        poolclass=AsyncAdaptedQueuePool,
         connect_args={"isolation_level": None, "timeout": BUSY_SECONDS},
         pool_size=POOL,
         max_overflow=0,
         pool_timeout=BUSY_SECONDS,
     )
-    event.listen(engine.sync_engine, "connect", _set_up_sqlite)
-    event.listen(engine.sync_engine, "begin", _begin_sqlite)
+    event.listen(engine, "connect", _set_up_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
     return Database("sqlite", str(path), engine)
 
 

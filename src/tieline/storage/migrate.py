@@ -1,18 +1,26 @@
-"""Bringing a database to this version's schema, by Alembic, from inside the package.
+"""Bringing a database to this version's schema: made at once where there is none, by Alembic's steps where there is.
 
-Owns the upgrade and its lock. Knows no table: the steps are in ``migrations/versions``. The only module that imports
-Alembic, and it does so only when there is something to do, because a data-plane worker should not carry it.
+Owns the upgrade and its lock. The tables are ``schema``'s, the steps lie in ``migrations/versions``, and a test holds
+that both make the same. The only module that imports Alembic, and it does so only for an older schema: no process
+should carry it because of its first start.
 """
 
 from importlib import resources
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Column, Connection, MetaData, PrimaryKeyConstraint, String, Table, insert, text
 
 from tieline.core.errors import StorageError
 from tieline.storage.engine import Database, revision_of
-from tieline.storage.schema import REVISION
+from tieline.storage.schema import REVISION, audit_head, metadata, records_metadata
 
 _LOCK = text("SELECT pg_advisory_xact_lock(hashtext('tieline migration ' || current_schema()))")
+# As Alembic makes it, which finds it there when a later version brings steps.
+_noted = Table(
+    "alembic_version",
+    MetaData(),
+    Column("version_num", String(32), nullable=False),
+    PrimaryKeyConstraint("version_num", name="alembic_version_pkc"),
+)
 
 
 async def migrate(database: Database) -> None:
@@ -26,14 +34,30 @@ async def migrate(database: Database) -> None:
     async with database.write() as connection:
         if database.kind == "postgresql":
             await connection.execute(_LOCK)
-        await connection.run_sync(_upgrade)
+        await connection.run_sync(_bring_up)
 
 
-def _upgrade(connection: Connection) -> None:
-    """Run the missing steps in the transaction that ``connection`` is in; whoever came second finds none missing."""
+def _bring_up(connection: Connection) -> None:
+    """Do what is missing in the transaction that ``connection`` is in; whoever came second finds nothing missing."""
     found = revision_of(connection)
-    if found == REVISION:
-        return
+    if found is None:
+        _create(connection)
+    elif found != REVISION:
+        run_steps(connection, found)
+
+
+def _create(connection: Connection) -> None:
+    """Every table, the chain's empty head, and the note that Alembic would have left."""
+    metadata.create_all(connection, checkfirst=False)
+    if connection.dialect.name == "postgresql":
+        records_metadata.create_all(connection, checkfirst=False)
+    connection.execute(insert(audit_head).values(one=True, seq=0, mac=bytes(32), signature=b""))
+    _noted.create(connection)
+    connection.execute(insert(_noted).values(version_num=REVISION))
+
+
+def run_steps(connection: Connection, found: str | None) -> None:
+    """Run Alembic's steps from the revision ``found`` (None: from the first) to the newest."""
     from alembic import command  # noqa: PLC0415 - see the module's docstring
     from alembic.config import Config  # noqa: PLC0415
     from alembic.script import ScriptDirectory  # noqa: PLC0415
@@ -44,7 +68,11 @@ def _upgrade(connection: Connection) -> None:
     config.set_main_option("path_separator", "os")
     known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
     if found is not None and found not in known:
-        public = f"The database has schema {found}, which is newer than this version's {REVISION}: use a newer Tieline."
-        raise StorageError(public)
+        raise StorageError(newer_schema(found))
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
+
+
+def newer_schema(found: str) -> str:
+    """What to say of a schema that this version does not know."""
+    return f"The database has schema {found}, which is newer than this version's {REVISION}: use a newer Tieline."

@@ -10,10 +10,10 @@ from contextlib import suppress
 from typing import Any
 
 import asyncpg
+from sqlalchemy import AsyncAdaptedQueuePool, Engine, create_engine
 from sqlalchemy.dialects.postgresql import insert
 
 from tieline.storage.changes import CHANNEL
-from tieline.storage.connection import AsyncEngine, create_async_engine
 from tieline.storage.schema import one_active
 
 CONNECT_SECONDS = 10.0
@@ -27,11 +27,12 @@ one_active.dialect_options["postgresql"]["where"] = one_active.dialect_options["
 __all__ = ["LOST", "PostgresBell", "insert", "open_engine"]
 
 
-def open_engine(url: str, pool: int) -> AsyncEngine:
+def open_engine(url: str, pool: int) -> Engine:
     """An engine with at most ``pool`` connections, each tried before it is used again."""
-    return create_async_engine(
+    return create_engine(
         "postgresql+asyncpg://",
-        async_creator=_connector(url, COMMAND_SECONDS),
+        connect_args={"async_creator_fn": _connector(url, COMMAND_SECONDS)},
+        poolclass=AsyncAdaptedQueuePool,
         pool_size=pool,
         max_overflow=0,
         pool_timeout=CONNECT_SECONDS,

@@ -36,9 +36,8 @@ class Tokens:
     async def owners(self, now: datetime) -> int:
         lasting = or_(admin_tokens.c.expires_at.is_(None), admin_tokens.c.expires_at > now)
         good = (admin_tokens.c.role == Role.OWNER.value, admin_tokens.c.revoked_at.is_(None), lasting)
-        return (
-            await self._connection.execute(select(func.count()).select_from(admin_tokens).where(*good))
-        ).scalar_one()
+        counted = await self._connection.execute(select(func.count()).select_from(admin_tokens).where(*good))
+        return int(counted.scalar_one())
 
     async def _one(self, which: ColumnElement[bool]) -> TokenRow | None:
         row = (await self._connection.execute(select(admin_tokens).where(which))).one_or_none()

@@ -1,1 +1,1 @@
-"""What Tieline tells about itself: log lines (``logs``) and numbers (``metrics``). Knows no request and no secret."""
+"""What Tieline tells about itself: log lines (``logs``). Knows no request and no secret."""
