@@ -29,9 +29,9 @@ from tieline.ports.apis import ApiRow
 from tieline.ports.connections import ConnectionKey, ConnectionRow, SealedToken
 from tieline.ports.signins import SignInRow
 from tieline.ports.store import Reading, Writing
-from tieline.schemes.connections import SHARED, mode_of
-from tieline.schemes.flow import DeviceSignIn, IssuerRefused, Pending, Renewing, SigningIn, SigningInByDevice, Token
-from tieline.schemes.registry import SCHEMES
+from tieline.schemes.connections import SHARED
+from tieline.schemes.flow import DeviceSignIn, IssuerRefused, Pending, SigningIn, SigningInByDevice, Token
+from tieline.schemes.registry import sign_in_schemes
 from tieline.schemes.sign_in_context import pack
 from tieline.vault.envelope import Place
 
@@ -318,12 +318,7 @@ async def _new_row(
 def _scheme(api: ApiRow, new: NewSignIn, *, device: bool) -> tuple[int, str]:
     """Position and mode of the scheme that is signed in to."""
     definition = definition_in(api.definition, new.environment)
-    found = []
-    for position, auth in enumerate(definition.auth):
-        scheme = SCHEMES.get(auth.scheme)
-        fits = isinstance(scheme, SigningInByDevice) if device else isinstance(scheme, SigningIn)
-        if fits and isinstance(scheme, Renewing) and scheme.renews(auth.options) and scheme.needs_sign_in(auth.options):
-            found.append((position, mode_of(auth.options)))
+    found = sign_in_schemes(definition, SigningInByDevice if device else SigningIn)
     chosen = [each for each in found if new.position in {None, each[0]}]
     if not chosen:
         how = "signs in on a device" if device else "signs in"

@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from tieline.core.errors import CredentialMissing, InvalidInput
 from tieline.core.secret import Secret
 from tieline.definitions.model import AuthSpec, Definition
+from tieline.definitions.variables import fill_options, samples
 from tieline.schemes.api_key import ApiKey, Bearer
 from tieline.schemes.aws_sigv4 import AwsSigV4
 from tieline.schemes.base import Applier, Checking, Field, Options, Scheme, Static
 from tieline.schemes.basic import Basic
 from tieline.schemes.connections import OPTION as CONNECTIONS
-from tieline.schemes.connections import check_mode
+from tieline.schemes.connections import check_mode, mode_of
 from tieline.schemes.digest import Digest
-from tieline.schemes.flow import Renewal, Renewing
+from tieline.schemes.flow import Renewal, Renewing, SigningIn, SigningInByDevice
 from tieline.schemes.hawk import Hawk
 from tieline.schemes.hmac import Hmac
 from tieline.schemes.jwt import Jwt
@@ -89,7 +90,7 @@ def credential_fields(definition: Definition) -> tuple[CredentialField, ...]:
     second of the same kind by ``<scheme>2.<field>`` and so on.
     """
     found: list[CredentialField] = []
-    for position, auth in enumerate(definition.auth):
+    for position, auth in enumerate(_readable(definition)):
         prefix = _prefix(definition.auth, position)
         fields = SCHEMES.get(auth.scheme).fields(auth.options)
         found += [CredentialField(prefix + field.name, field, position) for field in fields]
@@ -147,10 +148,29 @@ def _divided(
     definition: Definition, fields: Mapping[str, Secret]
 ) -> Iterator[tuple[AuthSpec, str, Mapping[str, Secret]]]:
     """Each scheme in order, the prefix of its fields, and those of ``fields`` that are its own, by their own names."""
-    for position, auth in enumerate(definition.auth):
+    for position, auth in enumerate(_readable(definition)):
         prefix = _prefix(definition.auth, position)
         names = [field.name for field in SCHEMES.get(auth.scheme).fields(auth.options)]
         yield auth, prefix, {name: fields[prefix + name] for name in names if prefix + name in fields}
+
+
+def sign_in_schemes(definition: Definition, way: type[SigningIn] | type[SigningInByDevice]) -> list[tuple[int, str]]:
+    """Position and mode (option ``connections``) of the schemes that people sign in to in this ``way``."""
+    found = []
+    for position, auth in enumerate(_readable(definition)):
+        scheme = SCHEMES.get(auth.scheme)
+        if isinstance(scheme, way) and scheme.renews(auth.options) and scheme.needs_sign_in(auth.options):
+            found.append((position, mode_of(auth.options)))
+    return found
+
+
+def _readable(definition: Definition) -> list[AuthSpec]:
+    """The schemes of ``definition`` with options that can be read: variables that are not filled in yet have a sample.
+
+    With the same samples the options were found to be right when the definition was read.
+    """
+    found = samples(definition)
+    return [AuthSpec(each.scheme, fill_options(each.options, found)) for each in definition.auth]
 
 
 def bound_hosts(definition: Definition) -> tuple[str, ...]:
