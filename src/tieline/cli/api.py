@@ -8,7 +8,7 @@ import typer
 from tieline.cli import output
 from tieline.cli.asking import Yes, confirm, may_reach
 from tieline.cli.documents import definition_of, edit
-from tieline.cli.options import Environment, EnvironmentName, Json, connect, noun
+from tieline.cli.options import Environment, EnvironmentName, Json, User, UserApp, connect, noun
 from tieline.cli.values import field_names, fields, secret_given
 from tieline.core.errors import SettingsError
 from tieline.core.secret import Secret
@@ -212,9 +212,13 @@ def export(name: Name, json: Json = False) -> None:
 
 
 @api.command()
-def verify(name: Name, environment: Environment = "live", json: Json = False) -> None:
+def verify(
+    name: Name, environment: Environment = "live", connection: User = None, app: UserApp = None, json: Json = False
+) -> None:
     """Send the API's verify request with its credential and say whether it worked."""
-    verdict = connect().post("apis", name, "verify", body={"environment": environment})
+    wanted = {"environment": environment, "connection": connection, "app": app}
+    body = {member: value for member, value in wanted.items() if value is not None}
+    verdict = connect().post("apis", name, "verify", body=body)
     if json:
         output.emit(verdict)
     elif verdict["ok"]:

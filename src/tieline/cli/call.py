@@ -1,7 +1,7 @@
 """``tieline call``: the calls of APIs, what they answer, and running them."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -12,7 +12,7 @@ from tieline.cli.asking import Yes, confirm
 from tieline.cli.documents import as_yaml, definition_of, edit
 from tieline.cli.failures import CommandFailed
 from tieline.cli.lessons import print_raw, tell, told_drift
-from tieline.cli.options import EnvironmentName, Json, connect, noun
+from tieline.cli.options import EnvironmentName, Json, User, UserApp, connect, noun
 from tieline.cli.values import call_of, secret_given
 from tieline.core.errors import SettingsError
 from tieline.settings import client_settings
@@ -187,6 +187,8 @@ def initialize(  # noqa: PLR0913  an option is a parameter
     place: Place,
     parameter: Parameters = None,
     environment: Annotated[EnvironmentName | None, typer.Option(help="Which environment to ask.")] = None,
+    connection: User = None,
+    app: UserApp = None,
     sample: Annotated[list[Path] | None, typer.Option(metavar="FILE", help="An answer; repeat it; - is stdin.")] = None,
     content_type: Annotated[str, typer.Option(metavar="TYPE", help="The samples' media type.")] = "",
     save: Annotated[bool, typer.Option("--save", help="Put what was learned into the call.")] = False,
@@ -198,8 +200,8 @@ def initialize(  # noqa: PLR0913  an option is a parameter
     json: Json = False,
 ) -> None:
     """Send one real request and learn what the call answers; with --sample from samples, and nothing is sent."""
-    if sample and (parameter or environment):
-        raise SettingsError("--sample sends nothing: leave -p and --environment out.")
+    if sample and (parameter or environment or connection or app):
+        raise SettingsError("--sample sends nothing: leave -p, --environment, --connection and --app out.")
     client = connect(TRIAL_SECONDS)
     body: dict[str, Any] = {
         "save": save,
@@ -211,7 +213,9 @@ def initialize(  # noqa: PLR0913  an option is a parameter
     if sample:
         body["samples"] = [_sample(file) for file in sample]
     else:
-        body |= _sending(client, place, parameter or [], environment)
+        body |= _sending(
+            client, place, parameter or [], {"environment": environment, "connection": connection, "app": app}
+        )
     learned = client.post(*_path(place), "initialize", body=body)
     if json:
         output.emit(learned)
@@ -232,7 +236,8 @@ def run(  # noqa: PLR0913  an option is a parameter
     all_: Annotated[bool, typer.Option("--all", help="Every page, an item a line.")] = False,
     file: Annotated[Path | None, typer.Option("-o", metavar="FILE", help="Write the answer to this file.")] = None,
     environment: Annotated[EnvironmentName | None, typer.Option(help="Which environment of the API.")] = None,
-    connection: Annotated[str | None, typer.Option(metavar="USER", help="In the name of this end user.")] = None,
+    connection: User = None,
+    app: UserApp = None,
     key_env: Annotated[str | None, typer.Option(metavar="VAR", help="Read the app key from this variable.")] = None,
     key_file: Annotated[Path | None, typer.Option(metavar="FILE", help="Read the app key from this file.")] = None,
     json: Json = False,
@@ -251,22 +256,24 @@ def run(  # noqa: PLR0913  an option is a parameter
     key = secret_given(stdin=False, variable=key_env, file=key_file, options="--key-env and --key-file")
     key = key or settings.app_key
     if key is None:
-        if stream or all_ or file or connection:
+        if stream or all_ or file:
             raise SettingsError("That takes an app key: set TIELINE_APP_KEY, or give --key-env VAR or --key-file FILE.")
-        _try(place, parameter or [], environment, json=json)
+        _try(place, parameter or [], {"environment": environment, "connection": connection, "app": app}, json=json)
         return
+    if app is not None:
+        raise SettingsError("--app goes without an app key: the key says which app it is.")
     form = Form(_known(place) if any(each.file for each in given) else None, given) if given else None
     asked = {"Tieline-Environment": environment, "Tieline-Connection": connection}
     asked["Tieline-Pages"] = "all" if all_ else None
     fields = {field: value for field, value in asked.items() if value is not None}
-    with AppLine(settings.app_url, key).run(api, name, form, fields) as running:
+    with AppLine(settings.app_url, key, settings.ca_bundle).run(api, name, form, fields) as running:
         Printing(live=stream, machine=json, file=file).print(running)
 
 
-def _try(place: str, parameters: list[str], environment: EnvironmentName | None, *, json: bool) -> None:
+def _try(place: str, parameters: list[str], how: Mapping[str, str | None], *, json: bool) -> None:
     """Run a call without an app key, by the admin API's trial, and print what the upstream answered."""
     client = connect(TRIAL_SECONDS)
-    found = client.post(*_path(place), "initialize", body=_sending(client, place, parameters, environment))
+    found = client.post(*_path(place), "initialize", body=_sending(client, place, parameters, how))
     if json:
         output.emit(found)
     else:
@@ -276,10 +283,8 @@ def _try(place: str, parameters: list[str], environment: EnvironmentName | None,
         raise typer.Exit(1)
 
 
-def _sending(
-    client: "AdminClient", place: str, parameters: list[str], environment: EnvironmentName | None
-) -> dict[str, Any]:
-    """The part of a body that sends one real request: parameters by their types, files."""
+def _sending(client: "AdminClient", place: str, parameters: list[str], how: Mapping[str, str | None]) -> dict[str, Any]:
+    """The part of a body that sends one real request: parameters by their types, files, what is given of ``how``."""
     from tieline.cli.given import as_json, read_given
 
     api, name = _split(place)
@@ -288,7 +293,7 @@ def _sending(
     if call is None:
         raise CommandFailed(f"{api} has no such call: see `tieline call list {api}`.", {"code": "not_found"})
     values, files = as_json(call, given)
-    return {"parameters": values, "files": files, "environment": environment or "live"}
+    return {"parameters": values, "files": files} | {name: value for name, value in how.items() if value is not None}
 
 
 def _examples(definition: dict[str, Any]) -> Iterator[str]:

@@ -19,6 +19,12 @@ HELP_NAMES = {"help_option_names": ["-h", "--help"]}
 Json = Annotated[bool, typer.Option("--json", help="Machine output on standard output.")]
 EnvironmentName = Literal["live", "development"]
 Environment = Annotated[EnvironmentName, typer.Option(help="Which environment of the API.")]
+User = Annotated[
+    str | None, typer.Option("--connection", metavar="USER", help="With the connection of this user of the app.")
+]
+UserApp = Annotated[
+    str | None, typer.Option("--app", metavar="APP", help="The app that knows the user, where several use the API.")
+]
 
 
 def noun(name: str, title: str) -> typer.Typer:

@@ -6,10 +6,13 @@ from tieline.access.caller import Caller, Role, require
 from tieline.audit.events import ConnectionRemoved
 from tieline.controlplane.apis import find_api
 from tieline.controlplane.apps import find_app
-from tieline.controlplane.inputs import checked_id, checked_page, not_found
+from tieline.controlplane.inputs import checked_id, checked_page, checked_title, not_found
 from tieline.controlplane.services import Services
+from tieline.core.errors import InvalidInput
 from tieline.core.pages import Page, PageRequest
-from tieline.ports.connections import ConnectionRow
+from tieline.ports.apis import ApiRow
+from tieline.ports.connections import ConnectionRow, EndUser
+from tieline.ports.store import Reading
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +32,29 @@ async def list_connections(
         api_id = (await find_api(rx.apis, wanted.api)).id if wanted.api is not None else None
         app_id = (await find_app(rx.apps, wanted.app)).id if wanted.app is not None else None
         return await rx.connections.list(checked_page(page, "conn"), api_id, app_id)
+
+
+async def end_user_of(reading: Reading, api: ApiRow, user: str | None, app: str | None) -> EndUser | None:
+    """Whose tokens an operator tries an API with: of the ``user`` of an app, None where no user is named.
+
+    The app may be left out where one alone uses the API.
+
+    Raises:
+        NotFound: there is no such app.
+        InvalidInput: the user's name cannot be one, an app is named without a user, or which app is meant is not clear.
+    """
+    if user is None:
+        if app is not None:
+            raise InvalidInput("app goes with connection: say whose connection to use.", param="connection")
+        return None
+    checked_title(user, "connection")
+    if app is not None:
+        return EndUser((await find_app(reading.apps, app)).id, user)
+    using = await reading.apps.using(api.id)
+    if len(using) != 1:
+        msg = "A user is known to one app, and it is not clear which: name the app."
+        raise InvalidInput(msg, param="app")
+    return EndUser(using[0].id, user)
 
 
 async def remove(services: Services, caller: Caller, connection_id: str) -> None:

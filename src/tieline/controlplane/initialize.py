@@ -15,6 +15,7 @@ from tieline.audit.events import CallInitialized
 from tieline.controlplane.apis import find_api
 from tieline.controlplane.calls import as_json, find_call, store_call
 from tieline.controlplane.compiled import definition_of
+from tieline.controlplane.connections import end_user_of
 from tieline.controlplane.services import Services
 from tieline.core.errors import AdminError, InvalidInput, LostUpdate, UpstreamError
 from tieline.core.names import Environment
@@ -47,11 +48,15 @@ class Samples:
 
 @dataclass(frozen=True, slots=True)
 class Sending:
-    """What one real request is sent with."""
+    """What one real request is sent with.
+
+    ``whose`` is the end user whose tokens are used and the app that knows them, as ``end_user_of`` takes them.
+    """
 
     environment: Environment
     values: Mapping[str, Any] = field(repr=False)
     files: Mapping[str, TrialFile] = field(repr=False, default_factory=dict)
+    whose: tuple[str | None, str | None] = (None, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,15 +157,20 @@ async def send_once(services: Services, caller: Caller, place: Place, sending: S
     An answer that tells of an error, or cannot be read, is shown and not learned from.
 
     Raises:
-        NotFound: there is no such API or call.
+        NotFound: there is no such API, call or app.
+        InvalidInput: it is not clear whose tokens are meant.
         RequestError, CredentialError, DestinationNotAllowed: it cannot be sent so.
         UpstreamError: no usable answer came.
         LostUpdate: somebody changed the call while this was at work.
     """
     require(caller, Role.EDITOR)
-    call = await _call(services, place)
+    async with services.store.read() as rx:
+        row = await find_api(rx.apis, place[0])
+        end_user = await end_user_of(rx, row, *sending.whose)
+    call = find_call(definition_of(row.definition), place[1])
+    run = TrialRun(*place, sending.environment, sending.values, sending.files, end_user)
     try:
-        tried = await services.trier.run(TrialRun(*place, sending.environment, sending.values, sending.files))
+        tried = await services.trier.run(run)
     except UpstreamError:
         await _note(services, caller, place, sending.environment, None)
         raise

@@ -78,10 +78,12 @@ class FixedProber:
 
     def __init__(self) -> None:
         self.asked: list[tuple[str, Environment]] = []
+        self.end_users: list[EndUser | None] = []
         self.verdict = VerifyResult(ok=True, status=200, problem=None)
 
     async def probe(self, api_name: str, environment: Environment, end_user: EndUser | None = None) -> VerifyResult:
         self.asked.append((api_name, environment))
+        self.end_users.append(end_user)
         return self.verdict
 
 

@@ -224,3 +224,17 @@ async def test_verify_asks_the_data_plane_and_is_audited(admin: Admin) -> None:
     untried = await admin.made("POST", "/apis/echo/verify")
     assert (untried["ok"], len(admin.prober.asked)) == (False, 2)
     assert "no verify request" in untried["problem"]
+
+
+async def test_an_api_is_verified_with_the_connection_of_a_user(admin: Admin) -> None:
+    """Of the one app that uses it, or of the app that is named; which it is must be clear."""
+    await admin.made("POST", "/apis", {"name": "weather", "definition": YAML})
+    blog = (await admin.made("POST", "/apps", {"name": "blog", "apis": ["weather"]}))["id"]
+    await admin.made("POST", "/apis/weather/verify", {"connection": "ann"})
+    shop = (await admin.made("POST", "/apps", {"name": "shop", "apis": ["weather"]}))["id"]
+    await admin.made("POST", "/apis/weather/verify", {"connection": "ann", "app": "shop"})
+    assert admin.prober.end_users == [(blog, "ann"), (shop, "ann")]
+    unclear = await admin("POST", "/apis/weather/verify", {"connection": "ann"})
+    assert (unclear.status, unclear.error["param"]) == (422, "app")
+    assert (await admin("POST", "/apis/weather/verify", {"app": "shop"})).error["param"] == "connection"
+    assert (await admin("POST", "/apis/weather/verify", {"connection": "ann", "app": "nobody"})).status == 404

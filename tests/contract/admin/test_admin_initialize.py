@@ -316,6 +316,17 @@ async def test_one_real_request_is_sent_and_learned_from(admin: Admin) -> None:
     assert (await saved(admin)).keys() == types(learned).keys()
 
 
+async def test_one_real_request_is_sent_with_the_connection_of_a_user(admin: Admin) -> None:
+    """Of the app that is named; samples go with no connection, as nothing is sent."""
+    await things(admin)
+    app = (await admin.made("POST", "/apps", {"name": "blog", "apis": ["echo"]}))["id"]
+    admin.trier.answer = answered(json.dumps(PEOPLE).encode())
+    await sent(admin, connection="ann", app="blog")
+    assert admin.trier.asked[-1].end_user == (app, "ann")
+    refused = await admin("POST", LEARN, {"sample": "{}", "connection": "ann"})
+    assert (refused.status, len(admin.trier.asked)) == (422, 1)
+
+
 async def test_every_request_that_was_sent_is_audited(admin: Admin) -> None:
     """Saved or not, answered or not: a credential was used."""
     await things(admin)

@@ -23,6 +23,7 @@ from tieline.web.api.shared import (
     Shown,
     Strict,
     Time,
+    Title,
 )
 
 router = APIRouter(prefix="/apis", tags=["APIs"])
@@ -39,9 +40,14 @@ class ApiBody(Strict):
 
 
 class VerifyBody(Strict):
-    """Which environment to try."""
+    """Which environment to try and, where people sign in to the API, with whose connection.
+
+    ``app`` may be left out where one app alone uses the API.
+    """
 
     environment: Environment = "live"
+    connection: Title | None = Field(None, description="The app's name for the user.")
+    app: Title | None = Field(None, description="The app whose user it is.")
 
 
 class VerdictShown(Shown):
@@ -188,5 +194,6 @@ async def verify_api(
     api: str, services: ServicesHere, caller: CallerHere, body: VerifyBody | None = None
 ) -> VerdictShown:
     """Send the definition's verify request with the active credential and judge the answer. Needs the role editor."""
-    verdict = await verify(services, caller, api, (body or VerifyBody()).environment)
+    wanted = body or VerifyBody(environment="live", connection=None, app=None)
+    verdict = await verify(services, caller, api, wanted.environment, (wanted.connection, wanted.app))
     return VerdictShown(ok=verdict.ok, status=verdict.status, problem=verdict.problem)

@@ -19,7 +19,7 @@ from tieline.definitions.infer.pagination import Proposal
 from tieline.ports.operator import TrialFile
 from tieline.web.api.etags import etag, revisions
 from tieline.web.api.payload import DEFINITION_BODY, checked_definition, definition_sent
-from tieline.web.api.shared import CallerHere, Many, PageHere, ServicesHere, Shown, Strict, Time
+from tieline.web.api.shared import CallerHere, Many, PageHere, ServicesHere, Shown, Strict, Time, Title
 
 router = APIRouter(prefix="/apis/{api}/calls", tags=["Calls"])
 
@@ -106,6 +106,8 @@ class InitializeBody(Strict):
     parameters: dict[str, Any] | None = Field(None, description="What the call is run with.")
     files: dict[str, FileBody] = Field(default_factory=dict, max_length=100)
     environment: Environment = "live"
+    connection: Title | None = Field(None, description="The app's name for the user whose connection is used.")
+    app: Title | None = Field(None, description="The app whose user it is; may be left out where there is one only.")
     sample: str | None = Field(None, min_length=1, max_length=initialize.SAMPLE_MOST)
     samples: list[str] | None = Field(None, min_length=1, max_length=initialize.SAMPLES_MOST)
     content_type: str = Field("", max_length=200, description="Of the samples, where it is known.")
@@ -123,12 +125,13 @@ class InitializeBody(Strict):
     def source(self) -> Samples | Sending:
         """Where answers come from. Raises InvalidInput unless exactly one place is said."""
         given = [each for each in (self.parameters, self.sample, self.samples) if each is not None]
-        if len(given) != 1 or (self.files and self.parameters is None):
+        sends = self.files or self.connection or self.app
+        if len(given) != 1 or (sends and self.parameters is None):
             msg = "Give parameters, to send one real request, or sample, or samples: one of them."
             raise InvalidInput(msg, param="parameters")
         if self.parameters is not None:
             files = {name: each.given(name) for name, each in self.files.items()}
-            return Sending(self.environment, self.parameters, files)
+            return Sending(self.environment, self.parameters, files, (self.connection, self.app))
         texts = [self.sample] if self.sample is not None else self.samples or []
         return Samples(texts, self.content_type)
 
