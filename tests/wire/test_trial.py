@@ -203,3 +203,23 @@ async def test_whoever_gives_up_takes_the_request_with_them(start_upstream: Star
     await asyncio.wait([running])
     await upstream.until(lambda upstream: upstream.open == 0)
     assert running.cancelled()
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        json_answer(gzip.compress(b'{"k": "%b"}' % PROVIDER_KEY.encode()), b"Content-Encoding: gzip"),
+        json_answer(b'{"k": "%b"}' % "".join(f"\\u{ord(mark):04x}" for mark in PROVIDER_KEY).encode()),
+        answer(PROVIDER_KEY.encode("utf-16"), b"Content-Type: text/plain"),
+        answer(PROVIDER_KEY.replace("-", "&#45;").encode(), b"Content-Type: text/html"),
+        answer(PROVIDER_KEY.replace("-", "%2D").encode(), b"X-Key: " + PROVIDER_KEY.replace("-", "%2D").encode()),
+        json_answer(b'{"long": "' + b"x" * (DOCUMENT_MOST - 20) + PROVIDER_KEY.encode() + b'"}'),
+    ],
+    ids=["gzip", "escaped", "utf-16", "html", "url", "cut"],
+)
+async def test_nothing_that_may_be_kept_holds_the_key(start_upstream: StartUpstream, reply: bytes) -> None:
+    """What is shown and learned from was masked as its reader sees it."""
+    found = await tried(await start_upstream(saying(reply)))
+    seen = found.body.decode() + repr(found.headers)
+    forms = (PROVIDER_KEY, PROVIDER_KEY[:12], PROVIDER_KEY[-12:], "sandbox%2D", "\\u0073")
+    assert all(form not in seen for form in forms)

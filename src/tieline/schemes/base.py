@@ -82,7 +82,8 @@ class Applier:
     request with the same head, so that the result may be kept; ``reads_body`` that it needs ``outgoing.body``, which it
     may change, of those requests that ``wants_body`` tells; ``listens`` that ``answered`` wants to hear of answers;
     ``mints`` that ``secrets`` are others from time to time. ``tls`` is who Tieline is towards the upstream, where the
-    scheme says so.
+    scheme says so. ``shown`` are values that are no secrets beside the others, though their fields may hold one: a user
+    name with a password.
     """
 
     replaces: frozenset[bytes] = frozenset()
@@ -92,6 +93,7 @@ class Applier:
     listens: bool = False
     mints: bool = False
     tls: TlsIdentity | None = None
+    shown: Sequence[Secret] = ()
 
     def apply(self, outgoing: Outgoing) -> None:
         """Add the secret to ``outgoing``. Raises CredentialMissing where this request cannot be signed, and why."""

@@ -13,13 +13,14 @@ class _BasicApplier(Applier):
 
     def __init__(self, username: bytes, password: bytes) -> None:
         self._value = Secret(b"Basic " + base64.b64encode(username + b":" + password))
-        self._parts = tuple(Secret(part) for part in (username, password) if part)
+        self._key = Secret(password or username)  # an API that wants one value only takes its key as the user name
+        self.shown = (Secret(username),) if password and username else ()
 
     def apply(self, outgoing: Outgoing) -> None:
         outgoing.headers.append((b"Authorization", self._value.reveal_bytes()))
 
     def secrets(self) -> Sequence[Secret]:
-        return (self._value, *self._parts)
+        return self._value, self._key
 
 
 class Basic:

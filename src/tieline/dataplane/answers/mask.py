@@ -1,12 +1,31 @@
 """Hides a secret that an upstream sends back: an echo service, a debugging page, a careless error text.
 
-Each byte of the secret becomes ``*``, so that lengths stay true. It sees plain bytes only: a secret that comes back
-compressed or encoded is not found, which is why a credential is bound to hosts that may know it anyway.
+Bytes that pass through a relay are looked through as they are (``mask``, ``StreamMask``), and each byte of a secret
+becomes ``*``. What a call hands out is looked through as its reader sees it (``Mask``): after content coding, charset
+and format were read, and also in text that holds the secret once more encoded, as JSON, URLs and HTML write it. A body
+that is relayed with a content coding, and a tunnel, are not looked into: docs/threat-model.md says what is promised.
 """
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
+from html.entities import html5
+from typing import Any, Final
+
+from tieline.dataplane.answers.exact_json import read_json, write_json
 
 _STEM = 4
+_ENTITIES: Final = {
+    name.rstrip(";").encode(): mark.encode() for name, mark in html5.items() if len(mark) == 1 and mark.isascii()
+}
+# One character in another dress. Each alternative begins where nothing of its kind stands before it, and takes what it
+# repeats at once, so that no text is gone through twice: JSON in JSON has two backslashes, %2525 is a % thrice encoded.
+_ENCODED: Final = re.compile(
+    rb"(?<!\\)\\++(?:u00([0-7][0-9a-fA-F])|x([0-7][0-9a-fA-F])|([\"'/]))"
+    rb"|%(?:25)*+([0-9a-fA-F]{2})"
+    rb"|&(?:amp;)*+(?:#[xX]0*+([0-7]?[0-9a-fA-F]);?|#0*+([0-9]{1,3});?|([A-Za-z]{2,10});)"
+)
+_ESCAPES: Final = (b"\\u", b"\\x", b"\\/", b"\\\\", b"\\'")
+_DEEPEST: Final = 64
 
 
 def mask(data: bytes, secrets: Sequence[bytes]) -> bytes:
@@ -15,6 +34,91 @@ def mask(data: bytes, secrets: Sequence[bytes]) -> bytes:
         if data.find(secret) >= 0:  # ``in`` asks first whether the secret is a number, and takes three times as long
             data = data.replace(secret, b"*" * len(secret))
     return data
+
+
+def plain(data: bytes) -> bytes:
+    """``data`` with what JSON, URLs and HTML encode of ASCII decoded, in steps as many as there are bytes."""
+    return _ENCODED.sub(_decoded, data)
+
+
+def _decoded(found: "re.Match[bytes]") -> bytes:
+    for group in (1, 2, 4, 5):
+        if found[group] is not None:
+            return bytes([int(found[group], 16)])
+    if found[3] is not None:
+        return found[3]
+    if found[6] is not None:
+        number = int(found[6])
+        return bytes([number]) if number < 128 else found[0]
+    return _ENTITIES.get(found[7], found[0])
+
+
+class Mask:
+    """Hides ``secrets`` in what one answer holds. Made for each answer; what it needs for rare ones is made then."""
+
+    __slots__ = ("_plain", "secrets")
+
+    def __init__(self, secrets: Sequence[bytes]) -> None:
+        self.secrets = secrets
+        self._plain: tuple[bytes, ...] | None = None
+
+    def text(self, text: str) -> str:
+        """A text as its reader sees it; one that holds a secret encoded is decoded, so that it can be hidden."""
+        if not self.secrets:
+            return text
+        data = text.encode("utf-8", "surrogatepass")
+        shown = mask(data, self.secrets)
+        if self._is_dressed(shown):
+            shown = mask(plain(shown), self._undressed())
+        return text if shown is data else shown.decode("utf-8", "surrogatepass" if shown.isascii() else "replace")
+
+    def header(self, value: bytes) -> bytes:
+        """As ``text``, of a header field."""
+        return self.text(value.decode("latin-1")).encode("latin-1", "replace") if self.secrets else value
+
+    def json(self, body: bytes) -> bytes:
+        """JSON as ``exact_json`` writes it, or as an upstream wrote it; its values are looked at where need be."""
+        if not self.secrets:
+            return body
+        body = mask(body, self.secrets)
+        return write_json(self.value(read_json(body))) if self._is_dressed(body) else body
+
+    def body(self, body: bytes) -> bytes:
+        """A decoded body of whatever format, in UTF-8 where it is text; only one that holds a secret is changed."""
+        shown = mask(body, self.secrets)
+        if not self._is_dressed(shown):
+            return shown
+        try:
+            return write_json(self.value(read_json(shown)))
+        except ValueError:
+            return mask(plain(shown), self._undressed())
+
+    def value(self, value: Any, depth: int = 0) -> Any:
+        """A JSON value with every text in it, names of members too, looked through. ``value`` is not changed."""
+        if isinstance(value, str):
+            return self.text(value)
+        if depth < _DEEPEST and isinstance(value, list):
+            return [self.value(item, depth + 1) for item in value]
+        if depth < _DEEPEST and isinstance(value, Mapping):
+            return {self.text(key): self.value(item, depth + 1) for key, item in value.items()}
+        return None if isinstance(value, list | Mapping) else value
+
+    def holds(self, data: bytes) -> bool:
+        """Whether ``data`` holds a secret, as it is or in another dress."""
+        return any(data.find(secret) >= 0 for secret in self.secrets) or self._is_dressed(data)
+
+    def _is_dressed(self, data: bytes) -> bool:
+        """Whether a secret shows once ``data`` is decoded; most data holds nothing that could be."""
+        escaped = data.find(b"\\") >= 0 and any(data.find(mark) >= 0 for mark in _ESCAPES)
+        if not escaped and data.find(b"%") < 0 and data.find(b"&") < 0:
+            return False
+        seen = plain(data)
+        return any(seen.find(secret) >= 0 for secret in self._undressed())
+
+    def _undressed(self) -> tuple[bytes, ...]:
+        if self._plain is None:
+            self._plain = tuple({plain(secret) for secret in self.secrets})
+        return self._plain
 
 
 class StreamMask:

@@ -1,8 +1,8 @@
 """Sends a call's request and gives its answer's beginning: prepared, retried, repeated, redirected as the call says.
 
 The seam for whoever runs calls: the door, and what tries one call for an operator. Make an ``Order``, send it, look at
-``status`` and ``headers`` of what was reached, ``read`` or ``read_all`` (masked, still encoded: see ``decoding``), and
-``close`` whatever happens:
+``status`` and ``headers`` of what was reached, ``read`` or ``read_all`` (as it came: ``answers`` decodes and masks),
+and ``close`` whatever happens:
 
     filled = call.template.fill(values, call.private, files)
     reached = await running.send(Order(plan, call, filled, upload))
@@ -31,7 +31,7 @@ from tieline.core.errors import (
     UpstreamUnreachable,
 )
 from tieline.dataplane.answers.content_coding import coding
-from tieline.dataplane.answers.mask import StreamMask, mask
+from tieline.dataplane.answers.mask import Mask
 from tieline.dataplane.attempt.prepare import (
     SIGNED_MOST,
     Draft,
@@ -88,15 +88,18 @@ class Order:
 
 
 class Reached:
-    """An answer whose head is here. ``sent_at`` and ``answered_at`` are on the clock of ``time.perf_counter``."""
+    """An answer whose head is here. ``sent_at`` and ``answered_at`` are on the clock of ``time.perf_counter``.
+
+    Nothing in it is hidden yet: a secret may stand in it in any coding. Whoever hands out what was read of it, whole or
+    in part, has it go through ``mask`` last.
+    """
 
     __slots__ = (
         "_conversation",
-        "_mask",
-        "_reflections",
         "answered_at",
         "headers",
         "length",
+        "mask",
         "prepared",
         "sent_at",
         "status",
@@ -113,37 +116,25 @@ class Reached:
         self.sent_at = sent_at
         self.answered_at = time.perf_counter()
         self.prepared = prepared
+        self.mask = Mask(prepared.reflections)
         self._conversation = conversation
-        self._reflections = prepared.reflections
-        self._mask: StreamMask | None = None
 
     async def read(self) -> bytes:
-        """What came of the body since, secrets in it masked; empty at its end. Raises UpstreamError."""
-        if not self._reflections:
-            return await self._conversation.read()
-        if self._mask is None:
-            self._mask = StreamMask(self._reflections)
-        while True:
-            data = await self._conversation.read()
-            shown = self._mask.feed(data, last=not data)
-            if shown or not data:
-                return shown
+        """What came of the body since, as it came; empty at its end. Raises UpstreamError."""
+        return await self._conversation.read()
 
     async def read_all(self, most: int) -> bytes:
-        """The whole body, secrets in it masked. Raises UpstreamResponseTooLarge and every other UpstreamError."""
+        """The whole body as it came. Raises UpstreamResponseTooLarge and every other UpstreamError."""
         body = self._conversation.rest(most)
-        if body is None:
-            body = await self._conversation.read_all(most)
-        return mask(body, self._reflections) if self._reflections else body
+        return body if body is not None else await self._conversation.read_all(most)
 
     def header(self, name: bytes) -> bytes | None:
-        """The first field called ``name`` (lower case), masked."""
-        found = field_value(self.headers, name)
-        return mask(found, self._reflections) if found is not None else None
+        """The first field called ``name`` (lower case)."""
+        return field_value(self.headers, name)
 
     def values(self, name: bytes) -> list[bytes]:
-        """Every value of the fields called ``name`` (lower case), masked."""
-        return [mask(value, self._reflections) for each, value in self.headers if each.lower() == name]
+        """Every value of the fields called ``name`` (lower case)."""
+        return [value for each, value in self.headers if each.lower() == name]
 
     async def peek(self, most: int) -> bytes | None:
         """The whole body, decoded, to be read again afterwards; None where it has more than ``most`` bytes."""

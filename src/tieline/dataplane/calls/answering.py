@@ -1,6 +1,7 @@
 """What a caller gets for an upstream's answer, by the call's response type: JSON of its value, a file, or an error.
 
-Owns the shapes of docs/calls.md. Streams and pages are elsewhere.
+Owns the shapes of docs/calls.md. Streams and pages are elsewhere. Whatever is handed out here was masked last, as its
+reader sees it.
 """
 
 from collections.abc import Mapping
@@ -10,10 +11,12 @@ from typing import Any
 import orjson
 
 from tieline.core.errors import UpstreamFailed, UpstreamProtocolError
-from tieline.dataplane.answers.error_text import complaint
+from tieline.dataplane.answers.content_coding import Coding, coding, codings
+from tieline.dataplane.answers.error_text import complaint, told
+from tieline.dataplane.answers.mask import StreamMask
 from tieline.dataplane.attempt.retry import retry_after
 from tieline.dataplane.attempt.send import Reached
-from tieline.dataplane.calls.reading import charset_of, document_of, encoded, gather, gather_some, text_of
+from tieline.dataplane.calls.reading import document_of, encoded, error_document, gather, gather_some, raw_json
 from tieline.dataplane.calls.reply import Reply, Written
 from tieline.dataplane.snapshot.calls import ReadyCall
 from tieline.definitions.infer.drift import Drift
@@ -21,8 +24,13 @@ from tieline.definitions.infer.drift import Drift
 _FILES = frozenset({"file", "image"})
 _JSON_FIELD = b"content-type: application/json\r\n"
 _PASSED = (b"content-disposition", b"content-encoding", b"etag", b"last-modified")
+_OF_CODED = frozenset({b"content-encoding", b"etag"})
 _ATTACHMENT = b"content-disposition: attachment\r\n"
 _UNTYPED = b"application/octet-stream"
+_TEXTUAL = (b"text/", b"application/json", b"application/xml", b"application/javascript", b"image/svg")
+_TEXTUAL_SUFFIXES = (b"+json", b"+xml")
+_FILE_MOST = 1024 * 1024 * 1024
+_GRAPHQL = frozenset({"data", "errors", "extensions"})
 
 
 @dataclass(slots=True)
@@ -48,35 +56,66 @@ async def made(call: ReadyCall, reached: Reached) -> Made:
     if reached.status >= 300:
         if not call.wrapped:
             raise await failure(reached)
-        return Made(_json(call, await _wrapped_error(call, reached)))
+        return Made(await _wrapped_error(call, reached))
     if call.call.response.type == "empty":
-        return Made(
-            _json(call, _wrapped(call, reached, None)) if call.wrapped else Written(204, b"", [], 0, whole=True)
-        )
-    document = document_of(call, reached, await gather(reached))
+        return Made(_json(call, reached, None) if call.wrapped else Written(204, b"", [], 0, whole=True))
+    body = await gather(reached)
+    raw = raw_json(body) if call.whole else None
+    if raw is not None and raw[:1] == b"{" and raw.find(b'"errors"') < 0:
+        return Made(_json(call, reached, orjson.Fragment(raw)))
+    document = document_of(call, reached, body)
+    if _is_graphql_error(call, document):
+        if not call.wrapped:
+            raise UpstreamFailed(_sentence(reached, *complaint(b"", encoded(call, document), reached.mask.text)))
+        message, code = told(document)
+        return Made(_json(call, reached, document, {"message": message, "code": code}))
     drifts = call.watch.look(document) if call.watch is not None else ()
-    shaped = call.shaper.apply(document)
-    return Made(_json(call, _wrapped(call, reached, shaped) if call.wrapped else shaped), drifts)
+    return Made(_json(call, reached, orjson.Fragment(raw) if raw is not None else call.shaper.apply(document)), drifts)
 
 
 async def pass_file(reply: Reply, call: ReadyCall, reached: Reached, timing: bytes) -> None:
     """Pass a good answer on as it comes: its bytes, type, length and name.
 
-    Raises UpstreamProtocolError where an image is none, before anything is written.
+    Secrets are masked in it; for that, the content coding of a text is undone. Raises UpstreamProtocolError where an
+    image is none, before anything is written.
     """
     content_type = reached.header(b"content-type") or _UNTYPED
     if call.call.response.type == "image" and not content_type.lower().startswith(b"image/"):
         shown = content_type[:60].decode("ascii", "replace")
         raise UpstreamProtocolError(f"The upstream's answer to {call.name} is no image but {shown}. Check the call.")
-    names = (*_PASSED, *(name.encode() for name in call.call.response.capture_headers if name.encode() not in _PASSED))
-    fields = [(name, value) for name in names if (value := reached.header(name)) is not None]
-    head = b"content-type: %b\r\n" % content_type + b"".join([b"%b: %b\r\n" % pair for pair in fields])
+    undo, stream = _masking(reached, content_type)
+    captured = [name.encode() for name in call.call.response.capture_headers]
+    names = dict.fromkeys((*_PASSED, *captured))
+    fields = [
+        (name, value)
+        for name in names
+        if (value := reached.header(name)) is not None and not (undo is not None and name in _OF_CODED)
+    ]
+    head = b"content-type: %b\r\n" % content_type
+    head += b"".join([b"%b: %b\r\n" % (name, reached.mask.header(value)) for name, value in fields])
     if call.call.response.type == "file" and not any(name == b"content-disposition" for name, _ in fields):
         head += _ATTACHMENT  # no browser shows a stranger's page as if it were ours
-    reply.begin(200, head, 0 if call.method == b"HEAD" else reached.length, timing)
-    while data := await reached.read():
-        await reply.write(data)
+    length = reached.length if undo is None else None
+    reply.begin(200, head, 0 if call.method == b"HEAD" else length, timing)
+    is_last = False
+    while not is_last:
+        data = await reached.read()
+        is_last = not data
+        if undo is not None:
+            data = undo.feed(data)
+        await reply.write(stream.feed(data, last=is_last) if stream is not None else data)
+    if undo is not None:
+        undo.finish()
     reply.end()
+
+
+def _masking(reached: Reached, content_type: bytes) -> tuple[Coding | None, StreamMask | None]:
+    """What undoes a file's coding, if it has to be, and what masks it: a text is, and whatever has no coding."""
+    if not reached.mask.secrets:
+        return None, None
+    is_coded = bool(codings(reached.headers))
+    undo = coding(reached.headers, _FILE_MOST) if is_coded and _is_text(content_type) else None
+    return undo, StreamMask(reached.mask.secrets) if undo is not None or not is_coded else None
 
 
 async def failure(reached: Reached) -> UpstreamFailed:
@@ -87,36 +126,50 @@ async def failure(reached: Reached) -> UpstreamFailed:
             f"The upstream answered {status}, a redirect, which is not followed. Correct the call's path, or set "
             "follow_redirects where it leads to the same origin."
         )
-    message, code = complaint(reached.header(b"content-type") or b"", await gather_some(reached))
+    said = complaint(reached.header(b"content-type") or b"", await gather_some(reached), reached.mask.text)
+    return UpstreamFailed(_sentence(reached, *said), retry_after=retry_after(reached.headers))
+
+
+def _sentence(reached: Reached, message: str | None, code: str | None) -> str:
     named = f" ({code})" if code and code not in (message or "") else ""
-    return UpstreamFailed(
-        f"The upstream answered {status}: {message or 'it did not say why'}{named}",
-        retry_after=retry_after(reached.headers),
+    return f"The upstream answered {reached.status}: {message or 'it did not say why'}{named}"
+
+
+def _is_text(content_type: bytes) -> bool:
+    media = content_type.partition(b";")[0].strip().lower()
+    return media.startswith(_TEXTUAL) or media.endswith(_TEXTUAL_SUFFIXES)
+
+
+def _is_graphql_error(call: ReadyCall, document: Any) -> bool:
+    """Whether a document tells of errors and brings no data (GraphQL over HTTP, section 6.4.1), as GraphQL does."""
+    return (
+        isinstance(document, dict)
+        and document.get("data") is None
+        and isinstance(document.get("errors"), list)
+        and bool(document["errors"])
+        and isinstance(document["errors"][0], dict)
+        and isinstance(document["errors"][0].get("message"), str)
+        and (call.call.body.type == "graphql" or _GRAPHQL.issuperset(document))
+        and not any(field.path.startswith("errors") for field in call.call.response.fields)
     )
 
 
-async def _wrapped_error(call: ReadyCall, reached: Reached) -> Mapping[str, Any]:
+async def _wrapped_error(call: ReadyCall, reached: Reached) -> Written:
     body = await gather_some(reached)
     content_type = reached.header(b"content-type") or b""
-    message, code = complaint(content_type, body)
-    document: Any = None
-    if body.strip():
-        try:
-            document = orjson.loads(body)
-        except orjson.JSONDecodeError:
-            document = text_of(body, charset_of(content_type))
-    return _wrapped(call, reached, document, {"message": message, "code": code})
+    message, code = complaint(content_type, body, reached.mask.text)
+    return _json(call, reached, error_document(body, content_type), {"message": message, "code": code})
 
 
-def _wrapped(call: ReadyCall, reached: Reached, body: Any, error: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    headers = {
-        name: ", ".join(value.decode("latin-1") for value in values)
-        for name in call.call.response.capture_headers
-        if (values := reached.values(name.encode()))
-    }
-    return {"status": reached.status, "body": body, "error": error, "headers": headers}
-
-
-def _json(call: ReadyCall, value: Any) -> Written:
-    body = encoded(call, value)
+def _json(call: ReadyCall, reached: Reached, value: Any, error: Mapping[str, Any] | None = None) -> Written:
+    """An answer of JSON: ``value`` alone, or beside its status, error and headers where the call wants them."""
+    if call.wrapped:
+        headers = {
+            name: [value.decode("latin-1") for value in values] if name == "set-cookie" and len(values) > 1
+            else ", ".join(value.decode("latin-1") for value in values)
+            for name in call.call.response.capture_headers
+            if (values := reached.values(name.encode()))
+        }  # fmt: skip
+        value = {"status": reached.status, "body": value, "error": error, "headers": headers}
+    body = reached.mask.json(encoded(call, value))
     return Written(200, _JSON_FIELD, [body], len(body), whole=True)

@@ -12,6 +12,7 @@ from typing import Any, Final
 import orjson
 
 from tieline.core.errors import InvalidRequest, TielineError, UpstreamProtocolError, UpstreamTimeout
+from tieline.dataplane.answers.mask import Mask
 from tieline.dataplane.attempt.send import Order, Reached, Running
 from tieline.dataplane.attempt.target import Target, told_target
 from tieline.dataplane.calls.answering import failure
@@ -47,6 +48,7 @@ class Walk:
         self._draw = draw
         self._last: Target | None = None  # where the page before was asked for
         self._asked: set[bytes] = set()  # fingerprints of the URLs that answers named and that were asked for
+        self._mask = Mask(())  # that of the page that was read last
         self._end = asyncio.get_running_loop().time() + self._most.most_time
 
     async def run(self, reply: Reply, request_id: str, first: Callable[[Reached], None]) -> None:
@@ -108,6 +110,7 @@ class Walk:
                 f"The upstream's answer to {call.name} has no list of items. Say where they are: pagination.items."
             )
         self.pages += 1
+        self._mask = reached.mask
         return PageAnswer(document, reached.headers, items)
 
     def _named(self, order: Order, url: str) -> Target:
@@ -127,11 +130,11 @@ class Walk:
         """Write the items, some at a time, so that a page of very many does not keep others waiting."""
         call = self._call
         assert call.items is not None  # it has pages
-        shape = call.items.shape
+        shape, hide = call.items.shape, self._mask.json
         for start in range(0, len(items), _AT_ONCE):
             some = items[start : start + _AT_ONCE]
             await reply.write(
-                b"".join([b"event: item\ndata: " + encoded(call, shape(each)) + b"\n\n" for each in some])
+                b"".join([b"event: item\ndata: " + hide(encoded(call, shape(each))) + b"\n\n" for each in some])
             )
             self.items += len(some)
             await asyncio.sleep(0)

@@ -3,14 +3,14 @@
 Owns the bounds of what is gathered. How a type is read is for ``definitions.infer`` to say.
 """
 
-import codecs
+import json
 from contextlib import suppress
 from typing import Any, Final
 
-import orjson
-
 from tieline.core.errors import UpstreamError, UpstreamProtocolError
+from tieline.dataplane.answers.charset import charset_of, text_of
 from tieline.dataplane.answers.content_coding import coding
+from tieline.dataplane.answers.exact_json import is_json, read_json, read_json_text, write_json
 from tieline.dataplane.attempt.send import Reached
 from tieline.dataplane.snapshot.calls import ReadyCall
 from tieline.definitions.infer.answers import read_answer
@@ -21,7 +21,6 @@ ANSWER_MOST: Final = 16 * 1024 * 1024
 """Bytes of an answer that is gathered, as it comes and decoded."""
 ERROR_MOST: Final = 64 * 1024
 """Bytes of an upstream's error that are looked at."""
-_UTF8 = frozenset({"", "utf-8", "utf8", "us-ascii"})
 
 
 async def gather(reached: Reached, most: int = ANSWER_MOST) -> bytes:
@@ -37,14 +36,14 @@ async def gather(reached: Reached, most: int = ANSWER_MOST) -> bytes:
 
 async def gather_some(reached: Reached, most: int = ERROR_MOST) -> bytes:
     """The beginning of a body, as much as is worth looking at, without its content coding; whatever goes wrong."""
-    pieces: list[bytes] = []
+    found = bytearray()
     try:
         undo = coding(reached.headers, most)
-        while sum(map(len, pieces)) < most and (data := await reached.read()):
-            pieces.append(data if undo is None else undo.feed(data))
+        while len(found) < most and (data := await reached.read()):
+            found += data if undo is None else undo.feed(data)
     except UpstreamError:
-        return b"".join(pieces)
-    return b"".join(pieces)[:most]
+        pass
+    return bytes(found[:most])
 
 
 def document_of(call: ReadyCall, reached: Reached, body: bytes) -> Any:
@@ -55,46 +54,62 @@ def document_of(call: ReadyCall, reached: Reached, body: bytes) -> Any:
     """
     response = call.call.response
     kind = response.type
+    content_type = reached.header(b"content-type") or b""
     try:
-        if kind == "json":
-            with suppress(orjson.JSONDecodeError):  # JSON is UTF-8 (RFC 8259 section 8.1), but some have other ideas
-                return orjson.loads(body)
         if not body.strip():
             return "" if kind == "text" else None
-        charset = charset_of(reached.header(b"content-type") or b"")
+        if kind == "json":
+            return _json_of(body, content_type)
+        charset = charset_of(content_type)
         if kind == "xml" and not charset:
             return read_xml(body, response.fields)  # its declaration names the encoding
-        return read_answer(kind, text_of(body, charset), response.fields)
+        text = text_of(body, charset)
+        found = read_answer(kind, text, response.fields)
     except UnreadableAnswer as error:
         raise _unreadable(call, str(error)) from None
+    if kind == "number":
+        with suppress(ValueError):  # as it was written; some write what is a number, and no JSON: +1, .5
+            return read_json_text(text.strip())
+    return found
+
+
+def error_document(body: bytes, content_type: bytes) -> Any:
+    """The value of an error's body: JSON if it is, else text; null for nothing."""
+    if not body.strip():
+        return None
+    try:
+        return _json_of(body, content_type)
+    except UnreadableAnswer:
+        return text_of(body, charset_of(content_type))
+
+
+def raw_json(body: bytes) -> bytes | None:
+    """``body`` itself where it is JSON in UTF-8, to be handed out as it came; else None."""
+    body = body.strip(b" \t\r\n")
+    return body if body and is_json(body) else None
+
+
+def _json_of(body: bytes, content_type: bytes) -> Any:
+    """JSON is UTF-8 (RFC 8259 section 8.1), but some have other ideas. Raises ``UnreadableAnswer``."""
+    try:
+        return read_json(body)
+    except ValueError:
+        text = text_of(body, charset_of(content_type) or json.detect_encoding(body))
+    try:
+        return read_json_text(text)
+    except json.JSONDecodeError as error:
+        where = f"line {error.lineno}, column {error.colno}"
+        raise UnreadableAnswer(f"the answer is no JSON ({where}); check the answer's type") from None
+    except ValueError:
+        raise UnreadableAnswer("the answer is no JSON; check the answer's type") from None
 
 
 def encoded(call: ReadyCall, value: Any) -> bytes:
     """``value``, which the upstream's answer held, as JSON. Raises UpstreamProtocolError where it nests too deep."""
     try:
-        return orjson.dumps(value)
-    except orjson.JSONEncodeError:
+        return write_json(value)
+    except ValueError:
         raise _unreadable(call, "the answer nests deeper than 254 levels; ask for less") from None
-
-
-def charset_of(content_type: bytes) -> str:
-    """The ``charset`` of a media type in lower case, empty where it says none."""
-    for parameter in content_type.split(b";")[1:]:
-        name, _, value = parameter.partition(b"=")
-        if name.strip().lower() == b"charset":
-            return value.strip(b' \t"').decode("ascii", "replace").lower()
-    return ""
-
-
-def text_of(body: bytes, charset: str) -> str:
-    """``body`` as text, what cannot be read in it replaced; UTF-8 where the charset is not known."""
-    if charset in _UTF8:
-        return body.decode("utf-8-sig", "replace")
-    try:
-        codecs.lookup(charset)
-        return body.decode(charset, "replace")
-    except (LookupError, UnicodeError):
-        return body.decode("utf-8-sig", "replace")
 
 
 def _unreadable(call: ReadyCall, why: str) -> UpstreamProtocolError:

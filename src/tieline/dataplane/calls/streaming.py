@@ -9,6 +9,7 @@ from typing import Final
 
 from tieline.core.errors import TielineError, UpstreamError
 from tieline.dataplane.answers.content_coding import Coding, coding
+from tieline.dataplane.answers.item_mask import ItemMask
 from tieline.dataplane.answers.streams import CONTENT_TYPE, Failed, StreamItem, StreamReader, encode
 from tieline.dataplane.attempt.send import Reached
 from tieline.dataplane.calls.reply import Reply
@@ -37,10 +38,11 @@ async def pass_stream(reply: Reply, reached: Reached, call: ReadyCall, request_i
     assert call.stream is not None  # its response is of type stream
     undo = coding(reached.headers, STREAM_MOST)
     reader = StreamReader(call.stream)
+    masked = ItemMask(reached.mask)
     failed: Failed | None = None
     reply.begin_events(EVENT_STREAM)
     while not reader.ended and failed is None:
-        items = await _next(reached, reader, undo)
+        items = masked.feed(await _next(reached, reader, undo))
         if items:
             failed = items[-1] if isinstance(items[-1], Failed) else None
             await reply.write(b"".join([encode(item, request_id) for item in items]))

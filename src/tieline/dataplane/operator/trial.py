@@ -11,11 +11,12 @@ from typing import Any, Final
 
 from tieline.core.errors import InvalidRequest, UnknownCall, UpstreamTimeout
 from tieline.core.names import Environment
+from tieline.dataplane.answers.charset import charset_of, is_marked, text_of
 from tieline.dataplane.answers.content_coding import Coding, coding
+from tieline.dataplane.answers.mask import StreamMask
 from tieline.dataplane.answers.streams.detection import is_stream_type
 from tieline.dataplane.attempt.prepare import Preparer
 from tieline.dataplane.attempt.send import Order, Reached, Running
-from tieline.dataplane.calls.reading import charset_of, text_of
 from tieline.dataplane.snapshot.plan import Plan
 from tieline.dataplane.snapshot.view import Snapshot
 from tieline.dataplane.tokens.sessions import TokenSessions
@@ -148,11 +149,15 @@ async def _read(reached: Reached) -> Answered:
     is_stream = is_stream_type(media)
     most = BEGINNING_MOST if is_stream or media.startswith(_BYTES) else DOCUMENT_MOST
     body, whole = await _beginning(reached, most, STREAM_SECONDS if is_stream else TRIAL_SECONDS)
-    charset = charset_of(content_type)
-    if charset and not media.startswith(_BYTES):
-        body = text_of(body, charset).encode()
+    if not media.startswith(_BYTES):
+        charset = charset_of(content_type)
+        if charset or is_marked(body):
+            body = text_of(body, charset).encode()
+        body = reached.mask.body(body)
+    if not whole:  # half a secret at the cut is no sample either
+        body = StreamMask(reached.mask.secrets).feed(body, last=False)
     names = dict.fromkeys(name.lower() for name, _ in reached.headers)
-    headers = [(name, value) for name in names for value in reached.values(name)]
+    headers = [(name, reached.mask.header(value)) for name in names for value in reached.values(name)]
     return Answered(
         reached.status,
         tuple((name.decode("latin-1"), value.decode("utf-8", "replace")) for name, value in headers),

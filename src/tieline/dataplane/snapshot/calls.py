@@ -70,6 +70,11 @@ class ReadyCall:
     heads: Memory[Any] = field(default_factory=Memory)
 
     @property
+    def whole(self) -> bool:
+        """Whether an answer of JSON is handed out as it came: nothing is known of its fields."""
+        return self.call.response.type == "json" and not self.call.response.fields
+
+    @property
     def wrapped(self) -> bool:
         """Whether the answer is handed out with its status, error and headers beside it."""
         response = self.call.response

@@ -3,6 +3,8 @@
 Owns the compiled form. Knows nothing of keys or of a single request.
 """
 
+import html
+import re
 import ssl
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -251,7 +253,7 @@ class Compiler:
             replaced_query=always_query.union(*(each.replaces_query for each in appliers)),
             added_headers=headers,
             added_pairs=pairs,
-            reflections=reflected(appliers, _hidden(definition, fields)),
+            reflections=reflected(appliers, *_hidden_and_shown(definition, fields)),
             usage=definition.usage,
             verify=definition.verify,
             problem=problem,
@@ -368,31 +370,49 @@ def _added_pairs(definition: Definition, fields: Mapping[str, Secret]) -> tuple[
     return tuple(added)
 
 
-def _hidden(definition: Definition, fields: Mapping[str, Secret]) -> list[Secret]:
-    """The values that may not come back in an answer: all but those that may be shown, such as a user's name."""
-    shown = {each.name for each in credential_fields(definition) if not each.field.secret}
-    return [value for name, value in fields.items() if name not in shown]
+def _hidden_and_shown(
+    definition: Definition, fields: Mapping[str, Secret]
+) -> tuple[Sequence[Secret], Sequence[Secret]]:
+    """The values that may not come back in an answer, and those that may, such as a user's name."""
+    names = {each.name for each in credential_fields(definition) if not each.field.secret}
+    hidden = [value for name, value in fields.items() if name not in names]
+    return hidden, [value for name, value in fields.items() if name in names]
 
 
-def reflected(appliers: Sequence[Applier], fields: Iterable[Secret]) -> tuple[bytes, ...]:
-    """What to look for in answers: the secrets as they are and as URLs and JSON hold them, without short ones.
+def reflected(appliers: Sequence[Applier], fields: Iterable[Secret], shown: Iterable[Secret] = ()) -> tuple[bytes, ...]:
+    """What to look for in answers: the secrets as they are and as others write them, without short ones.
 
-    Short values match by chance.
+    Short values match by chance. ``shown`` are values of the credential that are no secrets, as are those that the
+    appliers say (a user's name, a client's or key's id): an answer may hold them.
     """
     values = {secret.reveal_bytes() for applier in appliers for secret in applier.secrets()}
+    values |= {value.rpartition(b" ")[2] for value in values}  # what stands behind Bearer or Basic is told alone too
     values |= {secret.reveal_bytes() for secret in fields}
+    values -= {secret.reveal_bytes() for secret in shown}
+    values -= {secret.reveal_bytes() for applier in appliers for secret in applier.shown}
     values |= {form for value in values for form in _written(value)}
-    long_enough = {value for value in values if len(value) >= _REFLECTED_LEAST}
+    stems = {value.rstrip(b"=") for value in values}  # what base64 is padded with tells nothing, and is often left out
+    long_enough = {value for value in stems if len(value) >= _REFLECTED_LEAST}
     return tuple(value for value in long_enough if not any(other != value and other in value for other in long_enough))
 
 
 def _written(value: bytes) -> tuple[bytes, ...]:
-    """How URLs and JSON hold a secret; most hold it as it is."""
+    """How URLs, JSON and HTML hold a secret; most hold it as it is."""
+    url = quote(value, safe="")
+    urls = (url, quote(value), re.sub("%[0-9A-F]{2}", lambda found: found[0].lower(), url))
     try:
-        in_json = orjson.dumps(value.decode())[1:-1]
+        text = value.decode()
     except UnicodeDecodeError:
-        in_json = value
-    return quote(value, safe="").encode(), quote(value).encode(), in_json, in_json.replace(b"/", b"\\/")
+        return tuple(form.encode() for form in urls)
+    in_json = orjson.dumps(text)[1:-1].decode()
+    lower, upper = (
+        "".join([f"\\u00{ord(mark):{digits}}" if mark in _HTML_SAFE else mark for mark in in_json])
+        for digits in ("02x", "02X")
+    )
+    forms = (*urls, in_json, in_json.replace("/", "\\/"), lower, upper, html.escape(text))
+    return tuple(form.encode() for form in forms)
 
 
 _REFLECTED_LEAST = 12
+_HTML_SAFE = "=&<>+'"
+"""What writers of JSON that may stand in a page escape: Gson and Go's, and .NET's in capitals."""

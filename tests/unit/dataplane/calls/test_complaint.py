@@ -17,7 +17,12 @@ from tieline.dataplane.answers.error_text import MESSAGE_MOST, complaint
         (b'{"errors": ["Name is missing"]}', ("Name is missing", None)),
         (b'[{"message": "First of many"}]', ("First of many", None)),
         (b'{"fault": {"faultstring": "x"}, "msg": "Quota"}', ("Quota", None)),
-        (b'{"error": true, "code": false}', (None, None)),
+        (b'{"error": true, "code": false}', ('{"error":true,"code":false}', None)),
+        (b'{"detail": [{"loc": ["body", "email"], "msg": "Field required", "type": "missing"}]}',
+         ("body.email: Field required", "missing")),
+        (b'{"email": ["This field is required."]}', ('{"email":["This field is required."]}', None)),
+        (b'{"errors": [{"message": "No."}, {"message": "Nor that."}], "data": null}', ("No.; Nor that.", None)),
+        (b'{"__type": "ValidationException", "Message": "Too long"}', ("Too long", None)),
         (b'"just text"', ("just text", None)),
         (b"{}", (None, None)),
         (b"null", (None, None)),
@@ -33,10 +38,31 @@ def test_plain_text_is_its_own_message() -> None:
     assert complaint(b"text/plain", b"Sorry,\n  try later.") == ("Sorry, try later.", None)
 
 
-def test_html_says_nothing() -> None:
-    """Error pages are for people with browsers."""
-    assert complaint(b"text/html", b"<h1>Bad gateway</h1>") == (None, None)
-    assert complaint(b"", b" <h1>Bad gateway</h1>") == (None, None)
+@pytest.mark.parametrize(
+    ("kind", "body", "found"),
+    [
+        (b"text/html", b"<h1>Bad gateway</h1>", ("Bad gateway", None)),
+        (b"", b" <html><head><title>503</title><style>p {}</style></head><p>No &amp; no</p>", ("No & no", None)),
+        (b"text/html", b"<title>Down</title><script>let x = 1</script>", ("Down", None)),
+        (b"text/xml", b"<Error><Code>NoSuchKey</Code><Message>No such key.</Message></Error>",
+         ("No such key.", "NoSuchKey")),
+        (b"text/html", b'{"error": {"message": "Mislabelled"}}', ("Mislabelled", None)),
+        (b"application/json", b"upstream connect error", ("upstream connect error", None)),
+        (b"text/plain; charset=utf-16", "Würzburg".encode("utf-16"), ("Würzburg", None)),
+        (b"text/html", b"<" * 100 + b"a" * 60_000, ("<" * 100 + "a" * 399 + "…", None)),
+    ],
+)  # fmt: skip
+def test_an_error_arrives_whatever_its_dress(kind: bytes, body: bytes, found: tuple[str | None, str | None]) -> None:
+    """Known members first, else what a reader would see of the body's beginning."""
+    assert complaint(kind, body) == found
+
+
+def test_what_is_hidden_is_hidden_before_it_is_cut() -> None:
+    """Half a secret at the end of a long message would not be found any more."""
+    message, _ = complaint(
+        b"text/plain", b"x" * (MESSAGE_MOST - 4) + b"SECRET", lambda text: text.replace("SECRET", "*")
+    )
+    assert message == "x" * (MESSAGE_MOST - 4) + "*"
 
 
 def test_a_long_message_is_cut() -> None:
@@ -48,4 +74,6 @@ def test_a_long_message_is_cut() -> None:
 
 def test_nesting_has_an_end() -> None:
     """Nobody is led in circles."""
-    assert complaint(b"application/json", b'{"error":' * 50 + b"{}" + b"}" * 50) == (None, None)
+    message, code = complaint(b"application/json", b'{"error":' * 50 + b"{}" + b"}" * 50)
+    assert (message or "").startswith('{"error":')
+    assert code is None
