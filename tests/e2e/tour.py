@@ -26,7 +26,7 @@ SCHEMES: dict[str, dict[str, Any]] = {
     "coded": {"auth": {"scheme": "api_key", "name": "Authorization", "format": "Key <key>", "encoding": "base64"}},
     "query": {"auth": {"scheme": "api_key", "in": "query", "name": "apikey"}},
     "cookie": {"auth": {"scheme": "api_key", "in": "cookie", "name": "session"}},
-    "basic": {"auth": {"scheme": "basic"}},
+    "basic": {"auth": {"scheme": "basic", "key": "username"}},
     "shared": {
         "auth": {"scheme": "bearer"},
         "headers": [{"name": "X-Team-Key", "private": True}],

@@ -20,7 +20,7 @@ from tieline.definitions.model import Definition
 from tieline.definitions.problems import DefinitionError
 from tieline.ports.apis import ApiRow
 from tieline.ports.credentials import CredentialReader, CredentialRow
-from tieline.schemes.registry import SCHEMES, bound_hosts, check_fields, credential_fields
+from tieline.schemes.registry import SCHEMES, bound_hosts, check_fields, credential_fields, public_fields
 from tieline.vault.envelope import Place
 
 SHOWN_MOST = 200
@@ -157,13 +157,14 @@ def _checked_fields(definition: Definition, fields: Mapping[str, Secret]) -> dic
 
     An unknown name is refused here, without repeating it: a secret may have been put in its place.
     """
-    known = {each.name: each.field for each in credential_fields(definition)}
-    if not known or not fields.keys() <= known.keys():
+    known = [each.name for each in credential_fields(definition)]
+    if not known or not fields.keys() <= set(known):
         takes = f"takes {', '.join(known)}" if known else "takes none: nothing in its definition needs a credential"
         msg = f"fields holds a field that the credential does not have. This API {takes}."
         raise InvalidInput(msg, param="fields")
     check_fields(definition, fields)
-    return {name: _shown(secret, masked=known[name].secret) for name, secret in fields.items()}
+    public = public_fields(definition, fields.keys())
+    return {name: _shown(secret, masked=name not in public) for name, secret in fields.items()}
 
 
 def _shown(secret: Secret, *, masked: bool) -> str:

@@ -118,7 +118,6 @@ class _SigV4Applier(Applier):
             )
         self.reads_body = signing.reads_body
         self._signing = signing
-        self._key_id = secrets["access_key_id"]
         self._secret = secrets["secret_access_key"]
         self._token = secrets.get("session_token", Secret(b""))
         self._signer = Signer(key_id.decode(), self._secret.reveal_bytes(), signing.region, signing.service)
@@ -140,7 +139,7 @@ class _SigV4Applier(Applier):
             self._sign_headers(outgoing, moment, payload)
 
     def secrets(self) -> Sequence[Secret]:
-        return tuple(each for each in (self._key_id, self._secret, self._token) if each)
+        return tuple(each for each in (self._secret, self._token) if each)
 
     def _payload(self, outgoing: Outgoing) -> str:
         stated = field_value(outgoing.headers, _CONTENT_HASH) or b""

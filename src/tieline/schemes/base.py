@@ -5,7 +5,7 @@ the secret (so that an app key is found there), and binds a credential to an ``A
 no input or output of its own: one whose secret has a lifetime says in flows (``flow``) what must be asked of whom.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -23,8 +23,9 @@ Headers = Sequence[tuple[bytes, bytes]]
 class Field:
     """One value of a credential: its name, what a person calls it, and how it may look.
 
-    ``secret`` values are never shown; ``multiline`` ones may hold line breaks (PEM keys), all others no control
-    characters, as they end up in header fields and URLs.
+    ``secret`` values are never shown, and masked where an answer reflects them; names and ids are not. The value of a
+    field with ``public_beside`` is a secret only where that other field has none. ``multiline`` values may hold line
+    breaks (PEM keys), all others no control characters, as they end up in header fields and URLs.
     """
 
     name: str
@@ -32,6 +33,11 @@ class Field:
     secret: bool = True
     multiline: bool = False
     required: bool = True
+    public_beside: str | None = None
+
+    def is_secret(self, given: Collection[str]) -> bool:
+        """Whether its value is a secret in a credential that has values for the fields ``given`` of its scheme."""
+        return self.secret and (self.public_beside is None or self.public_beside not in given)
 
 
 class Outgoing:
@@ -82,8 +88,7 @@ class Applier:
     request with the same head, so that the result may be kept; ``reads_body`` that it needs ``outgoing.body``, which it
     may change, of those requests that ``wants_body`` tells; ``listens`` that ``answered`` wants to hear of answers;
     ``mints`` that ``secrets`` are others from time to time. ``tls`` is who Tieline is towards the upstream, where the
-    scheme says so. ``shown`` are values that are no secrets beside the others, though their fields may hold one: a user
-    name with a password.
+    scheme says so.
     """
 
     replaces: frozenset[bytes] = frozenset()
@@ -93,7 +98,6 @@ class Applier:
     listens: bool = False
     mints: bool = False
     tls: TlsIdentity | None = None
-    shown: Sequence[Secret] = ()
 
     def apply(self, outgoing: Outgoing) -> None:
         """Add the secret to ``outgoing``. Raises CredentialMissing where this request cannot be signed, and why."""

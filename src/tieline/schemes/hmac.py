@@ -221,7 +221,7 @@ class _HmacApplier(Applier):
             outgoing.add_query(_pair(recipe.name, written))
 
     def secrets(self) -> Sequence[Secret]:
-        return (self._secret, self._key_id) if self._key_id else (self._secret,)
+        return (self._secret,)
 
     def _known(self, outgoing: Outgoing) -> dict[str, bytes]:
         """The value of every slot but the headers' and the signature."""
@@ -287,7 +287,7 @@ class Hmac:
     def fields(self, options: Options) -> Sequence[Field]:
         recipe: Recipe = declared.read(OPTIONS, options)
         secret = Field("secret", "Secret")
-        return (Field("key_id", "Key id"), secret) if "key_id" in recipe.slots else (secret,)
+        return (Field("key_id", "Key id", secret=False), secret) if "key_id" in recipe.slots else (secret,)
 
     def check(self, options: Options) -> list[str]:
         return declared.problems(OPTIONS, options)

@@ -1,7 +1,7 @@
 """Every scheme by name, and what they say of a whole definition: its credential's fields and how they are checked."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from tieline.core.errors import CredentialMissing, InvalidInput
@@ -96,6 +96,17 @@ def credential_fields(definition: Definition) -> tuple[CredentialField, ...]:
         found += [CredentialField(prefix + field.name, field, position) for field in fields]
     found += [CredentialField(name, Field(name, name), None) for name in definition.private_fields()]
     return tuple(found)
+
+
+def public_fields(definition: Definition, given: Collection[str]) -> frozenset[str]:
+    """The names of those fields ``given`` in a credential whose values are no secrets: user names and ids."""
+    found = set()
+    for each in credential_fields(definition):
+        prefix = each.name.removesuffix(each.field.name)
+        beside = {name.removeprefix(prefix) for name in given if name.startswith(prefix)}
+        if each.name in given and not each.field.is_secret(beside):
+            found.add(each.name)
+    return frozenset(found)
 
 
 def check_fields(definition: Definition, fields: Mapping[str, Secret]) -> None:

@@ -70,6 +70,13 @@ def value_in(said: Mapping[str, Any], token: Token) -> bytes:
     return request(said, token).headers[-1][1]
 
 
+def test_a_user_name_that_goes_along_is_no_secret() -> None:
+    """What was taken is one, by itself and with what stands around it."""
+    place = [{"name": "X-User", "value": "<user>"}, {"name": "X-Session", "value": "<user>:<token>"}]
+    applier = LOGIN.bind_token(options(place=place), sealed(CREDENTIAL), Token(sealed({"token": "t-1"})))
+    assert {each.reveal_bytes() for each in applier.secrets()} == {b"t-1", b"ada:t-1"}
+
+
 def test_one_step_with_json() -> None:
     """Fields in, token out, token into requests."""
     asked: list[IssuerRequest] = []

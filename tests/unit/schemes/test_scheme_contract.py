@@ -92,9 +92,19 @@ def test_secrets_that_go_out_are_told(sample: Sample) -> None:
     told = [secret.reveal_bytes() for secret in applier.secrets()]
     fields = SCHEMES.get(sample.scheme).fields(sample.options)
     held = {each.name: sample.secrets[each.name] for each in fields if each.secret and each.name in sample.secrets}
-    held |= sample.token or {}
+    held |= {name: value for name, value in (sample.token or {}).items() if name != "access_key_id"}  # it is no secret
     for value in held.values():
         assert value.encode() not in sent or any(value.encode() in each for each in told)
+
+
+@every_sample
+def test_names_and_ids_are_no_secrets(sample: Sample) -> None:
+    """A user name, a client id or a key id passes where an answer repeats it."""
+    told = {secret.reveal_bytes().decode() for secret in sample.bound().secrets()}
+    fields = SCHEMES.get(sample.scheme).fields(sample.options)
+    for each in fields:
+        if not each.is_secret(sample.secrets):
+            assert sample.secrets.get(each.name) not in told
 
 
 @every_sample

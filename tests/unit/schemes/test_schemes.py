@@ -133,6 +133,24 @@ def test_places_of_api_key(
     assert (places.headers, places.query, places.cookies) == (headers, query, cookies)
 
 
+@pytest.mark.parametrize(
+    ("options", "fields", "masked"),
+    [
+        ({}, {"username": "AC-account", "password": "pw-secret"}, {"pw-secret"}),
+        ({}, {"username": "sk-as-user"}, {"sk-as-user"}),
+        ({}, {"password": "pw-secret"}, {"pw-secret"}),
+        ({"key": "username"}, {"username": "sk-as-user", "password": "X"}, {"sk-as-user", "X"}),
+    ],
+)
+def test_a_user_name_is_a_secret_only_where_it_is_the_key(
+    options: Mapping[str, str], fields: Mapping[str, str], masked: set[str]
+) -> None:
+    """Beside a password it is a name (Twilio's account, an e-mail address); alone, or by ``key``, it is the secret."""
+    applier = bound("basic", options, {name: Secret.from_text(value) for name, value in fields.items()})
+    told = {secret.reveal_bytes().decode() for secret in applier.secrets()}
+    assert {each for each in told if not each.startswith("Basic ")} == masked
+
+
 def test_places_of_the_other_schemes() -> None:
     """Bearer and Basic use Authorization; none has no place of its own."""
     assert SCHEMES.get("bearer").places({}).headers == {b"authorization"}

@@ -26,7 +26,7 @@ from tieline.ports.apis import ApiRow
 from tieline.ports.credentials import SealedCredential
 from tieline.schemes.base import Applier, Outgoing
 from tieline.schemes.flow import Renewal
-from tieline.schemes.registry import SCHEMES, bind, bound_hosts, credential_fields
+from tieline.schemes.registry import SCHEMES, bind, bound_hosts, credential_fields, public_fields
 from tieline.wire import framing
 from tieline.wire.guard import Guard
 from tieline.wire.pool import Lane, LaneKey
@@ -374,22 +374,21 @@ def _hidden_and_shown(
     definition: Definition, fields: Mapping[str, Secret]
 ) -> tuple[Sequence[Secret], Sequence[Secret]]:
     """The values that may not come back in an answer, and those that may, such as a user's name."""
-    names = {each.name for each in credential_fields(definition) if not each.field.secret}
-    hidden = [value for name, value in fields.items() if name not in names]
-    return hidden, [value for name, value in fields.items() if name in names]
+    public = public_fields(definition, fields.keys())
+    hidden = [value for name, value in fields.items() if name not in public]
+    return hidden, [value for name, value in fields.items() if name in public]
 
 
 def reflected(appliers: Sequence[Applier], fields: Iterable[Secret], shown: Iterable[Secret] = ()) -> tuple[bytes, ...]:
     """What to look for in answers: the secrets as they are and as others write them, without short ones.
 
-    Short values match by chance. ``shown`` are values of the credential that are no secrets, as are those that the
-    appliers say (a user's name, a client's or key's id): an answer may hold them.
+    Short values match by chance. ``shown`` are values of the credential that are no secrets (a user's name, a client's
+    or key's id): an answer may hold them.
     """
     values = {secret.reveal_bytes() for applier in appliers for secret in applier.secrets()}
     values |= {value.rpartition(b" ")[2] for value in values}  # what stands behind Bearer or Basic is told alone too
     values |= {secret.reveal_bytes() for secret in fields}
     values -= {secret.reveal_bytes() for secret in shown}
-    values -= {secret.reveal_bytes() for applier in appliers for secret in applier.shown}
     values |= {form for value in values for form in _written(value)}
     stems = {value.rstrip(b"=") for value in values}  # what base64 is padded with tells nothing, and is often left out
     long_enough = {value for value in stems if len(value) >= _REFLECTED_LEAST}

@@ -33,6 +33,17 @@ class _Cookies(Applier):
         return [Secret.from_text(value) for value in self._jar.values()]
 
 
+class _LoggedIn(Several):
+    """What a login puts into requests; ``secrets`` are the values in it that are none of the public fields'."""
+
+    def __init__(self, appliers: Sequence[Applier], secrets: Sequence[Secret]) -> None:
+        super().__init__(appliers)
+        self._secrets = secrets
+
+    def secrets(self) -> Sequence[Secret]:
+        return self._secrets
+
+
 class Login:
     """Log in, then call."""
 
@@ -71,10 +82,16 @@ class Login:
     def bind_token(self, options: Options, secrets: Mapping[str, Secret], token: Token) -> Applier:
         said = login(options)
         texts = {name: secret.reveal_bytes().decode() for name, secret in {**token.values, **secrets}.items()}
+        public = {each.name for each in said.fields if not each.secret}
         appliers: list[Applier] = []
+        hidden = [Secret.from_text(texts[name]) for name in said.placed_names() if name not in public]
         for placed in said.place:
-            value = template.parse(placed.value).render_text(texts)
-            appliers.append(_API_KEY.bind(placed.options, {"key": Secret.from_text(value)}))
+            parsed = template.parse(placed.value)
+            bound = _API_KEY.bind(placed.options, {"key": Secret.from_text(parsed.render_text(texts))})
+            appliers.append(bound)
+            hidden += [] if public.issuperset(parsed.names()) else bound.secrets()
         if said.cookies:
-            appliers.append(_Cookies(Jar.opened(token.values[COOKIES])))
-        return Several(appliers)
+            cookies = _Cookies(Jar.opened(token.values[COOKIES]))
+            appliers.append(cookies)
+            hidden += cookies.secrets()
+        return _LoggedIn(appliers, hidden)
