@@ -150,7 +150,8 @@ def product(table: AreaTable, key: Key, ask: Ask) -> tuple[str, tuple[str | None
     path, _, query = ask.target.partition("?")
     asked = ask.method.encode(), path.encode()
     try:
-        check_override([(name.encode(), value.encode()) for name, value in ask.headers], query.encode())
+        fields = [(name.encode(), value.encode()) for name, value in ask.headers]
+        check_override(fields, query.encode())
         verdict = decide(key.permissions, "openai", table, "OpenAI", *asked, upgrade=ask.upgrade)
     except InvalidRequest:
         return "refused", (None, None)

@@ -11,7 +11,7 @@ import secrets
 import string
 import zlib
 
-from tieline.access.keyplaces import Found, KeyPlaces, find, has_form
+from tieline.access.keyplaces import FORM, Found, KeyPlaces, find, has_form, holds_key
 from tieline.core.errors import InvalidAppKey
 from tieline.core.names import Environment
 from tieline.core.secret import Secret, redact
@@ -24,6 +24,7 @@ __all__ = [
     "find",
     "has_form",
     "hidden",
+    "holds_key",
     "keyed_hash",
     "mint",
     "redacted",
@@ -36,7 +37,6 @@ _PAIRS = tuple(bytes((first, second)) for first in _DIGITS for second in _DIGITS
 _RANDOM_LENGTH = 43
 _CHECK_LENGTH = 6
 _LENGTH = 8 + _RANDOM_LENGTH + _CHECK_LENGTH
-_FORM = re.compile(rb"tl_(?:live|test)_[0-9A-Za-z]{49}")
 _FORM_IN_TEXT = re.compile(r"tl_(?:live|test)_[0-9A-Za-z]{16,}")
 
 
@@ -52,7 +52,7 @@ def check(text: bytes) -> None:
     Raises:
         InvalidAppKey: the form is another, or a character is wrong or missing.
     """
-    if _FORM.fullmatch(text) is None:
+    if FORM.fullmatch(text) is None:
         if text.startswith(tuple(_PREFIXES.values())):
             msg = f"The app key has {len(text)} characters or one that no key has; a key has {_LENGTH}. Copy it whole."
             raise InvalidAppKey(msg)

@@ -1,12 +1,13 @@
 """Where in a request the app key stands, whatever SDK put it there, and what remains of the request without it.
 
-Knows the places of contract.md section 4 and those that an API's scheme names. Does not know whether a key is any good.
+Knows the places of contract.md section 4, those that an API's scheme names, and that the key goes on in no field and no
+query pair, wherever else a client repeats it. Does not know whether a key is any good.
 """
 
 import re
 from base64 import b64decode
 from binascii import Error as Base64Error
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 from urllib.parse import unquote_to_bytes
@@ -15,18 +16,26 @@ from tieline.core.errors import InvalidAppKey, InvalidRequest, MissingAppKey
 
 Headers = Sequence[tuple[bytes, bytes]]
 
+FORM = re.compile(rb"tl_(?:live|test)_[0-9A-Za-z]{49}")
+"""A whole app key."""
+
 _BEARER = b"Bearer tl_"
 _AUTHORIZATION = b"authorization"
 _PROTOCOL = b"sec-websocket-protocol"
 _COOKIE = b"cookie"
-_DROP_AUTHORIZATION = frozenset({_AUTHORIZATION})
 _HEADERS = frozenset({_AUTHORIZATION, b"tieline-key", b"x-api-key", b"api-key"})
 _QUERY = frozenset({b"key"})
 _PROTOCOL_PREFIX = b"openai-insecure-api-key."
 
 # A word of a header's value that begins as an app key does: "Token tl_…", 'Token token="tl_…"', "tl_…".
 _WORD = re.compile(rb"(?:^|[\s=:,;\"'])(tl_[^\s,;\"']*)")
-_BASIC = re.compile(rb"basic\s+(\S+)", re.IGNORECASE)
+_ENCODED = re.compile(rb"[A-Za-z0-9-]+\s+(\S+)")  # "Basic dXNlcjprZXk=", "ApiKey aWQ6a2V5"
+# What a key's beginning is in base64, by the number of bytes before it modulo 3. Fewer letters would match by chance.
+_BASE64_BEGINNINGS = (b"dGxfbGl2", b"dGxfdGVz", b"RsX2xp", b"RsX3Rl", b"0bF9s", b"0bF90")
+_BASE64 = re.compile(rb"[A-Za-z0-9+/_-]{70,}={0,2}")
+_URL_SAFE = bytes.maketrans(b"-_", b"+/")
+# Where presigned URLs name the key that they were signed with; in lower case.
+_PRESIGNED = frozenset({b"x-amz-credential", b"awsaccesskeyid", b"x-goog-credential", b"googleaccessid"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,15 +68,13 @@ class KeyPlaces:
 class Found(NamedTuple):
     """An app key, unchecked, and the request without it.
 
-    ``drop`` names the header fields, in lower case, that must not go on. The query goes on as ``query_without``; where
-    ``protocol_without`` or ``cookie_without`` is not empty, that value goes on as the field's only one.
+    Fields that hold the key are missing in ``headers_without``, but for what else stands in a cookie field or among
+    WebSocket protocols; pairs that hold it are missing in ``query_without``.
     """
 
     key: bytes
-    drop: frozenset[bytes]
+    headers_without: list[tuple[bytes, bytes]]
     query_without: bytes
-    protocol_without: bytes = b""
-    cookie_without: bytes = b""
 
 
 def has_form(text: bytes) -> bool:
@@ -83,102 +90,139 @@ def find(headers: Headers, query: bytes, places: KeyPlaces) -> Found:
     Raises:
         MissingAppKey: nothing stands in any place for one.
         InvalidAppKey: what stands there is no app key, and none is elsewhere.
-        InvalidRequest: several different keys.
+        InvalidRequest: several different keys, or one that a URL was signed with.
     """
-    watched = places.watched
-    held = [(name, value) for raw, value in headers if (name := raw.lower()) in watched]
-    if len(held) == 1 and (not query or (b"tl_" not in query and b"%" not in query)):
-        name, value = held[0]
-        if name == _AUTHORIZATION and value.startswith(_BEARER):
-            return Found(value[7:].rstrip(b" \t"), _DROP_AUTHORIZATION, query)  # the parser leaves what may follow
-    return _Search(places).run(held, query)
+    values = b"\n".join([value for _, value in headers])
+    if values.count(b"tl_") == 1 and not _may_hide(values) and (not query or not _may_hold(query)):
+        for index, (name, value) in enumerate(headers):
+            if value.startswith(_BEARER) and name.lower() == _AUTHORIZATION:
+                rest = [*headers[:index], *headers[index + 1 :]]
+                return Found(value[7:].rstrip(b" \t"), rest, query)  # the parser leaves what may follow
+    return _Search(places).run(headers, query)
+
+
+def holds_key(value: bytes) -> bool:
+    """Whether a whole app key stands in ``value``, as it is, percent-encoded or in base64."""
+    return _may_hold(value) and bool(_whole_keys(value))
+
+
+def _may_hold(text: bytes) -> bool:
+    return b"tl_" in text or _may_hide(text)
+
+
+def _may_hide(text: bytes) -> bool:
+    """Whether an app key may stand in ``text`` in other letters than its own."""
+    return b"%" in text or any(beginning in text for beginning in _BASE64_BEGINNINGS)
+
+
+def _whole_keys(text: bytes) -> list[bytes]:
+    """The app keys in ``text``, as it is, percent-encoded or in base64."""
+    keys = FORM.findall(text)
+    plain = unquote_to_bytes(text) if b"%" in text else text
+    if plain is not text:
+        keys += FORM.findall(plain)
+    for run in _BASE64.findall(plain):
+        keys += FORM.findall(_decoded(run))
+    return keys
 
 
 class _Search:
-    """One thorough look through a request."""
+    """One thorough look through a request.
+
+    ``_keys`` holds what stands in places for app keys, with the place; ``_elsewhere`` whole keys in other places.
+    """
 
     def __init__(self, places: KeyPlaces) -> None:
         self._places = places
         self._keys: dict[bytes, str] = {}
-        self._drop: set[bytes] = set()
+        self._elsewhere: dict[bytes, str] = {}
         self._stranger: str | None = None
-        self._kept: dict[bytes, list[bytes]] = {_PROTOCOL: [], _COOKIE: []}
 
-    def run(self, held: Headers, query: bytes) -> Found:
-        for name, value in held:
-            if name == _PROTOCOL:
-                self._look_in_protocol(value)
-            elif name == _COOKIE and self._places.cookies:
-                self._look_in_cookie(value)
-            else:
-                self._look_in_header(name, value)
+    def run(self, headers: Headers, query: bytes) -> Found:
+        kept = []
+        for name, value in headers:
+            rest = self._without(name.lower(), value)
+            if rest is not None:
+                kept.append((name, rest))
         without = self._look_in_query(query) if query else query
-        if len(self._keys) != 1:
-            raise self._problem()
-        return Found(
-            next(iter(self._keys)),
-            frozenset(self._drop),
-            without,
-            self._rest(_PROTOCOL, b", "),
-            self._rest(_COOKIE, b"; "),
-        )
+        every = self._keys | self._elsewhere
+        if not self._keys or len(every) > 1:
+            raise self._problem(every)
+        return Found(next(iter(self._keys)), kept, without)
 
-    def _rest(self, name: bytes, joint: bytes) -> bytes:
-        return joint.join(self._kept[name]) if name in self._drop else b""
+    def _without(self, name: bytes, value: bytes) -> bytes | None:
+        """What remains of a field, its name in lower case; None for nothing."""
+        if name == _PROTOCOL:
+            return self._items(value, b",", b", ", self._is_key_protocol)
+        if name == _COOKIE and name not in self._places.headers:
+            return self._items(value, b";", b"; ", self._is_key_cookie)
+        place = f'the header "{name.decode("ascii", "replace")}"'
+        if name not in self._places.watched:
+            return None if self._is_key_elsewhere(value, place) else value
+        keys = [self._without_scope(key) for key in _WORD.findall(value)]
+        encoded = None if keys else _ENCODED.fullmatch(value.rstrip(b" \t"))
+        if encoded is not None:
+            keys = [part for part in _decoded(encoded[1]).split(b":", 1) if has_form(part)]
+        return None if value and self._is_key(keys, value, place) else value
 
-    def _note(self, keys: Sequence[bytes], place: str) -> bool:
-        """Note ``keys`` found in ``place``, or that something else stands there; whether there were keys."""
+    def _items(self, value: bytes, mark: bytes, joint: bytes, is_key: Callable[[bytes], bool]) -> bytes | None:
+        items = [item.strip() for item in value.split(mark)]
+        kept = [item for item in items if not is_key(item)]
+        if len(kept) == len(items):
+            return value
+        return joint.join(kept) if any(kept) else None
+
+    def _is_key(self, keys: Sequence[bytes], text: bytes, place: str) -> bool:
+        """Note ``keys``, which are all of ``text`` that is one, or that something else stands in ``place``."""
         for key in keys:
             self._keys.setdefault(key, place)
         if not keys:
             self._stranger = place
+        return bool(keys) or self._is_key_elsewhere(text, place)
+
+    def _is_key_elsewhere(self, text: bytes, place: str) -> bool:
+        """Whether a whole key stands where none is looked for."""
+        keys = _whole_keys(text) if _may_hold(text) else []
+        for key in keys:
+            self._elsewhere.setdefault(key, place)
         return bool(keys)
 
     def _without_scope(self, key: bytes) -> bytes:
         return key.partition(b"/")[0] if self._places.scoped else key
 
-    def _look_in_header(self, name: bytes, value: bytes) -> None:
-        keys = [self._without_scope(key) for key in _WORD.findall(value)]
-        basic = None if keys else _BASIC.fullmatch(value.rstrip(b" \t"))
-        if basic is not None:
-            keys = [part for part in _pair(basic[1]) if has_form(part)]
-        if value and self._note(keys, f'the header "{name.decode("ascii", "replace")}"'):
-            self._drop.add(name)
+    def _is_key_protocol(self, item: bytes) -> bool:
+        prefix = next((prefix for prefix in self._places.prefixes if item.startswith(prefix)), b"")
+        key = item[len(prefix) :]
+        if prefix or has_form(key):
+            return self._is_key([key] if has_form(key) else [], item, "Sec-WebSocket-Protocol")
+        return self._is_key_elsewhere(item, "Sec-WebSocket-Protocol")
 
-    def _look_in_protocol(self, value: bytes) -> None:
-        for item in value.split(b","):
-            stripped = item.strip()
-            prefix = next((prefix for prefix in self._places.prefixes if stripped.startswith(prefix)), b"")
-            key = stripped[len(prefix) :]
-            meant = bool(prefix) or has_form(key)
-            if meant and self._note([key] if has_form(key) else [], "Sec-WebSocket-Protocol"):
-                self._drop.add(_PROTOCOL)
-            else:
-                self._kept[_PROTOCOL].append(stripped)
-
-    def _look_in_cookie(self, value: bytes) -> None:
-        for item in value.split(b";"):
-            stripped = item.strip()
-            name, _, content = stripped.partition(b"=")
-            meant = name in self._places.cookies and content != b""
-            if meant and self._note(_WORD.findall(content), "a cookie"):
-                self._drop.add(_COOKIE)
-            else:
-                self._kept[_COOKIE].append(stripped)
+    def _is_key_cookie(self, item: bytes) -> bool:
+        name, _, content = item.partition(b"=")
+        if name in self._places.cookies and content:
+            return self._is_key(_WORD.findall(content), item, "a cookie")
+        return self._is_key_elsewhere(item, "a cookie")
 
     def _look_in_query(self, query: bytes) -> bytes:
-        kept = []
-        for pair in query.split(b"&"):
-            name, _, value = pair.partition(b"=")
-            key = self._without_scope(form_decoded(value))
-            meant = key != b"" and form_decoded(name) in self._places.parameters
-            if not (meant and self._note([key] if has_form(key) else [], "the query")):
-                kept.append(pair)
-        return b"&".join(kept)
+        return b"&".join([pair for pair in query.split(b"&") if not self._is_key_pair(pair)])
 
-    def _problem(self) -> MissingAppKey | InvalidAppKey | InvalidRequest:
+    def _is_key_pair(self, pair: bytes) -> bool:
+        raw_name, _, raw_value = pair.partition(b"=")
+        name, value = form_decoded(raw_name), form_decoded(raw_value)
+        if name.lower() in _PRESIGNED and has_form(value):
+            raise InvalidRequest(
+                "A presigned URL that was made with an app key shows the key to whoever has the URL, for as long as "
+                "the key lives and for every path, so it is refused. Let the client sign in its headers, or hand out a "
+                "URL that the API itself signed."
+            )
+        if value and name in self._places.parameters:
+            key = self._without_scope(value)
+            return self._is_key([key] if has_form(key) else [], pair, "the query")
+        return self._is_key_elsewhere(pair, "the query")
+
+    def _problem(self, every: Mapping[bytes, str]) -> MissingAppKey | InvalidAppKey | InvalidRequest:
         if self._keys:
-            places = " and ".join(dict.fromkeys(self._keys.values()))
+            places = " and ".join(dict.fromkeys(every.values()))
             return InvalidRequest(f"Several different app keys stand in {places}. Send one.")
         if self._stranger is not None:
             return InvalidAppKey(
@@ -186,16 +230,20 @@ class _Search:
                 "Send the app key in place of the API's own."
             )
         basic = " or as user name of Basic" if self._places.basic else ""
-        return MissingAppKey(f'No app key was sent. Send one as "Authorization: Bearer tl_…"{basic}.')
+        advice = f'Send one as "Authorization: Bearer tl_…"{basic}.'
+        if self._elsewhere:
+            place = next(iter(self._elsewhere.values()))
+            return MissingAppKey(f"An app key stands in {place}, where this API's clients have none. {advice}")
+        return MissingAppKey(f"No app key was sent. {advice}")
 
 
-def _pair(encoded: bytes) -> tuple[bytes, ...]:
-    """User name and password of a Basic credential (RFC 7617), none where it is no base64."""
+def _decoded(text: bytes) -> bytes:
+    """What ``text`` is in base64, of either alphabet and with or without its padding; empty where it is none."""
+    letters = text.rstrip(b"=").translate(_URL_SAFE)
     try:
-        user, _, password = b64decode(encoded, validate=True).partition(b":")
+        return b64decode(letters + b"=" * (-len(letters) % 4), validate=True)
     except Base64Error:
-        return ()
-    return user, password
+        return b""
 
 
 def form_decoded(text: bytes) -> bytes:

@@ -1,35 +1,60 @@
-"""Requests that ask the upstream to take another method than the one decided on are refused.
+"""Requests that ask the upstream to take another method or path than the one decided on are refused.
 
-The path and method that were decided on are those that are served; see permissions.md section 2.
+The path and method that were decided on are those that are served; see permissions.md section 2. Looks at header fields
+and the query; bodies are not read for it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from urllib.parse import unquote_to_bytes
 
 from tieline.core.errors import InvalidRequest
 
-OVERRIDE_FIELDS = frozenset({b"x-http-method-override", b"x-http-method", b"x-method-override"})
-_LENGTHS = frozenset(map(len, OVERRIDE_FIELDS))
+_METHOD_FIELDS = frozenset({b"x-http-method-override", b"x-http-method", b"x-method-override"})
+_PATH_FIELDS = frozenset(
+    {b"x-original-url", b"x-original-uri", b"x-rewrite-url", b"x-override-url", b"x-http-path-override"}
+)
+OVERRIDE_FIELDS = _METHOD_FIELDS | _PATH_FIELDS
 _PARAMETER = b"_method"
 # Lower case, and "_" as "-": servers behind CGI-like gateways cannot tell the two apart.
 _FOLD = bytes.maketrans(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ_", b"abcdefghijklmnopqrstuvwxyz-")
+# What PHP makes an underscore of in the name of a parameter.
+_UNDERSCORED = bytes.maketrans(b". [", b"___")
 
 
-def check_override(headers: Sequence[tuple[bytes, bytes]], query: bytes) -> None:
+def check_override(headers: Iterable[tuple[bytes, bytes]], query: bytes) -> None:
     """Refuse a method override in the headers or, as ``_method``, in the query (as sent, without its question mark).
 
     Raises:
         InvalidRequest: the request holds one.
     """
-    for name, _ in headers:
-        if len(name) in _LENGTHS and name.translate(_FOLD) in OVERRIDE_FIELDS:
-            msg = f'The header "{name.decode("ascii", "replace")}" is not allowed. Send the method itself.'
-            raise InvalidRequest(msg)
-    if query and any(_name(pair) == _PARAMETER for pair in query.split(b"&")):
+    _refuse(headers, _METHOD_FIELDS, "the method itself")
+    if query and any(_overrides(pair) for pair in query.replace(b";", b"&").split(b"&")):
         msg = 'The parameter "_method" is not allowed in the query. Send the method itself.'
         raise InvalidRequest(msg)
 
 
-def _name(pair: bytes) -> bytes:
+def check_path_override(headers: Iterable[tuple[bytes, bytes]]) -> None:
+    """Refuse headers that ask for another path: for keys that may not do everything.
+
+    A key that may do everything gains nothing by them, and some proxies set them.
+
+    Raises:
+        InvalidRequest: the request holds one.
+    """
+    _refuse(headers, _PATH_FIELDS, "the path itself, or use an unrestricted key")
+
+
+def _refuse(headers: Iterable[tuple[bytes, bytes]], names: frozenset[bytes], advice: str) -> None:
+    for name, _ in headers:
+        if name.translate(_FOLD) in names:
+            msg = f'The header "{name.decode("ascii", "replace")}" is not allowed. Send {advice}.'
+            raise InvalidRequest(msg)
+
+
+def _overrides(pair: bytes) -> bool:
+    """Whether some server takes the name of ``pair`` for ``_method``, alone or with an index (``_method[]``)."""
     name = pair.partition(b"=")[0]
-    return (unquote_to_bytes(name) if b"%" in name else name).lower()
+    if b"method" not in (lower := name.lower()) and b"%" not in lower:
+        return False
+    plain = unquote_to_bytes(lower.replace(b"+", b" ")).lower().lstrip(b" ")
+    return plain[:1].translate(_UNDERSCORED) + plain[1:].partition(b"[")[0] == _PARAMETER

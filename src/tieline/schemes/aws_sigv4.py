@@ -214,9 +214,11 @@ class AwsSigV4:
         return problems
 
     def places(self, options: Options) -> KeyPlaces:
-        """Where AWS's SDKs put the access key, in both forms: an app key serves as one, with any secret beside it."""
-        query = frozenset({b"X-Amz-Credential"})
-        return KeyPlaces(headers=frozenset({b"authorization"}), query=query, scoped=True)
+        """Where AWS's SDKs put the access key: an app key serves as one, with any secret beside it.
+
+        Not in the query: a URL that was signed with an app key would show it.
+        """
+        return KeyPlaces(headers=frozenset({b"authorization"}), scoped=True)
 
     def bind(self, options: Options, secrets: Mapping[str, Secret]) -> Applier:
         return _SigV4Applier(declared.read(OPTIONS, options), secrets, self._clock)

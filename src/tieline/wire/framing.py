@@ -153,6 +153,9 @@ def read_request(
         else:
             kept.append(pair)
             if lower in notable:
+                if lower in framed.noted:
+                    shown = lower.decode("ascii")
+                    raise InvalidRequest(f"The header field {shown!r} stands in the request twice. Send it once.")
                 framed.noted = {**framed.noted, lower: pair[1]}
             elif _UNDERSCORE in lower:
                 _check_twin(lower, notable)

@@ -14,7 +14,7 @@ CUSTOM = KeyPlaces(
     headers=frozenset({b"x-auth", b"cookie"}), query=frozenset({b"token"}), protocol_prefixes=(b"my-key.",)
 )
 COOKIE = KeyPlaces(cookies=frozenset({b"session"}))
-SCOPED = KeyPlaces(headers=frozenset({b"authorization"}), query=frozenset({b"X-Amz-Credential"}), scoped=True)
+SCOPED = KeyPlaces(headers=frozenset({b"authorization"}), scoped=True)
 
 
 def basic(user: bytes, password: bytes) -> bytes:
@@ -38,12 +38,13 @@ def basic(user: bytes, password: bytes) -> bytes:
         (b"api-key", KEY),
         (b"Authorization", b"Bearer " + KEY + b" \t"),
         (b"Authorization", basic(KEY, b"") + b" "),
+        (b"Authorization", b"ApiKey " + b64encode(b"id:" + KEY)),
     ],
 )
 def test_a_key_is_found_in_the_headers_that_sdks_use(name: bytes, value: bytes) -> None:
     """Whatever the API, and the header it stood in is dropped."""
     found = find([(b"Host", b"x"), (name, value), (b"Accept", b"*/*")], b"a=1", NOWHERE)
-    assert found == Found(KEY, frozenset({name.lower()}), b"a=1")
+    assert found == Found(KEY, [(b"Host", b"x"), (b"Accept", b"*/*")], b"a=1")
 
 
 @pytest.mark.parametrize(
@@ -51,16 +52,23 @@ def test_a_key_is_found_in_the_headers_that_sdks_use(name: bytes, value: bytes) 
 )
 def test_a_key_is_found_in_the_header_of_the_scheme(header: bytes, value: bytes) -> None:
     """The API's own header, with whatever stands before the key in it."""
-    assert find([(header, value)], b"", CUSTOM) == Found(KEY, frozenset({header.lower()}), b"")
+    assert find([(header, value)], b"", CUSTOM) == Found(KEY, [], b"")
 
 
 def test_a_key_with_a_scope_behind_it_is_found_where_the_scheme_has_scopes() -> None:
     """As AWS's SDKs write their access key; elsewhere a slash makes it no key."""
     value = b"AWS4-HMAC-SHA256 Credential=" + KEY + b"/20260102/eu-central-1/s3/aws4_request, SignedHeaders=host"
-    query = b"X-Amz-Credential=" + KEY + b"%2F20260102%2Feu-central-1%2Fs3%2Faws4_request&a=1"
-    assert find([(b"Authorization", value)], b"", SCOPED) == Found(KEY, frozenset({b"authorization"}), b"")
-    assert find([], query, SCOPED) == Found(KEY, frozenset(), b"a=1")
+    assert find([(b"Authorization", value)], b"", SCOPED) == Found(KEY, [], b"")
     assert find([(b"Authorization", value)], b"", NOWHERE).key != KEY
+
+
+@pytest.mark.parametrize("name", [b"X-Amz-Credential", b"x-amz-credential", b"X-Goog-Credential", b"AWSAccessKeyId"])
+def test_a_url_that_was_signed_with_an_app_key_is_refused(name: bytes) -> None:
+    """It would show the key to whoever has it; also where the key stands in a header too."""
+    query = b"a=1&" + name + b"=" + KEY + b"%2F20260102%2Feu-central-1%2Fs3%2Faws4_request&X-Amz-Signature=0"
+    for headers in ([], [(b"Authorization", b"Bearer " + KEY)]):
+        with pytest.raises(InvalidRequest, match="presigned URL"):
+            find(headers, query, SCOPED)
 
 
 @pytest.mark.parametrize(
@@ -75,7 +83,7 @@ def test_a_key_with_a_scope_behind_it_is_found_where_the_scheme_has_scopes() -> 
 )
 def test_a_key_is_found_in_the_query_and_taken_out(query: bytes, without: bytes) -> None:
     """The other parameters stay byte for byte."""
-    assert find([], query, CUSTOM) == Found(KEY, frozenset(), without)
+    assert find([], query, CUSTOM) == Found(KEY, [], without)
 
 
 @pytest.mark.parametrize(
@@ -92,42 +100,72 @@ def test_a_key_is_found_in_the_query_and_taken_out(query: bytes, without: bytes)
 def test_a_key_is_found_among_websocket_protocols_and_taken_out(value: bytes, without: bytes) -> None:
     """The other protocols stay in order."""
     found = find([(b"Sec-WebSocket-Protocol", value)], b"", CUSTOM)
-    assert found == Found(KEY, frozenset({b"sec-websocket-protocol"}), b"", without)
+    kept = [(b"Sec-WebSocket-Protocol", without)] if without else []
+    assert found == Found(KEY, kept, b"")
 
 
 def test_protocols_without_a_key_stay_as_they_came() -> None:
     """Nothing is dropped from a field that held no key, even one that holds a provider's key."""
     protocols = b"realtime, openai-insecure-api-key.sk-sandbox-1"
     found = find([(b"Authorization", b"Bearer " + KEY), (b"Sec-WebSocket-Protocol", protocols)], b"", NOWHERE)
-    assert found == Found(KEY, frozenset({b"authorization"}), b"")
+    assert found == Found(KEY, [(b"Sec-WebSocket-Protocol", protocols)], b"")
 
 
 def test_a_key_is_found_in_a_cookie_of_the_scheme_and_taken_out() -> None:
-    """The other cookies stay, those of the same value under other names too."""
+    """The other cookies stay."""
     found = find([(b"Cookie", b"a=1; session=" + KEY + b"; b=2")], b"", COOKIE)
-    assert found == Found(KEY, frozenset({b"cookie"}), b"", b"", b"a=1; b=2")
+    assert found == Found(KEY, [(b"Cookie", b"a=1; b=2")], b"")
 
 
 def test_cookies_are_left_alone_where_the_scheme_has_none() -> None:
-    """A cookie field is looked at only for an API whose secret is a cookie."""
-    found = find([(b"Cookie", b"session=x"), (b"Authorization", b"Bearer " + KEY)], b"", NOWHERE)
-    assert found.drop == {b"authorization"}
+    """A cookie without a key goes on as it came."""
+    cookie = (b"Cookie", b"session=x ;  a")
+    assert find([cookie, (b"Authorization", b"Bearer " + KEY)], b"", NOWHERE).headers_without == [cookie]
 
 
 def test_the_same_key_in_several_places_is_dropped_from_all() -> None:
     """Repeating the key is allowed; none of the copies goes on."""
-    found = find(
-        [(b"Authorization", b"Bearer " + KEY), (b"x-api-key", KEY), (b"Authorization", b"Bearer sk-sandbox-x")],
-        b"key=" + KEY,
-        NOWHERE,
-    )
-    assert found == Found(KEY, frozenset({b"authorization", b"x-api-key"}), b"")
+    other = (b"Authorization", b"Bearer sk-sandbox-x")
+    found = find([(b"Authorization", b"Bearer " + KEY), (b"x-api-key", KEY), other], b"key=" + KEY, NOWHERE)
+    assert found == Found(KEY, [other], b"")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "rest"),
+    [
+        (b"apikey", KEY, None),
+        (b"X-Debug", b"key=" + KEY + b"&b", None),
+        (b"X-Debug", b"(" + KEY + b")", None),
+        (b"X-Encoded", KEY.replace(b"_", b"%5f"), None),
+        (b"X-Auth", basic(KEY, b""), None),
+        (b"X-Auth", b64encode(b"a" + KEY), None),
+        (b"X-Auth", b64encode(b"ab" + KEY + b"cd").rstrip(b"="), None),
+        (b"Cookie", b"k=" + KEY, None),
+        (b"Cookie", b"a=1; k=" + KEY + b"; b=2", b"a=1; b=2"),
+        (b"Sec-WebSocket-Protocol", b"chat, x." + KEY, b"chat"),
+        (b"X-Other", b"tl_live_ is how keys begin, 100% of them", b"tl_live_ is how keys begin, 100% of them"),
+    ],
+)
+def test_the_key_goes_on_in_no_header_whatever_its_name(name: bytes, value: bytes, rest: bytes | None) -> None:
+    """It is found by value, as it is and encoded, beside the place where it was accepted."""
+    kept = [(b"Accept", b"*/*")] if rest is None else [(name, rest), (b"Accept", b"*/*")]
+    for place in ((b"Authorization", b"Bearer " + KEY), (b"Tieline-Key", KEY)):
+        assert find([(name, value), place, (b"Accept", b"*/*")], b"", NOWHERE) == Found(KEY, kept, b"")
+
+
+@pytest.mark.parametrize(
+    "pair", [b"apikey=" + KEY, b"x=%74l_" + KEY[3:], KEY, b"q=say+" + KEY, b"b=" + b64encode(b"a:" + KEY)]
+)
+def test_the_key_goes_on_in_no_pair_of_the_query(pair: bytes) -> None:
+    """Whatever the pair is called."""
+    found = find([(b"Authorization", b"Bearer " + KEY)], b"a=1&" + pair + b"&b=%zz", NOWHERE)
+    assert found == Found(KEY, [], b"a=1&b=%zz")
 
 
 def test_a_key_beside_another_credential_leaves_that_alone() -> None:
     """What is no app key is the caller's own business where an app key stands elsewhere."""
-    headers = [(b"Tieline-Key", KEY), (b"Authorization", b"Bearer sk-sandbox-x")]
-    assert find(headers, b"key=mine", NOWHERE) == Found(KEY, frozenset({b"tieline-key"}), b"key=mine")
+    other = (b"Authorization", b"Bearer sk-sandbox-x")
+    assert find([(b"Tieline-Key", KEY), other], b"key=mine", NOWHERE) == Found(KEY, [other], b"key=mine")
 
 
 @pytest.mark.parametrize(
@@ -139,6 +177,9 @@ def test_a_key_beside_another_credential_leaves_that_alone() -> None:
         ([(b"Authorization", b"Bearer " + KEY)], b"key=%74l_" + OTHER[3:]),
         ([(b"Authorization", basic(KEY, OTHER))], b""),
         ([(b"Tieline-Key", KEY + b" " + OTHER)], b""),
+        ([(b"Authorization", b"Bearer " + KEY), (b"X-Debug", OTHER)], b""),
+        ([(b"Authorization", b"Bearer " + KEY), (b"Cookie", b"k=" + OTHER)], b""),
+        ([(b"Authorization", b"Bearer " + KEY)], b"apikey=" + OTHER),
     ],
 )
 def test_several_different_keys_are_refused(headers: list[tuple[bytes, bytes]], query: bytes) -> None:
@@ -186,6 +227,12 @@ def test_no_key_at_all_is_a_missing_key(headers: list[tuple[bytes, bytes]], quer
     """Empty places and other places hold none; the text says where to put one."""
     with pytest.raises(MissingAppKey, match="Authorization: Bearer"):
         find(headers, query, COOKIE)
+
+
+def test_a_key_in_another_place_is_told_where_it_stands() -> None:
+    """Whoever put it there learns that nobody looks there."""
+    with pytest.raises(MissingAppKey, match='stands in the header "x-other"'):
+        find([(b"X-Other", KEY)], b"", NOWHERE)
 
 
 def test_a_missing_key_of_a_basic_api_says_that_the_user_name_will_do() -> None:

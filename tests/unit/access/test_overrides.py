@@ -2,7 +2,7 @@
 
 import pytest
 
-from tieline.access.overrides import check_override
+from tieline.access.overrides import check_override, check_path_override
 from tieline.core.errors import InvalidRequest
 
 
@@ -22,7 +22,20 @@ def test_an_override_header_is_refused(name: bytes) -> None:
     assert name.decode() in caught.value.public
 
 
-@pytest.mark.parametrize("query", [b"_method=DELETE", b"a=1&_method", b"%5Fmethod=PUT", b"a&_METHOD=PUT"])
+@pytest.mark.parametrize(
+    "query",
+    [
+        b"_method=DELETE",
+        b"a=1&_method",
+        b"%5Fmethod=PUT",
+        b"a&_METHOD=PUT",
+        b"x=1;_method=DELETE",
+        b"_method[]=PUT",
+        b"+_method=PUT",
+        b".method=PUT",
+        b"%5Bmethod=PUT",
+    ],
+)
 def test_an_override_parameter_is_refused(query: bytes) -> None:
     """However the parameter's name is written."""
     with pytest.raises(InvalidRequest) as caught:
@@ -33,4 +46,12 @@ def test_an_override_parameter_is_refused(query: bytes) -> None:
 def test_other_headers_and_parameters_pass() -> None:
     """Names that only look alike are none of ours, of the same length too."""
     check_override([(b"X-HTTP-Method-Overrida", b"x"), (b"Method", b"GET")], b"")
-    check_override([], b"method=x&a=_method&my_method=1")
+    check_override([], b"method=x&a=_method&my_method=1&_method2&_methods[]")
+
+
+@pytest.mark.parametrize("name", [b"X-Original-URL", b"X-Rewrite-URL", b"x-original-uri", b"X_Override_Url"])
+def test_another_path_cannot_be_asked_for_where_the_key_is_restricted(name: bytes) -> None:
+    """Some servers take it for the request's own; a key that may do everything gains nothing by it."""
+    check_override([(name, b"/files/secret")], b"")
+    with pytest.raises(InvalidRequest, match="Send the path itself"):
+        check_path_override([(name, b"/files/secret")])

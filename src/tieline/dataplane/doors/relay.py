@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from tieline.access.decide import Allowed, Denied, decide
+from tieline.access.overrides import check_path_override
 from tieline.core.errors import MissingPermission
 from tieline.core.secret import Secret
 from tieline.dataplane.admission.admit import Admission, Admitted
@@ -64,6 +65,8 @@ class Relay(Door[_Way]):
             return known
         plan, key, words = admitted.plan, admitted.key, admitted.words
         path = words.rest
+        if key.restricted:
+            check_path_override(request.noted.items())
         verdict = _permitted(request, plan, key, path)
         if plan.problem is not None:
             raise plan.problem
@@ -107,13 +110,9 @@ def _permitted(request: Request, plan: Plan, key: AppKey, path: bytes) -> Allowe
 def _draft(request: Request, admitted: Admitted, path: bytes) -> Draft:
     """What came, less the app key and what ends at this hop."""
     found = admitted.words.found
-    dropped = found.drop
+    headers = found.headers_without
     if request.connection_field:
-        dropped = dropped | framing.named_by_connection(request.connection_field)
-    headers = [pair for pair in request.headers if pair[0].lower() not in dropped] if dropped else [*request.headers]
-    if found.protocol_without:
-        headers.append((b"Sec-WebSocket-Protocol", found.protocol_without))
-    if found.cookie_without:
-        headers.append((b"Cookie", found.cookie_without))
+        dropped = framing.named_by_connection(request.connection_field)
+        headers = [pair for pair in headers if pair[0].lower() not in dropped]
     mark = request.target.find(b"?") == len(request.target) - 1
     return Draft(request.method, path, found.query_without, headers, mark=mark)

@@ -10,6 +10,7 @@ import time
 from dataclasses import dataclass
 from typing import Protocol
 
+from tieline.access.appkey import holds_key
 from tieline.core.errors import BodyTooLarge, TielineError, UpstreamError, UpstreamUnreachable
 from tieline.dataplane.answers.mask import StreamMask, mask
 from tieline.dataplane.answers.whole_events import WholeEvents
@@ -502,7 +503,8 @@ def _kept_trailers(trailers: list[tuple[bytes, bytes]], fates: HeaderFate) -> li
     """Trailer fields that may go on: none that frame, route or authenticate (RFC 9110 section 6.5.1)."""
     if not trailers:
         return trailers
-    return [pair for pair in trailers if fates[pair[0]] and pair[0].lower() not in _NEVER_TRAILING]
+    kept = [pair for pair in trailers if fates[pair[0]] and pair[0].lower() not in _NEVER_TRAILING]
+    return [pair for pair in kept if not holds_key(pair[1])]
 
 
 _NEVER_TRAILING = frozenset(

@@ -14,7 +14,7 @@ from typing import Any, TypeAlias, TypeVar
 
 import orjson
 
-from tieline.access.permissions import Permissions
+from tieline.access.permissions import Mode, Permissions
 from tieline.access.verdict import Allowed
 from tieline.core.errors import NotReady, Overloaded, TielineError
 from tieline.core.names import Environment
@@ -64,6 +64,11 @@ class AppKey:
     expires_at: float | None
     revoked: bool
     allowed: Verdicts
+
+    @property
+    def restricted(self) -> bool:
+        """Whether there is anything that the key may not do."""
+        return self.permissions.mode is not Mode.ALL
 
     def may_call_from(self, address: IPv4Address | IPv6Address) -> bool:
         """Whether a client at ``address`` may use the key."""
