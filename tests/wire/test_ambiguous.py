@@ -92,7 +92,7 @@ MALFORMED = {
     "a fragment": line(b"GET " + TARGET + b"#x HTTP/1.1") + b"\r\n",
     "a fragment behind a query": line(b"GET " + TARGET + b"?a#x HTTP/1.1") + b"\r\n",
     "a target without a slash": line(b"GET relay/api/thing HTTP/1.1") + b"\r\n",
-    "a whole URL": line(b"GET http://127.0.0.1" + TARGET + b" HTTP/1.1") + b"\r\n",
+    "a URL with a user name": line(b"GET http://127.0.0.1" + TARGET + b" HTTP/1.1") + b"\r\n",
     "OPTIONS with a whole URL": line(b"OPTIONS http://127.0.0.1/ HTTP/1.1") + b"\r\n",
     "GET of the whole server": line(b"GET * HTTP/1.1") + b"\r\n",
     "HTTP/0.9": b"GET " + TARGET + b"\r\n\r\n",

@@ -86,7 +86,7 @@ def has_line(raw: bytes, target: bytes) -> bool:
 
     llhttp takes any number of spaces around the target, and does not say where in ``raw`` its message began.
     """
-    if raw.startswith(b"\n") or b"  %b HTTP/1." % target in raw or b" %b  " % target in raw:
+    if b"  %b HTTP/1." % target in raw or b" %b  " % target in raw:
         return False
     return b" %b HTTP/1." % target in raw
 
@@ -109,14 +109,16 @@ def uri_too_long() -> UriTooLong:
 class Framed(Protocol):
     """What a request's head says about its body and its connection.
 
-    ``length`` is the body's size in bytes, None where it is chunked; ``sized`` says that a field gave it; ``protocol``
-    is the lower-case protocol that it asks to upgrade to; ``connection_field`` the lower-case ``Connection`` value;
-    ``noted`` holds, by lower-case name, the fields that the listener was told to look out for; ``headers`` are those
-    that do not frame.
+    ``target`` is path and query; ``authority`` the host, with its port if any, that the request was sent to, empty
+    where it does not say. ``length`` is the body's size in bytes, None where it is chunked; ``sized`` says that a field
+    gave it; ``protocol`` is the lower-case protocol that it asks to upgrade to; ``connection_field`` the lower-case
+    ``Connection`` value; ``noted`` holds, by lower-case name, the fields that the listener was told to look out for;
+    ``headers`` are those that do not frame.
     """
 
+    target: bytes
+    authority: bytes
     headers: list[tuple[bytes, bytes]]
-
     length: int | None
     sized: bool
     chunked: bool
@@ -126,41 +128,41 @@ class Framed(Protocol):
     noted: dict[bytes, bytes]
 
 
-_FRAMING_FIELDS = frozenset({b"host", b"content-length", b"transfer-encoding", b"expect", b"upgrade", b"connection"})
+_FRAMING_FIELDS = frozenset({b"content-length", b"transfer-encoding", b"expect", b"upgrade", b"connection"})
+_AUTHORITY = re.compile(rb"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
+_ABSOLUTE = re.compile(rb"(?P<scheme>[Hh][Tt][Tt][Pp][Ss]?)://(?P<authority>[^/?]*)(?P<rest>.*)")
 
 
-def read_request(
-    framed: Framed, method: bytes, target: bytes, version: str, headers: Headers, notable: frozenset[bytes]
-) -> None:
+def read_request(framed: Framed, method: bytes, version: str, headers: Headers, notable: frozenset[bytes]) -> None:
     """Check a request's head and note in ``framed`` how its body is framed, and the ``notable`` fields.
+
+    A target in absolute form becomes path and query, and its host is the request's (RFC 9112 section 3.2.2).
 
     Raises:
         InvalidRequest: the message is ambiguous or malformed (RFC 9112); the connection must be closed.
         MethodNotAllowed: CONNECT or TRACE.
         HeadersTooLarge: more than 100 fields.
     """
-    _check_line(method, target, version)
+    _check_line(method, framed.target, version)
     if len(headers) > HEAD_FIELDS:
         raise HeadersTooLarge(f"The request has more than {HEAD_FIELDS} header fields. Send fewer.")
-    hosts = 0
+    hosts: list[bytes] = []
     kept = framed.headers
     for pair in headers:
         lower = pair[0].lower()
         if lower == b"host":
-            hosts += 1
+            hosts.append(pair[1])
         elif lower in _FRAMING_FIELDS:
             _note(framed, lower, pair[1])
         else:
             kept.append(pair)
             if lower in notable:
-                if lower in framed.noted:
-                    shown = lower.decode("ascii")
-                    raise InvalidRequest(f"The header field {shown!r} stands in the request twice. Send it once.")
-                framed.noted = {**framed.noted, lower: pair[1]}
+                _note_control(framed, lower, pair[1])
             elif _UNDERSCORE in lower:
                 _check_twin(lower, notable)
-    if hosts != 1 and not (hosts == 0 and version == "1.0"):
-        raise InvalidRequest("The request must have exactly one Host header field (RFC 9112, section 3.2).")
+    _take_host(framed, hosts, version)
+    if framed.target[:1] != b"/":
+        _take_target(framed, method)
     if version == "1.0":
         framed.expects = False  # RFC 9110 section 10.1.1
         if framed.chunked:
@@ -172,18 +174,61 @@ def _check_line(method: bytes, target: bytes, version: str) -> None:
         raise InvalidRequest("Only HTTP/1.0 and HTTP/1.1 are spoken here.")
     if method in _REFUSED_METHODS:
         raise MethodNotAllowed(f"{method.decode()} is never relayed. Use another method.")
-    if target[:1] != b"/" and not (target == b"*" and method == b"OPTIONS"):
-        raise InvalidRequest("The request target must begin with '/'. Send the path alone, not a whole URL.")
     if _HASH in target:
         raise InvalidRequest("The request target holds a '#'. Send it without its fragment, or write %23.")
+
+
+def _take_host(framed: Framed, hosts: list[bytes], version: str) -> None:
+    if len(hosts) != 1 and (hosts or version != "1.0"):
+        raise InvalidRequest("The request must have exactly one Host header field (RFC 9112, section 3.2).")
+    host = hosts[0].rstrip() if hosts else b""
+    if host and _AUTHORITY.fullmatch(host) is None:
+        raise InvalidRequest("The Host header field is no host name or address, with a port if need be. Send one.")
+    framed.authority = host
+
+
+def _take_target(framed: Framed, method: bytes) -> None:
+    """Read a target that is no path: a whole URL, or the asterisk of OPTIONS."""
+    target = framed.target
+    if target == b"*" and method == b"OPTIONS":
+        return
+    found = _ABSOLUTE.fullmatch(target)
+    if found is None or _AUTHORITY.fullmatch(found["authority"]) is None:
+        raise InvalidRequest("The request target must begin with '/', or be an http or https URL without user name.")
+    framed.authority = found["authority"]
+    rest = found["rest"]
+    if rest[:1] != b"/":
+        rest = b"*" if method == b"OPTIONS" and not rest else b"/" + rest
+    framed.target = rest
 
 
 def _check_twin(lower: bytes, notable: frozenset[bytes]) -> None:
     """Refuse a name that some servers take for another one, which was checked."""
     twin = lower.replace(b"_", b"-")
     if twin in _UNDERSCORE_TWINS or twin in notable or twin.startswith(b"tieline-"):
-        shown = lower.decode("ascii")
-        raise InvalidRequest(f"The header field {shown!r} imitates another one. Write it with '-' or leave it out.")
+        raise twin_refused(lower)
+
+
+def twin_refused(lower: bytes) -> InvalidRequest:
+    """What a header field is refused with that differs from a checked one in ``_`` and ``-`` only."""
+    shown = lower.decode("ascii", "replace")
+    return InvalidRequest(f"The header field {shown!r} imitates another one. Write it with '-' or leave it out.")
+
+
+def _note_control(framed: Framed, lower: bytes, value: bytes) -> None:
+    """Note a field that the door looks for. Twice would mean that it can be read in two ways."""
+    if lower in framed.noted:
+        raise InvalidRequest(f"The header field {lower.decode('ascii')!r} stands in the request twice. Send it once.")
+    framed.noted = {**framed.noted, lower: value}
+
+
+def may_trail(lower: bytes, notable: frozenset[bytes]) -> bool:
+    """Whether the field with this lower-case name may follow a body (RFC 9110 section 6.5.1).
+
+    None may that is looked for before the body came.
+    """
+    name = lower.replace(b"_", b"-")
+    return name not in notable and name not in _UNDERSCORE_TWINS and not name.startswith(b"tieline-")
 
 
 def _note(framed: Framed, lower: bytes, value: bytes) -> None:

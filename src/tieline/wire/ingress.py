@@ -1,8 +1,23 @@
 """The listening side of the engine: connections of clients, the requests they carry, and the way back.
 
-One ``asyncio.Protocol`` per connection with llhttp's callbacks, no task per request. A request is handed to the door
-when its head is whole; its body arrives piece by piece at the request's sink. It owns the client's connection, its
-deadlines and its framing; it does not know what a request means.
+One ``asyncio.Protocol`` per connection, no task per request. A request is handed to the door when its head is whole;
+its body arrives piece by piece at the request's sink. It owns the client's connection and its deadlines; how bytes
+become requests is ``request_parser``'s, and what a request means is not known here.
+
+A connection is in one of these states, and moves on as follows:
+
+- *waiting* for a head: the deadline is ``patience.head``, or ``patience.idle`` after an answer (``_idle``). A whole
+  head goes to the queue and, as nothing is active, to the door.
+- *serving*: ``_active`` is the request that the door has. Its body may still arrive (``_parser.reading`` is it; the
+  rate of the body is watched), or be whole. Further requests wait in ``_queue``, and nothing more is read. ``finished``
+  leads to the next of the queue, to waiting, to closing or, where the body is not whole, to lingering.
+- *held*: a bit of ``_holds`` is set, nothing is read; the kernel is asked at each sweep whether the client is there.
+- *tunnel*: ``_tunnel`` took the place of the request's sink; bytes pass, no message is looked at.
+- *lingering* (``_deaf``): everything is answered, what still comes is thrown away until the client closes or
+  ``_LINGER_SECONDS`` are over. A malformed message makes the connection deaf, too.
+- *closing*: the transport sends what was written, then closes; ``abort`` cuts it. ``connection_lost`` ends each state.
+
+The transport is the connection's alone until ``connection_lost``: sinks write through ``write`` and never see it.
 """
 
 import asyncio
@@ -15,13 +30,11 @@ from collections.abc import Coroutine
 from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
-import httptools
-
-from tieline.core.errors import HeadersTooLarge, InvalidRequest, RequestError
-from tieline.wire import framing
+from tieline.core.errors import InvalidRequest, RequestError
 from tieline.wire.deadlines import NEVER, Deadlines
 from tieline.wire.repeat import Repeat
 from tieline.wire.request import HOLD_BUFFER, HOLD_QUEUE, HOLD_SINK, Request, Sink
+from tieline.wire.request_parser import BytesAfterTheEnd, RequestParser
 
 BUFFERED_MOST = 64 * 1024
 _LINGER_SECONDS = 2.0
@@ -29,7 +42,6 @@ _LINGER_BYTES = 1024 * 1024
 _LOOK_SECONDS = 0.0  # at every sweep
 _PROBES = 2
 _BODY_WINDOW = 10.0
-_UPGRADES_MOST = 32
 _QUEUE_MOST = 500
 _PROBE = b"HTTP/1.1 100 Continue\r\n\r\n"  # any other interim answer is taken for the final one by some clients
 _RESET = struct.pack("ii", 1, 0)  # SO_LINGER: what is not sent yet is thrown away
@@ -62,41 +74,25 @@ class Host(Protocol):
     def run(self, request: Request, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]: ...
 
 
-def _head_too_large() -> HeadersTooLarge:
-    return HeadersTooLarge(
-        f"The request's head is larger than {framing.HEAD_BYTES} bytes. Send fewer or shorter fields."
-    )
-
-
 class IngressConnection(asyncio.Protocol):
     """One client's connection: requests one after another, answered in their order."""
 
     __slots__ = (
         "_active",
         "_body_mark",
-        "_chunk",
         "_closing",
         "_deaf",
         "_discarded",
         "_ended",
-        "_head_bytes",
-        "_head_parts",
-        "_headers",
         "_holds",
         "_idle",
-        "_in_head",
         "_parser",
         "_paused_writing",
         "_probes",
         "_queue",
-        "_reading",
         "_received",
         "_repeat",
         "_serving",
-        "_skipped",
-        "_standing",
-        "_surplus",
-        "_target",
         "_transport",
         "_tunnel",
         "deadline",
@@ -110,27 +106,17 @@ class IngressConnection(asyncio.Protocol):
         self.deadline = NEVER
         self.peer = ""
         self.memo: object = None
-        self._parser = httptools.HttpRequestParser(self)
+        self._parser = RequestParser(self, listener.notable)
         self._active: Request | None = None
-        self._reading: Request | None = None
         self._queue: deque[Request] = deque()
-        self._target = b""
-        self._headers: list[tuple[bytes, bytes]] = []
-        self._chunk = b""
-        self._head_parts: list[bytes] = []
-        self._head_bytes = 0
         self._received = 0
         self._body_mark = 0
         self._discarded = 0
         self._probes = 0
         self._repeat: Repeat | None = None
-        self._surplus: bytes | None = None
         self._tunnel: Sink | None = None
-        self._in_head = False
         self._idle = False
         self._serving = False
-        self._skipped = False
-        self._standing = False
         self._closing = False
         self._deaf = False
         self._ended = False
@@ -166,7 +152,7 @@ class IngressConnection(asyncio.Protocol):
         if self._tunnel is not None:
             self._tunnel.client_ended()
             return True
-        if self._active is None or self._reading is not None:
+        if self._active is None or self._parser.reading is not None:
             return False
         self._wait()
         return True
@@ -198,13 +184,13 @@ class IngressConnection(asyncio.Protocol):
         if self._closing or self._deaf:
             self._discard(len(data))
             return
-        if self._surplus is not None:
-            self._keep_surplus(data)
-            return
         self._received += len(data)
         if self._idle:
             self._idle = False
             self._first_read(data)
+        elif self._parser.surplus is not None:
+            self._feed(data)
+            return
         else:
             self._repeat = None
             self._feed(data)
@@ -225,148 +211,32 @@ class IngressConnection(asyncio.Protocol):
         self._repeat = Repeat.of(data, self._queue[0]) if self._queue else None
 
     def _feed(self, data: bytes) -> None:
-        self._chunk = data
+        parser = self._parser
         try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade as stop:
-            self._feed_rest(data[stop.args[0] :])
-        except httptools.HttpParserError as error:
-            self._malformed(error)
-        else:
-            if self._in_head:
-                self._keep_head(data)
-        self._chunk = b""
-
-    def _feed_rest(self, data: bytes) -> None:
-        """Go on where llhttp stopped for an upgrade. Only a WebSocket's ends HTTP; any other is an ordinary request."""
-        for _ in range(_UPGRADES_MOST):
-            last = self._queue[-1] if self._queue else self._active
-            if last is not None and last.upgrade:
-                self._surplus = data
-                return
-            self._parser = httptools.HttpRequestParser(self)
-            if self._reading is not None:
-                self._stand_before_body(self._reading)
-            self._chunk = data
-            try:
-                self._parser.feed_data(data)
-            except httptools.HttpParserUpgrade as stop:
-                data = data[stop.args[0] :]
-            except httptools.HttpParserError as error:
-                self._malformed(error)
-                return
-            else:
-                if self._in_head:
-                    self._keep_head(data)
-                return
-        self._refuse_message(InvalidRequest("The connection asks for upgrades over and over. Ask once."))
-
-    def _stand_before_body(self, request: Request) -> None:
-        """Bring a new parser to where a body begins: llhttp skips the body of a request that asks for an upgrade."""
-        self._standing = True
-        frame = b"transfer-encoding: chunked" if request.chunked else b"content-length: %d" % (request.length or 0)
-        self._parser.feed_data(b"POST / HTTP/1.1\r\n%b\r\n\r\n" % frame)
-        self._standing = False
-        self._in_head = False
-        request.trailers.clear()
-
-    def _keep_head(self, data: bytes) -> None:
-        """A head that arrives in several reads is kept until it is whole, up to its limit."""
-        if self._head_parts:
-            self._head_bytes += len(data)
-        self._head_parts.append(data)
-        if self._head_bytes > framing.HEAD_BYTES:
-            self._refuse_message(_head_too_large())
+            parser.feed(data)
+        except RequestError as error:
+            self._refuse_message(error)
+        except BytesAfterTheEnd:
+            self._deaf = True  # the last request is answered, what follows is not looked at
+        if parser.surplus is not None and len(parser.surplus) > BUFFERED_MOST:
+            self.hold(HOLD_BUFFER)
 
     # -- the parser's side
 
-    def on_message_begin(self) -> None:
-        self._in_head = True
-        self._head_parts.clear()
-        self._head_bytes = 0
-        self._target = b""
-        self._headers = []
-
-    def on_url(self, url: bytes) -> None:
-        self._target += url
-        if len(self._target) > framing.TARGET_BYTES:
-            raise framing.uri_too_long()
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        if self._reading is None:
-            self._headers.append((name, value))
-            return
-        trailers = self._reading.trailers
-        trailers.append((name, value))
-        if len(trailers) > framing.HEAD_FIELDS:
-            raise HeadersTooLarge("The request has too many trailer fields.")
-
-    def on_headers_complete(self) -> None:
-        if self._standing:
-            return
-        parser = self._parser
-        method: bytes = parser.get_method()
-        version: str = parser.get_http_version()
-        headers = self._headers
-        request = Request(self, method, self._target, 1 if version == "1.1" else 0)
-        framing.read_request(request, method, self._target, version, headers, self.listener.notable)
-        self._check_head(method, headers)
+    def request_begun(self, request: Request) -> None:
         if len(self._queue) >= _QUEUE_MOST:
             raise InvalidRequest(f"More than {_QUEUE_MOST} requests wait on this connection. Read answers in between.")
-        request.keep_alive = parser.should_keep_alive()
-        if request.protocol and parser.should_upgrade():
-            self._consider_upgrade(request)
-        self._reading = request
-        self._in_head = False
         self._body_mark = self._received
         self._queue.append(request)
 
-    def _consider_upgrade(self, request: Request) -> None:
-        self._skipped = request.chunked or bool(request.length)
-        request.upgrade = (
-            request.protocol == b"websocket" and request.method == b"GET" and request.minor == 1 and not self._skipped
-        )
-        if request.upgrade:
-            request.keep_alive = False  # what follows is no HTTP, whatever the answer
-
-    def on_body(self, data: bytes) -> None:
-        assert self._reading is not None  # llhttp gives bodies after heads only
-        self._reading.pieces.append(data)
-
-    def on_message_complete(self) -> None:
-        request = self._reading
-        assert request is not None  # llhttp ends messages that it began
-        if self._skipped:  # llhttp stops here for an upgrade that is not granted; the body is still to come
-            self._skipped = False
-            return
-        request.complete = True
-        self._reading = None
+    def request_whole(self) -> None:
         if not self._paused_writing:
             self.deadline = NEVER
-
-    def _check_head(self, method: bytes, headers: framing.Headers) -> None:
-        """What can only be seen in the bytes of the head: its size, and single spaces in the request line."""
-        raw = b"".join([*self._head_parts, self._chunk]) if self._head_parts else self._chunk
-        self._head_parts.clear()
-        if not raw.startswith(method + b" " + self._target + b" HTTP/1.") and not framing.has_line(raw, self._target):
-            raise InvalidRequest("The request line must hold single spaces only (RFC 9112, section 3).")
-        if len(raw) > framing.HEAD_BYTES and len(self._target) + framing.size(headers) > framing.HEAD_BYTES:
-            raise _head_too_large()
-
-    def _malformed(self, error: httptools.HttpParserError) -> None:
-        cause = error.__context__
-        if isinstance(cause, RequestError):
-            self._refuse_message(cause)
-        elif self._reading is None and "Data after" in str(error):
-            self._deaf = True  # bytes after the last request of this connection: it is answered, they are not looked at
-        else:
-            self._refuse_message(InvalidRequest(f"The HTTP message is malformed: {error}. Send valid HTTP/1.1."))
 
     def _refuse_message(self, error: RequestError) -> None:
         """The bytes make no sense from here on: answer what can be answered, then close."""
         self._deaf = True
-        self._in_head = False
-        broken, self._reading = self._reading, None
+        broken = self._take_reading()
         if broken is None:
             broken = Request(self, b"", b"", 1)
             self._queue.append(broken)
@@ -381,6 +251,13 @@ class IngressConnection(asyncio.Protocol):
             self.abort()
         else:
             self.listener.serve(broken)
+
+    def _take_reading(self) -> Request | None:
+        """The request that was being read, if any; nothing is read any more."""
+        parser = self._parser
+        parser.in_head = False
+        reading, parser.reading = parser.reading, None
+        return reading
 
     # -- the request's side
 
@@ -426,7 +303,7 @@ class IngressConnection(asyncio.Protocol):
             self._linger()
         elif not request.keep_alive or self.listener.draining or self._ended:
             self.close()
-        elif self._queue or self._in_head or self._paused_writing:
+        elif self._queue or self._parser.in_head or self._paused_writing:
             self._wait()
             self._serve()
         else:
@@ -445,7 +322,7 @@ class IngressConnection(asyncio.Protocol):
         self._tunnel, request.sink = request.sink, None
         self._active = None
         self.deadline = NEVER
-        rest, self._surplus = self._surplus or b"", None
+        rest = self._parser.surplus or b""
         self.release(HOLD_BUFFER)
         if self._ended and self._tunnel is not None:
             asyncio.get_running_loop().call_soon(self._tunnel.client_ended)
@@ -461,7 +338,7 @@ class IngressConnection(asyncio.Protocol):
 
     def close_if_idle(self) -> None:
         """Close unless a request is being read or answered."""
-        if self._active is None and self._reading is None and not self._queue and self._tunnel is None:
+        if self._active is None and self._parser.reading is None and not self._queue and self._tunnel is None:
             self.close()
 
     # -- time
@@ -475,7 +352,7 @@ class IngressConnection(asyncio.Protocol):
             if self._holds or self._ended:
                 seconds = _LOOK_SECONDS
             else:
-                seconds = _BODY_WINDOW if self._reading is self._active else NEVER
+                seconds = _BODY_WINDOW if self._parser.reading is self._active else NEVER
         elif self._tunnel is not None:
             seconds = _LOOK_SECONDS if self._holds else NEVER
         elif self._deaf:
@@ -492,7 +369,7 @@ class IngressConnection(asyncio.Protocol):
             self._look()
         elif self._active is not None:
             self._check_rate(self._active)
-        elif self._in_head:
+        elif self._parser.in_head:
             self._refuse_message(InvalidRequest("The request's head took too long to arrive. Send it faster."))
             self._serve()
         elif self._deaf:
@@ -504,7 +381,7 @@ class IngressConnection(asyncio.Protocol):
         arrived = self._received - self._body_mark
         self._body_mark = self._received
         enough = arrived >= self.listener.patience.body_rate * _BODY_WINDOW
-        if enough or request.expects or request is not self._reading:
+        if enough or request.expects or request is not self._parser.reading:
             self._wait()
         else:
             self._refuse_message(InvalidRequest("The request's body arrived too slowly. Send it faster."))
@@ -546,7 +423,7 @@ class IngressConnection(asyncio.Protocol):
         try:
             while self._queue and self._active is None and not self._closing and not self._paused_writing:
                 request = self._active = self._queue.popleft()
-                if self._reading is request:
+                if self._parser.reading is request:
                     self.deadline = self.listener.deadlines.now + _BODY_WINDOW
                 else:
                     self.deadline = NEVER
@@ -558,16 +435,10 @@ class IngressConnection(asyncio.Protocol):
         elif self._holds:
             self.release(HOLD_QUEUE)
 
-    def _keep_surplus(self, data: bytes) -> None:
-        assert self._surplus is not None  # asked by the caller
-        self._surplus += data
-        if len(self._surplus) > BUFFERED_MOST:
-            self.hold(HOLD_BUFFER)
-
     def _linger(self) -> None:
         """Close so that the answer is read even though the client still sends (RFC 9112 section 9.6)."""
         self._deaf = True
-        self._reading = None
+        self._take_reading()
         self._discarded = 0
         self.release(self._holds)
         if not self._closing:

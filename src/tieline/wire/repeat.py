@@ -17,13 +17,25 @@ _LENGTH_FIELD = b"\r\ncontent-length: "
 class Repeat:
     """A head that was parsed and found good on this connection, and what was found."""
 
-    __slots__ = ("_after", "_before", "_connection_field", "_head", "_headers", "_length", "_line", "_noted", "_sized")
+    __slots__ = (
+        "_after",
+        "_authority",
+        "_before",
+        "_connection_field",
+        "_head",
+        "_headers",
+        "_length",
+        "_line",
+        "_noted",
+        "_sized",
+    )
 
     def __init__(self, head: bytes, request: Request) -> None:
         self._head = head
         self._length = request.length or 0
         self._sized = request.sized
         self._line = request.method, request.target, request.minor
+        self._authority = request.authority
         self._headers = request.headers
         self._noted = request.noted
         self._connection_field = request.connection_field
@@ -57,6 +69,7 @@ class Repeat:
         if len(data) != cut + length:
             return None
         request = Request(connection, *self._line)
+        request.authority = self._authority
         request.headers = self._headers
         request.noted = self._noted
         request.connection_field = self._connection_field

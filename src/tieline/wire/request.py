@@ -74,14 +74,15 @@ class Request:
 
     ``headers`` are name and value as sent, without those that frame the message; ``pieces`` holds body bytes that
     arrived and nobody took yet; ``complete`` says that the whole body arrived; ``trailers`` are then final.
-    ``length`` is None for a chunked body; ``sized`` says that a ``Content-Length`` came, be it 0. ``noted`` holds the
-    fields that the listener looks out for, by lower-case name. ``upgrade`` says that a WebSocket is asked for;
-    ``fault`` is why the message itself cannot be served. Whoever answers sets ``live`` where the answer is an endless
-    stream of events.
+    ``authority`` is the host, with its port if any, that the client sent it to. ``length`` is None for a chunked body;
+    ``sized`` says that a ``Content-Length`` came, be it 0. ``noted`` holds the fields that the listener looks out for,
+    by lower-case name. ``upgrade`` says that a WebSocket is asked for; ``fault`` is why the message itself cannot be
+    served. Whoever answers sets ``live`` where the answer is an endless stream of events.
     """
 
     __slots__ = (
         "_head_sent",
+        "authority",
         "began",
         "chunked",
         "complete",
@@ -110,6 +111,7 @@ class Request:
         self.method = method
         self.target = target
         self.minor = minor
+        self.authority = b""
         self.headers: list[tuple[bytes, bytes]] = []
         self.trailers: list[tuple[bytes, bytes]] = []
         self.pieces: list[bytes] = []
