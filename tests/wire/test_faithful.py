@@ -323,3 +323,60 @@ async def test_options_of_the_whole_server_is_no_path_of_an_api(stage: Stage) ->
     """``OPTIONS *`` is a good request that asks for nothing that is served here."""
     got = await stage.ask(b"OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n")
     assert got.one(b"tieline-error") == b"unknown_api"
+
+
+async def test_pipelined_requests_may_be_cut_between_carriage_return_and_line_feed(stage: Stage) -> None:
+    """Two requests in two segments, the first of which ends within the empty line."""
+    client = await stage.connect()
+    both = stage.request(path=b"/one") + stage.request(path=b"/two")
+    cut = both.index(b"\r\n\r\n") + 3
+    await client.send(both[:cut])
+    await stage.get(b"/meanwhile")
+    await client.send(both[cut:])
+    assert [(await client.message()).status for _ in range(2)] == [200, 200]
+    assert [seen.target for seen in stage.upstream.seen][1:] == [b"/v1/one", b"/v1/two"]
+
+
+async def test_a_target_may_be_a_whole_url(stage: Stage) -> None:
+    """RFC 9112 section 3.2.2: what arrives is the path."""
+    raw = b"GET http://tieline.test/relay/api/a//b?c HTTP/1.1\r\nHost: tieline.test\r\n" + stage.bearer + b"\r\n\r\n"
+    assert (await stage.ask(raw)).status == 200
+    assert stage.upstream.seen[0].target == b"/v1/a//b?c"
+
+
+async def test_a_user_who_is_named_twice_is_nobody(stage: Stage) -> None:
+    """``Tieline-Connection`` stands once, or the request is refused."""
+    got = await stage.get(b"/thing", b"Tieline-Connection: bob", b"Tieline-Connection: ann")
+    assert (got.status, stage.upstream.seen) == (400, [])
+
+
+async def test_overrides_and_the_app_key_do_not_travel_as_trailers(stage: Stage) -> None:
+    """Other trailer fields do."""
+    raw = stage.request(b"POST", b"/thing", b"Transfer-Encoding: chunked")
+    fields = b"X-HTTP-Method-Override: DELETE\r\nX-Debug: " + stage.key.encode() + b"\r\nX-Sum: 1\r\n"
+    assert (await stage.ask(raw + chunked(b"x", trailers=fields))).status == 200
+    assert stage.upstream.seen[0].trailers == [(b"X-Sum", b"1")]
+
+
+async def test_the_app_key_reaches_no_upstream_wherever_a_client_repeats_it(stage: Stage) -> None:
+    """As supabase-py and others do: in further headers, in cookies, in the query, with the same head again too."""
+    key = stage.key.encode()
+    fields = [b"apikey: " + key, b"X-Debug: k=" + key, b"Cookie: a=1; k=" + key, b"X-Stays: 1"]
+    client = await stage.connect()
+    for _ in range(2):
+        await client.send(stage.request(b"GET", b"/thing?a=1&apikey=" + key, *fields))
+        await client.message()
+    for seen in stage.upstream.seen:
+        assert key not in seen.raw
+        assert (seen.target, seen.one(b"cookie"), seen.one(b"x-stays")) == (b"/v1/thing?a=1", b"a=1", b"1")
+
+
+async def test_a_url_that_was_signed_with_an_app_key_is_refused(start_stage: StartStage) -> None:
+    """What boto3 makes with ``generate_presigned_url``: it would open every path for as long as the key lives."""
+    auth = {"scheme": "aws_sigv4", "service": "s3", "region": "eu-central-1"}
+    stage = await start_stage(auth=auth)
+    credential = stage.key.encode() + b"%2F20260102%2Feu-central-1%2Fs3%2Faws4_request"
+    path = b"/b/k?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=" + credential + b"&X-Amz-Signature=0"
+    got = await stage.ask(stage.request(b"GET", path, key=False))
+    assert (got.status, stage.upstream.seen) == (400, [])
+    assert "presigned URL" in got.json["error"]["message"]
