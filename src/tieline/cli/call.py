@@ -11,7 +11,7 @@ from tieline.cli import output
 from tieline.cli.asking import Yes, confirm
 from tieline.cli.documents import as_yaml, definition_of, edit
 from tieline.cli.failures import CommandFailed
-from tieline.cli.lessons import print_raw, tell, told_drift
+from tieline.cli.initialized import drift_text, print_learned, print_raw
 from tieline.cli.options import EnvironmentName, Json, User, UserApp, connect, noun
 from tieline.cli.values import call_of, secret_given
 from tieline.core.errors import SettingsError
@@ -95,7 +95,7 @@ def drift(place: Place, json: Json = False) -> None:
         [
             (
                 each["path"],
-                told_drift(each),
+                drift_text(each),
                 each["environment"],
                 each["count"],
                 output.moment(each["first_at"]),
@@ -220,7 +220,7 @@ def initialize(  # noqa: PLR0913  an option is a parameter
     if json:
         output.emit(learned)
     else:
-        tell(learned)
+        print_learned(learned)
     if learned["problem"] is not None:
         if not json:
             print_raw(learned["raw"])  # why it failed, in the upstream's words
@@ -246,12 +246,12 @@ def run(  # noqa: PLR0913  an option is a parameter
 
     Without a key the admin token runs it once as a trial: the upstream's own answer is printed, and nothing is saved.
     """
-    from tieline.cli.appline import AppLine
-    from tieline.cli.given import Form, read_given
+    from tieline.cli.appclient import AppClient
+    from tieline.cli.arguments import MultipartForm, read_arguments
     from tieline.cli.printing import Printing
 
     api, name = _split(place)
-    given = read_given(parameter or ())
+    given = read_arguments(parameter or ())
     settings = client_settings({})
     key = secret_given(stdin=False, variable=key_env, file=key_file, options="--key-env and --key-file")
     key = key or settings.app_key
@@ -262,11 +262,11 @@ def run(  # noqa: PLR0913  an option is a parameter
         return
     if app is not None:
         raise SettingsError("--app goes without an app key: the key says which app it is.")
-    form = Form(_known(place) if any(each.file for each in given) else None, given) if given else None
+    form = MultipartForm(_known(place) if any(each.file for each in given) else None, given) if given else None
     asked = {"Tieline-Environment": environment, "Tieline-Connection": connection}
     asked["Tieline-Pages"] = "all" if all_ else None
     fields = {field: value for field, value in asked.items() if value is not None}
-    with AppLine(settings.app_url, key, settings.ca_bundle).run(api, name, form, fields) as running:
+    with AppClient(settings.app_url, key, settings.ca_bundle).run(api, name, form, fields) as running:
         Printing(live=stream, machine=json, file=file).print(running)
 
 
@@ -285,10 +285,10 @@ def _try(place: str, parameters: list[str], how: Mapping[str, str | None], *, js
 
 def _sending(client: "AdminClient", place: str, parameters: list[str], how: Mapping[str, str | None]) -> dict[str, Any]:
     """The part of a body that sends one real request: parameters by their types, files, what is given of ``how``."""
-    from tieline.cli.given import as_json, read_given
+    from tieline.cli.arguments import as_json, read_arguments
 
     api, name = _split(place)
-    given = read_given(parameters)
+    given = read_arguments(parameters)
     call = call_of(client.get("apis", api)["definition"], name)
     if call is None:
         raise CommandFailed(f"{api} has no such call: see `tieline call list {api}`.", {"code": "not_found"})

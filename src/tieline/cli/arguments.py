@@ -23,7 +23,7 @@ _PIECE = 256 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
+class CallArgument:
     """One parameter: exactly one of ``text``, ``file`` and (if ``is_json``) ``value`` is meant."""
 
     name: str
@@ -41,12 +41,12 @@ class Given:
         return self.value if isinstance(self.value, str) else json.dumps(self.value, ensure_ascii=False)
 
 
-def read_given(words: Sequence[str]) -> list[Given]:
+def read_arguments(words: Sequence[str]) -> list[CallArgument]:
     """What ``-p`` said, in order. Raises SettingsError for another form; it never repeats a value."""
-    return [_given(word) for word in words]
+    return [_argument(word) for word in words]
 
 
-def _given(word: str) -> Given:
+def _argument(word: str) -> CallArgument:
     name, equals, value = word.partition("=")
     is_json = name.endswith(":")
     name = name.removesuffix(":")
@@ -54,18 +54,18 @@ def _given(word: str) -> Given:
         raise SettingsError("-p is NAME=VALUE, NAME=@FILE or NAME:=JSON, with the name of a parameter of the call.")
     if is_json:
         try:
-            return Given(name, value=json.loads(value), is_json=True)
+            return CallArgument(name, value=json.loads(value), is_json=True)
         except (ValueError, RecursionError):
             raise SettingsError(f"-p {name}:= is followed by no JSON. Quote it for the shell.") from None
     if value.startswith("@"):
         path = Path(value[1:]).expanduser()
         if not path.is_file():
             raise SettingsError(f"-p {name}=@ names no file that is there. Text that begins with @ is written as JSON.")
-        return Given(name, file=path)
-    return Given(name, text=value)
+        return CallArgument(name, file=path)
+    return CallArgument(name, text=value)
 
 
-def is_file(call: Call | None, given: Given) -> bool:
+def is_file(call: Call | None, given: CallArgument) -> bool:
     """Whether a parameter goes as a file: one that was given as a file, unless the call is known to take text there."""
     if given.file is None:
         return False
@@ -73,10 +73,10 @@ def is_file(call: Call | None, given: Given) -> bool:
     return parameter is None or parameter.type == "file"
 
 
-class Form:
+class MultipartForm:
     """A ``multipart/form-data`` body (RFC 7578) whose files are read as they are sent; iterates over its pieces."""
 
-    def __init__(self, call: Call | None, given: Sequence[Given]) -> None:
+    def __init__(self, call: Call | None, given: Sequence[CallArgument]) -> None:
         boundary = secrets.token_hex(16)
         self.content_type = f"multipart/form-data; boundary={boundary}"
         self._pieces: list[bytes | Path] = []
@@ -102,7 +102,7 @@ class Form:
                     yield data
 
 
-def as_json(call: Call, given: Sequence[Given]) -> tuple[dict[str, Any], dict[str, Mapping[str, str]]]:
+def as_json(call: Call, given: Sequence[CallArgument]) -> tuple[dict[str, Any], dict[str, Mapping[str, str]]]:
     """The parameters by their types, and the files, for a trial through the admin API. Raises SettingsError."""
     pairs = [(each.name, each.written()) for each in given if not is_file(call, each) and not each.is_json]
     try:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tieline.cli.given import Form, Given, as_json, read_given
+from tieline.cli.arguments import CallArgument, MultipartForm, as_json, read_arguments
 from tieline.core.errors import SettingsError
 from tieline.definitions.model import Call
 from tieline.definitions.parse import parse_data
@@ -32,7 +32,7 @@ def call() -> Call:
     return parse_data({"tieline": "v1", "api": "x", "base_url": "https://x.example", "calls": calls}).calls["send"]
 
 
-def parts(form: Form) -> dict[str, tuple[str | None, bytes]]:
+def parts(form: MultipartForm) -> dict[str, tuple[str | None, bytes]]:
     """File name and content by field, read by the standard library's own reader of MIME."""
     content = b"".join(form)
     assert len(content) == form.length
@@ -50,17 +50,17 @@ def parts(form: Form) -> dict[str, tuple[str | None, bytes]]:
 @pytest.mark.parametrize(
     ("word", "given"),
     [
-        ("prompt=Hello, world", Given("prompt", "Hello, world")),
-        ("prompt=a=b", Given("prompt", "a=b")),
-        ("prompt=", Given("prompt", "")),
-        ('any:={"a": [1, null]}', Given("any", value={"a": [1, None]}, is_json=True)),
-        ('text:="@home"', Given("text", value="@home", is_json=True)),
-        ("any:=null", Given("any", value=None, is_json=True)),
+        ("prompt=Hello, world", CallArgument("prompt", "Hello, world")),
+        ("prompt=a=b", CallArgument("prompt", "a=b")),
+        ("prompt=", CallArgument("prompt", "")),
+        ('any:={"a": [1, null]}', CallArgument("any", value={"a": [1, None]}, is_json=True)),
+        ('text:="@home"', CallArgument("text", value="@home", is_json=True)),
+        ("any:=null", CallArgument("any", value=None, is_json=True)),
     ],
 )
-def test_a_parameter_is_text_or_json(word: str, given: Given) -> None:
+def test_a_parameter_is_text_or_json(word: str, given: CallArgument) -> None:
     """What follows the first equals sign, as it stands; after ``:=`` it is JSON."""
-    assert read_given([word]) == [given]
+    assert read_arguments([word]) == [given]
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_a_parameter_is_text_or_json(word: str, given: Given) -> None:
 def test_what_is_no_parameter_is_refused(word: str, told: str) -> None:
     """In one line that repeats no value."""
     with pytest.raises(SettingsError, match=told):
-        read_given([word])
+        read_arguments([word])
 
 
 def test_a_form_holds_texts_as_they_are_and_files_last(call: Call, tmp_path: Path) -> None:
@@ -87,7 +87,7 @@ def test_a_form_holds_texts_as_they_are_and_files_last(call: Call, tmp_path: Pat
     note.write_text("from a file\n")
     picture.write_bytes(b"\x89PNG\r\n--not the end\r\n")
     words = [f"picture=@{picture}", f"text=@{note}", "count=5", "any:=[1, 2]", 'tags:=["é"]']
-    found = parts(Form(call, read_given(words)))
+    found = parts(MultipartForm(call, read_arguments(words)))
     assert list(found)[-1] == "picture"
     assert found["picture"] == ("a %22b%22.png", picture.read_bytes())
     assert found["text"] == (None, b"from a file\n")
@@ -98,7 +98,7 @@ def test_without_a_definition_what_is_given_as_a_file_is_one(tmp_path: Path) -> 
     """Nobody can say otherwise."""
     note = tmp_path / "note.txt"
     note.write_text("x")
-    assert parts(Form(None, read_given([f"text=@{note}"])))["text"] == ("note.txt", b"x")
+    assert parts(MultipartForm(None, read_arguments([f"text=@{note}"])))["text"] == ("note.txt", b"x")
 
 
 def test_a_trial_has_values_of_their_types(call: Call, tmp_path: Path) -> None:
@@ -106,7 +106,7 @@ def test_a_trial_has_values_of_their_types(call: Call, tmp_path: Path) -> None:
     picture = tmp_path / "p.png"
     picture.write_bytes(b"\x89PNG")
     words = ["text=5", "count=5", "flag=true", "tags=a", "tags=b", 'any:={"a": 1}', f"picture=@{picture}"]
-    values, files = as_json(call, read_given(words))
+    values, files = as_json(call, read_arguments(words))
     assert values == {"text": "5", "count": 5, "flag": True, "tags": ["a", "b"], "any": {"a": 1}}
     assert files == {"picture": {"filename": "p.png", "content_type": "image/png", "base64": "iVBORw=="}}
 
@@ -115,7 +115,7 @@ def test_a_trial_has_values_of_their_types(call: Call, tmp_path: Path) -> None:
 def test_a_value_of_another_type_is_refused(call: Call, words: Any) -> None:
     """Before anything is sent."""
     with pytest.raises(SettingsError, match=words[0].partition("=")[0]):
-        as_json(call, read_given(words))
+        as_json(call, read_arguments(words))
 
 
 def test_a_file_that_is_no_text_is_refused_for_a_text(call: Call, tmp_path: Path) -> None:
@@ -125,6 +125,6 @@ def test_a_file_that_is_no_text_is_refused_for_a_text(call: Call, tmp_path: Path
     with large.open("wb") as stream:
         stream.truncate(6 * 1024 * 1024)
     with pytest.raises(SettingsError, match="not UTF-8"):
-        Form(call, read_given([f"text=@{odd}"]))
+        MultipartForm(call, read_arguments([f"text=@{odd}"]))
     with pytest.raises(SettingsError, match="more than 5 MiB"):
-        as_json(call, read_given([f"picture=@{large}"]))
+        as_json(call, read_arguments([f"picture=@{large}"]))

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
+from tieline.cli.arguments import MultipartForm
 from tieline.cli.client import connection_to
 from tieline.cli.failures import CommandFailed, refused, unreachable
-from tieline.cli.given import Form
 from tieline.core.secret import Secret
 
 TIMEOUT = 600.0  # seconds between two pieces of an answer: a model may think
@@ -24,7 +24,7 @@ _CUT = "the answer was cut: the connection to Tieline ended in the middle of it.
 
 
 @dataclass(frozen=True, slots=True)
-class Running:
+class CallAnswer:
     """An answer whose head is here. ``media`` is its media type, in lower case without parameters."""
 
     response: http.client.HTTPResponse
@@ -79,7 +79,7 @@ class Running:
             raise CommandFailed(_CUT)
 
 
-class AppLine:
+class AppClient:
     """Calls through the app listener at ``url`` with the app key ``key``."""
 
     def __init__(self, url: str, key: Secret, ca_bundle: Path | None = None) -> None:
@@ -88,14 +88,14 @@ class AppLine:
         self._ca_bundle = ca_bundle
 
     @contextmanager
-    def run(self, api: str, call: str, form: Form | None, fields: Mapping[str, str]) -> Iterator[Running]:
+    def run(self, api: str, call: str, form: MultipartForm | None, fields: Mapping[str, str]) -> Iterator[CallAnswer]:
         """The answer to one run of a call; leaving the block cancels what is still under way.
 
         Raises CommandFailed when it is refused or cannot be sent.
         """
         connection = connection_to(self._url, TIMEOUT, self._ca_bundle)
         headers = {"Authorization": f"Bearer {self._key.reveal_bytes().decode()}", "Connection": "close", **fields}
-        body: bytes | Form = b"{}"
+        body: bytes | MultipartForm = b"{}"
         if form is None:
             headers["Content-Type"] = "application/json"
         else:
@@ -111,7 +111,7 @@ class AppLine:
             media = (response.getheader("Content-Type") or "").partition(";")[0].strip().lower()
             if response.status >= 400:
                 raise _refusal(response, self._url)
-            yield Running(response, media)
+            yield CallAnswer(response, media)
         finally:
             connection.close()
 

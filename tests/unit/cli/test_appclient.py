@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tieline.cli.appline import AppLine
+from tieline.cli.appclient import AppClient
 from tieline.cli.failures import CommandFailed
 from tieline.cli.printing import Printing
 from tieline.core.secret import Secret
@@ -54,7 +54,7 @@ def serve() -> Iterator[Serve]:
 
 def run(url: str, printing: Printing) -> None:
     """Run a call there and print the answer."""
-    with AppLine(url, Secret.from_text("tl_live_" + "not-a-real-key")).run("api", "call", None, {}) as running:
+    with AppClient(url, Secret.from_text("tl_live_" + "not-a-real-key")).run("api", "call", None, {}) as running:
         printing.print(running)
 
 

@@ -10,7 +10,7 @@ _SIGNS = {"new": "+", "gone": "−", "changed": "~"}
 _SAMPLE = 60
 
 
-def tell(learned: Mapping[str, Any]) -> None:
+def print_learned(learned: Mapping[str, Any]) -> None:
     """Fields go to standard output, everything else to standard error."""
     if learned["status"] is not None:
         output.say(f"The upstream answered {learned['status']}.")
@@ -34,7 +34,7 @@ def tell(learned: Mapping[str, Any]) -> None:
         output.say("Nothing is saved; --save does that.")
 
 
-def told_drift(one: Mapping[str, Any]) -> str:
+def drift_text(one: Mapping[str, Any]) -> str:
     """How answers differ at one place."""
     if one["kind"] == "type":
         return f"{one['found']}, not {one['expected']}"
