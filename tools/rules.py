@@ -16,7 +16,13 @@ PRODUCT = ROOT / "src" / "tieline"
 READS_ENVIRONMENT = {"settings.py"}
 
 # Where an error that nobody foresaw is turned into an answer, a log line or an exit code. Anywhere else it must fly on.
-CATCHES_ALL = {"cli/main.py", "web/problems.py", "wire/listener.py"}
+CATCHES_ALL = {
+    "cli/main.py",
+    "dataplane/snapshot/calls.py",
+    "dataplane/snapshot/compiler.py",
+    "web/problems.py",
+    "wire/listener.py",
+}
 
 EMPTY_NAMES = re.compile(r"(?:^|_)(?:utils?|helpers?|commons?|misc|managers?|handlers?)(?:_|$)|^base_")
 UNFINISHED = re.compile(r"\b(?:TODO|FIXME|XXX|HACK)\b|\bphase (?:2|two)\b", re.IGNORECASE)

@@ -160,3 +160,30 @@ async def test_at_once_each_request_has_its_own_count(start_stage: StartStage) -
     counts = counted(stage)
     assert counts[0] == []
     assert len({each[0] for each in counts[1:]}) == len(counts[1:]) == 21
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body", "expected"),
+    [
+        (b"application/json", b'{"q": 1}', b'{"q": 1,"acct":"acct1","key":"' + PROVIDER_KEY.encode() + b'"}'),
+        (FORM.removeprefix(b"Content-Type: "), b"q=1", b"q=1&acct=acct1&key=" + PROVIDER_KEY.encode()),
+    ],
+)
+async def test_shared_parameters_are_in_relayed_bodies(
+    start_stage: StartStage, content_type: bytes, body: bytes, expected: bytes
+) -> None:
+    """As in those of calls, private ones too; a body that comes in pieces is read for it."""
+    parameters = [
+        {"name": "acct", "in": "body", "value": "acct1"},
+        {"name": "key", "in": "body", "private": True},
+    ]
+    stage = await start_stage(None, parameters=parameters)
+    stage.worker.source.put_credential("api", {"key": PROVIDER_KEY, "parameter.key": PROVIDER_KEY})
+    await stage.worker.caught_up()
+    kind = b"Content-Type: " + content_type
+    for raw in (
+        stage.request(b"POST", b"/thing", kind, body=body),
+        stage.request(b"POST", b"/thing", kind, b"Transfer-Encoding: chunked") + chunked(body[:3], body[3:]),
+    ):
+        assert (await stage.ask(raw, method=b"POST")).status == 200
+    assert [seen.body for seen in stage.upstream.seen] == [expected] * 2

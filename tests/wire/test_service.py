@@ -116,15 +116,19 @@ async def test_records_outlive_an_unforeseen_failure(
 async def test_a_definition_that_cannot_be_used_does_not_stop_the_others(
     stage: Stage, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """It is not served and the log says so; everything else is, and changes go on being seen."""
+    """It says so (424), and so does the log; everything else is served, and changes go on being seen."""
     source = stage.worker.source
+    source.put_row("bad", "null")
+    stage.key = source.put_key("api", "bad")
     for bad in ("no json", "[]", '{"tieline": "v1"}', '{"tieline": "v1", "api": "bad", "auth": {"scheme": "nope"}}'):
         source.put_row("bad", bad)
         await stage.worker.caught_up()
-        raw = b"GET /relay/bad/x HTTP/1.1\r\nHost: a\r\n" + stage.bearer + b"\r\n\r\n"
-        assert (await stage.ask(raw)).one(b"tieline-error") == b"unknown_api"
+        for target in (b"/relay/bad/x", b"/call/bad/x"):
+            raw = b"GET " + target + b" HTTP/1.1\r\nHost: a\r\n" + stage.bearer + b"\r\n\r\n"
+            got = await stage.ask(raw)
+            assert (got.status, got.one(b"tieline-error")) == (424, b"definition_unusable")
         assert (await stage.get()).status == 200
-    assert "the API bad is not served" in caplog.text
+    assert "the API bad cannot be used in live" in caplog.text
 
 
 async def test_a_scheme_that_does_not_exist_does_not_stop_the_follower(
@@ -134,7 +138,9 @@ async def test_a_scheme_that_does_not_exist_does_not_stop_the_follower(
     text = stage.worker.source.rows["api_api"].definition.replace('"bearer"', '"hologram"')
     stage.worker.source.put_row("api", text)
     await stage.worker.caught_up()
-    assert (await stage.get()).one(b"tieline-error") == b"unknown_api"
+    got = await stage.get()
+    assert got.one(b"tieline-error") == b"definition_unusable"
+    assert b"hologram" in got.body
     await stage.configure()
     assert (await stage.get()).status == 200
 

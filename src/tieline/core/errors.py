@@ -159,6 +159,12 @@ class CredentialMissing(CredentialError):
     code = "credential_missing"
 
 
+class DefinitionUnusable(CredentialMissing):
+    """What stands in the definition cannot be used: by this version, in this environment, or with what fills it in."""
+
+    code = "definition_unusable"
+
+
 class ConnectionRequired(CredentialError):
     code = "connection_required"
 
@@ -292,6 +298,7 @@ ANSWERS: dict[str, ErrorAnswer] = {
     "invalid_input": ErrorAnswer(422, False),
     "idempotency_mismatch": ErrorAnswer(422, None),
     "credential_missing": ErrorAnswer(424, False),
+    "definition_unusable": ErrorAnswer(424, False),
     "connection_required": ErrorAnswer(424, False),
     "reauthorization_required": ErrorAnswer(424, False),
     "headers_too_large": ErrorAnswer(431, False),

@@ -5,6 +5,7 @@ that are asked for, each at its first use.
 """
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -120,17 +121,13 @@ class StoredCalls(Mapping[str, Call]):
         return found
 
     def with_private(self) -> Mapping[str, Call]:
-        """Those that may have private parameters."""
-        return {name: self[name] for name in self._names if self._may_be_private(name)}
-
-    def _may_be_private(self, name: str) -> bool:
-        written = (self._base.get(name), self._over.get(name))
-        return any(
-            isinstance(each, Mapping) and each.get("private")
-            for one in written
-            if one is not None
-            for each in (one.get("parameters") or {}).values()
-        )
+        """Those that may have private parameters, as far as they can be read."""
+        found = {}
+        for name in self._names:
+            if any(_may_be_private(one.get(name)) for one in (self._base, self._over)):
+                with suppress(DefinitionError):  # whoever asks for the call is told
+                    found[name] = self[name]
+        return found
 
     def _call(self, name: str) -> Call:
         findings = Findings()
@@ -146,3 +143,10 @@ class StoredCalls(Mapping[str, Call]):
 
 def _without_calls(data: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in data.items() if key != "calls"}
+
+
+def _may_be_private(call: Any) -> bool:
+    parameters = call.get("parameters") if isinstance(call, Mapping) else None
+    return isinstance(parameters, Mapping) and any(
+        isinstance(each, Mapping) and each.get("private") for each in parameters.values()
+    )

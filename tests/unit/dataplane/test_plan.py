@@ -1,5 +1,7 @@
 """How definition and credential become a plan, and what becomes of those that do not fit each other."""
 
+import gc
+import weakref
 from collections.abc import Mapping
 from typing import Any
 
@@ -7,11 +9,12 @@ import orjson
 import pytest
 
 from tests.wire.stage import PROVIDER_KEY
+from tieline.core.errors import DefinitionUnusable
 from tieline.dataplane.attempt.prepare import steady_appliers
 from tieline.dataplane.snapshot.plan import Api, Plan
 from tieline.dataplane.snapshot.view import Snapshot
 from tieline.definitions.parse import parse_data, to_json
-from tieline.schemes.base import Outgoing
+from tieline.schemes.base import Applier, Outgoing
 from tieline.testing.dataplane import MemorySource
 from tieline.testing.vault import memory_keyring
 from tieline.wire.deadlines import Deadlines
@@ -34,6 +37,11 @@ async def compiled(fields: Mapping[str, str] | None, **changes: Any) -> Api:
     )
     if fields is not None:
         source.put_credential("api", fields)
+    return await served(source)
+
+
+async def served(source: MemorySource) -> Api:
+    """The API called "api" as a worker serves it."""
     guard = Guard()
     snapshot = Snapshot(source, source.keyring, guard, Pool(guard, Deadlines(), Trust()))
     await snapshot.load()
@@ -45,7 +53,7 @@ async def compiled(fields: Mapping[str, str] | None, **changes: Any) -> Api:
 def sent(plan: Plan, path: bytes = b"/x") -> Outgoing:
     """A request after everything was added."""
     outgoing = Outgoing(b"GET", plan.base_path + path, b"", [], plan.origin)
-    plan.add_shared(outgoing, path)
+    plan.shared.add(outgoing, path)
     for applier in steady_appliers(plan):
         applier.apply(outgoing)
     return outgoing
@@ -97,19 +105,31 @@ async def test_a_private_variable_that_does_not_fit_an_issuers_url(value: str, p
     assert code(api.plans["development"]) == "credential_missing"
 
 
-async def test_a_public_variable_that_does_not_fit_takes_its_api_out() -> None:
-    """And no other one."""
+async def test_an_api_whose_definition_does_not_fit_says_so_and_no_other_suffers() -> None:
+    """424 with the reason, not 404: it is there. The same where another version stored what this one cannot read."""
     source = MemorySource(await memory_keyring())
     auth = {"scheme": "oauth2", "grant": "client_credentials", "token_url": "https://api.example.com/<account>/token"}
     data = {"tieline": "v1", "base_url": "https://api.example.com/v1"}
     bad = {**data, "api": "bad", "auth": auth, "variables": {"account": {"default": "a b"}}}
     source.put_row("bad", orjson.dumps(to_json(parse_data(bad))).decode())  # put before schemes were asked
+    source.put_row("unreadable", "{")
+    source.put_row("odd", '{"tieline": "v1", "api": "odd", "base_url": "https://a.example.", "calls": 5}')
     source.put_api({**data, "api": "good", "auth": {"scheme": "none"}})
     guard = Guard()
     snapshot = Snapshot(source, source.keyring, guard, Pool(guard, Deadlines(), Trust()))
     await snapshot.load()
-    assert snapshot.api(b"bad") is None
-    assert snapshot.api(b"good") is not None
+    found = snapshot.api(b"bad")
+    assert found is not None
+    assert {code(plan) for plan in found.plans.values()} == {"definition_unusable"}
+    for name in (b"unreadable", b"odd"):
+        found = snapshot.api(name)
+        assert found is not None
+        assert {code(plan) for plan in found.plans.values()} == {"definition_unusable"}
+        with pytest.raises(DefinitionUnusable):
+            found.plans["live"].calls.find("any")
+    good = snapshot.api(b"good")
+    assert good is not None
+    assert code(good.plans["live"]) is None
 
 
 async def test_a_field_that_the_definition_no_longer_has_is_passed_over() -> None:
@@ -181,4 +201,121 @@ async def test_no_secret_shows_in_a_repr() -> None:
         {"key": "not-a-real-secret", "header.X-Org": "not-a-real-org"}, headers=[{"name": "X-Org", "private": True}]
     )
     assert "not-a-real" not in repr(api)
-    assert "not-a-real" not in repr(api.plans["live"].added_headers) + repr(steady_appliers(api.plans["live"]))
+    assert "not-a-real" not in repr(api.plans["live"].shared.headers) + repr(steady_appliers(api.plans["live"]))
+
+
+async def test_a_bad_value_of_one_environment_leaves_the_other_served() -> None:
+    """Stored before it was refused: development says what is wrong with it, live goes on."""
+    source = MemorySource(await memory_keyring())
+    data = {"tieline": "v1", "api": "api", "base_url": "https://<h>.example.com", "variables": {"h": {"default": "ok"}}}
+    source.put_row("api", orjson.dumps({**data, "environments": {"development": {"variables": {"h": None}}}}).decode())
+    plans = (await served(source)).plans
+    assert code(plans["live"]) is None
+    assert plans["development"].problem is not None
+    assert code(plans["development"]) == "definition_unusable"
+    assert "<h> is not among variables" in plans["development"].problem.public
+
+
+async def test_a_variable_without_a_value_is_named() -> None:
+    """Whoever calls the API learns what its operator has to set."""
+    plans = (await compiled({"key": PROVIDER_KEY}, variables={"region": {}})).plans
+    assert plans["live"].problem is not None
+    assert "variables.region: has no value" in plans["live"].problem.public
+
+
+async def test_another_credential_does_not_read_the_definition_again() -> None:
+    """What a definition says does not depend on it, and reading may take long."""
+    source = MemorySource(await memory_keyring())
+    source.put_api({"tieline": "v1", "api": "api", "base_url": "https://a.example", "calls": {"c": {"path": "/"}}})
+    guard = Guard()
+    snapshot = Snapshot(source, source.keyring, guard, Pool(guard, Deadlines(), Trust()))
+    await snapshot.load()
+    before = snapshot.api(b"api")
+    source.put_credential("api", {"key": "another-key-of-the-api"})
+    await snapshot.freshen()
+    after = snapshot.api(b"api")
+    assert before is not None
+    assert after is not None
+    assert after is not before
+    assert after.read is before.read
+
+
+async def test_a_call_that_cannot_be_compiled_leaves_the_others_alone() -> None:
+    """It is refused with the reason each time, and compiled once."""
+    source = MemorySource(await memory_keyring())
+    calls = {"good": {"path": "/"}, "bad": {"path": "/<x>"}, "odd": 5}
+    data = {"tieline": "v1", "api": "api", "base_url": "https://a.example", "calls": calls}
+    source.put_row("api", orjson.dumps(data).decode())
+    found = (await served(source)).plans["live"].calls
+    assert found.find("good") is not None
+    for name in ("bad", "odd", "bad"):
+        with pytest.raises(DefinitionUnusable, match=f"The call {name} cannot be run"):
+            found.find(name)
+    with pytest.raises(DefinitionUnusable):
+        found.known("bad")
+
+
+FORM, JSON = b"application/x-www-form-urlencoded", b"application/json"
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body", "sent_body"),
+    [
+        (JSON, b'{"q":1.50}', b'{"q":1.50,"acct":"a&1"}'),
+        (JSON, b'{"acct":"mine","q":1}', b'{"acct":"a&1","q":1}'),
+        (JSON, b"[1]", b"[1]"),
+        (FORM, b"q=1&acct=mine", b"q=1&acct=a%261"),
+        (b"text/plain", b"q", b"q"),
+        (JSON, b"", b""),
+    ],
+)
+@pytest.mark.parametrize("private", [True, False])
+async def test_shared_parameters_are_set_in_bodies(
+    content_type: bytes, body: bytes, sent_body: bytes, *, private: bool
+) -> None:
+    """In JSON objects and forms, private ones too; nothing else of the body is changed."""
+    value = {"private": True} if private else {"value": "a&1"}
+    parameter = {"name": "acct", "in": "body", "when": "/b*", **value}
+    plan = (await compiled({"key": PROVIDER_KEY, "parameter.acct": "a&1"}, parameters=[parameter])).plans["live"]
+    assert not plan.steady
+    applier = plan.auth[0]
+    assert isinstance(applier, Applier)
+    assert applier.wants_body([(b"Content-Type", content_type)]) is (content_type != b"text/plain")
+    for path, expected in ((b"/v1/b1", sent_body), (b"/v1/c", body)):
+        outgoing = Outgoing(b"POST", path, b"", [(b"Content-Type", content_type)], plan.origin, body)
+        applier.apply(outgoing)
+        assert outgoing.body == expected
+
+
+async def test_a_shared_content_type_labels_no_body_that_has_one() -> None:
+    """A caller's form stays a form."""
+    plan = (
+        await compiled({"key": PROVIDER_KEY}, headers=[{"name": "Content-Type", "value": "application/json"}])
+    ).plans["live"]
+    outgoing = Outgoing(b"POST", b"/", b"", [(b"content-type", FORM)], plan.origin)
+    plan.shared.add(outgoing, b"/")
+    assert outgoing.headers == [(b"content-type", FORM)]
+    assert plan.request_fate[b"Content-Type"]
+    bare = Outgoing(b"POST", b"/", b"", [], plan.origin)
+    plan.shared.add(bare, b"/")
+    assert bare.headers == [(b"Content-Type", JSON)]
+
+
+async def test_replaced_secrets_are_collectable_at_once() -> None:
+    """Thirty rotations leave the one secret that is in use: no plan, memo or table of verdicts keeps another."""
+    source = MemorySource(await memory_keyring())
+    source.put_api({"tieline": "v1", "api": "api", "base_url": "https://a.example", "auth": {"scheme": "bearer"}})
+    guard = Guard()
+    snapshot = Snapshot(source, source.keyring, guard, Pool(guard, Deadlines(), Trust()))
+    await snapshot.load()
+    appliers = []
+    for turn in range(30):
+        source.put_credential("api", {"key": f"{PROVIDER_KEY}-{turn}"})
+        await snapshot.freshen()
+        api = snapshot.api(b"api")
+        assert api is not None
+        appliers.append(weakref.ref(api.plans["live"].auth[0]))
+        sent(api.plans["live"])
+        del api
+    gc.collect()
+    assert [applier() is not None for applier in appliers] == [False] * 29 + [True]

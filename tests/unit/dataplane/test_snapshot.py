@@ -213,7 +213,7 @@ async def test_a_secret_sealed_with_a_newer_data_key_opens(source: MemorySource)
     assert api.plans["live"].problem is None
 
 
-async def test_a_secret_that_does_not_open_takes_its_api_out(
+async def test_a_secret_that_does_not_open_is_told_by_its_environment_alone(
     snapshot: Snapshot, source: MemorySource, caplog: pytest.LogCaptureFixture
 ) -> None:
     """An API whose credential was altered is not served with an old one; the others are."""
@@ -224,8 +224,11 @@ async def test_a_secret_that_does_not_open_takes_its_api_out(
     source.sealed[("api_api", "live")] = type(row)(row.id, row.api_id, "live", row.version, (), {"key": broken})
     source._note("credential", "api_api")
     await seen(snapshot, source)
-    assert snapshot.api(b"api") is None
-    assert snapshot.api(b"other") is not None
+    api, other = snapshot.api(b"api"), snapshot.api(b"other")
+    assert api is not None
+    assert other is not None
+    assert (api.plans["live"].problem, api.plans["live"].lane) != (None, None)
+    assert "cannot be opened" in str(api.plans["live"].problem)
     assert PROVIDER_KEY not in caplog.text
 
 

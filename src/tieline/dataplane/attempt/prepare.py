@@ -12,7 +12,8 @@ from typing import Protocol
 from tieline.core.errors import ConnectionRequired, CredentialMissing, InvalidRequest
 from tieline.core.urls import Origin
 from tieline.dataplane.answers.streams.paths import getter
-from tieline.dataplane.snapshot.plan import Plan, reflected
+from tieline.dataplane.snapshot.plan import Plan
+from tieline.dataplane.snapshot.reflections import reflected
 from tieline.schemes.base import Applier, Headers, Outgoing
 from tieline.schemes.flow import Renewal
 from tieline.wire import framing
@@ -180,7 +181,7 @@ def prepare(plan: Plan, auth: tuple[Applier, ...], draft: Draft) -> Prepared:
     outgoing = Outgoing(draft.method, path, draft.query, draft.headers, origin, draft.body)
     outgoing.mark = draft.mark
     _drop_replaced(plan, auth, outgoing)
-    plan.add_shared(outgoing, draft.path)
+    plan.shared.add(outgoing, draft.path)
     for applier in auth:
         applier.apply(outgoing)
     return Prepared(lane, _head(plan, outgoing), outgoing.headers, outgoing.body, auth, _reflections(plan, auth))

@@ -18,8 +18,7 @@ from tieline.dataplane.calls.idempotency import Idempotency
 from tieline.dataplane.calls.multipart import boundary_of
 from tieline.dataplane.calls.pages import check_walkable
 from tieline.dataplane.calls.run import CallRequest, Ledger, Run
-from tieline.dataplane.doors.door import Door, RefusalLedger
-from tieline.dataplane.snapshot.calls import ReadyCall
+from tieline.dataplane.doors.door import Door, NeedsCall, RefusalLedger
 from tieline.dataplane.snapshot.plan import Plan
 from tieline.wire.request import Request
 
@@ -43,11 +42,14 @@ class CallDoor(Door[CallRequest]):
         self.drifts = Drifts()
         self.ledger = ledger
 
-    def _decide(self, request: Request, admitted: Admitted) -> CallRequest:
+    def _decide(self, request: Request, admitted: Admitted) -> CallRequest | NeedsCall:
         known = admitted.door_state
         if isinstance(known, CallRequest):
             return known
-        call = _find(admitted.plan, admitted.words.rest)
+        name = _name(admitted.plan, admitted.words.rest)
+        call = admitted.plan.calls.known(name)
+        if call is None:
+            return NeedsCall(admitted, admitted.plan.calls, name)
         if request.method != b"POST" and not (request.method == b"GET" and call.call.use_as == "data"):
             why = "an action runs by POST" if request.method == b"GET" else "calls run by POST, data calls by GET too"
             raise MethodNotAllowed(f"The call {call.name} cannot be run by {request.method.decode()}: {why}.")
@@ -65,15 +67,14 @@ class CallDoor(Door[CallRequest]):
         Run(self, request, request_id, way).begin()
 
 
-def _find(plan: Plan, rest: bytes) -> ReadyCall:
+def _name(plan: Plan, rest: bytes) -> str:
     """The call that the path names. Raises UnknownCall; what cannot be a name is not repeated, it may be a secret."""
     name = rest[1:65].decode("ascii", "replace")
     if not is_api_name(name) or len(rest) > 65:
         raise UnknownCall(f"What follows {plan.name} in the path is no name of a call. Write /call/{{api}}/{{call}}.")
-    call = plan.calls.find(name)
-    if call is None:
+    if name not in plan.calls:
         raise UnknownCall(f"{plan.title} has no call named {name!r}. Check the path after /call/.", param=name)
-    return call
+    return name
 
 
 def _walks(request: Request) -> bool:

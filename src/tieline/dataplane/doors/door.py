@@ -1,4 +1,4 @@
-"""What all doors do alike: admit a request, ask the store where it may know better, then serve or refuse it once.
+"""What all doors do alike: admit a request, wait for the store or a call where need be, then serve or refuse it once.
 
 States of a request at a door, and who owns it:
 
@@ -6,24 +6,44 @@ States of a request at a door, and who owns it:
       ▲ │
       │ ├──── ``Rejected`` ───────────────────▶ refused: answered and recorded here
       │ │
-      │ └──── ``NeedsStore`` ─────────────────▶ waiting: ``_Waiting`` is its sink and holds its body back
+      │ └──── ``NeedsStore``, ``NeedsCall`` ──▶ waiting: ``_Waiting`` is its sink and holds its body back
       │                                           │    └── the client leaves ──▶ gone: the look is cancelled
-      └──────── the store knows more ─────────────┘
+      └──── the store knows more, or the call ────┘
+            is compiled
 """
 
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final, Generic, Protocol, TypeVar
 
 from tieline.core.errors import TielineError
 from tieline.dataplane.admission.admit import Admission, Admitted, NeedsStore, Rejected
 from tieline.dataplane.admission.words import Words
+from tieline.dataplane.snapshot.calls import Calls
 from tieline.dataplane.snapshot.view import AppKey
 from tieline.wire.request import Request
 
 HELD_MOST: Final = 64 * 1024
 Way = TypeVar("Way")
+
+
+@dataclass(frozen=True, slots=True)
+class NeedsCall:
+    """The call that an admitted request asks for is not compiled yet: that is done in a thread, then judged again."""
+
+    admitted: Admitted
+    calls: Calls
+    name: str
+
+    async def compiled(self) -> TielineError | None:
+        """Compile the call; why that cannot be, if so."""
+        try:
+            await asyncio.to_thread(self.calls.find, self.name)
+        except TielineError as error:
+            return error
+        return None
 
 
 class RefusalLedger(Protocol):
@@ -47,12 +67,12 @@ class Door(ABC, Generic[Way]):
         """Serve a request whose target begins with the door's prefix."""
         request_id = self._new_request_id()
         way = self._judge(request, None)
-        if not isinstance(way, (Rejected, NeedsStore)):
+        if not isinstance(way, (Rejected, NeedsStore, NeedsCall)):
             self._serve(request, request_id, way)
         elif isinstance(way, Rejected):
             self._refuse(request, request_id, way)
         else:
-            _Waiting(request).task = request.run(self._ask_the_store(request, request_id, way))
+            _Waiting(request).task = request.run(self._wait(request, request_id, way))
 
     async def again(self, request: Request, admitted: Admitted, error: TielineError) -> Way:
         """What becomes of a request that was admitted and is about to fail with ``error``, by what the store knows now.
@@ -65,7 +85,7 @@ class Door(ABC, Generic[Way]):
         return way
 
     @abstractmethod
-    def _decide(self, request: Request, admitted: Admitted) -> Way:
+    def _decide(self, request: Request, admitted: Admitted) -> Way | NeedsCall:
         """What becomes of an admitted request; raises a TielineError to refuse it.
 
         It may be called again for the same request, so it does nothing but fill in ``admitted.door_state``.
@@ -75,7 +95,7 @@ class Door(ABC, Generic[Way]):
     def _serve(self, request: Request, request_id: str, way: Way) -> None:
         """Send the request on its way, which owns it from then on, and its record; raises nothing on purpose."""
 
-    def _judge(self, request: Request, words: Words | None) -> Way | Rejected | NeedsStore:
+    def _judge(self, request: Request, words: Words | None) -> Way | Rejected | NeedsStore | NeedsCall:
         admitted = self._admission.admit(request, self._prefix, words)
         if not isinstance(admitted, Admitted):
             return admitted
@@ -84,20 +104,27 @@ class Door(ABC, Generic[Way]):
         except TielineError as error:
             return self._admission.perhaps(error, admitted)
 
-    async def _look(self, request: Request, needed: NeedsStore) -> Way | Rejected:
-        """Judge again with what the store knows, until the outcome is final.
+    async def _look(self, request: Request, needed: NeedsStore | NeedsCall) -> Way | Rejected:
+        """Judge again with what the store knows and the call compiled, until the outcome is final.
 
         Changes are looked for once for each request; its key again where it changed while it was looked up.
         """
         looked = False
-        way: Way | Rejected | NeedsStore = needed
-        while isinstance(way, NeedsStore):
+        way: Way | Rejected | NeedsStore | NeedsCall = needed
+        while isinstance(way, (NeedsStore, NeedsCall)):
+            if isinstance(way, NeedsCall):
+                error, admitted = await way.compiled(), way.admitted
+                if error is None:
+                    way = self._judge(request, admitted.words)
+                else:
+                    way = self._admission.perhaps(error, admitted)
+                continue
             rejected = await self._admission.look(way, again=looked)
             looked = looked or way.keyed_hash is None
             way = rejected if rejected is not None else self._judge(request, way.words)
         return way
 
-    async def _ask_the_store(self, request: Request, request_id: str, needed: NeedsStore) -> None:
+    async def _wait(self, request: Request, request_id: str, needed: NeedsStore | NeedsCall) -> None:
         way = await self._look(request, needed)
         if isinstance(way, Rejected):
             self._refuse(request, request_id, way)
@@ -110,7 +137,7 @@ class Door(ABC, Generic[Way]):
 
 
 class _Waiting:
-    """The sink of a request while the store is asked: its body waits, up to 64 KiB of it, and its client may leave."""
+    """The sink of a request that waits: its body waits too, up to 64 KiB of it, and its client may leave."""
 
     def __init__(self, request: Request) -> None:
         self._request = request

@@ -93,7 +93,7 @@ class Relay(Door[_Way]):
 
 def _permitted(request: Request, plan: Plan, key: AppKey, path: bytes) -> Allowed:
     """What ``path`` is allowed as, which is then sent as it came. Raises InvalidRequest, MissingPermission."""
-    asked = (plan, request.method, path, request.upgrade)
+    asked = (plan.calls.serial, request.method, path, request.upgrade)
     known = key.allowed.get(asked)
     if known is not None:
         return known

@@ -115,7 +115,7 @@ class Trial:
 async def _run(running: Running, plan: Plan, attempt: Attempt) -> Answered:
     if plan.problem is not None:
         raise plan.problem
-    call = plan.calls.find(attempt.call)
+    call = await asyncio.to_thread(plan.calls.find, attempt.call)
     if call is None:
         raise UnknownCall("The API has no such call in this environment. Check its overrides.")
     parts = {

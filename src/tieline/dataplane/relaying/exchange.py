@@ -14,7 +14,8 @@ from tieline.access.appkey import holds_key
 from tieline.core.errors import BodyTooLarge, TielineError, UpstreamError, UpstreamUnreachable
 from tieline.dataplane.answers.mask import StreamMask, mask
 from tieline.dataplane.answers.whole_events import WholeEvents
-from tieline.dataplane.snapshot.plan import CONTENT_ENCODING, CONTENT_TYPE, HeaderFate, Plan
+from tieline.dataplane.snapshot.header_fate import CONTENT_ENCODING, CONTENT_TYPE, HeaderFate
+from tieline.dataplane.snapshot.plan import Plan
 from tieline.dataplane.snapshot.view import AppKey
 from tieline.ports.requests import Outcome
 from tieline.wire import answers, framing

@@ -1,16 +1,17 @@
-"""An API's calls made ready: each when it is first run, kept for as long as the plan that it belongs to.
+"""An API's calls compiled: each when it is first run, kept for as long as the plan that it belongs to.
 
 Owns what is worked out once for each call. Knows nothing of callers and sends nothing.
 """
 
+import logging
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import Any, TypeVar
 
 from tieline.access.levels import Level
 from tieline.access.verdict import Allowed
-from tieline.core.errors import InvalidRequest
+from tieline.core.errors import DefinitionUnusable, TielineError
 from tieline.core.secret import Secret
 from tieline.dataplane.answers.streams.shape import Shape, shape_of
 from tieline.dataplane.snapshot.page_items import PageItems
@@ -19,6 +20,10 @@ from tieline.definitions.fill.scope import Member, Surroundings
 from tieline.definitions.infer.drift import Watch
 from tieline.definitions.infer.shape import Shaper
 from tieline.definitions.model import Call, Definition
+from tieline.definitions.problems import DefinitionError
+from tieline.definitions.slots import surroundings_of
+
+log = logging.getLogger("tieline.dataplane.snapshot.calls")
 
 _IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
 _TEXTUAL = frozenset({"xml", "csv"})
@@ -91,62 +96,92 @@ class Belongings:
 
 
 class Calls:
-    """The calls of one plan. ``serial`` tells plans apart, so that nothing kept for one is taken for another's."""
+    """The calls of one plan, each compiled when it is first asked for and kept for as long as the plan is.
 
-    __slots__ = ("_belongings", "_definition", "_ready", "_surroundings", "serial")
+    Without a ``definition`` there is a ``problem``, which every call has. ``serial`` tells plans apart, so that nothing
+    kept for one is taken for another's.
+    """
 
-    def __init__(self, definition: Definition, belongings: Belongings) -> None:
+    __slots__ = ("_belongings", "_definition", "_problem", "_ready", "_surroundings", "serial")
+
+    def __init__(
+        self, definition: Definition | None, belongings: Belongings, problem: TielineError | None = None
+    ) -> None:
         self.serial = next(_serials)
         self._definition = definition
         self._belongings = belongings
-        self._ready: dict[str, ReadyCall] = {}
+        self._problem = problem
+        self._ready: dict[str, ReadyCall | DefinitionUnusable] = {}
         self._surroundings: Surroundings | None = None
 
-    def find(self, name: str) -> ReadyCall | None:
-        """The call ``name``, compiled if this is the first time; None where there is none.
+    def __contains__(self, name: str) -> bool:
+        """Whether there is a call ``name``, which may not be compiled yet. Raises the problem that all calls have."""
+        if self._definition is None:
+            raise self._problem or DefinitionUnusable("The definition cannot be used. An operator corrects it.")
+        return name in self._definition.calls
 
-        Raises:
-            InvalidRequest: its templates set what belongs to the API's scheme; an operator has to change it.
-        """
+    def known(self, name: str) -> ReadyCall | None:
+        """The call ``name`` if it was compiled before. Raises DefinitionUnusable where it could not be."""
         found = self._ready.get(name)
-        if found is None and name in self._definition.calls:
-            found = self._ready[name] = self.ready(name, self._definition.calls[name])
+        if isinstance(found, DefinitionUnusable):
+            raise found
         return found
 
-    def ready(self, name: str, call: Call) -> ReadyCall:
-        """``call`` made ready as if it were the plan's call ``name``, and not kept: for one that is being written.
+    def find(self, name: str) -> ReadyCall | None:
+        """The call ``name``, compiled if this is the first time, which may take long: ask for it in a thread.
+
+        None where there is no such call. Two threads may compile the same call at once; one of the results is kept.
 
         Raises:
-            InvalidRequest: as ``find``.
+            DefinitionUnusable: the call cannot be compiled; an operator has to change it.
         """
-        try:
-            template = compile_call(call, self._around())
-        except ValueError as error:
-            raise InvalidRequest(f"The call {name} cannot be run: {error}.", param=name) from None
-        response, fields = call.response, self._belongings.fields
-        own = {each.name.lower().encode() for each in call.headers}
-        own |= {each.lower().encode() for each, one in call.parameters.items() if one.place == "header"}
-        return ReadyCall(
-            name=name,
-            call=call,
-            template=template,
-            private=_private(name, call, fields),
-            method=call.method.encode(),
-            level=Level.READ if call.use_as == "data" else Level.WRITE,
-            defaults=tuple(pair for pair in _DEFAULTS if pair[0] not in own),
-            repeatable=call.method in _IDEMPOTENT or call.idempotency_header is not None,
-            shaper=Shaper(response.fields if response.type in _SHAPED else ()),
-            watch=_watch(call),
-            stream=shape_of(response.stream, response.fields) if response.stream is not None else None,
-            items=PageItems(call.pagination, response.fields) if call.pagination is not None else None,
-        )
+        if name not in self:
+            return None
+        if name not in self._ready:
+            assert self._definition is not None  # else there are no calls
+            self._ready.setdefault(name, self._compiled(name, self._definition))
+        return self.known(name)
 
-    def _around(self) -> Surroundings:
+    def _compiled(self, name: str, definition: Definition) -> ReadyCall | DefinitionUnusable:
+        try:
+            return _ready_call(name, definition.calls[name], self._around(definition), self._belongings.fields)
+        except ValueError as error:
+            why = f"{error}."
+        except DefinitionError as error:
+            why = f"{error.problems[0]}."
+        except Exception:
+            log.exception("the call %s of %s cannot be compiled", name, definition.api)
+            why = "the log of the server says why."
+        return DefinitionUnusable(f"The call {name} cannot be run: {why} An operator corrects it.", param=name)
+
+    def _around(self, definition: Definition) -> Surroundings:
         if self._surroundings is None:
-            definition, own = self._definition, self._belongings
-            variables = {name: each.default for name, each in definition.variables.items() if each.default is not None}
-            self._surroundings = Surroundings(variables, _members(definition, own.fields), own.headers, own.query)
+            own = self._belongings
+            variables = surroundings_of({name: each.default for name, each in definition.variables.items()})
+            self._surroundings = replace(
+                variables, members=_members(definition, own.fields), headers=own.headers, query=own.query
+            )
         return self._surroundings
+
+
+def _ready_call(name: str, call: Call, around: Surroundings, fields: Mapping[str, Secret]) -> ReadyCall:
+    response = call.response
+    own = {each.name.lower().encode() for each in call.headers}
+    own |= {each.lower().encode() for each, one in call.parameters.items() if one.place == "header"}
+    return ReadyCall(
+        name=name,
+        call=call,
+        template=compile_call(call, around),
+        private=_private(name, call, fields),
+        method=call.method.encode(),
+        level=Level.READ if call.use_as == "data" else Level.WRITE,
+        defaults=tuple(pair for pair in _DEFAULTS if pair[0] not in own),
+        repeatable=call.method in _IDEMPOTENT or call.idempotency_header is not None,
+        shaper=Shaper(response.fields if response.type in _SHAPED else ()),
+        watch=_watch(call),
+        stream=shape_of(response.stream, response.fields) if response.stream is not None else None,
+        items=PageItems(call.pagination, response.fields) if call.pagination is not None else None,
+    )
 
 
 def _members(definition: Definition, fields: Mapping[str, Secret]) -> tuple[Member, ...]:

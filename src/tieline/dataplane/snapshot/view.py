@@ -16,10 +16,11 @@ import orjson
 
 from tieline.access.permissions import Mode, Permissions
 from tieline.access.verdict import Allowed
-from tieline.core.errors import NotReady, Overloaded, TielineError
+from tieline.core.errors import CredentialMissing, NotReady, Overloaded, TielineError
 from tieline.core.names import Environment
 from tieline.core.secret import Secret
-from tieline.dataplane.snapshot.plan import Api, Compiler, Plan
+from tieline.dataplane.snapshot.compiler import Compiler, OpenedCredential, read_definition
+from tieline.dataplane.snapshot.plan import Api
 from tieline.ports.apis import ApiRow
 from tieline.ports.credentials import SealedCredential
 from tieline.ports.keys import ResolvedKey
@@ -32,7 +33,7 @@ from tieline.wire.pool import Pool
 
 log = logging.getLogger("tieline.dataplane.snapshot.view")
 
-Verdicts: TypeAlias = dict[tuple[Plan, bytes, bytes, bool], Allowed]
+Verdicts: TypeAlias = dict[tuple[int, bytes, bytes, bool], Allowed]
 _Value = TypeVar("_Value", bound=Hashable)
 Tell: TypeAlias = Callable[[Sequence[Change] | None], None]
 
@@ -48,9 +49,8 @@ _LOOKUPS_WAITING = 2_000
 class AppKey:
     """An app key as requests are judged by it. ``expires_at`` is seconds since the epoch.
 
-    ``allowed`` remembers what these permissions allow, for all keys that have them: by plan, method, path and
-    upgrade. Any change of a key or an API makes a new key or plan, so that
-    nothing in it can grow old.
+    ``allowed`` remembers what these permissions allow, for all keys that have them: by the plan's serial, method, path
+    and upgrade. Any change of a key or an API makes a new key or plan, with entries of its own.
     """
 
     keyed_hash: bytes
@@ -132,7 +132,7 @@ class Snapshot:
         self._keyring = keyring
         self._revealer = Revealer(keyring)
         self._pool = pool
-        self._compiler = Compiler(guard, self._reveal, pool.lane)
+        self._compiler = Compiler(guard, pool.lane)
         self._version = -1
         self._epoch = 0
         self._by_name: dict[bytes, Api] = {}
@@ -206,11 +206,11 @@ class Snapshot:
         for credential in await self._source.credentials():
             credentials.setdefault(credential.api_id, []).append(credential)
         rows = [row for row in await self._source.apis() if only is None or row.name == only]
-        compiled = [(row, await self._compiled(row, credentials.get(row.id, []))) for row in rows]
+        compiled = [await self._compiled(row, credentials.get(row.id, [])) for row in rows]
         self._by_id.clear()
         self._by_name.clear()
-        for row, api in compiled:
-            self._put(row, api)
+        for api in compiled:
+            self._put(api)
         self._forget_lanes()
         self._tell(None)
         self._version = version
@@ -273,28 +273,43 @@ class Snapshot:
         old = self._by_id.pop(api_id, None)
         if old is not None:
             self._by_name.pop(old.row.name.encode(), None)
-        if row is not None:
-            self._put(row, compiled)
+        if compiled is not None:
+            self._put(compiled)
 
-    def _put(self, row: ApiRow, api: Api | None) -> None:
-        if api is not None:
-            self._by_id[row.id] = api
-            self._by_name[row.name.encode()] = api
+    def _put(self, api: Api) -> None:
+        self._by_id[api.row.id] = api
+        self._by_name[api.row.name.encode()] = api
 
-    async def _compiled(self, row: ApiRow, credentials: list[SealedCredential]) -> Api | None:
-        """The API, or None when its definition or credential cannot be used: then it is not served, the others are."""
+    async def _compiled(self, row: ApiRow, credentials: Sequence[SealedCredential]) -> Api:
+        """The API; the one that is served already where nothing has changed. What cannot be used says so in its plans.
+
+        A definition is read in a thread, and again only where it changed: not for another credential.
+        """
         before = self._by_id.get(row.id)
-        if before is not None and before.row.revision == row.revision and before.credentials == tuple(credentials):
-            return before
+        if before is not None and before.row == row:
+            if before.credentials == tuple(credentials):
+                return before
+            read = before.read
+        else:
+            read = await asyncio.to_thread(read_definition, row)
+        return self._compiler.compile(row, read, [await self._opened(row, each) for each in credentials])
+
+    async def _opened(self, row: ApiRow, credential: SealedCredential) -> OpenedCredential:
+        """A credential of ``row`` with its values, or with what is wrong with it."""
         try:
             try:
-                return self._compiler.compile(row, credentials)
+                return OpenedCredential(credential, self._reveal(credential))
             except SealBroken:
                 await self._keyring.refresh()  # another process may have sealed with a newer data key
-                return self._compiler.compile(row, credentials)
-        except (TielineError, ValueError, LookupError):
-            log.exception("the API %s is not served", row.name)
-            return None
+                return OpenedCredential(credential, self._reveal(credential))
+        except (TielineError, ValueError, LookupError) as error:
+            why = error.detail or error.public if isinstance(error, TielineError) else repr(error)
+            log.warning("the %s credential of %s cannot be opened: %s", credential.environment, row.name, why)
+            problem = CredentialMissing(
+                f"The {credential.environment} credential of {row.name} cannot be opened: it was altered, or sealed "
+                "under another root key. An operator sets it again."
+            )
+            return OpenedCredential(credential, {}, problem)
 
     def _reveal(self, credential: SealedCredential) -> dict[str, Secret]:
         return {

@@ -10,7 +10,7 @@ from typing import Final, TypeVar
 from tieline.core.errors import CredentialMissing, TielineError, UpstreamTimeout
 from tieline.core.urls import Origin, parse_url
 from tieline.dataplane.answers.content_coding import coding
-from tieline.dataplane.snapshot.plan import Exit
+from tieline.dataplane.snapshot.exit import Exit
 from tieline.schemes.flow import Flow, IssuerAnswer, IssuerRequest
 from tieline.wire import framing
 from tieline.wire.fetch import Patience, fetch
