@@ -9,7 +9,7 @@ from tieline.cli import output
 from tieline.cli.asking import Yes, confirm, may_reach
 from tieline.cli.documents import definition_of, edit
 from tieline.cli.options import Environment, EnvironmentName, Json, User, UserApp, connect, noun
-from tieline.cli.values import field_names, fields, secret_given
+from tieline.cli.values import field_names, fields, secret_given, told_cut
 from tieline.core.errors import SettingsError
 from tieline.core.secret import Secret
 
@@ -74,10 +74,11 @@ def _put_first_credential(
     name = added["name"]
     try:
         given = fields(secret, field_names(added["definition"], environment))
-        client.send("PUT", ("apis", name, "credentials", environment), body={"fields": given})
+        stored = client.send("PUT", ("apis", name, "credentials", environment), body={"fields": given}).body
     except (CommandFailed, SettingsError):
         client.send("DELETE", ("apis", name))
         raise
+    told_cut(stored)
 
 
 @api.command("list")

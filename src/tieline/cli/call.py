@@ -13,7 +13,7 @@ from tieline.cli.documents import as_yaml, definition_of, edit
 from tieline.cli.failures import CommandFailed
 from tieline.cli.initialized import drift_text, print_learned, print_raw
 from tieline.cli.options import EnvironmentName, Json, User, UserApp, connect, noun
-from tieline.cli.values import call_of, secret_given
+from tieline.cli.values import bare, call_of, secret_given
 from tieline.core.errors import SettingsError
 from tieline.settings import client_settings
 
@@ -255,6 +255,7 @@ def run(  # noqa: PLR0913  an option is a parameter
     settings = client_settings({})
     key = secret_given(stdin=False, variable=key_env, file=key_file, options="--key-env and --key-file")
     key = key or settings.app_key
+    key = bare(key) if key is not None else None
     if key is None:
         if stream or all_ or file:
             raise SettingsError("That takes an app key: set TIELINE_APP_KEY, or give --key-env VAR or --key-file FILE.")

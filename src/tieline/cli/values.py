@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from tieline.cli import output
+from tieline.core import pasted
 from tieline.core.errors import SettingsError
 from tieline.core.secret import Secret
 from tieline.settings import variable_secret
@@ -67,7 +69,7 @@ def secret_given(*, stdin: bool, variable: str | None, file: Path | None, option
     if sum((stdin, variable is not None, file is not None)) > 1:
         raise SettingsError(f"Give one of {options}, not several.")
     if variable is not None:
-        return variable_secret(variable)
+        return _checked(variable_secret(variable).reveal_bytes(), f"The environment variable {variable}")
     if file is not None:
         try:
             with file.open("rb") as stream:
@@ -90,11 +92,20 @@ def _typed() -> Secret:
 def _checked(value: bytes, where: str) -> Secret:
     if len(value) > SECRET_MOST:
         raise SettingsError(f"{where} holds more than {SECRET_MOST // 1024} KiB: that is no secret.")
-    # One newline at the end is an editor's or echo's; any other stays, so that the server can refuse it by name.
-    text = value.removesuffix(b"\n").removesuffix(b"\r")
-    if not text:
+    if not pasted.cut(value.decode(errors="replace"))[0]:
         raise SettingsError(f"{where} holds no secret: it is empty.")
-    return Secret(text)
+    return Secret(value)
+
+
+def bare(secret: Secret) -> Secret:
+    """``secret`` without what is not to be seen at its ends, for where no server says what it cut off."""
+    return Secret.from_text(pasted.cut(secret.reveal_bytes().decode(errors="replace"))[0])
+
+
+def told_cut(stored: Mapping[str, Any]) -> None:
+    """Say what the server cut off around the values of a credential."""
+    for name, what in stored["cut"].items():
+        output.say(f"Around the value of {name}, {what} stood, and was cut off.")
 
 
 def call_of(definition: Mapping[str, Any], name: str) -> "Call | None":
@@ -123,9 +134,10 @@ def fields(secret: Secret, names: Sequence[str]) -> dict[str, str]:
         text = secret.reveal_bytes().decode()
     except UnicodeDecodeError as error:
         raise SettingsError("The secret is not UTF-8 text.") from error
-    if text.startswith("{"):
+    whole = pasted.cut(text)[0]
+    if whole.startswith("{"):
         try:
-            parsed = json.loads(text)
+            parsed = json.loads(whole)
         except ValueError:
             parsed = None  # a value that merely begins like JSON
         if isinstance(parsed, dict) and all(isinstance(value, str) for value in parsed.values()):

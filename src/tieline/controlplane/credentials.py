@@ -20,7 +20,7 @@ from tieline.definitions.model import Definition
 from tieline.definitions.problems import DefinitionError
 from tieline.ports.apis import ApiRow
 from tieline.ports.credentials import CredentialReader, CredentialRow
-from tieline.schemes.registry import SCHEMES, bound_hosts, check_fields, credential_fields, public_fields
+from tieline.schemes.registry import SCHEMES, bound_hosts, check_fields, credential_fields, cut_fields, public_fields
 from tieline.vault.envelope import Place
 
 SHOWN_MOST = 200
@@ -39,7 +39,15 @@ class NewCredential:
     activate: bool = False
 
 
-async def put(services: Services, caller: Caller, api: str, new: NewCredential) -> CredentialRow:
+@dataclass(frozen=True, slots=True)
+class PutCredential:
+    """A version that was put, and what was cut off around its values, in words, by field."""
+
+    row: CredentialRow
+    cut: Mapping[str, str]
+
+
+async def put(services: Services, caller: Caller, api: str, new: NewCredential) -> PutCredential:
     """Seal a new version of an API's credential. Needs the role editor.
 
     The first of an API and environment is active at once; a later one waits until it is activated, unless ``activate``.
@@ -50,6 +58,8 @@ async def put(services: Services, caller: Caller, api: str, new: NewCredential) 
     """
     require(caller, Role.EDITOR)
     now = services.clock.now()
+    fields, cut = cut_fields(new.fields)
+    new = replace(new, fields=fields)
     async with services.store.write(caller) as tx:
         found = await find_api(tx.apis, api)
         definition = definition_of(found.definition)
@@ -87,7 +97,7 @@ async def put(services: Services, caller: Caller, api: str, new: NewCredential) 
             await tx.credentials.activate(row.id, now)
             await tx.audit.add(_activated(found, row))
             row = replace(row, state="active", activated_at=now)
-    return row
+    return PutCredential(row, cut)
 
 
 async def list_credentials(services: Services, caller: Caller, api: str, page: PageRequest) -> Page[CredentialRow]:

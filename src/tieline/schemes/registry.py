@@ -1,9 +1,9 @@
 """Every scheme by name, and what they say of a whole definition: its credential's fields and how they are checked."""
 
-import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from tieline.core import pasted
 from tieline.core.errors import CredentialMissing, InvalidInput
 from tieline.core.secret import Secret
 from tieline.definitions.model import AuthSpec, Definition
@@ -25,8 +25,6 @@ from tieline.schemes.none import NoScheme
 from tieline.schemes.oauth1 import OAuth1
 from tieline.schemes.oauth2.scheme import OAuth2
 from tieline.schemes.wsse import Wsse
-
-_CONTROL = re.compile(rb"[\x00-\x1f\x7f]")
 
 
 class Registry:
@@ -109,12 +107,23 @@ def public_fields(definition: Definition, given: Collection[str]) -> frozenset[s
     return frozenset(found)
 
 
+def cut_fields(fields: Mapping[str, Secret]) -> tuple[dict[str, Secret], dict[str, str]]:
+    """A new credential's values without what is not to be seen at their ends, and what was cut off, by field."""
+    found, gone = {}, {}
+    for name, value in fields.items():
+        text, what = pasted.cut(value.reveal_bytes().decode())
+        found[name] = Secret.from_text(text)
+        if what:
+            gone[name] = what
+    return found, gone
+
+
 def check_fields(definition: Definition, fields: Mapping[str, Secret]) -> None:
-    """Check a new credential's values.
+    """Check a new credential's values, of which ``cut_fields`` has cut off what may be.
 
     Raises:
-        InvalidInput: a field is unknown, missing or empty, holds a control character such as a line break, or is no
-            key or certificate where one is wanted.
+        InvalidInput: a field is unknown, missing or empty, holds a line break or another character that is not to be
+            seen, or is no key or certificate where one is wanted.
     """
     known = {each.name: each.field for each in credential_fields(definition)}
     for name, value in fields.items():
@@ -123,9 +132,11 @@ def check_fields(definition: Definition, fields: Mapping[str, Secret]) -> None:
             raise InvalidInput(f"The credential has no field {name!r}; this API takes {takes}.", param=name)
         if not value:
             raise InvalidInput(f"The field {name!r} is empty. Give its value.", param=name)
-        if not known[name].multiline and _CONTROL.search(value.reveal_bytes()):
+        unseen = pasted.unseen_within(value.reveal_bytes().decode(), multiline=known[name].multiline)
+        if unseen is not None:
             raise InvalidInput(
-                f"The field {name!r} holds a line break or another control character. Paste the value alone.",
+                f"The field {name!r} holds a line break or another character that is not to be seen ({unseen}). Paste "
+                "the value alone.",
                 param=name,
             )
     missing = [name for name, field in known.items() if field.required and name not in fields]

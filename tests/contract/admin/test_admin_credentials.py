@@ -39,6 +39,15 @@ async def test_the_first_version_of_an_environment_is_active_and_later_ones_wait
     assert {name: each["version"] for name, each in api["credentials"].items()} == {"live": 1, "development": 3}
 
 
+@pytest.mark.parametrize("around", [("\ufeff", "\n"), ("", "\r\n"), ("\u200b ", " ")])
+async def test_what_came_along_with_a_key_is_cut_off_and_said(openai: Admin, around: tuple[str, str]) -> None:
+    """A byte order mark, zero-width blanks, line ends: they are no part of it, whatever way it came."""
+    stored = await put(openai, around[0] + KEY + around[1])
+    assert stored["fields"] == {"key": "sk-…WXYZ"}
+    assert list(stored["cut"]) == ["key"]  # type: ignore[call-overload]
+    assert (await put(openai))["cut"] == {}
+
+
 async def test_activating_a_version_retires_the_one_before_and_can_be_undone(openai: Admin) -> None:
     """The version that was in use keeps its values, so that a bad new one can be taken back."""
     await put(openai)
@@ -75,7 +84,7 @@ async def test_a_retired_version_is_erased_for_good(openai: Admin) -> None:
     [
         {"fields": {}},
         {"fields": {"key": ""}},
-        {"fields": {"key": f"{KEY}\n"}},
+        {"fields": {"key": f"{KEY[:9]}\u200b{KEY}"}},
         {"fields": {"key": f"sk-sandbox\r\nX-Injected: {KEY}"}},
         {"fields": {"key": f"{KEY}\u0000"}},
         {"fields": {"key": KEY, "token": KEY}},

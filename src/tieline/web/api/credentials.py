@@ -47,6 +47,12 @@ class CredentialShown(Shown):
     erased: bool
 
 
+class CredentialPut(CredentialShown):
+    """A version as it was put. ``cut`` says, by field, what was cut off around its value: a line end, blanks."""
+
+    cut: dict[str, str]
+
+
 def shown(row: CredentialRow) -> CredentialShown:
     """A credential as answers hold it."""
     return CredentialShown(
@@ -72,11 +78,12 @@ async def put_credential(
     asked: Annotated[PutAsked, Query()],
     services: ServicesHere,
     caller: CallerHere,
-) -> CredentialShown:
+) -> CredentialPut:
     """Seal a new version of the credential. The first is active at once. Needs the role editor."""
     fields = {name: Secret.from_text(value.get_secret_value()) for name, value in body.fields.items()}
     new = credentials.NewCredential(environment, fields, body.hosts, asked.activate)
-    return shown(await credentials.put(services, caller, api, new))
+    put = await credentials.put(services, caller, api, new)
+    return CredentialPut(**dict(shown(put.row)), cut=dict(put.cut))
 
 
 @router.get("")
