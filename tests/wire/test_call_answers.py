@@ -44,11 +44,16 @@ async def test_an_answer_is_the_value_of_its_type(
     assert result(await calling.run(stage, "it")) == value
 
 
-async def test_only_included_fields_are_handed_out(start_stage: StartStage) -> None:
-    """Under the names people gave."""
+@pytest.mark.parametrize(("unknown", "rest"), [({}, {"x": {"y": 1}}), ({"unknown": "drop"}, {})])
+async def test_what_nobody_excluded_is_handed_out(
+    start_stage: StartStage, unknown: dict[str, str], rest: dict[str, Any]
+) -> None:
+    """Under the names people gave; what no field names too, unless the call drops it."""
     fields = [{"path": "name", "type": "text", "name": "title"}, {"path": "age", "type": "integer", "include": False}]
-    stage = await start_stage(saying(json_answer({"name": "a", "age": 3, "x": 1})), calls=call(fields=fields))
-    assert result(await calling.run(stage, "it")) == {"title": "a"}
+    stage = await start_stage(
+        saying(json_answer({"name": "a", "age": 3, "x": {"y": 1}})), calls=call(fields=fields, **unknown)
+    )
+    assert result(await calling.run(stage, "it")) == {"title": "a", **rest}
 
 
 async def test_an_empty_answer_has_no_body(start_stage: StartStage) -> None:

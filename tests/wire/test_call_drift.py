@@ -21,7 +21,7 @@ def told(records: list[DriftRecord]) -> set[tuple[str, str, str, str, int]]:
 async def test_an_answer_that_differs_is_handed_out_and_told(start_stage: StartStage) -> None:
     """As it is: nothing is dropped for it; the store hears of each place once."""
     stage = await start_stage(saying(json_answer({"id": "seven", "extra": True})), calls=CALLS)
-    assert result(await calling.run(stage, "read")) == {"id": "seven"}
+    assert result(await calling.run(stage, "read")) == {"id": "seven", "extra": True}
     service, source = stage.worker.service, stage.worker.source
     await service.telling.flush()
     assert told(source.drifts) == SEEN

@@ -201,7 +201,7 @@ def response_to_json(one: Response) -> dict[str, Any]:
     found: dict[str, Any] = {"type": one.type}
     if one.fields:
         found["fields"] = fields_to_json(one.fields)
-    found |= _differing(one, Response(), ("include_errors", "capture_headers"))
+    found |= _differing(one, Response(), ("include_errors", "capture_headers", "unknown"))
     if one.stream is not None and one.stream != Stream():
         found["stream"] = stream_to_json(one.stream)
     return found

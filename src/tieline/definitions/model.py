@@ -219,13 +219,14 @@ class Stream:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """What a call answers with."""
+    """What a call answers with. ``unknown`` (keep or drop) says what becomes of what no field and no event names."""
 
     type: str = "json"
     fields: tuple[Field, ...] = ()
     include_errors: bool = False
     capture_headers: tuple[str, ...] = ()
     stream: Stream | None = None
+    unknown: str = "keep"
 
 
 @dataclass(frozen=True, slots=True)

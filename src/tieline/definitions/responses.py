@@ -22,7 +22,7 @@ def _path(text: str) -> str:
 def _path_to_one(text: str) -> str:
     if not paths.is_path(text):
         raise ValueError(f"{shown(text)} is no path; write it like meta.next_cursor or data[-1].id (the last item's)")
-    if None in paths.split(text):
+    if None in paths.split(text) or paths.ANY_KEY in paths.split(text):
         raise ValueError("leads to many values, and one is needed; write [-1] for the last item's, as in data[-1].id")
     return text
 
@@ -30,7 +30,7 @@ def _path_to_one(text: str) -> str:
 def _field(found: Mapping[str, Any], place: Place) -> Field:
     if (found["object"] is not None) != (found["type"] == "object"):
         place.problem("type: object and object (the name of the object type) go together; give both or neither")
-    if found["parse"] and not (found["list"] or found["type"] in {"json", "object"}):
+    if found["parse"] and not (found["list"] or found["type"] in {"json", "object", "map"}):
         place.key("parse").problem("only json, objects and lists are parsed from text; remove it")
     if found["undecided"] and found["type"] not in {"json", "object", "text"}:
         place.key("undecided").problem("a field of a type is decided; remove it")
@@ -48,7 +48,7 @@ def _response(found: Mapping[str, Any], place: Place) -> Response:
         place.key("fields").problem("names a path twice; keep one of them")
     stream = found["stream"] or (Stream() if kind == "stream" else None)
     headers = tuple(name.lower() for name in found["capture_headers"])
-    return Response(kind, found["fields"], found["include_errors"], headers, stream)
+    return Response(kind, found["fields"], found["include_errors"], headers, stream, found["unknown"])
 
 
 def _stream(found: Mapping[str, Any], place: Place) -> Stream:
@@ -61,7 +61,7 @@ PATH = Text("path in the answer", _path, most=1000)
 PATH_TO_ONE = Text("path to one value in the answer", _path_to_one, most=1000)
 FIELD_TYPES = (
     "text", "number", "integer", "boolean", "date", "datetime", "unix_time", "duration", "url", "email", "image",
-    "file", "json", "object",
+    "file", "json", "object", "map",
 )  # fmt: skip
 FIELD = Record(
     "field",
@@ -117,6 +117,7 @@ RESPONSE = Record(
         Key("include_errors", Flag(), default=False),
         Key("capture_headers", Many(HEADER_NAME, 100), ()),
         Key("stream", STREAM, None, shows="all defaults with `type: stream`"),
+        Key("unknown", Choice(("keep", "drop")), "keep"),
     ),
     _response,
 )

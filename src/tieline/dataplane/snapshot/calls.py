@@ -177,10 +177,10 @@ def _ready_call(name: str, call: Call, around: Surroundings, fields: Mapping[str
         level=Level.READ if call.use_as == "data" else Level.WRITE,
         defaults=tuple(pair for pair in _DEFAULTS if pair[0] not in own),
         repeatable=call.method in _IDEMPOTENT or call.idempotency_header is not None,
-        shaper=Shaper(response.fields if response.type in _SHAPED else ()),
+        shaper=Shaper(response.fields if response.type in _SHAPED else (), response.unknown),
         watch=_watch(call),
         stream=shape_of(response.stream, response.fields) if response.stream is not None else None,
-        items=PageItems(call.pagination, response.fields) if call.pagination is not None else None,
+        items=PageItems(call.pagination, response.fields, response.unknown) if call.pagination is not None else None,
     )
 
 

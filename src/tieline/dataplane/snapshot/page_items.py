@@ -18,12 +18,12 @@ class PageItems:
 
     __slots__ = ("_excluded", "_get", "_shaper", "_steps")
 
-    def __init__(self, pagination: Pagination, fields: Sequence[Field]) -> None:
+    def __init__(self, pagination: Pagination, fields: Sequence[Field], unknown: str = "keep") -> None:
         steps = paths.reach(paths.split(pagination.items)) if pagination.items is not None else None
         self._steps = steps or ()
         self._get = getter(paths.join(steps)) if steps is not None else None
         below, self._excluded = _below(steps if steps is not None else _only_list(fields), fields)
-        self._shaper = Shaper(below)
+        self._shaper = Shaper(below, unknown)
 
     def find(self, document: Any, *, first: bool = False) -> list[Any] | None:
         """The items as the upstream sent them, none for null; None where something else stands there.

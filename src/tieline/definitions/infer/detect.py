@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any, Literal
 
 from tieline.definitions.infer import paths
-from tieline.definitions.infer.evidence import combine, fold_lone, gather, recall
+from tieline.definitions.infer.evidence import Evidence, combine, fold_lone, gather, hold_as_maps, recall
 from tieline.definitions.infer.outline import is_lifted
 from tieline.definitions.infer.settle import settle
 from tieline.definitions.model import Field
@@ -13,41 +13,52 @@ from tieline.definitions.model import Field
 Source = Literal["json", "xml", "csv"]
 
 
-def detect(document: Any, *, source: Source = "json") -> tuple[Field, ...]:
-    """The fields of one document: path, type, list or not, whether at times missing, sample.
+def detect(*documents: Any, source: Source = "json") -> tuple[Field, ...]:
+    """The fields of documents of one kind: path, type, list or not, whether at times missing, sample.
 
-    ``document`` is what a JSON reader gives; anything else counts as irregular. In an XML or CSV document, as
+    A document is what a JSON reader gives; anything else counts as irregular. In an XML or CSV document, as
     ``markup`` and ``table`` read them, numbers and flags are recognised in text. Never raises; bounded to 64 levels,
     2,000 fields and samples of 200 characters. Rules: docs/types.md.
     """
-    return settle(gather(document, textual=source != "json"), textual=source != "json")
+    return settle(_seen(documents, source), textual=source != "json")
 
 
-def merge(fields: Sequence[Field], document: Any, *, source: Source = "json") -> tuple[Field, ...]:
-    """``fields`` widened by one more sample: nothing disappears, what is missing becomes optional.
+def merge(fields: Sequence[Field], *documents: Any, source: Source = "json") -> tuple[Field, ...]:
+    """``fields`` widened by more samples: nothing disappears, what is missing becomes optional.
 
     Null decides nothing; whole numbers and decimals are numbers; a date in one and other text in the other is text.
     Pinned fields stay as they are, excluded ones excluded, names kept. In XML a value by itself counts as a list of
     one where a list was seen.
     """
-    textual = source != "json"
     written = _written(fields)
     own = [one for one in fields if one.path not in written]
-    evidence = gather(document, textual=textual)
+    evidence = _seen(documents, source)
     if own:
         evidence = combine(recall(own), evidence)
     if source == "xml":
         fold_lone(evidence)
-    return _carry_over(settle(evidence, textual=textual), fields)
+    return _carry_over(settle(evidence, textual=source != "json"), fields)
 
 
-def renew(fields: Sequence[Field], document: Any, *, source: Source = "json") -> tuple[Field, ...]:
-    """The fields of ``document`` alone, with people's decisions carried over from ``fields`` (initialize again).
+def renew(fields: Sequence[Field], *documents: Any, source: Source = "json") -> tuple[Field, ...]:
+    """The fields of ``documents`` alone, with people's decisions carried over from ``fields`` (initialize again).
 
-    Pinned, excluded and named fields survive, even where the document lacks them; what else disappeared or came is what
+    Pinned, excluded and named fields survive, even where the documents lack them; what else disappeared or came is what
     ``diff(fields, renewed)`` shows.
     """
-    return _carry_over(detect(document, source=source), fields)
+    evidence = _seen(documents, source)
+    hold_as_maps(evidence, (one for one in fields if one.pinned and one.type == "map"))
+    return _carry_over(settle(evidence, textual=source != "json"), fields)
+
+
+def _seen(documents: Sequence[Any], source: Source) -> Evidence:
+    """What all the documents show together; signs that need several samples count over all of them."""
+    found = Evidence()
+    for document in documents:
+        combine(found, gather(document, textual=source != "json"))
+    if source == "xml" and len(documents) > 1:
+        fold_lone(found)
+    return found
 
 
 def _carry_over(found: Sequence[Field], before: Sequence[Field]) -> tuple[Field, ...]:
@@ -83,7 +94,11 @@ def _closes(above: Field, one: Field) -> bool:
     steps, below = paths.split(above.path), paths.split(one.path)
     if len(below) <= len(steps) or below[: len(steps)] != steps:
         return False
-    return above.type != "object" or (below[len(steps)] is None) != above.list
+    way = below[len(steps) :]
+    if above.type not in {"object", "map"} or (way[0] is None) != above.list:
+        return True
+    way = way[1:] if above.list else way
+    return bool(way) and (way[0] is paths.ANY_KEY) != (above.type == "map")
 
 
 def _written(fields: Iterable[Field]) -> set[str]:

@@ -1,18 +1,19 @@
 """What answers hold otherwise than their fields say: another type, a field missing, a field that is new.
 
-Compiled once, cheap at run time, bounded: a hundred items of each list, a hundred different findings. It reports, and
-changes nothing. Knows no counter that lives longer than one answer.
+Compiled once, cheap at run time, bounded: a hundred items of each list or map, a hundred different findings. It
+reports, and changes nothing. Knows no counter that lives longer than one answer.
 """
 
 from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any, Final, Literal
 
 from tieline.definitions.infer import embedded, kinds, paths
-from tieline.definitions.infer.evidence import is_data
-from tieline.definitions.infer.outline import Node, is_lifted
-from tieline.definitions.infer.paths import Steps
+from tieline.definitions.infer.data_keys import is_data
+from tieline.definitions.infer.outline import FieldNode, is_lifted
+from tieline.definitions.infer.paths import ANY_KEY, AnyKey, Steps
 from tieline.definitions.model import Field
 
 MOST_ITEMS: Final = 100
@@ -46,7 +47,7 @@ class Watch:
     def __init__(self, fields: Sequence[Field], *, textual: bool = False) -> None:
         """``textual``: answers hold text only (XML, CSV), so that numbers and flags are read out of it."""
         known = {paths.split(one.path) for one in fields}
-        root = Node()
+        root = FieldNode()
         for one in fields:
             steps = paths.split(one.path)
             node = root
@@ -77,7 +78,7 @@ _WHOLE = Field("$", "object")
 
 def _is_held(steps: Steps, known: set[Steps]) -> bool:
     """Whether every object on the way to a field is a field itself, as detected fields have it."""
-    objects = [steps[:end] for end in range(1, len(steps)) if isinstance(steps[end], str)]
+    objects = [steps[:end] for end in range(1, len(steps)) if isinstance(steps[end], str | AnyKey)]
     return all(any(way[:end] in known for end in range(len(paths.reach(way)), len(way) + 1)) for way in objects)
 
 
@@ -95,9 +96,9 @@ def _count(found: _Found, path: str, kind: Kind, expected: str = "", actual: str
 
 def _count_new(found: _Found, steps: Steps, members: dict[str, Any], names: AbstractSet[str]) -> None:
     for key, value in members.items():
-        if key not in names:
-            shown = isinstance(key, str) and paths.is_expressible(key) and not is_data(key)
-            _count(found, paths.join((*steps, key) if shown else steps), "new", "", _type_of(value))
+        if key not in names and paths.is_expressible(key):  # what no path can name is never a field
+            way = steps if is_data(key) else (*steps, key)
+            _count(found, paths.join(way), "new", "", _type_of(value))
 
 
 def _type_of(value: Any) -> str:
@@ -112,7 +113,7 @@ class _Compiler:
     def __init__(self, *, textual: bool) -> None:
         self._textual = textual
 
-    def node(self, node: Node, steps: Steps, *, known: bool = False) -> _Check:
+    def node(self, node: FieldNode, steps: Steps, *, known: bool = False) -> _Check:
         """The check of the value (not null) at a node; ``known`` says that an object there has no other members."""
         own = node.field
         if own is None:
@@ -125,14 +126,14 @@ class _Compiler:
             inner = self._below(node.inner, below, known=True)
         elif own.type != "json":
             inner = self._value(own)
-        if own.type == "object":
+        if own.type in {"object", "map"}:
             inner = _object(own, inner)
         if own.list:
             inner = _list(own, inner)
         return _parsed(own, inner) if own.parse else inner
 
     @staticmethod
-    def _plain(node: Node) -> type | None:
+    def _plain(node: FieldNode) -> type | None:
         """The type whose every value fits the node: most values are settled by it, without a call."""
         own = node.field
         is_single = own is not None and not (own.list or own.parse or node.is_open)
@@ -154,11 +155,40 @@ class _Compiler:
 
         return check
 
-    def _below(self, node: Node, steps: Steps, *, known: bool) -> _Check:
+    def _below(self, node: FieldNode, steps: Steps, *, known: bool) -> _Check:
         if node.item is not None:
             return _list(Field(paths.join(steps), "json", list=True), self.node(node.item, (*steps, None)))
         if node.places:
             return self._places(node, steps)
+        if node.value is None:
+            return self._members(node, steps, known=known)
+        return self._values(node, steps) if not node.members else self._map(node, steps)
+
+    def _map(self, node: FieldNode, steps: Steps) -> _Check:
+        """The check of a map some of whose keys are described by themselves."""
+        members, values = self._members(node, steps, known=False), self._values(node, steps)
+
+        def check(value: Any, found: _Found) -> None:
+            members(value, found)
+            values(value, found)
+
+        return check
+
+    def _values(self, node: FieldNode, steps: Steps) -> _Check:
+        """The check of the values of a map, but for keys that are described by themselves."""
+        assert node.value is not None  # it is a map
+        each = self.node(node.value, (*steps, ANY_KEY))
+        names = frozenset(node.members)
+
+        def check(value: Any, found: _Found) -> None:
+            if isinstance(value, dict) and each is not _pass:
+                for key, held in islice(value.items(), MOST_ITEMS):
+                    if held is not None and key not in names:
+                        each(held, found)
+
+        return check
+
+    def _members(self, node: FieldNode, steps: Steps, *, known: bool) -> _Check:
         plan = [
             (key, self._plain(below), self.node(below, (*steps, key)), self._absence(below))
             for key, below in node.members.items()
@@ -180,7 +210,7 @@ class _Compiler:
 
         return check
 
-    def _places(self, node: Node, steps: Steps) -> _Check:
+    def _places(self, node: FieldNode, steps: Steps) -> _Check:
         plan = [
             (place, self.node(below, (*steps, place)), self._absence(below)) for place, below in node.places.items()
         ]
@@ -198,14 +228,13 @@ class _Compiler:
 
         return check
 
-    def _absence(self, node: Node) -> tuple[tuple[str, str], ...]:
+    def _absence(self, node: FieldNode) -> tuple[tuple[str, str], ...]:
         """What is missing where nothing stands at the node: its field, or the nearest ones below, with their types."""
         own = node.field
         if own is not None:
             return ((own.path, own.type),) if own.include and not own.optional else ()
-        below = [*node.members.values(), *node.places.values()]
-        if node.item is not None:
-            below.append(node.item)
+        values = [node.value] if node.value is not None else []  # a map may well be empty
+        below = [one for one in node.below if one not in values]
         return tuple(each for one in below for each in self._absence(one))
 
 
@@ -214,7 +243,7 @@ def _object(own: Field, inner: _Check) -> _Check:
         if isinstance(value, dict):
             inner(value, found)
         else:
-            _count(found, own.path, "type", "object", _type_of(value))
+            _count(found, own.path, "type", own.type, _type_of(value))
 
     return check
 

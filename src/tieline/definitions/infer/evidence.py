@@ -4,42 +4,39 @@ Gathering only records; ``settle`` decides. Every part joins by union or sum, so
 order. Bounded: 64 levels, 200,000 values of a document, JSON in text included.
 """
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from tieline.definitions.infer import embedded, kinds, paths
+from tieline.definitions.infer.data_keys import are_data
 from tieline.definitions.infer.samples import sample_of
 from tieline.definitions.model import Field
 
 MOST_DEPTH: Final = paths.MOST_STEPS
 MOST_VALUES: Final = 200_000
-_MOST_ALIKE = 50
-_DATA_KEY = re.compile(
-    r"[0-9]+|v?[0-9]+(?:\.[0-9]+)+(?:[-+][0-9A-Za-z.+-]+)?"
-    r"|[0-9]{4}-[0-9]{2}(?:-[0-9]{2}(?:[T ].*)?)?"
-    r"|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9A-Fa-f]{16,}"
-    r"|/.*|[a-z]+://.*|[^@\s]+@[^@\s]+\.[a-z]+|[a-z]{1,10}_(?=[A-Za-z]*[0-9])[A-Za-z0-9]{10,}"
-)
 
 
 @dataclass(slots=True, eq=False)
 class Evidence:
     """What was seen at one place: how often a value, of which kinds, and what is below.
 
-    ``inline`` is set by objects and lists that stood there themselves, ``parsed`` by those that text held,
-    ``irregular`` by what no fields can describe.
+    ``objects`` counts those with ``members`` and those without any; ``maps`` those whose names are data, so that only
+    their ``value`` is described. ``inline`` is set by objects and lists that stood there themselves, ``parsed`` by
+    those that text held, ``irregular`` by what no fields can describe, ``odd`` by members that no path can name.
     """
 
     seen: int = 0
     scalars: set[str] = field(default_factory=set)
     objects: int = 0
     members: dict[str, "Evidence"] = field(default_factory=dict)
+    maps: int = 0
+    value: "Evidence | None" = None
     item: "Evidence | None" = None
     inline: bool = False
     parsed: bool = False
     irregular: bool = False
+    odd: bool = False
     sample: Any = None
 
     def member(self, name: str) -> "Evidence":
@@ -54,6 +51,18 @@ class Evidence:
         if self.item is None:
             self.item = Evidence()
         return self.item
+
+    def every(self) -> "Evidence":
+        """What is known of the values of the map that stands here."""
+        if self.value is None:
+            self.value = Evidence()
+        return self.value
+
+    def at(self, step: paths.Step) -> "Evidence":
+        """What is known one step below."""
+        if step is paths.ANY_KEY:
+            return self.every()
+        return self.member(step) if isinstance(step, str) else self.each()
 
 
 class _Reader:
@@ -84,37 +93,30 @@ class _Reader:
     def _structure(
         self, value: dict[str, Any] | list[Any], place: Evidence, names: tuple[str, str], depth: int
     ) -> None:
-        """An object or list that stands at ``place``, in text or by itself."""
-        if depth >= MOST_DEPTH or (isinstance(value, dict) and not is_regular(value)):
+        """An object or list that stands at ``place``, in text or by itself.
+
+        A member whose name no path can hold is passed over, its siblings are not.
+        """
+        if depth >= MOST_DEPTH:
             place.irregular = True
-        elif isinstance(value, dict):
+        elif isinstance(value, list):
+            self._several(value, place.each(), names, depth)
+        elif are_data(value):
+            place.maps += 1
+            self._several(value.values(), place.every(), names, depth)
+        else:
             place.objects += 1
             for name, below in value.items():
-                self.look(below, place.member(name), (name, names[0]), depth + 1)
-        else:
-            item = place.each()
-            for below in value:
-                self.look(below, item, names, depth + 1)
-                if self._left < 0:
-                    break
+                if paths.is_expressible(name):
+                    self.look(below, place.member(name), (name, names[0]), depth + 1)
+                else:
+                    place.odd = True
 
-
-def is_data(name: str) -> bool:
-    """Whether a member's name is a piece of data: a number, version, date, id, path or address."""
-    return _DATA_KEY.fullmatch(name) is not None
-
-
-def is_regular(found: dict[str, Any]) -> bool:
-    """Whether an object's members can be fields: their names fit into paths and are names rather than data.
-
-    Not regular are objects keyed by ids, numbers, versions, dates, paths or addresses, and those of more than fifty
-    members that are all of one kind.
-    """
-    if not all(isinstance(name, str) and paths.is_expressible(name) for name in found):
-        return False
-    if found and all(map(is_data, found)):
-        return False
-    return len(found) <= _MOST_ALIKE or len({type(value) for value in found.values()}) > 1
+    def _several(self, values: Iterable[Any], place: Evidence, names: tuple[str, str], depth: int) -> None:
+        for each in values:
+            self.look(each, place, names, depth + 1)
+            if self._left < 0:
+                break
 
 
 def gather(document: Any, *, textual: bool = False) -> Evidence:
@@ -138,18 +140,35 @@ def recall(fields: Iterable[Field]) -> Evidence:
     for steps, _ in known:
         for at, (place, step) in enumerate(zip(_walk(root, steps), steps, strict=False)):
             place.inline |= not place.parsed
-            if isinstance(step, str):
+            if step is paths.ANY_KEY:
+                place.maps = 1
+            elif isinstance(step, str):
                 place.objects = 1
                 if steps[: at + 1] not in own:
                     place.member(step).seen = 1
     return root
 
 
+def hold_as_maps(root: Evidence, fields: Iterable[Field]) -> None:
+    """Take the objects at ``fields``, which a person has called maps, for maps."""
+    for one in fields:
+        place: Evidence | None = root
+        for step in (*paths.split(one.path), *([None] if one.list else [])):
+            if place is None or isinstance(step, int):
+                place = None
+            elif isinstance(step, str):
+                place = place.members.get(step)
+            else:
+                place = place.value if step is paths.ANY_KEY else place.item
+        if place is not None and place.objects:
+            place.maps = place.maps or 1
+
+
 def _walk(place: Evidence, steps: paths.Steps) -> list[Evidence]:
     """The places on the way, ``place`` itself first, made where there are none yet."""
     way = [place]
     for step in steps:
-        way.append(way[-1].member(step) if isinstance(step, str) else way[-1].each())
+        way.append(way[-1].at(step))
     return way
 
 
@@ -158,8 +177,8 @@ def _recall_type(one: Field, place: Evidence) -> None:
     place.inline |= one.list and not one.parse
     value = place.each() if one.list else place
     value.sample = one.sample[0] if isinstance(one.sample, list) and one.sample else one.sample
-    if one.type == "object":
-        value.objects = 1
+    if one.type in {"object", "map"}:
+        value.objects, value.maps = (1, 0) if one.type == "object" else (0, 1)
         value.inline |= one.list or not one.parse
     elif one.undecided:
         value.scalars |= {kinds.BLANK} if one.type == "text" else set()
@@ -175,14 +194,18 @@ def combine(one: Evidence, other: Evidence) -> Evidence:
     one.seen += other.seen
     one.scalars |= other.scalars
     one.objects += other.objects
+    one.maps += other.maps
     one.inline |= other.inline
     one.parsed |= other.parsed
     one.irregular |= other.irregular
+    one.odd |= other.odd
     if one.sample is None or one.sample == "":
         one.sample = other.sample
     for name, below in other.members.items():
         mine = one.members.get(name)
         one.members[name] = below if mine is None else combine(mine, below)
+    if other.value is not None:
+        one.value = other.value if one.value is None else combine(one.value, other.value)
     if other.item is not None:
         one.item = other.item if one.item is None else combine(one.item, other.item)
     return one
@@ -192,10 +215,11 @@ def fold_lone(place: Evidence) -> None:
     """Where a list was seen and also a value by itself, that value was a list of one (XML cannot tell them apart)."""
     if place.item is not None:
         alone = Evidence(
-            place.seen, place.scalars, place.objects, place.members, None, place.inline, sample=place.sample
-        )
-        place.scalars, place.objects, place.members = set(), 0, {}
+            place.seen, place.scalars, place.objects, place.members, place.maps, place.value, inline=place.inline,
+            sample=place.sample,
+        )  # fmt: skip
+        place.scalars, place.objects, place.members, place.maps, place.value = set(), 0, {}, 0, None
         combine(place.item, alone)
         fold_lone(place.item)
-    for below in place.members.values():
+    for below in (*place.members.values(), *([place.value] if place.value is not None else [])):
         fold_lone(below)

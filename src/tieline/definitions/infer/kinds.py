@@ -105,7 +105,7 @@ def fits(kind: str, value: Any) -> bool:
         return (isinstance(value, int) and not isinstance(value, bool)) or (
             isinstance(value, float) and (not whole or value.is_integer())
         )
-    return kind != "object" or isinstance(value, dict)
+    return kind not in {"object", "map"} or isinstance(value, dict)
 
 
 def _fits_text(kind: str, value: str) -> bool:

@@ -98,12 +98,10 @@ def learn(before: Response, lessons: Sequence[Lesson], *, anew: bool = False) ->
     if kind not in _WITH_FIELDS:
         return replace(before, type=kind, fields=(), stream=None)
     source = cast("Source", kind)
-    rest = [each.document for each in lessons]
+    documents = [each.document for each in lessons]
     fields = before.fields if before.type == kind else ()
-    if anew or not fields:
-        fields = renew(fields, rest.pop(0), source=source)
-    for document in rest:
-        fields = merge(fields, document, source=source)
+    widened = renew if anew or not fields else merge
+    fields = widened(fields, *documents, source=source)
     return replace(before, type=kind, fields=fields, stream=None)
 
 
@@ -166,6 +164,4 @@ def _stream(before: Response, seen: Sequence[StreamSeen], anew: bool) -> Stream:
 
 
 def _merged(fields: tuple[Field, ...], documents: Sequence[Any]) -> tuple[Field, ...]:
-    for document in documents:
-        fields = merge(fields, document) if fields else detect(document)
-    return fields
+    return merge(fields, *documents) if fields else detect(*documents)

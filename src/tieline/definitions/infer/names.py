@@ -5,6 +5,7 @@ Names are hints only: ``kinds`` asks them where a value alone could be two thing
 
 import re
 from functools import lru_cache
+from itertools import pairwise
 
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+|[^\W\d_a-zA-Z]+")
 
@@ -34,6 +35,9 @@ _FILES = frozenset("download file attachment pdf tarball zipball archive".split(
 _LABELS = frozenset(
     "zip zipcode postal postcode plz phone mobile fax tel telephone code ean gtin upc isbn issn sku account iban vat "  # noqa: SIM905
     "ssn number no version phonenumber".split()
+)
+_MAPS = frozenset(
+    "tags labels annotations variables env translations dependencies headers languages map".split()  # noqa: SIM905
 )
 _SECRETS = frozenset(
     "password passwd passphrase secret token apikey authorization credential credentials signature otp pin cvv cvc "  # noqa: SIM905
@@ -94,6 +98,15 @@ def is_file(name: str) -> bool:
 def is_label(name: str) -> bool:
     """Whether digits under this name are a name themselves: a postal code, a phone number."""
     return any(word in _LABELS for word in words(name))
+
+
+def is_map(name: str) -> bool:
+    """Whether a name is that of a map: ``tags``, ``labels``, ``countsByDay``, ``SummaryMap``."""
+    found = words(name)
+    if not found:
+        return False
+    keyed = any(word in {"by", "to"} and before.endswith("s") for before, word in pairwise(found[:-1]))
+    return found[-1] in _MAPS or keyed
 
 
 def is_secret(name: str) -> bool:

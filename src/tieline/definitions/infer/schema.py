@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from tieline.definitions.infer.outline import Lift, Node, outline
+from tieline.definitions.infer.outline import FieldNode, Lift, outline
 from tieline.definitions.model import Call, Field, Parameter, Response
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
@@ -27,6 +27,7 @@ _TYPES: Mapping[str, Mapping[str, Any]] = {
     "file": {"type": "string", "format": "uri-reference", "title": "File"},
     "json": {},
     "object": {"type": "object"},
+    "map": {"type": "object"},
 }
 _PARAMETERS: Mapping[str, Mapping[str, Any]] = {
     **{name: _TYPES[name] for name in ("text", "number", "integer", "boolean", "date", "datetime", "json", "object")},
@@ -90,9 +91,9 @@ def schema_of_fields(fields: Iterable[Field]) -> dict[str, Any]:
         return {}
     root = tree.root
     if not tree.lifts:
-        return _node(root) if _is_handed_out(root) or root.members else {"type": "null"}
+        return _node(root) if root.is_included or root.members else {"type": "null"}
     found = _node(root) if root.members and root.field is None else _object({}, [])
-    lifts = [lift for lift in tree.lifts if _is_handed_out(lift.node)]
+    lifts = [lift for lift in tree.lifts if lift.node.is_included]
     properties = found["properties"] | {lift.name: _lift(lift) for lift in lifts}
     required = [name for name in found.get("required", ()) if name not in {lift.name for lift in lifts}]
     return _object(properties, required + [lift.name for lift in lifts if lift.several])
@@ -131,18 +132,11 @@ def _object(properties: Mapping[str, Any], required: list[str]) -> dict[str, Any
     return found | ({"required": required} if required else {})
 
 
-def _is_handed_out(node: Node) -> bool:
-    if node.field is not None:
-        return node.field.include
-    below = [*node.members.values(), *node.places.values(), *([node.item] if node.item is not None else [])]
-    return any(_is_handed_out(each) for each in below)
-
-
 def _lift(lift: Lift) -> dict[str, Any]:
     return {"type": "array", "items": _nullable(_node(lift.node))} if lift.several else _node(lift.node)
 
 
-def _node(node: Node) -> dict[str, Any]:
+def _node(node: FieldNode) -> dict[str, Any]:
     """What stands at a node, null aside."""
     own = node.field
     if own is None:
@@ -153,25 +147,28 @@ def _node(node: Node) -> dict[str, Any]:
     return {"type": "array", "items": found} if own.list else found
 
 
-def _below(node: Node) -> dict[str, Any]:
+def _below(node: FieldNode) -> dict[str, Any]:
     if node.item is not None:
         return {"type": "array", "items": _node(node.item)}
     if node.places:
-        chosen = [_node(below) for _, below in sorted(node.places.items()) if _is_handed_out(below)]
+        chosen = [_node(below) for _, below in sorted(node.places.items()) if below.is_included]
         return {"type": "array", "maxItems": len(chosen), "prefixItems": [_nullable(one) for one in chosen]}
     properties, required = {}, []
     for key, below in node.members.items():
-        if not _is_handed_out(below):
+        if not below.is_included:
             continue
         name = below.called(key)
         always = _is_always_there(below)
         properties[name] = _node(below) if always else _nullable(_node(below))
         if always:
             required.append(name)
-    return _object(properties, required)
+    found = _object(properties, required)
+    if node.value is not None and node.value.is_included:
+        found["additionalProperties"] = _nullable(_node(node.value))
+    return found
 
 
-def _is_always_there(node: Node) -> bool:
+def _is_always_there(node: FieldNode) -> bool:
     """Whether samples always had a value here, as far as the fields know."""
     while node.field is None and node.item is not None:
         node = node.item

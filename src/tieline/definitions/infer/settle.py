@@ -7,6 +7,7 @@ from typing import Any, Final, Literal
 
 from tieline.definitions.infer import kinds, paths
 from tieline.definitions.infer.evidence import Evidence
+from tieline.definitions.infer.maps import fold_maps
 from tieline.definitions.infer.paths import Steps
 from tieline.definitions.model import Field
 
@@ -29,10 +30,11 @@ class _Verdict:
 
 
 def settle(root: Evidence, *, textual: bool = False) -> tuple[Field, ...]:
-    """The fields of what was seen, in the order of the documents, at most 2,000.
+    """The fields of what was seen, in the order of the documents, at most 2,000. ``root`` is used up by it.
 
     Where that is not enough, the objects that need more than is left become ``json``.
     """
+    fold_maps(root)
     return tuple(_Settlement(textual=textual).whole(root))
 
 
@@ -45,7 +47,7 @@ class _Settlement:
         self._named: dict[str, _Signature] = {}
 
     def whole(self, root: Evidence) -> list[Field]:
-        """The fields of the whole document: its members, or ``$`` where it is no plain object."""
+        """The fields of the whole document: its members, or ``$`` where it is no plain object with members."""
         verdict = self._verdict(root)
         if verdict.sort == "object" and not verdict.parse and root.members:
             found = self._members(root, (), MOST_FIELDS)
@@ -54,7 +56,8 @@ class _Settlement:
 
     def _verdict(self, place: Evidence) -> _Verdict:
         texts = place.scalars <= kinds.TEXTS | {kinds.BLANK}
-        structure = (place.objects > 0) + (place.item is not None) + place.irregular
+        objects = place.objects + place.maps
+        structure = (objects > 0) + (place.item is not None) + place.irregular
         if place.scalars and (structure or place.parsed):
             if texts and not place.inline:
                 return _Verdict("value", "text")
@@ -62,7 +65,7 @@ class _Settlement:
         if structure > 1 or place.irregular or (place.parsed and place.inline):
             return _Verdict("value", parse=place.parsed and not place.inline)
         if structure:
-            return _Verdict("object" if place.objects else "list", parse=place.parsed)
+            return _Verdict("object" if objects else "list", parse=place.parsed)
         if not place.scalars:
             return _Verdict("value", parse=place.parsed, undecided=True)
         kind = kinds.widen(place.scalars, textual=self._textual)
@@ -74,7 +77,8 @@ class _Settlement:
         if known is None:
             verdict = self._verdict(place)
             if verdict.sort == "object":
-                known = 1 + sum(self._size(below) for below in place.members.values())
+                values = [place.value] if place.value is not None else []
+                known = 1 + sum(self._size(below) for below in (*place.members.values(), *values))
             else:
                 known = self._size(place.item) if verdict.sort == "list" and place.item is not None else 1
             self._sizes[id(place)] = known
@@ -114,9 +118,14 @@ class _Settlement:
         return [Field(paths.join(steps), kind, **how, undecided=verdict.undecided and not nested, sample=sample)]
 
     def _object(self, place: Evidence, steps: Steps, room: int, how: dict[str, Any]) -> list[Field]:
-        """An object, or a list of them, and its members; ``json`` where they do not fit."""
+        """An object or map, or a list of them, and what is in it; ``json`` where that does not fit."""
         path = paths.join(steps)
         inner: Steps = (*steps, None) if how.get("list") else steps
+        if place.maps:
+            value = place.every()
+            if self._size(value) >= room or len(path) + _ROOM > paths.MOST_LENGTH:
+                return [Field(path, "json", **how)]
+            return [Field(path, "map", **how), *self._place(value, (*inner, paths.ANY_KEY), room - 1)]
         below = self._members(place, inner, room - 1)
         if below is None:
             return [Field(path, "json", **how)]

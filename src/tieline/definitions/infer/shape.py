@@ -1,16 +1,16 @@
-"""Answers in the shape of their fields: what is included, under the names people gave, with JSON in text read.
+"""Answers in the shape of their fields: what nobody excluded, under the names people gave, with JSON in text read.
 
 Compiled once from the fields; applying it only walks. What an answer holds otherwise than its field says is handed on
 as it is. Knows nothing of where answers come from.
 """
 
 import re
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from tieline.definitions.infer import embedded
-from tieline.definitions.infer.outline import Lift, Node, outline
-from tieline.definitions.infer.paths import Steps
+from tieline.definitions.infer.outline import FieldNode, Lift, outline
+from tieline.definitions.infer.paths import ANY_KEY, Steps
 from tieline.definitions.model import Field
 
 Change = Callable[[Any], Any]
@@ -22,19 +22,25 @@ _MOST_NESTED = 16
 
 
 class Shaper:
-    """Shapes any number of answers by the same fields; without fields answers stay whole."""
+    """Shapes any number of answers by the same fields; without fields answers stay whole.
+
+    ``unknown`` says what becomes of members that no field names, at every depth: ``keep`` hands them out as they are,
+    ``drop`` leaves them out.
+    """
 
     __slots__ = ("_change", "_lifts")
 
-    def __init__(self, fields: Sequence[Field]) -> None:
+    def __init__(self, fields: Sequence[Field], unknown: str = "keep") -> None:
         tree = outline(fields)
-        self._lifts = tuple((lift, _change(lift.node)) for lift in tree.lifts if _is_included(lift.node))
+        compiler = _Compiler(keeps=unknown == "keep")
+        self._lifts = tuple((lift, compiler.change(lift.node)) for lift in tree.lifts if lift.node.is_included)
         root = tree.root
         self._change: Change | None = None
-        if tree.lifts and not (root.field or root.members or root.item or root.places):
+        if tree.lifts and not (root.field or root.below):
             self._change = lambda _: {}
         elif fields:
-            self._change = _change(root) if root.field is None or root.field.include else lambda _: None
+            is_out = root.field is not None and not root.field.include
+            self._change = (lambda _: None) if is_out else compiler.change(root)
 
     def apply(self, document: Any) -> Any:
         """The included fields of ``document`` as JSON; ``document`` itself is never changed, parts of it are reused."""
@@ -47,65 +53,82 @@ class Shaper:
         return result
 
 
-def shape(document: Any, fields: Sequence[Field]) -> Any:
+def shape(document: Any, fields: Sequence[Field], unknown: str = "keep") -> Any:
     """One answer in the shape of ``fields``; ``Shaper`` is for many."""
-    return Shaper(fields).apply(document)
+    return Shaper(fields, unknown).apply(document)
 
 
-def _is_included(node: Node) -> bool:
-    """Whether something at or below the node is handed out."""
-    if node.field is not None:
-        return node.field.include
-    below = [*node.members.values(), *node.places.values(), *([node.item] if node.item is not None else [])]
-    return any(_is_included(each) for each in below)
+class _Compiler:
+    """Makes the change of a tree of fields; ``keeps`` says that members which no field names are handed out."""
+
+    def __init__(self, *, keeps: bool) -> None:
+        self._keeps = keeps
+
+    def change(self, node: FieldNode) -> Change | None:
+        """How the value at a node is changed; None for not at all."""
+        own = node.field
+        if own is None:
+            return self._below(node)
+        change = self._below(node.inner) if node.is_open else _CONVERSIONS.get(own.type)
+        if own.list and change is not None:
+            change = _for_each(change)
+        return _parsed(change) if own.parse else change
+
+    def _below(self, node: FieldNode) -> Change | None:
+        """How what is below a node without a type of its own is changed."""
+        if node.item is not None:
+            inner = self.change(node.item)
+            return None if inner is None else _for_each(inner)
+        if node.places:
+            return _chosen([(at, self.change(one)) for at, one in sorted(node.places.items()) if one.is_included])
+        if not node.members and node.value is None:
+            return None
+        plan: dict[str, _Member | None] = dict.fromkeys(node.lifted)
+        for key, below in node.members.items():
+            change = self.change(below) if below.is_included else None
+            plan[key] = _Member(below.called(key), change, change in _OF_TEXT) if below.is_included else None
+        names = [member.name for member in plan.values() if member is not None]
+        plan = {**dict.fromkeys(names), **plan}  # what is new under a name that is given to another is left out
+        return _members(plan, self._rest(node))
+
+    def _rest(self, node: FieldNode) -> "_Member | None":
+        """What becomes of members without a field of their own: the values of a map, or what nobody has seen before."""
+        if node.value is None:
+            return _Member("", None, of_text=False) if self._keeps else None
+        if not node.value.is_included:
+            return None
+        change = self.change(node.value)
+        return _Member("", change, change in _OF_TEXT)
 
 
-def _change(node: Node) -> Change | None:
-    """How the value at a node is changed; None for not at all."""
-    own = node.field
-    if own is None:
-        return _below(node)
-    change = _below(node.inner) if node.is_open else _CONVERSIONS.get(own.type)
-    if own.list and change is not None:
-        change = _for_each(change)
-    return _parsed(change) if own.parse else change
+class _Member(NamedTuple):
+    """How a member is handed out: its name (blank for its own key) and its change, which may be for text only."""
+
+    name: str
+    change: Change | None
+    of_text: bool
 
 
-def _below(node: Node) -> Change | None:
-    """How what is below a node without a type of its own is changed."""
-    if node.item is not None:
-        inner = _change(node.item)
-        return None if inner is None else _for_each(inner)
-    if node.places:
-        chosen = [(place, _change(below)) for place, below in sorted(node.places.items()) if _is_included(below)]
-        return _chosen(chosen)
-    if not node.members:
-        return None
-    return _members(
-        [
-            (key, below.called(key), change, change in _OF_TEXT)
-            for key, below in node.members.items()
-            if _is_included(below)
-            for change in (_change(below),)
-        ]
-    )
+def _members(plan: Mapping[str, _Member | None], rest: _Member | None) -> Change:
+    """How an object is changed: each member by ``plan``, those without one as ``rest`` says; None leaves it out.
 
-
-def _members(plan: Iterable[tuple[str, str, Change | None, bool]]) -> Change:
-    """How an object is changed: members by their key, new name and change, which may leave all but text as it is."""
-    plan = tuple(plan)
+    Members keep the order in which they came.
+    """
+    known = plan.get
 
     def change(value: Any) -> Any:
         if not isinstance(value, dict):
             return _nested(value)
         result = {}
-        for key, name, below, of_text in plan:
-            if key in value:
-                found = value[key]
-                if below is None or found is None or (of_text and type(found) is not str):
-                    result[name] = found
-                else:
-                    result[name] = below(found)
+        for key, found in value.items():
+            member = known(key, rest)
+            if member is None:
+                continue
+            name, below, of_text = member
+            if below is None or found is None or (of_text and type(found) is not str):
+                result[name or key] = found
+            else:
+                result[name or key] = below(found)
         return result
 
     def _nested(value: Any, depth: int = 1) -> Any:
@@ -186,10 +209,11 @@ def collect(value: Any, steps: Steps, found: list[Any], at: int = 0) -> None:
     """Add the values that ``steps`` lead to, in order; places and members that are not there add nothing."""
     for index in range(at, len(steps)):
         step = steps[index]
-        if step is None:
-            if isinstance(value, list):
-                for item in value:
-                    collect(item, steps, found, index + 1)
+        if step is None or step is ANY_KEY:
+            holder = list if step is None else dict
+            if isinstance(value, holder):
+                for each in value if isinstance(value, list) else value.values():
+                    collect(each, steps, found, index + 1)
             return
         if isinstance(step, str):
             if not isinstance(value, dict) or step not in value:

@@ -49,7 +49,7 @@ def field(path: str, fields: tuple[Field, ...]) -> Field:
         (None, [], "json[]"),
         ({}, None, "object"),
         ({}, [], "json"),
-        ({"1": 2}, {"a": 1}, "json"),
+        ({"1": 2}, {"a": 1}, "map"),
         ('{"a": 1}', "plain", "text"),
         ("plain", '{"a": 1}', "text"),
         ('{"a": 1}', '{"a": 2.5}', "object in text"),

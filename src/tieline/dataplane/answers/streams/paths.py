@@ -1,12 +1,13 @@
 """Paths in events, compiled to functions. What a path is, definitions says; nothing here raises, whatever the data.
 
-A path that leads nowhere gives None, as does one that leads to null. ``[]`` stands for every item and gives a list.
+A path that leads nowhere gives None, as does one that leads to null. ``[]`` stands for every item, ``*`` for every
+value of a map; either gives a list.
 """
 
 from collections.abc import Callable
 from typing import Any
 
-from tieline.definitions.infer.paths import Steps, split
+from tieline.definitions.infer.paths import ANY_KEY, Steps, split
 
 Get = Callable[[Any], Any]
 
@@ -17,18 +18,19 @@ def getter(path: str) -> Get:
 
 
 def _along(steps: Steps) -> Get:
-    if None in steps:
-        every = steps.index(None)
-        return _each(_along(steps[:every]), _along(steps[every + 1 :]))
+    every = next((at for at, step in enumerate(steps) if step is None or step is ANY_KEY), None)
+    if every is not None:
+        return _each(_along(steps[:every]), _along(steps[every + 1 :]), list if steps[every] is None else dict)
     return _member(steps[0]) if len(steps) == 1 and isinstance(steps[0], str) else _plain(steps)
 
 
-def _each(items: Get, rest: Get) -> Get:
+def _each(holder: Get, rest: Get, kind: type[list[Any] | dict[str, Any]]) -> Get:
     def find(value: Any) -> Any:
-        found = items(value)
-        if not isinstance(found, list):
+        found = holder(value)
+        if not isinstance(found, kind):
             return None
-        return [each for each in map(rest, found) if each is not None]
+        values = found if isinstance(found, list) else found.values()
+        return [each for each in map(rest, values) if each is not None]
 
     return find
 
@@ -40,7 +42,7 @@ def _plain(steps: Steps) -> Get:
                 if not isinstance(value, dict):
                     return None
                 value = value.get(step)
-            elif isinstance(value, list) and step is not None and step < len(value) and value:
+            elif isinstance(value, list) and isinstance(step, int) and step < len(value) and value:
                 value = value[step]
             else:
                 return None
