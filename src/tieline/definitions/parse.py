@@ -64,15 +64,16 @@ def parse(text: str, *, schemes: SchemeRules | None = None) -> Definition:
     Without ``schemes`` any scheme's name and options are taken. Raises DefinitionError with every problem found, at
     most 20, each with its line; no other error for any text.
     """
-    return _parse(tree.compose(text), schemes)
+    return parse_tree(tree.compose(text), schemes)
 
 
 def parse_data(data: Mapping[str, Any], *, schemes: SchemeRules | None = None) -> Definition:
     """As ``parse`` for data that has been read already; problems name keys, and no lines."""
-    return _parse(tree.plant(data), schemes)
+    return parse_tree(tree.plant(data), schemes)
 
 
-def _parse(root: tree.Node, schemes: SchemeRules | None) -> Definition:
+def parse_tree(root: tree.Node, schemes: SchemeRules | None) -> Definition:
+    """As ``parse`` for text that was read into a tree."""
     findings = Findings()
     place = Place(root, findings)
     definition = _environment(place, schemes)
