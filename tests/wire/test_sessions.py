@@ -22,7 +22,8 @@ from tieline.core.errors import (
     UpstreamFailed,
 )
 from tieline.core.secret import Secret
-from tieline.dataplane.attempt.prepare import SHARED, Holder, Preparer
+from tieline.dataplane.attempt.prepare import Preparer
+from tieline.dataplane.tokens.holder import SHARED, Holder
 from tieline.dataplane.snapshot.plan import Plan
 from tieline.dataplane.snapshot.view import Snapshot
 from tieline.dataplane.tokens.fingerprint import PURPOSE, fingerprint_of

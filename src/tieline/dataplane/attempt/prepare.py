@@ -5,33 +5,24 @@ its body, that need a token, that listen for a challenge. Owns the order; what a
 whose turn it is to renew a token is that of ``sessions``.
 """
 
+import asyncio
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from tieline.core.errors import ConnectionRequired, CredentialMissing, InvalidRequest
-from tieline.core.urls import Origin
-from tieline.dataplane.answers.streams.paths import getter
+from tieline.core.errors import ConnectionRequired, CredentialMissing, TielineError
+from tieline.dataplane.attempt.target import Target
 from tieline.dataplane.snapshot.plan import Plan
 from tieline.dataplane.snapshot.reflections import reflected
+from tieline.dataplane.tokens.holder import SHARED, Holder, holder_of
 from tieline.schemes.base import Applier, Headers, Outgoing
+from tieline.schemes.connections import mode_of
 from tieline.schemes.flow import Renewal
 from tieline.wire import framing
 from tieline.wire.pool import Lane
 
 SIGNED_MOST = 16 * 1024 * 1024
-USER_MOST = 200
-
-
-@dataclass(frozen=True, slots=True)
-class Holder:
-    """Whose token a request uses: an end user of an app, or (``user`` empty) the API's shared one."""
-
-    app_id: str = ""
-    user: str = ""
-
-
-SHARED = Holder()
 
 
 class Sessions(Protocol):
@@ -53,22 +44,20 @@ class Sessions(Protocol):
         """As ``ready``, after the API refused ``stale``; where another has renewed it since, that one."""
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class Draft:
-    """A request before anything is added. ``path`` is as it came and below the base URL; ``body`` None if streamed.
+@dataclass(slots=True, repr=False)
+class Message:
+    """A request before anything is added to it.
 
-    ``mark``: the target ends in a question mark with nothing behind it, which goes on too. ``headers`` are without
-    those that frame the message. With ``url_origin`` the path is whole: a call's own URL.
-    ``holder`` is the end user that was named, None where nobody was.
+    ``headers`` are without those that frame the message; ``mark``: the target ends in a question mark with nothing
+    behind it, which goes on too. ``body`` is the whole body where it is at hand, None where its sender streams it;
+    ``length`` is its size in bytes, None where that is not known (chunked).
     """
 
     method: bytes
-    path: bytes
-    query: bytes
+    target: Target
     headers: list[tuple[bytes, bytes]]
     body: bytes | None = None
-    url_origin: Origin | None = None
-    holder: Holder | None = None
+    length: int | None = None
     mark: bool = False
 
 
@@ -93,6 +82,7 @@ class Preparer:
 
     def __init__(self, sessions: Sessions) -> None:
         self._sessions = sessions
+        self._renewing: set[asyncio.Task[None]] = set()
 
     async def appliers(self, plan: Plan, holder: Holder | None) -> tuple[Applier, ...]:
         """Every scheme of ``plan`` in order, with a token that is good now for ``holder`` (None: nobody was named).
@@ -111,6 +101,16 @@ class Preparer:
             if isinstance(each, Renewal):
                 await self._token(plan, each, holder, stale)
 
+    def renew_soon(self, plan: Plan, auth: Sequence[Applier], holder: Holder | None) -> None:
+        """As ``renew``, without waiting: too late for the request that was refused, in time for the next."""
+        task = asyncio.get_running_loop().create_task(self._renew_quietly(plan, auth, holder))
+        self._renewing.add(task)
+        task.add_done_callback(self._renewing.discard)
+
+    async def _renew_quietly(self, plan: Plan, auth: Sequence[Applier], holder: Holder | None) -> None:
+        with contextlib.suppress(TielineError):  # whoever asks next meets it too, and is told
+            await self.renew(plan, auth, holder)
+
     async def _token(
         self, plan: Plan, renewal: Renewal, holder: Holder | None, stale: Applier | None = None
     ) -> Applier:
@@ -119,7 +119,7 @@ class Preparer:
         try:
             return await self._token_of(plan, renewal, whose, stale)
         except ConnectionRequired:
-            if whose is SHARED or _connections(renewal) != "per_user_or_shared":
+            if whose is SHARED or mode_of(renewal.options) != "per_user_or_shared":
                 raise
         return await self._token_of(plan, renewal, SHARED, stale)
 
@@ -129,59 +129,27 @@ class Preparer:
         return self._sessions.current(plan, renewal, whose) or await self._sessions.ready(plan, renewal, whose)
 
 
-def holder_of(plan: Plan, renewal: Renewal, holder: Holder | None) -> Holder:
-    """Whose token a scheme uses for a request of ``holder``: option ``connections`` says it.
-
-    ``shared`` (unless said), ``per_user``, or ``per_user_or_shared``: the user's where there is one. Raises
-    ConnectionRequired where a user has to be named and is not.
-    """
-    mode = _connections(renewal)
-    if mode == "shared":
-        return SHARED
-    if holder is None:
-        if mode == "per_user":
-            raise ConnectionRequired(
-                f"{plan.title} is used in the name of an end user. Say whose connection to use: "
-                "Tieline-Connection: <end user>, or --connection USER on the command line.",
-                param="Tieline-Connection",
-            )
-        return SHARED
-    return holder
-
-
-def named_holder(app_id: str, user: bytes | None) -> Holder | None:
-    """The end user that ``Tieline-Connection`` names. Raises InvalidRequest where it cannot be one's name."""
-    if user is None:
-        return None
-    try:
-        name = user.decode().strip()
-    except UnicodeDecodeError:
-        name = ""
-    if not 0 < len(name) <= USER_MOST or not name.isprintable():
-        raise InvalidRequest(f"Tieline-Connection names an end user in 1 to {USER_MOST} printable characters (UTF-8).")
-    return Holder(app_id, name)
-
-
-def prepare(plan: Plan, auth: tuple[Applier, ...], draft: Draft) -> Prepared:
-    """Add to ``draft`` what the API shares and its schemes put in.
+def prepare(plan: Plan, auth: tuple[Applier, ...], message: Message) -> Prepared:
+    """Add to ``message`` what the API shares and its schemes put in.
 
     Raises:
         CredentialMissing: this request cannot be signed, what was added cannot go over the wire, or a client
             certificate cannot be used.
         DestinationNotAllowed: a call's own URL leads where the credential may not go.
     """
-    own = draft.url_origin
+    target = message.target
+    own = target.origin
     origin, lane = plan.origin, plan.lane
     identity = next((each.tls for each in auth if each.tls is not None), None)
     if (own is not None and own != origin) or identity is not plan.exit.identity:
         origin = own or origin
         lane = plan.exit.lane_to(origin, identity)
     assert lane is not None  # there is one where there is no problem
-    path = draft.path if own is not None else plan.base_path + draft.path or b"/"
-    outgoing = Outgoing(draft.method, path, draft.query, draft.headers, origin, draft.body)
-    outgoing.mark = draft.mark
+    path = target.path if own is not None else plan.base_path + target.path or b"/"
+    outgoing = Outgoing(message.method, path, target.query, message.headers, origin, message.body)
+    outgoing.mark = message.mark
     _drop_replaced(plan, auth, outgoing)
-    plan.shared.add(outgoing, draft.path)
+    plan.shared.add(outgoing, target.path)
     for applier in auth:
         applier.apply(outgoing)
     return Prepared(lane, _head(plan, outgoing), outgoing.headers, outgoing.body, auth, _reflections(plan, auth))
@@ -201,50 +169,9 @@ def steady_appliers(plan: Plan) -> tuple[Applier, ...]:
     return tuple([each for each in plan.auth if isinstance(each, Applier)])
 
 
-def wants_body(auth: Sequence[Applier], draft: Draft) -> bool:
+def wants_body(auth: Sequence[Applier], message: Message) -> bool:
     """Whether a scheme needs the whole body before the head can be written."""
-    return any(applier.reads_body and applier.wants_body(draft.headers) for applier in auth)
-
-
-def listens(plan: Plan) -> bool:
-    """Whether an answer may say that the same request, prepared anew, would succeed."""
-    return any(isinstance(each, Renewal) or each.listens for each in plan.auth)
-
-
-@dataclass(frozen=True, slots=True)
-class Hint:
-    """What an answer's head said of the secret: ``again`` that a challenge was learnt, ``stale`` that tokens are old.
-
-    ``unsure``: only the body can tell whether tokens are; ask ``is_stale`` with it.
-    """
-
-    again: bool = False
-    stale: bool = False
-    unsure: tuple[Renewal, ...] = ()
-
-    def is_stale(self, body: bytes) -> bool:
-        """Whether the body (at most 64 KiB of it, decoded) says that a token is old."""
-        return any(each.signal.fits_body(body, lambda path, value: getter(path)(value)) for each in self.unsure)
-
-
-NO_HINT = Hint()
-
-
-def hint(plan: Plan, sent: Prepared, status: int, headers: Headers) -> Hint:
-    """What the head of an answer says of the secret that was sent."""
-    again = stale = False
-    unsure: list[Renewal] = []
-    for each, applier in zip(plan.auth, sent.auth, strict=True):
-        again = (applier.listens and applier.answered(sent.headers, status, headers)) or again
-        if isinstance(each, Renewal) and each.signal.fits_head(status, headers):
-            stale = stale or each.signal.body is None
-            unsure += [each] if each.signal.body is not None else []
-    return Hint(again, stale, tuple(unsure)) if again or stale or unsure else NO_HINT
-
-
-def _connections(renewal: Renewal) -> str:
-    mode: str = renewal.options.get("connections", "shared")
-    return mode
+    return any(applier.reads_body and applier.wants_body(message.headers) for applier in auth)
 
 
 def _drop_replaced(plan: Plan, auth: Sequence[Applier], outgoing: Outgoing) -> None:

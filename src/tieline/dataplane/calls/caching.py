@@ -10,12 +10,12 @@ from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Final
 
-from tieline.dataplane.attempt.prepare import Holder
 from tieline.dataplane.calls.lru import Shelf
 from tieline.dataplane.calls.parameters import Given
 from tieline.dataplane.calls.reply import TAPE_MOST, Written
 from tieline.dataplane.snapshot.calls import ReadyCall
 from tieline.dataplane.snapshot.plan import Plan
+from tieline.dataplane.tokens.holder import Holder
 from tieline.definitions.fill.values import comparable
 
 CACHE_MOST: Final = 32 * 1024 * 1024

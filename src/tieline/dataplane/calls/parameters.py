@@ -5,9 +5,9 @@ the reading; whether a value fits its parameter is the template's word.
 """
 
 import hashlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, Protocol
+from typing import Any, Final
 from urllib.parse import parse_qsl
 
 from tieline.core.errors import InvalidRequest
@@ -62,17 +62,6 @@ async def from_form(call: Call, caller: Caller, boundary: bytes, *, fingerprint:
     Raises InvalidRequest, InvalidParameter, BodyTooLarge.
     """
     return await Upload(caller, FormReader(boundary), fingerprint=fingerprint).begin(call)
-
-
-class Files(Protocol):
-    """The bytes of the files that a request refers to. ``passes``: one of them can be sent once only."""
-
-    @property
-    def passes(self) -> bool: ...
-
-    def body(self, pieces: tuple[Piece, ...]) -> AsyncIterator[bytes]:
-        """A request's body, made of ``pieces`` and the files they refer to."""
-        ...
 
 
 @dataclass(slots=True)

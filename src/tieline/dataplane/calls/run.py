@@ -14,7 +14,6 @@ from tieline.access.decide import Denied, decide
 from tieline.core.errors import InvalidRequest, MissingPermission, TielineError, UpstreamFailed
 from tieline.dataplane.admission.admit import Admitted
 from tieline.dataplane.admission.fields import CONNECTION, IDEMPOTENCY_KEY
-from tieline.dataplane.attempt.prepare import named_holder
 from tieline.dataplane.attempt.send import Order, Reached, Running
 from tieline.dataplane.attempt.target import target_of
 from tieline.dataplane.calls import answering
@@ -29,6 +28,7 @@ from tieline.dataplane.calls.streaming import REST_SECONDS, pass_stream
 from tieline.dataplane.snapshot.calls import ReadyCall
 from tieline.dataplane.snapshot.plan import Plan
 from tieline.dataplane.snapshot.view import AppKey
+from tieline.dataplane.tokens.holder import named_holder
 from tieline.definitions.fill.scope import BODY_MOST
 from tieline.ports.requests import Outcome
 from tieline.wire.request import Request

@@ -23,8 +23,8 @@ from typing import Final
 from weakref import WeakKeyDictionary
 
 from tieline.core.errors import ConnectionRequired, TielineError, UpstreamError
-from tieline.dataplane.attempt.prepare import Holder
 from tieline.dataplane.snapshot.plan import Plan
+from tieline.dataplane.tokens.holder import Holder
 from tieline.dataplane.tokens.renewal import Renewer, StoredToken
 from tieline.ports.connections import ConnectionKey, ConnectionStore
 from tieline.ports.snapshot import Change

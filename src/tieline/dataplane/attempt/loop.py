@@ -1,0 +1,255 @@
+"""The attempt loop: prepare, send, judge, renew and repeat, retry, redirect; written once, for whoever sends.
+
+What differs between a relayed request, a call and a verify request is a ``Sender`` (how bytes travel) and a ``Policy``
+(how often, and what for, it is sent again). The loop owns their order:
+
+    prepare ──▶ send ──▶ judge ──▶ answered: handed out, whoever asked owns it
+       ▲         │         │
+       │         │         ├─ the secret is stale, or was challenged: the token is renewed; once for each request
+       │         │         ├─ the status may be another a moment later, and the policy is patient: after a pause
+       │         │         └─ a redirect that the policy follows: the message is turned there
+       │         └─ lost before its answer: at once where a connection had been idle, else after a pause
+       └─────────────────── an answer that is not handed out is closed before the next turn
+
+It does not know who asks, and tells nobody how it ended.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Final, Generic, Protocol, TypeVar
+
+from tieline.core.errors import BodyTooLarge, UpstreamProtocolError, UpstreamUnreachable
+from tieline.dataplane.attempt.judge import AnswerHead, is_judged, judge
+from tieline.dataplane.attempt.prepare import Message, Prepared, Preparer, prepare, steady_appliers, wants_body
+from tieline.dataplane.attempt.retry import is_transient, pause
+from tieline.dataplane.attempt.target import told_target
+from tieline.dataplane.snapshot.calls import Memory
+from tieline.dataplane.snapshot.plan import Plan
+from tieline.dataplane.tokens.holder import Holder
+from tieline.schemes.base import Applier, Headers, field_value
+
+SIGNED_MOST: Final = 16 * 1024 * 1024
+"""Bytes of a body that a scheme may have to read before the request can be sent."""
+HOPS_MOST: Final = 5
+NEVER: Final = float("inf")
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+
+Head = TypeVar("Head", bound=AnswerHead)
+Sent = TypeVar("Sent", bound=AnswerHead, covariant=True)
+Permit = Callable[[bytes, bytes | None], None]
+"""Raises where a method may not be sent on a path below the base URL, or (None) elsewhere."""
+
+
+def anything(_method: bytes, _path: bytes | None) -> None:
+    """The permit of those who are not asked for any."""
+
+
+class Sender(Protocol[Sent]):
+    """Sends a message once, each time it is asked to. It owns the connection until the answer's head is here.
+
+    ``unsent`` says of a send that failed that no byte of it left; ``stale`` that it went over a connection that had
+    been idle, which the upstream may have closed just then.
+    """
+
+    unsent: bool
+    stale: bool
+
+    async def send(self, message: Message, prepared: Prepared) -> Sent:
+        """Send it and wait for the head of the answer, of whatever status. Raises UpstreamError."""
+        ...
+
+    def repeatable(self, message: Message) -> bool:
+        """Whether the body can be sent once more."""
+        ...
+
+    def small(self) -> bool:
+        """Whether the body, which is not at hand, is small enough to be gathered for a repetition that may come."""
+        ...
+
+    async def gather(self, most: int) -> bytes | None:
+        """The whole body; None where it has more than ``most`` bytes."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """When a message is sent again: at most ``attempts`` times in all, until ``end`` on the loop's clock.
+
+    ``idempotent``: its method, or its key, allows that it arrives twice. ``patient``: also where there was no
+    connection, and for answers whose status may be another a moment later. ``redirects``: those to the same origin.
+    """
+
+    attempts: int
+    idempotent: bool
+    patient: bool = False
+    redirects: bool = False
+    end: float = NEVER
+
+
+@dataclass(slots=True, repr=False)
+class Job:
+    """What is to be sent, for whom. ``heads`` remembers how a message of a steady plan is sent, where it comes again."""
+
+    plan: Plan
+    message: Message
+    policy: Policy
+    holder: Holder | None = None
+    permit: Permit = anything
+    heads: Memory[Prepared] | None = field(default=None)
+
+
+class Attempts(Generic[Head]):
+    """One job under way. Its message changes as it is gathered and redirected."""
+
+    __slots__ = ("_auth", "_hops", "_job", "_judged", "_message", "_preparer", "_sender", "_tries")
+
+    def __init__(self, job: Job, sender: Sender[Head], preparer: Preparer) -> None:
+        self._job = job
+        self._sender = sender
+        self._preparer = preparer
+        self._message = job.message
+        self._auth: tuple[Applier, ...] = ()
+        self._judged = job.plan.steady or not is_judged(job.plan)
+        self._tries = 0
+        self._hops = 0
+
+    async def run(self, lost: UpstreamUnreachable | None = None) -> Head:
+        """The answer, of whatever status. ``lost``: it was sent once already, and that is what became of it.
+
+        Raises:
+            UpstreamError: no usable answer came.
+            MissingPermission: the path, or one that a redirect leads to, is not permitted.
+            CredentialError, DestinationNotAllowed: it cannot go out.
+            RequestError: its body cannot be read to its end, or is too large for a scheme that has to read it.
+        """
+        message = self._message
+        self._job.permit(message.method, message.target.below)
+        if lost is not None:
+            self._tries = 1
+            await self._after(lost)
+        while True:
+            self._tries += 1
+            prepared = self._steady() if self._job.plan.steady else await self._prepare()
+            try:
+                head = await self._sender.send(self._message, prepared)
+            except UpstreamUnreachable as error:
+                await self._after(error)
+                continue
+            if self._judged and head.status < 300:
+                return head
+            if not await self._goes_again(prepared, head):
+                return head
+
+    async def _goes_again(self, prepared: Prepared, head: Head) -> bool:
+        """Whether the message is sent again, after what that takes; ``head`` is closed then, or where this fails."""
+        policy = self._job.policy
+        try:
+            if not self._judged and await self._renewed(prepared, head):
+                return True
+            if policy.patient and is_transient(head.status):
+                seconds = self._pause(head.headers)
+                if seconds is not None and self._may_repeat():
+                    head.close()
+                    await asyncio.sleep(seconds)
+                    return True
+            return policy.redirects and head.status in _REDIRECTS and self._redirect(head)
+        except BaseException:
+            head.close()
+            raise
+
+    # -- preparing
+
+    async def _prepare(self) -> Prepared:
+        plan, message = self._job.plan, self._message
+        self._auth = await self._preparer.appliers(plan, self._job.holder)
+        if message.body is None and (wants_body(self._auth, message) or (not self._judged and self._sender.small())):
+            message.body = await self._gathered()
+        return prepare(plan, self._auth, message)
+
+    def _steady(self) -> Prepared:
+        """The head for a steady plan: the same for the same path, query and headers, whatever the body."""
+        plan, message, heads = self._job.plan, self._message, self._job.heads
+        asked = (message.method, message.target, *message.headers)
+        known = heads.get(asked) if heads is not None else None
+        if known is not None:
+            return known
+        prepared = prepare(plan, steady_appliers(plan), message)
+        return heads.keep(asked, prepared, len(prepared.head)) if heads is not None else prepared
+
+    async def _gathered(self) -> bytes:
+        body = await self._sender.gather(SIGNED_MOST)
+        if body is None:
+            raise BodyTooLarge(
+                f"A scheme of {self._job.plan.title} has to read the whole body, which may then have "
+                f"{SIGNED_MOST // 1024**2} MiB. Send less, or use an option of the scheme that leaves the body "
+                "unsigned."
+            )
+        return body
+
+    # -- sending again
+
+    async def _renewed(self, prepared: Prepared, head: Head) -> bool:
+        """Whether the answer was about the secret, which is another now."""
+        plan, holder = self._job.plan, self._job.holder
+        verdict = await judge(plan, prepared, head)
+        if not (verdict.stale or verdict.challenged):
+            return False
+        self._judged = True
+        if not self._sender.repeatable(self._message):
+            if verdict.stale:
+                self._preparer.renew_soon(plan, self._auth, holder)
+            return False
+        head.close()
+        if verdict.stale:
+            await self._preparer.renew(plan, self._auth, holder)
+        self._tries -= 1  # it was refused, not tried in vain
+        return True
+
+    async def _after(self, lost: UpstreamUnreachable) -> None:
+        """Wait until the message may be sent again; raises ``lost`` where it may not."""
+        sender, policy = self._sender, self._job.policy
+        if self._tries >= policy.attempts or not (sender.unsent or self._may_repeat()):
+            raise lost
+        if sender.stale and not sender.unsent:
+            return
+        seconds = self._pause(()) if policy.patient else None
+        if seconds is None:
+            raise lost
+        await asyncio.sleep(seconds)
+
+    def _may_repeat(self) -> bool:
+        return self._job.policy.idempotent and self._sender.repeatable(self._message)
+
+    def _pause(self, headers: Headers) -> float | None:
+        """Seconds until the next try, None for none."""
+        if self._tries >= self._job.policy.attempts:
+            return None
+        seconds = pause(self._tries, headers)
+        if seconds is None or asyncio.get_running_loop().time() + seconds >= self._job.policy.end:
+            return None
+        return seconds
+
+    def _redirect(self, head: Head) -> bool:
+        """Whether the message was turned to where a redirect leads, by RFC 9110 section 15.4."""
+        plan, message = self._job.plan, self._message
+        location = field_value(head.headers, b"location")
+        if location is None or self._hops >= HOPS_MOST:
+            return False
+        try:
+            target = told_target(plan, message.target, location.decode(errors="replace").strip())
+        except UpstreamProtocolError:
+            return False
+        becomes_get = head.status == 303 or (head.status in {301, 302} and message.method == b"POST")
+        if becomes_get and message.method != b"HEAD":
+            headers = [pair for pair in message.headers if pair[0].lower() != b"content-type"]
+            self._message = Message(b"GET", target, headers, b"", 0)
+        elif not self._sender.repeatable(message):
+            return False
+        else:
+            self._message = replace(message, target=target)
+        self._hops += 1
+        self._tries = 0
+        head.close()
+        self._job.permit(self._message.method, target.below)
+        return True
