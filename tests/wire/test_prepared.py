@@ -129,7 +129,7 @@ async def test_a_client_that_leaves_while_its_body_is_awaited_leaves_nothing(sta
 
 
 async def test_a_body_too_large_to_be_read_is_refused(start_stage: StartStage) -> None:
-    """With the number of bytes it may have."""
+    """With the size it may have."""
     stage = await start(start_stage, greeting, IN_BODY, limits={"body": "32MiB"})
     client = await stage.connect()
     size = 17 * 1024 * 1024
@@ -137,7 +137,7 @@ async def test_a_body_too_large_to_be_read_is_refused(start_stage: StartStage) -
     got: Message = await client.message(method=b"POST")
     sending.cancel()
     assert (got.status, got.one(b"tieline-error")) == (413, b"body_too_large")
-    assert b"16777216" in got.body
+    assert b"16 MiB" in got.body
 
 
 @pytest.mark.parametrize("size", [70_000, 300_000])

@@ -23,10 +23,10 @@ from tieline.core.errors import (
 )
 from tieline.core.secret import Secret
 from tieline.dataplane.attempt.prepare import Preparer
-from tieline.dataplane.tokens.holder import SHARED, Holder
 from tieline.dataplane.snapshot.plan import Plan
 from tieline.dataplane.snapshot.view import Snapshot
 from tieline.dataplane.tokens.fingerprint import PURPOSE, fingerprint_of
+from tieline.dataplane.tokens.holder import SHARED, Holder
 from tieline.dataplane.tokens.sessions import TokenSessions
 from tieline.ports.connections import ConnectionKey, SealedToken
 from tieline.ports.snapshot import Change

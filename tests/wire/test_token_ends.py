@@ -13,8 +13,8 @@ import pytest
 from tests.wire.oauth_issuer import FIREWALL, Workplace, granted, reply, workplace
 from tieline.core.errors import ReauthorizationRequired, UpstreamFailed
 from tieline.core.urls import Origin
-from tieline.dataplane.attempt.prepare import SHARED
 from tieline.dataplane.tokens import issuers, renewal
+from tieline.dataplane.tokens.holder import SHARED
 from tieline.dataplane.tokens.sessions import TokenSessions
 from tieline.ports.snapshot import Change
 from tieline.schemes.base import Applier, Outgoing

@@ -196,7 +196,7 @@ async def test_an_upstream_that_ignores_the_clients_end_is_cut(
     start_stage: StartStage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A half-closed tunnel does not stay for ever, however busy the upstream keeps it."""
-    monkeypatch.setattr("tieline.dataplane.relaying.exchange._HALF_SECONDS", 0.3)
+    monkeypatch.setattr("tieline.dataplane.relaying.tunnel.HALF_SECONDS", 0.3)
 
     async def script(upstream: Upstream, peer: Peer) -> None:
         await upstream.read(peer)

@@ -141,6 +141,10 @@ class EgressConnection(asyncio.Protocol):
         self._head_only = head_only
         self._expects_upgrade = expects_upgrade
 
+    def pass_to(self, owner: Owner) -> None:
+        """``owner`` has the connection from here on, in the middle of what it carries."""
+        self._owner = owner
+
     def write(self, data: bytes) -> None:
         if not self.closed:
             self._transport.write(data)

@@ -14,6 +14,7 @@ from tieline.wire import answers
 HOLD_SINK = 1
 HOLD_QUEUE = 2
 HOLD_BUFFER = 4
+PIECES_MOST = 1024
 
 
 class Sink(Protocol):
@@ -145,6 +146,10 @@ class Request:
     def answer_begun(self) -> bool:
         """Whether any byte of a final answer was written."""
         return self._head_sent
+
+    def is_over(self, most: int) -> bool:
+        """Whether more than ``most`` bytes of the body wait to be taken, or so many pieces that counting costs."""
+        return len(self.pieces) > PIECES_MOST or sum([len(piece) for piece in self.pieces]) > most
 
     def continue_(self) -> None:
         """Tell a client that waits for it to send its body (RFC 9110 section 10.1.1)."""

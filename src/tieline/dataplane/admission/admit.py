@@ -61,16 +61,16 @@ class Admitted:
     """A request whose key may ask this API, as ``plan`` says; what it may ask for is the door's to decide.
 
     It holds while key and API are the very objects that it was made from: any change of either makes a new one.
-    ``door_state`` is what the door worked out for these words, to be used again with them.
+    ``way`` is what the door decided on for these words, None before.
     """
 
-    __slots__ = ("door_state", "key", "plan", "words")
+    __slots__ = ("key", "plan", "way", "words")
 
     def __init__(self, words: Words, key: AppKey, plan: Plan) -> None:
         self.words = words
         self.key = key
         self.plan = plan
-        self.door_state: object = None
+        self.way: object = None
 
 
 class Memo:
@@ -111,7 +111,7 @@ class Admission:
         """Decide on ``request``, whose target begins with ``door``, by what the snapshot knows now.
 
         ``read`` are the words of this very request, where it is admitted again. The outcome ``Admitted`` may be that
-        of an earlier request in the same words: then its ``door_state`` holds too.
+        of an earlier request in the same words: then its ``way`` holds too.
         """
         snapshot = self._snapshot
         memo = request.connection.memo

@@ -41,7 +41,7 @@ class AnswerHead(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """``stale``: the tokens that were sent are good no more. ``challenged``: the same request, prepared anew, may do."""
+    """``stale``: the tokens that were sent are no good. ``challenged``: the same request, prepared anew, may be."""
 
     stale: bool = False
     challenged: bool = False

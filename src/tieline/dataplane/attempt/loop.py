@@ -16,7 +16,7 @@ It does not know who asks, and tells nobody how it ended.
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Final, Generic, Protocol, TypeVar
 
 from tieline.core.errors import BodyTooLarge, UpstreamProtocolError, UpstreamUnreachable
@@ -36,7 +36,7 @@ NEVER: Final = float("inf")
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 Head = TypeVar("Head", bound=AnswerHead)
-Sent = TypeVar("Sent", bound=AnswerHead, covariant=True)
+Head_co = TypeVar("Head_co", bound=AnswerHead, covariant=True)
 Permit = Callable[[bytes, bytes | None], None]
 """Raises where a method may not be sent on a path below the base URL, or (None) elsewhere."""
 
@@ -45,17 +45,17 @@ def anything(_method: bytes, _path: bytes | None) -> None:
     """The permit of those who are not asked for any."""
 
 
-class Sender(Protocol[Sent]):
+class Sender(Protocol[Head_co]):
     """Sends a message once, each time it is asked to. It owns the connection until the answer's head is here.
 
     ``unsent`` says of a send that failed that no byte of it left; ``stale`` that it went over a connection that had
-    been idle, which the upstream may have closed just then.
+    been idle, which the upstream may have closed just then: the next goes over a new one.
     """
 
     unsent: bool
     stale: bool
 
-    async def send(self, message: Message, prepared: Prepared) -> Sent:
+    async def send(self, message: Message, prepared: Prepared) -> Head_co:
         """Send it and wait for the head of the answer, of whatever status. Raises UpstreamError."""
         ...
 
@@ -89,14 +89,14 @@ class Policy:
 
 @dataclass(slots=True, repr=False)
 class Job:
-    """What is to be sent, for whom. ``heads`` remembers how a message of a steady plan is sent, where it comes again."""
+    """What is to be sent, for whom. ``heads`` remembers the heads of a steady plan, whose messages come again."""
 
     plan: Plan
     message: Message
     policy: Policy
     holder: Holder | None = None
     permit: Permit = anything
-    heads: Memory[Prepared] | None = field(default=None)
+    heads: Memory[Prepared] | None = None
 
 
 class Attempts(Generic[Head]):

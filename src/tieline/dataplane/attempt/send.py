@@ -205,6 +205,7 @@ class ConversationSender:
                 head = prepared.head + _framing(message.method, message.length)
                 await conversation.ask(head, self._source(), chunked=message.length is None)
             is_here = True
+            self.stale = False
         finally:
             if not is_here:
                 conversation.close()

@@ -43,9 +43,6 @@ class CallDoor(Door[CallRequest]):
         self.ledger = ledger
 
     def _decide(self, request: Request, admitted: Admitted) -> CallRequest | NeedsCall:
-        known = admitted.door_state
-        if isinstance(known, CallRequest):
-            return known
         name = _name(admitted.plan, admitted.words.rest)
         call = admitted.plan.calls.known(name)
         if call is None:
@@ -57,11 +54,9 @@ class CallDoor(Door[CallRequest]):
         if walks:
             check_walkable(call)
         content_type = next((value for name, value in request.headers if name.lower() == b"content-type"), b"")
-        asked = CallRequest(
+        return CallRequest(
             admitted, admitted.plan, call, admitted.key, admitted.words.query, boundary_of(content_type), walks
         )
-        admitted.door_state = asked
-        return asked
 
     def _serve(self, request: Request, request_id: str, way: CallRequest) -> None:
         Run(self, request, request_id, way).begin()

@@ -16,7 +16,7 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, Generic, Protocol, TypeVar
+from typing import Final, Generic, Protocol, TypeVar, cast
 
 from tieline.core.errors import TielineError
 from tieline.dataplane.admission.admit import Admission, Admitted, NeedsStore, Rejected
@@ -86,9 +86,9 @@ class Door(ABC, Generic[Way]):
 
     @abstractmethod
     def _decide(self, request: Request, admitted: Admitted) -> Way | NeedsCall:
-        """What becomes of an admitted request; raises a TielineError to refuse it.
+        """What becomes of an admitted request, the same for every request in the same words.
 
-        It may be called again for the same request, so it does nothing but fill in ``admitted.door_state``.
+        Has no effect, as it may be called again for the same request. Raises a TielineError to refuse it.
         """
 
     @abstractmethod
@@ -99,10 +99,15 @@ class Door(ABC, Generic[Way]):
         admitted = self._admission.admit(request, self._prefix, words)
         if not isinstance(admitted, Admitted):
             return admitted
+        if admitted.way is not None:
+            return cast("Way", admitted.way)  # the words that it was admitted by begin with this door's prefix
         try:
-            return self._decide(request, admitted)
+            way = self._decide(request, admitted)
         except TielineError as error:
             return self._admission.perhaps(error, admitted)
+        if not isinstance(way, NeedsCall):
+            admitted.way = way
+        return way
 
     async def _look(self, request: Request, needed: NeedsStore | NeedsCall) -> Way | Rejected:
         """Judge again with what the store knows and the call compiled, until the outcome is final.
@@ -145,7 +150,7 @@ class _Waiting:
         request.sink = self
 
     def body_arrived(self) -> None:
-        if sum([len(piece) for piece in self._request.pieces]) > HELD_MOST:
+        if self._request.is_over(HELD_MOST):
             self._request.pause()
 
     def client_gone(self) -> None:

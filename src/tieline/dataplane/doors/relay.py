@@ -5,23 +5,21 @@ whose key it is was found out before (``admission``), what happens afterwards is
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from typing import Protocol
 
 from tieline.access.decide import Allowed, Denied, decide
 from tieline.access.overrides import check_path_override
 from tieline.core.errors import MissingPermission
-from tieline.core.secret import Secret
 from tieline.dataplane.admission.admit import Admission, Admitted
 from tieline.dataplane.admission.fields import CONNECTION
-from tieline.dataplane.attempt.prepare import Draft, Preparer, named_holder, prepare, steady_appliers
+from tieline.dataplane.attempt.prepare import Message, Preparer, prepare, steady_appliers
+from tieline.dataplane.attempt.target import Target
 from tieline.dataplane.doors.door import Door, RefusalLedger
-from tieline.dataplane.relaying.buffered import PatientExchange
-from tieline.dataplane.relaying.exchange import Exchange, Ledger, Route, framing_of
+from tieline.dataplane.relaying.exchange import Exchange, Ledger, Relaying, Route
 from tieline.dataplane.snapshot.plan import Plan
 from tieline.dataplane.snapshot.view import AppKey
+from tieline.dataplane.tokens.holder import named_holder
 from tieline.wire import framing
-from tieline.wire.pool import Lane
 from tieline.wire.request import Request
 
 PREFIX = b"/relay/"
@@ -33,62 +31,29 @@ class RelayLedger(Ledger, RefusalLedger, Protocol):
     """Who is told how relayed requests end, admitted or not."""
 
 
-@dataclass(slots=True, repr=False)
-class _Way:
-    """How an admitted request goes out; the same for every body.
-
-    ``head`` is whole but for what frames the body, where the API's scheme needs no more than the words of a request;
-    else it is None and ``draft`` is prepared for each request.
-    """
-
-    admitted: Admitted
-    lane: Lane
-    path: bytes
-    verdict: Allowed
-    draft: Draft
-    head: Secret | None
-
-
-class Relay(Door[_Way]):
+class Relay(Door[Route]):
     """Serves requests to ``/relay/``."""
 
     def __init__(
         self, admission: Admission, preparer: Preparer, ledger: RelayLedger, new_request_id: Callable[[], str]
     ) -> None:
         super().__init__(PREFIX, admission, ledger, new_request_id)
-        self._preparer = preparer
-        self._ledger = ledger
+        self._relaying = Relaying(ledger, preparer)
 
-    def _decide(self, request: Request, admitted: Admitted) -> _Way:
-        known = admitted.door_state
-        if isinstance(known, _Way):
-            return known
-        plan, key, words = admitted.plan, admitted.key, admitted.words
-        path = words.rest
+    def _decide(self, request: Request, admitted: Admitted) -> Route:
+        plan, key, path = admitted.plan, admitted.key, admitted.words.rest
         if key.restricted:
             check_path_override(request.noted.items())
         verdict = _permitted(request, plan, key, path)
         if plan.problem is not None:
             raise plan.problem
-        assert plan.lane is not None  # there is one where there is no problem
-        draft = _draft(request, admitted, path)
-        if plan.steady:
-            prepared = prepare(plan, steady_appliers(plan), draft)
-            way = _Way(admitted, prepared.lane, path, verdict, draft, Secret(prepared.head))
-        else:
-            holder = named_holder(key.app_id, request.noted.get(CONNECTION))
-            way = _Way(admitted, plan.lane, path, verdict, replace(draft, holder=holder), None)
-        admitted.door_state = way
-        return way
+        message = _message(request, admitted, path)
+        prepared = prepare(plan, steady_appliers(plan), message) if plan.steady else None
+        holder = named_holder(key.app_id, request.noted.get(CONNECTION)) if prepared is None else None
+        return Route(plan, key, path, verdict.area, verdict.level, message, prepared, holder)
 
-    def _serve(self, request: Request, request_id: str, way: _Way) -> None:
-        admitted, verdict = way.admitted, way.verdict
-        head = way.head.reveal_bytes() + framing_of(request) if way.head is not None else b""
-        route = Route(admitted.plan, way.lane, admitted.key, way.path, verdict.area, verdict.level, head)
-        if way.head is not None:
-            Exchange(request, request_id, route, self._ledger).open()
-        else:
-            PatientExchange(request, request_id, route, self._ledger, self._preparer, way.draft).open()
+    def _serve(self, request: Request, request_id: str, way: Route) -> None:
+        Exchange(request, request_id, way, self._relaying).open()
 
 
 def _permitted(request: Request, plan: Plan, key: AppKey, path: bytes) -> Allowed:
@@ -107,7 +72,7 @@ def _permitted(request: Request, plan: Plan, key: AppKey, path: bytes) -> Allowe
     return verdict
 
 
-def _draft(request: Request, admitted: Admitted, path: bytes) -> Draft:
+def _message(request: Request, admitted: Admitted, path: bytes) -> Message:
     """What came, less the app key and what ends at this hop."""
     found = admitted.words.found
     headers = found.headers_without
@@ -115,4 +80,4 @@ def _draft(request: Request, admitted: Admitted, path: bytes) -> Draft:
         dropped = framing.named_by_connection(request.connection_field)
         headers = [pair for pair in headers if pair[0].lower() not in dropped]
     mark = request.target.find(b"?") == len(request.target) - 1
-    return Draft(request.method, path, found.query_without, headers, mark=mark)
+    return Message(request.method, Target(path, found.query_without), headers, mark=mark)

@@ -4,25 +4,28 @@ It compiles the API afresh from the store and sends through an exit of its own, 
 the data plane would do.
 """
 
+import asyncio
 from dataclasses import dataclass
 
 from tieline.core.errors import TielineError
 from tieline.core.names import Environment
-from tieline.dataplane.attempt.prepare import Draft, Prepared, Preparer, hint, prepare
+from tieline.dataplane.attempt.loop import Attempts, Job, Policy
+from tieline.dataplane.attempt.prepare import Message, Preparer
+from tieline.dataplane.attempt.send import ConversationSender
+from tieline.dataplane.attempt.target import Target
 from tieline.dataplane.snapshot.plan import Api, Plan
 from tieline.dataplane.snapshot.view import Snapshot
 from tieline.dataplane.tokens.sessions import TokenSessions
-from tieline.definitions.model import Verify
 from tieline.ports.connections import ConnectionStore
 from tieline.ports.snapshot import SnapshotSource
 from tieline.vault.keyring import Keyring
 from tieline.wire.deadlines import Deadlines
-from tieline.wire.fetch import Fetched, Patience, fetch
 from tieline.wire.guard import Guard
 from tieline.wire.pool import Pool
 from tieline.wire.tls import Trust
 
 _SECONDS = 20.0
+_ANSWER_MOST = 1024 * 1024
 _UNAUTHORIZED = frozenset({401, 403})
 
 
@@ -61,6 +64,8 @@ class Probe:
             return await _ask(Preparer(TokenSessions(self._connections, self._keyring)), api, environment)
         except TielineError as error:
             return Probed(False, None, error.public)
+        except TimeoutError:
+            return Probed(False, None, f"No whole answer came within {_SECONDS:g} s. Try again.")
         finally:
             pool.close()
 
@@ -71,25 +76,18 @@ async def _ask(preparer: Preparer, api: Api, environment: Environment) -> Probed
         raise plan.problem
     if plan.verify is None:
         return Probed(False, None, "The definition has no verify request. Add one: {method: GET, path: /models}.")
-    fetched, sent = await _try(preparer, plan, plan.verify)
-    found = hint(plan, sent, fetched.status, fetched.headers)
-    stale = found.stale or found.is_stale(fetched.body)
-    if stale:
-        await preparer.renew(plan, sent.auth, None)
-    if stale or found.again:
-        fetched, _ = await _try(preparer, plan, plan.verify)
-    return _judge(plan, fetched.status)
-
-
-async def _try(preparer: Preparer, plan: Plan, verify: Verify) -> tuple[Fetched, Prepared]:
-    path, _, query = verify.path.partition("?")
-    method = verify.method.encode()
-    auth = await preparer.appliers(plan, None)
-    ready = prepare(plan, auth, Draft(method, path.encode(), query.encode(), [(b"Accept", b"*/*")], b""))
-    body = ready.body or b""
-    framing = b"content-length: %d\r\n\r\n" % len(body) if body or method == b"POST" else b"\r\n"
-    patience = Patience(plan.limits.connect, min(plan.limits.first_byte, _SECONDS))
-    return await fetch(ready.lane, ready.head + framing + body, patience, head_only=method == b"HEAD"), ready
+    path, _, query = plan.verify.path.partition("?")
+    target = Target(path.encode(), query.encode())
+    message = Message(plan.verify.method.encode(), target, [(b"Accept", b"*/*")], b"", 0)
+    end = asyncio.get_running_loop().time() + _SECONDS
+    sender = ConversationSender(plan, end)
+    async with asyncio.timeout_at(end):
+        reached = await Attempts(Job(plan, message, Policy(1, idempotent=False)), sender, preparer).run()
+        try:
+            await reached.read_all(_ANSWER_MOST)
+        finally:
+            reached.close()
+    return _judge(plan, reached.status)
 
 
 def _judge(plan: Plan, status: int) -> Probed:

@@ -1,53 +1,65 @@
 """One relayed request on its way: to the upstream as it came, and its answer back as it comes.
 
-An exchange is the sink of its request and the owner of its upstream connection; bytes go through it in both directions
-with back-pressure and are never collected. It owns the order of events, whoever ends first. What may be sent where was
-decided before (``relay``).
+An exchange is the sink of its request and, while there is one, the owner of its upstream connection; bytes go through
+it in both directions with back-pressure and are never collected. What may be sent where was decided before (``doors``).
+
+States, and who owns the upstream's connection:
+
+    opened      nobody: the body waits in the request. Straight to *sending* over an idle connection where the API's
+                scheme needs no more than the head; else to *attempting*
+    attempting  a task runs the attempt loop, for which the exchange is the sender: it waits for tokens, gathers a body
+                that a scheme reads, dials, sends, and looks at the answer's head before anything of it goes on
+    sending     the exchange: body pieces go out as they come. The connection is lost before an answer ──▶ *attempting*
+    answering   the exchange: the head went to the client, the body follows; whatever goes wrong now cuts the answer
+    tunnelled   ``Tunnel``, since the upstream switched protocols (101)
+    ended       nobody: the connection went back to its lane or was cut, and the ledger was told, once
+
+The client may leave in any state: the task is cancelled and the upstream's connection cut.
 """
 
 import asyncio
 import time
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final, Protocol
 
-from tieline.access.appkey import holds_key
 from tieline.core.errors import BodyTooLarge, TielineError, UpstreamError, UpstreamUnreachable
-from tieline.dataplane.answers.mask import StreamMask, mask
-from tieline.dataplane.answers.whole_events import WholeEvents
-from tieline.dataplane.snapshot.header_fate import CONTENT_ENCODING, CONTENT_TYPE, HeaderFate
+from tieline.dataplane.answers.mask import mask
+from tieline.dataplane.attempt.loop import Attempts, Job, Policy
+from tieline.dataplane.attempt.prepare import Message, Prepared, Preparer
+from tieline.dataplane.relaying.answer import RelayedAnswer, status_line
+from tieline.dataplane.relaying.body import framed, framing_of, take_pieces
+from tieline.dataplane.relaying.tunnel import Tunnel
 from tieline.dataplane.snapshot.plan import Plan
 from tieline.dataplane.snapshot.view import AppKey
+from tieline.dataplane.tokens.holder import Holder
 from tieline.ports.requests import Outcome
-from tieline.wire import answers, framing
 from tieline.wire.egress import Answer, EgressConnection
-from tieline.wire.pool import Lane
 from tieline.wire.request import Request
 
-_HELD_MOST = 64 * 1024
+HELD_MOST: Final = 64 * 1024
+"""Bytes of a body that wait for a connection, and that are kept to be sent once more."""
 _SWITCHING = 101
-_BODYLESS = frozenset({204, 304})
-_REPEATABLE = frozenset({b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE"})
-_BODY_METHODS = frozenset({b"POST", b"PUT", b"PATCH"})
-_LIVE = (b"text/event-stream", b"application/x-ndjson", b"application/stream+json", b"application/jsonl")
-_HALF_SECONDS = 10.0
-_MEMORY = 1000
-_status_lines: dict[tuple[int, bytes], bytes] = {}
+_ENOUGH = 300
+_IDEMPOTENT = frozenset({b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE"})
 
 
 @dataclass(slots=True, repr=False)
 class Route:
-    """How a request goes out: decided on, filtered, with the secret added.
+    """How an admitted request goes out; the same for every request in the same words.
 
-    ``path`` is as it came, below the base URL; ``head`` is the request's head for the upstream, whole.
+    ``path`` is as it came, below the base URL. ``prepared`` has the head for the upstream but for what frames the body;
+    None where the API's schemes have to prepare each request anew, for ``holder``.
     """
 
     plan: Plan
-    lane: Lane
     key: AppKey
     path: bytes
     area: str | None
     level: str | None
-    head: bytes
+    message: Message
+    prepared: Prepared | None
+    holder: Holder | None = None
 
 
 class Ledger(Protocol):
@@ -56,31 +68,36 @@ class Ledger(Protocol):
     def ended(self, exchange: "Exchange", outcome: Outcome, error: TielineError | None) -> None: ...
 
 
+@dataclass(frozen=True, slots=True)
+class Relaying:
+    """What all exchanges of a worker share."""
+
+    ledger: Ledger
+    preparer: Preparer
+
+
 class Exchange:
     """One admitted request and its answer.
 
     Sizes are bytes of bodies; ``sent_at`` and ``answered_at`` are on the clock of ``time.perf_counter``, 0 before;
-    ``status`` is the upstream's, 0 before it answered.
+    ``status`` is the upstream's, 0 before it answered. ``unsent`` and ``stale`` are as ``attempt.loop.Sender`` says.
     """
 
     __slots__ = (
-        "_chunking",
+        "_answer",
+        "_attempting",
         "_connection",
         "_done",
-        "_encoded",
-        "_first_write",
-        "_half_closed",
-        "_head_sent",
-        "_ledger",
-        "_mask",
+        "_failure",
         "_plan",
         "_reflections",
+        "_relaying",
         "_sent",
-        "_tries",
+        "_task",
         "_until",
         "_unwanted",
-        "_waiting",
-        "_whole",
+        "_wake",
+        "_whole_body",
         "answered_at",
         "bytes_in",
         "bytes_out",
@@ -88,10 +105,12 @@ class Exchange:
         "request",
         "route",
         "sent_at",
+        "stale",
         "status",
+        "unsent",
     )
 
-    def __init__(self, request: Request, request_id: str, route: Route, ledger: Ledger) -> None:
+    def __init__(self, request: Request, request_id: str, route: Route, relaying: Relaying) -> None:
         self.request = request
         self.id = request_id
         self.route = route
@@ -100,82 +119,165 @@ class Exchange:
         self.sent_at = 0.0
         self.answered_at = 0.0
         self.status = 0
+        self.unsent = True
+        self.stale = False
         self._plan = route.plan
         self._reflections = route.plan.reflections
-        self._ledger = ledger
+        self._relaying = relaying
         self._connection: EgressConnection | None = None
-        self._waiting: asyncio.Task[None] | None = None
-        self._first_write = b""
-        self._tries = 0
+        self._task: asyncio.Task[None] | None = None
+        self._attempting = False
+        self._wake: asyncio.Future[None] | None = None
+        self._failure: UpstreamError | None = None
+        self._whole_body: bytes | None = None  # framed; to be sent once more
         self._until = 0.0
-        self._head_sent = False
-        self._chunking = False
-        self._encoded = False
         self._sent = False
         self._unwanted = False
-        self._half_closed = False
+        self._answer: RelayedAnswer | None = None
         self._done = False
-        self._mask: StreamMask | None = None
-        self._whole: WholeEvents | None = None
         request.sink = self
 
     def open(self) -> None:
-        """Send the request over an idle or a new connection, unless its Content-Length is more than the API takes."""
-        if self._fits():
-            self._start()
-
-    def _fits(self) -> bool:
+        """Send the request, unless its Content-Length is more than the API takes."""
         length = self.request.length
-        if length is None or length <= self._plan.limits.body:
-            return True
-        self._refuse(self._body_too_large())
-        return False
-
-    def _start(self) -> None:
-        connection = self.route.lane.take()
-        if connection is not None:
-            self._send(connection)
-        else:
-            self._dial()
-
-    def _refuse(self, error: TielineError) -> None:
-        if self._done:
+        if length is not None and length > self._plan.limits.body:
+            self._refuse(self._body_too_large())
             return
-        self._drop_connection()
-        self._end("refused", error)
-        self.request.refuse(error, self.id)
+        prepared = self.route.prepared
+        connection = prepared.lane.take() if prepared is not None else None
+        if prepared is not None and connection is not None:
+            self.stale = True
+            self._send(connection, prepared)
+        else:
+            self._attempt(None)
 
-    # -- towards the upstream
+    # -- attempting
 
-    def _dial(self) -> None:
-        self._waiting = self.request.run(self._dial_and_send())
+    def _attempt(self, lost: UpstreamUnreachable | None) -> None:
+        self._attempting = True
+        self._task = self.request.run(self._attempts(lost))
 
-    async def _dial_and_send(self) -> None:
+    async def _attempts(self, lost: UpstreamUnreachable | None) -> None:
+        request, route = self.request, self.route
+        message = replace(route.message, length=request.length, body=b"" if request.length == 0 else None)
+        idempotent = request.method in _IDEMPOTENT or b"idempotency-key" in request.noted
+        job = Job(route.plan, message, Policy(route.plan.limits.retry_attempts, idempotent), route.holder)
         try:
-            connection = await self.route.lane.dial(self._plan.limits.connect)
+            head = await Attempts(job, self, self._relaying.preparer).run(lost)
         except TielineError as error:
-            self._waiting = None
+            self._task = None
             self._refuse(error)
             return
-        self._waiting = None
-        self._send(connection)
+        self._task = None
+        self._attempting = False
+        if self._failure is not None:
+            self._refuse(self._failure)
+        else:
+            self._pass_on(head.connection)
 
-    def _send(self, connection: EgressConnection) -> None:
+    async def send(self, message: Message, prepared: Prepared) -> "_Head":
+        """As ``attempt.loop.Sender`` says; the answer's head is not passed on yet."""
+        connection = None if self.stale else prepared.lane.take()
+        self.stale = connection is not None
+        self.unsent = True
+        if connection is None:
+            connection = await prepared.lane.dial(self._plan.limits.connect)
+        self._reflections = prepared.reflections
+        self._failure = None
+        body = prepared.body if prepared.body is not None else message.body
+        if body is not None:
+            self._frame_whole(body)
+        self._send(connection, prepared)
+        while connection.answer is None:
+            await self._woken()
+            if self._failure is not None:
+                raise self._failure
+        self.stale = False
+        return _Head(self, connection, connection.answer)
+
+    def repeatable(self, message: Message) -> bool:
+        return self._whole_body is not None
+
+    def small(self) -> bool:
+        length = self.request.length
+        return not self.request.upgrade and length is not None and length <= HELD_MOST
+
+    async def gather(self, most: int) -> bytes | None:
+        request = self.request
+        request.continue_()
+        pieces: list[bytes] = []
+        size = 0
+        while True:
+            pieces.append(take_pieces(request))
+            size += len(pieces[-1])
+            if size > self._plan.limits.body:
+                raise self._body_too_large()
+            if size > most:
+                return None
+            if request.complete:
+                return b"".join(pieces)
+            request.resume()
+            await self._woken()
+
+    async def peek(self, connection: EgressConnection, most: int) -> bytes | None:
+        """The whole body of an answer that is not passed on yet; None where it has more than ``most`` bytes."""
+        size = counted = 0
+        while True:
+            pieces = connection.pieces
+            size += sum([len(piece) for piece in pieces[counted:]])
+            counted = len(pieces)
+            if size > most:
+                return None
+            if connection.complete:
+                return b"".join(pieces)
+            if self._failure is not None:
+                raise self._failure
+            await self._woken()
+
+    def give_back(self, connection: EgressConnection) -> None:
+        """Nobody reads the answer that came over ``connection``."""
+        self._connection = None
+        connection.release(reusable=self._sent)
+        self._sent = False
+
+    async def _woken(self) -> None:
+        """Wait until the client or the upstream sent something, or the upstream failed."""
+        self._wake = asyncio.get_running_loop().create_future()
+        try:
+            await self._wake
+        finally:
+            self._wake = None
+
+    def _rouse(self) -> None:
+        if self._wake is not None and not self._wake.done():
+            self._wake.set_result(None)
+
+    def _frame_whole(self, body: bytes) -> None:
+        """``body`` is all that is sent, whatever came: a scheme may have changed it."""
+        request = self.request
+        request.pieces = []
+        request.length = len(body)
+        request.chunked = False
+        self.bytes_in = len(body)
+        self._whole_body = body
+
+    # -- sending
+
+    def _send(self, connection: EgressConnection, prepared: Prepared) -> None:
         request = self.request
         self._connection = connection
-        self._tries += 1
+        self.unsent = False
         self.sent_at = time.perf_counter()
         self._until = connection.clock.now + self._plan.limits.total
         connection.begin(self, head_only=request.method == b"HEAD", expects_upgrade=request.upgrade)
-        if self._first_write:
-            data = self._first_write
-        else:
-            data = self.route.head + self._take_body()
+        body = self._whole_body
+        if body is None:
+            body = self._take_body()
             if self._done:
                 return
-            if request.complete and len(data) <= _HELD_MOST:
-                self._first_write = data
-        connection.write(data)
+            if request.complete and len(body) <= HELD_MOST:
+                self._whole_body = body
+        connection.write(prepared.head + framing_of(request) + body)
         if request.expects:
             request.continue_()
         if request.complete:
@@ -186,28 +288,17 @@ class Exchange:
         request.resume()
 
     def _take_body(self) -> bytes:
-        """The body bytes that wait, framed for the upstream."""
+        """The body bytes that wait, framed for the upstream; refuses or cuts the request where they are too many."""
         request = self.request
-        pieces = request.pieces
-        data = b""
-        if pieces:
-            data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
-            request.pieces = []
-            self.bytes_in += len(data)
-            if self.bytes_in > self._plan.limits.body:
-                self._overrun()
-                return b""
-            if request.chunked:
-                data = framing.chunk(data)
-        if request.chunked and request.complete:
-            data += framing.last_chunk(_kept_trailers(request.trailers, self._plan.request_fate))
-        return data
-
-    def _overrun(self) -> None:
-        if self._head_sent:
-            self._cut(self._body_too_large(), "refused")
-        else:
-            self._refuse(self._body_too_large())
+        data = take_pieces(request)
+        self.bytes_in += len(data)
+        if self.bytes_in > self._plan.limits.body:
+            if self._answer is not None:
+                self._cut(self._body_too_large(), "refused")
+            else:
+                self._refuse(self._body_too_large())
+            return b""
+        return framed(request, data, self._plan.request_fate)
 
     def _body_too_large(self) -> BodyTooLarge:
         return BodyTooLarge(
@@ -221,8 +312,9 @@ class Exchange:
         connection = self._connection
         request = self.request
         if connection is None:
-            if sum([len(piece) for piece in request.pieces]) > _HELD_MOST:
+            if self._wake is None and request.is_over(HELD_MOST):
                 request.pause()
+            self._rouse()
             return
         if self._sent or self._unwanted:
             request.pieces.clear()
@@ -234,20 +326,17 @@ class Exchange:
             return
         connection.write(data)
         self._sent = request.complete
-        if self._sent or self._head_sent:
+        if self._sent or self._answer is not None:
             self._expect_more(connection)
 
     def client_gone(self) -> None:
-        tunnelled = self._connection is not None and self._connection.tunnelled
         self._drop_connection()
-        self._end("complete" if tunnelled else "client_gone", None)
+        self._end("client_gone", None)
 
     def client_paused(self) -> None:
-        connection = self._connection
-        if connection is not None:
-            connection.pause()
-            if not connection.tunnelled:
-                connection.deadline = self._until
+        if self._connection is not None:
+            self._connection.pause()
+            self._connection.deadline = self._until
 
     def client_resumed(self) -> None:
         if self._connection is not None:
@@ -255,51 +344,51 @@ class Exchange:
             self._expect_more(self._connection)
 
     def client_bytes(self, data: bytes) -> None:
-        if self._connection is not None:
-            self.bytes_in += len(data)
-            self._connection.write(data)
-            self._expect_more(self._connection)
+        """Only a ``Tunnel`` is given any."""
 
     def client_ended(self) -> None:
-        connection = self._connection
-        if connection is not None:
-            self._half_closed = True
-            connection.deadline = connection.clock.now + _HALF_SECONDS
-            connection.end_writing()
+        """Only a ``Tunnel`` is told of it."""
 
     # -- what the upstream does
 
     def answer_arrived(self, connection: EgressConnection) -> None:
-        request = self.request
+        if self._attempting:
+            connection.deadline = min(connection.clock.now + self._plan.limits.idle, self._until)
+            self._rouse()
+        else:
+            self._pass_on(connection)
+
+    def _pass_on(self, connection: EgressConnection) -> None:
+        """Pass on what came of the answer since."""
+        request, answer = self.request, self._answer
         data = b""
-        if not self._head_sent:
-            answer = connection.answer
-            assert answer is not None  # it arrived
-            if answer.status == _SWITCHING:
-                self._switch(connection, answer)
+        if answer is None:
+            head = connection.answer
+            assert head is not None  # it arrived
+            self.answered_at = time.perf_counter()
+            self.status = head.status
+            self._unwanted = head.status >= _ENOUGH  # the upstream has seen enough of the body
+            self._whole_body = None
+            if head.status == _SWITCHING:
+                self._switch(connection, head)
                 return
-            data = self._begin_answer(answer)
+            answer = self._answer = RelayedAnswer(request, self.id, self._plan, self._reflections)
+            data = answer.head(head, self._server_timing())
         complete = connection.complete
         pieces = connection.pieces
         if pieces or complete:
-            body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+            body = answer.body(pieces[0] if len(pieces) == 1 else b"".join(pieces), last=complete)
             connection.pieces = []
-            if self._mask is not None:
-                body = self._mask.feed(body, last=complete)
-            if self._whole is not None:
-                body = self._whole.feed(body, last=complete)
             if body:
                 self.bytes_out += len(body)
-                data += b"%x\r\n%b\r\n" % (len(body), body) if self._chunking else body
+                data += answer.framed(body)
         if not complete:
             connection.deadline = min(connection.clock.now + self._plan.limits.idle, self._until)
             if data:
                 request.send(data)
             return
         self._connection = None
-        if self._chunking:
-            data += self._last_chunk(connection.trailers)
-        request.send(data)
+        request.send(data + answer.end(connection.trailers))
         connection.release(reusable=self._sent)
         self._end("complete", None)
         request.finish()
@@ -312,20 +401,14 @@ class Exchange:
         self.request.send_interim(b"HTTP/1.1 %d \r\n%b\r\n" % (status, mask(lines, self._reflections)))
 
     def upstream_failed(self, error: UpstreamError) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None and connection.tunnelled:
-            self._end("complete", None)
-            self.request.connection.close()
-        elif self._head_sent:
+        self._connection = None
+        if self._attempting:
+            self._failure = error
+            self._rouse()
+        elif self._answer is not None:
             self._cut(error, "upstream_cut")
-        elif (
-            isinstance(error, UpstreamUnreachable)
-            and connection is not None
-            and connection.reused
-            and self._tries < self._plan.limits.retry_attempts
-            and self._may_repeat()
-        ):
-            self._dial()
+        elif isinstance(error, UpstreamUnreachable):
+            self._attempt(error)
         else:
             self._refuse(error)
 
@@ -336,139 +419,64 @@ class Exchange:
         self.request.resume()
 
     def tunnel_bytes(self, data: bytes) -> None:
-        self.bytes_out += len(data)
+        """The upstream sends on before the switch was passed on."""
         if self._connection is not None:
-            self._expect_more(self._connection)
-        self.request.connection.write(mask(data, self._reflections))
-
-    # -- the answer
-
-    def _begin_answer(self, answer: Answer) -> bytes:
-        """The head for the client; from here on the answer flows."""
-        plan, request = self._plan, self.request
-        self.answered_at = time.perf_counter()
-        self._head_sent = True
-        self._first_write = b""
-        self._unwanted = answer.status >= 300  # the upstream has seen enough of the body
-        self.status = answer.status
-        out = [_status_line(answer.status, answer.reason)]
-        fates = plan.answer_fate
-        named = framing.named_by_connection(answer.connection)
-        content_type = b""
-        for name, value in answer.headers:
-            fate = fates[name]
-            if not fate or (named and name.lower() in named):
-                continue
-            out += (name, b": ", value, b"\r\n")
-            if fate == CONTENT_TYPE:
-                content_type = value.lower()
-            elif fate == CONTENT_ENCODING:
-                self._encoded = True
-        bodyless = request.method == b"HEAD" or answer.status in _BODYLESS
-        if answer.length is not None and answer.status != 204:
-            out.append(b"content-length: %d\r\n" % answer.length)
-        elif not bodyless:
-            out.append(self._delimit())
-        out.append(b"tieline-request-id: %b\r\n" % self.id.encode())
-        if content_type.startswith(_LIVE):
-            self._begin_stream(content_type)
-        else:
-            out.append(self._server_timing())
-        out.append(self._persist())
-        head = b"".join(out)
-        if self._reflections:
-            head = mask(head, self._reflections)
-            if not bodyless:
-                self._mask = StreamMask(self._reflections)
-        return head
-
-    def _delimit(self) -> bytes:
-        """How a body of unknown length is delimited for this client."""
-        if self.request.minor == 1:
-            self._chunking = True
-            return b"transfer-encoding: chunked\r\n"
-        self.request.keep_alive = False
-        return b""
-
-    def _begin_stream(self, content_type: bytes) -> None:
-        self.request.live = True
-        if self._chunking and not self._encoded and content_type.startswith(b"text/event-stream"):
-            self._whole = WholeEvents()
-
-    def _persist(self) -> bytes:
-        """The end of the head: whether the client's connection goes on after this answer."""
-        request = self.request
-        if request.closes:
-            request.keep_alive = False
-            return b"connection: close\r\n\r\n"
-        return b"connection: keep-alive\r\n\r\n" if request.minor == 0 else b"\r\n"
+            self._connection.pieces.append(data)
 
     def _server_timing(self) -> bytes:
         upstream = self.answered_at - self.sent_at
         ours = self.answered_at - self.request.began - upstream
         return b"server-timing: tieline;dur=%.3f, upstream;dur=%.3f\r\n" % (ours * 1000, upstream * 1000)
 
-    def _last_chunk(self, trailers: list[tuple[bytes, bytes]]) -> bytes:
-        last = framing.last_chunk(_kept_trailers(trailers, self._plan.answer_fate))
-        return mask(last, self._reflections)
+    def _switch(self, connection: EgressConnection, answer: Answer) -> None:
+        """The upstream agreed to leave HTTP: from here on a tunnel owns both connections."""
+        fates = self._plan.answer_fate
+        lines = [status_line(answer.status, answer.reason), b"upgrade: websocket\r\nconnection: upgrade\r\n"]
+        lines += [b"%b: %b\r\n" % pair for pair in answer.headers if fates[pair[0]]]
+        lines.append(b"tieline-request-id: %b\r\n\r\n" % self.id.encode())
+        self.request.send(mask(b"".join(lines), self._reflections))
+        self._connection = None
+        Tunnel(self, connection, self._plan.limits.total, self._reflections).begin()
+
+    # -- ends
+
+    def tunnel_ended(self) -> None:
+        """Either side left the tunnel."""
+        self._end("complete", None)
+
+    def _expect_more(self, connection: EgressConnection) -> None:
+        now, plan = connection.clock.now, self._plan
+        if self._answer is not None:
+            connection.deadline = min(now + plan.limits.idle, self._until)
+        elif self._sent:
+            connection.deadline = now + plan.first_byte
+        else:
+            connection.deadline = now + plan.limits.total
+
+    def _refuse(self, error: TielineError) -> None:
+        """Answer with ``error``; nothing was answered yet."""
+        if not self._done:
+            self._drop_connection()
+            self._end("refused", error)
+            self.request.refuse(error, self.id)
 
     def _cut(self, error: TielineError, outcome: Outcome) -> None:
         """End an answer that has begun and will not be whole, so that nobody takes it for whole."""
         self._drop_connection()
         request = self.request
-        if self._whole is not None:
-            # an event so large that its beginning was passed on is ended by the empty line; else it means nothing
-            event = b"\n\nevent: error\ndata: " + answers.error_body(error, self.id) + b"\n\n"
-            request.send(framing.chunk(event) + framing.last_chunk(()))
-            self._end(outcome, error)
+        event = self._answer.error_event(error) if self._answer is not None else b""
+        if event:
+            request.send(event)
+        self._end(outcome, error)
+        if event:
             request.finish()
         else:
-            self._end(outcome, error)
             request.cut()
 
-    def _switch(self, connection: EgressConnection, answer: Answer) -> None:
-        """The upstream agreed to leave HTTP: from here on bytes go both ways."""
-        request = self.request
-        fates = self._plan.answer_fate
-        self.answered_at = time.perf_counter()
-        self._head_sent = True
-        self.status = answer.status
-        lines = [_status_line(answer.status, answer.reason), b"upgrade: websocket\r\nconnection: upgrade\r\n"]
-        lines += [b"%b: %b\r\n" % pair for pair in answer.headers if fates[pair[0]]]
-        lines.append(b"tieline-request-id: %b\r\n\r\n" % self.id.encode())
-        request.send(mask(b"".join(lines), self._reflections))
-        early = b"".join(connection.pieces)
-        connection.pieces = []
-        rest = request.become_tunnel()
-        if early:
-            self.tunnel_bytes(early)
-        if rest:
-            self.client_bytes(rest)
-        self._expect_more(connection)
-
-    # -- ends
-
-    def _expect_more(self, connection: EgressConnection) -> None:
-        if self._half_closed:
-            return
-        now, plan = connection.clock.now, self._plan
-        if connection.tunnelled or not (self._sent or self._head_sent):
-            connection.deadline = now + plan.limits.total
-        elif self._head_sent:
-            connection.deadline = min(now + plan.limits.idle, self._until)
-        else:
-            connection.deadline = now + plan.first_byte
-
-    def _may_repeat(self) -> bool:
-        if not self._first_write:
-            return False
-        request = self.request
-        return request.method in _REPEATABLE or b"idempotency-key" in request.noted
-
     def _drop_connection(self) -> None:
-        if self._waiting is not None:
-            self._waiting.cancel()
-            self._waiting = None
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.abort()
@@ -476,38 +484,22 @@ class Exchange:
     def _end(self, outcome: Outcome, error: TielineError | None) -> None:
         if not self._done:
             self._done = True
-            self._ledger.ended(self, outcome, error)
+            self._relaying.ledger.ended(self, outcome, error)
 
 
-def framing_of(request: Request) -> bytes:
-    """The end of a request's head: what frames its body, and the empty line."""
-    frame = b""
-    if request.chunked:
-        frame = b"transfer-encoding: chunked\r\n"
-    elif request.sized or request.length or request.method in _BODY_METHODS:
-        frame = b"content-length: %d\r\n" % (request.length or 0)
-    if request.upgrade:
-        frame += b"connection: upgrade\r\nupgrade: websocket\r\n"
-    return frame + b"\r\n"
+class _Head:
+    """The head of an answer that the attempt loop decides on before it is passed on (``attempt.judge.AnswerHead``)."""
 
+    __slots__ = ("_exchange", "connection", "headers", "status")
 
-def _status_line(status: int, reason: bytes) -> bytes:
-    known = _status_lines.get((status, reason))
-    if known is None:
-        known = b"HTTP/1.1 %d %b\r\n" % (status, reason if framing.is_value(reason) else b"")
-        if len(_status_lines) < _MEMORY and len(reason) < _MEMORY:  # an upstream may make up reasons
-            _status_lines[(status, reason)] = known
-    return known
+    def __init__(self, exchange: Exchange, connection: EgressConnection, answer: Answer) -> None:
+        self.status = answer.status
+        self.headers: Sequence[tuple[bytes, bytes]] = answer.headers
+        self.connection = connection
+        self._exchange = exchange
 
+    async def peek(self, most: int) -> bytes | None:
+        return await self._exchange.peek(self.connection, most)
 
-def _kept_trailers(trailers: list[tuple[bytes, bytes]], fates: HeaderFate) -> list[tuple[bytes, bytes]]:
-    """Trailer fields that may go on: none that frame, route or authenticate (RFC 9110 section 6.5.1)."""
-    if not trailers:
-        return trailers
-    kept = [pair for pair in trailers if fates[pair[0]] and pair[0].lower() not in _NEVER_TRAILING]
-    return [pair for pair in kept if not holds_key(pair[1])]
-
-
-_NEVER_TRAILING = frozenset(
-    {b"authorization", b"x-api-key", b"api-key", b"cookie", b"set-cookie", b"content-type", b"content-encoding"}
-)
+    def close(self) -> None:
+        self._exchange.give_back(self.connection)

@@ -1,0 +1,132 @@
+"""A relayed answer as its client gets it: its head, its body masked and framed anew, and how it is cut.
+
+Writes nothing itself: it turns what came into what goes on. Who reads and who waits is the exchange's business.
+"""
+
+from typing import Final
+
+from tieline.core.errors import TielineError
+from tieline.dataplane.answers.mask import StreamMask, mask
+from tieline.dataplane.answers.whole_events import WholeEvents
+from tieline.dataplane.relaying.body import kept_trailers
+from tieline.dataplane.snapshot.header_fate import CONTENT_ENCODING, CONTENT_TYPE
+from tieline.dataplane.snapshot.plan import Plan
+from tieline.wire import answers, framing
+from tieline.wire.egress import Answer
+from tieline.wire.request import Request
+
+_BODYLESS = frozenset({204, 304})
+_LIVE = (b"text/event-stream", b"application/x-ndjson", b"application/stream+json", b"application/jsonl")
+_KNOWN_MOST: Final = 1000
+_status_lines: dict[tuple[int, bytes], bytes] = {}
+
+
+class RelayedAnswer:
+    """One answer. ``head`` first, then ``body`` for each piece, the last one with the answer's trailers."""
+
+    __slots__ = ("_chunking", "_mask", "_plan", "_reflections", "_request", "_request_id", "_whole")
+
+    def __init__(self, request: Request, request_id: str, plan: Plan, reflections: tuple[bytes, ...]) -> None:
+        self._request = request
+        self._request_id = request_id
+        self._plan = plan
+        self._reflections = reflections
+        self._chunking = False
+        self._mask: StreamMask | None = None
+        self._whole: WholeEvents | None = None
+
+    def head(self, answer: Answer, timing: bytes) -> bytes:
+        """The head for the client; ``timing`` is a header line that goes with it unless it begins a stream."""
+        request = self._request
+        out, content_type, encoded = self._passed_on(answer)
+        bodyless = request.method == b"HEAD" or answer.status in _BODYLESS
+        if answer.length is not None and answer.status != 204:
+            out.append(b"content-length: %d\r\n" % answer.length)
+        elif not bodyless:
+            out.append(self._delimit())
+        out.append(b"tieline-request-id: %b\r\n" % self._request_id.encode())
+        if content_type.startswith(_LIVE):
+            request.live = True
+            if self._chunking and not encoded and content_type.startswith(b"text/event-stream"):
+                self._whole = WholeEvents()
+        else:
+            out.append(timing)
+        out.append(self._persist())
+        data = b"".join(out)
+        if self._reflections:
+            data = mask(data, self._reflections)
+            if not bodyless:
+                self._mask = StreamMask(self._reflections)
+        return data
+
+    def body(self, data: bytes, *, last: bool) -> bytes:
+        """What can be passed on of the body so far, not framed yet; everything once ``data`` is its last piece."""
+        if self._mask is not None:
+            data = self._mask.feed(data, last=last)
+        if self._whole is not None:
+            data = self._whole.feed(data, last=last)
+        return data
+
+    def framed(self, data: bytes) -> bytes:
+        """Body bytes as they are written."""
+        return b"%x\r\n%b\r\n" % (len(data), data) if self._chunking else data
+
+    def end(self, trailers: list[tuple[bytes, bytes]]) -> bytes:
+        """What ends the body properly."""
+        if not self._chunking:
+            return b""
+        return mask(framing.last_chunk(kept_trailers(trailers, self._plan.answer_fate)), self._reflections)
+
+    def error_event(self, error: TielineError) -> bytes:
+        """What ends a stream of events that broke off; empty where the body is no such stream and can only be cut.
+
+        An event so large that its beginning was passed on is ended by the empty line; else that means nothing.
+        """
+        if self._whole is None:
+            return b""
+        event = b"\n\nevent: error\ndata: " + answers.error_body(error, self._request_id) + b"\n\n"
+        return framing.chunk(event) + framing.last_chunk(())
+
+    def _passed_on(self, answer: Answer) -> tuple[list[bytes], bytes, bool]:
+        """The status line and the fields that go on, the content type in lower case, and whether a coding is said."""
+        out = [status_line(answer.status, answer.reason)]
+        fates = self._plan.answer_fate
+        named = framing.named_by_connection(answer.connection)
+        content_type = b""
+        encoded = False
+        for name, value in answer.headers:
+            fate = fates[name]
+            if not fate or (named and name.lower() in named):
+                continue
+            out += (name, b": ", value, b"\r\n")
+            if fate == CONTENT_TYPE:
+                content_type = value.lower()
+            elif fate == CONTENT_ENCODING:
+                encoded = True
+        return out, content_type, encoded
+
+    def _delimit(self) -> bytes:
+        """How a body of unknown length is delimited for this client."""
+        if self._request.minor == 1:
+            self._chunking = True
+            return b"transfer-encoding: chunked\r\n"
+        self._request.keep_alive = False
+        return b""
+
+    def _persist(self) -> bytes:
+        """The end of the head: whether the client's connection goes on after this answer."""
+        request = self._request
+        if request.closes:
+            request.keep_alive = False
+            return b"connection: close\r\n\r\n"
+        return b"connection: keep-alive\r\n\r\n" if request.minor == 0 else b"\r\n"
+
+
+def status_line(status: int, reason: bytes) -> bytes:
+    """The first line of an answer, with the upstream's reason phrase where it can be repeated."""
+    known = _status_lines.get((status, reason))
+    if known is None:
+        known = b"HTTP/1.1 %d %b\r\n" % (status, reason if framing.is_value(reason) else b"")
+        if len(_status_lines) < _KNOWN_MOST and len(reason) < _KNOWN_MOST:  # an upstream may make up reasons
+            _status_lines[(status, reason)] = known
+    return known
