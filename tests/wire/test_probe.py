@@ -141,7 +141,7 @@ async def test_a_silent_upstream_is_given_up(start_upstream: StartUpstream, monk
 
     upstream = await start_upstream(script)
     got = await probed(upstream, limits={"timeout": {"first_byte": "100ms"}})
-    assert "0.1 s" in (got.problem or "")
+    assert "took too long" in (got.problem or "")
     await upstream.until(lambda upstream: upstream.open == 0)
 
 

@@ -1,7 +1,7 @@
 """What an answer says of the secret that its request went out with: stale, challenged, or nothing.
 
 Follows the option ``renew_on`` of schemes with a lifetime, and the challenges of those that listen (RFC 9110 section
-11.6.1). Head first; the body, decoded, only where ``renew_on`` asks for it and the answer is no stream.
+11.6.1). Head first; the body, decoded, only where ``renew_on`` asks for it and an answer with that head may have it.
 """
 
 from dataclasses import dataclass
@@ -9,11 +9,10 @@ from typing import Protocol
 
 from tieline.core.errors import UpstreamError
 from tieline.dataplane.answers.content_coding import coding
-from tieline.dataplane.answers.streams.detection import is_stream_type
 from tieline.dataplane.answers.streams.paths import getter
 from tieline.dataplane.attempt.prepare import Prepared
 from tieline.dataplane.snapshot.plan import Plan
-from tieline.schemes.base import Headers, field_value
+from tieline.schemes.base import Headers
 from tieline.schemes.flow import Renewal
 from tieline.schemes.signal import BODY_MOST
 
@@ -73,9 +72,6 @@ async def judge(plan: Plan, sent: Prepared, answer: AnswerHead) -> Verdict:
 
 
 async def _says_stale(answer: AnswerHead, unsure: list[Renewal]) -> bool:
-    media = (field_value(answer.headers, b"content-type") or b"").decode("latin-1").lower()
-    if is_stream_type(media):  # it would be held back until it ends
-        return False
     try:
         body = await answer.peek(BODY_MOST)
         if body is None:

@@ -52,8 +52,10 @@ class Probe:
 
     async def probe(self, api_name: str, environment: Environment) -> Probed:
         """Send the verify request of the API and judge its answer. Never raises for what the upstream does."""
-        pool = Pool(self._guard, Deadlines(), self._trust)
+        deadlines = Deadlines()
+        pool = Pool(self._guard, deadlines, self._trust)
         snapshot = Snapshot(self._source, self._keyring, self._guard, pool)
+        deadlines.start()
         try:
             await snapshot.load(only=api_name)
             api = snapshot.api(api_name.encode())
@@ -68,6 +70,7 @@ class Probe:
             return Probed(False, None, f"No whole answer came within {_SECONDS:g} s. Try again.")
         finally:
             pool.close()
+            deadlines.stop()
 
 
 async def _ask(preparer: Preparer, api: Api, environment: Environment) -> Probed:

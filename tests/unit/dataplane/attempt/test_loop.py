@@ -1,0 +1,396 @@
+"""The attempt loop with a sender that needs no socket: what it sends again, how often, and what it closes."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+import pytest
+
+from tests.wire.stage import definition
+from tieline.core.errors import (
+    BodyTooLarge,
+    MissingPermission,
+    TielineError,
+    UpstreamProtocolError,
+    UpstreamUnreachable,
+)
+from tieline.dataplane.attempt.loop import SIGNED_MOST, Attempts, Job, Policy
+from tieline.dataplane.attempt.prepare import Message, Prepared, Preparer
+from tieline.dataplane.attempt.target import Target
+from tieline.dataplane.snapshot.plan import Plan
+from tieline.dataplane.snapshot.view import Snapshot
+from tieline.dataplane.tokens.holder import Holder
+from tieline.schemes.base import Applier, Outgoing
+from tieline.schemes.flow import Renewal
+from tieline.testing.dataplane import MemorySource
+from tieline.testing.vault import memory_keyring
+from tieline.wire.deadlines import Deadlines
+from tieline.wire.guard import Guard
+from tieline.wire.pool import Pool
+from tieline.wire.tls import Trust
+
+RENEW_BY_BODY = {"status": [200], "body": {"path": "errcode", "equals": 42001}}
+STALE = orjson.dumps({"errcode": 42001})
+JSON = (b"Content-Type", b"application/json")
+
+
+class FakeHead:
+    """An answer. ``closed`` says that nobody reads it."""
+
+    def __init__(self, status: int = 200, *headers: tuple[bytes, bytes], body: bytes | None = b"") -> None:
+        self.status = status
+        self.headers = list(headers)
+        self.closed = False
+        self.peeked = 0
+        self._body = body
+
+    async def peek(self, most: int) -> bytes | None:
+        self.peeked += 1
+        if self._body is None:
+            raise UpstreamProtocolError("cut")
+        return self._body if len(self._body) <= most else None
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class FakeSender:
+    """Answers with what it was given, in turn; an error is raised."""
+
+    def __init__(
+        self, *answers: FakeHead | TielineError, can_repeat: bool = True, waiting: bytes | None = None
+    ) -> None:
+        self.unsent = False
+        self.stale = False
+        self.heads: list[bytes] = []
+        self.messages: list[Message] = []
+        self._answers = list(answers)
+        self._can_repeat = can_repeat
+        self._waiting = waiting
+
+    async def send(self, message: Message, prepared: Prepared) -> FakeHead:
+        self.heads.append(prepared.head)
+        self.messages.append(message)
+        answer = self._answers.pop(0)
+        if isinstance(answer, TielineError):
+            raise answer
+        return answer
+
+    def repeatable(self, message: Message) -> bool:
+        return self._can_repeat
+
+    def small(self) -> bool:
+        return self._waiting is not None
+
+    async def gather(self, most: int) -> bytes | None:
+        assert self._waiting is not None
+        return self._waiting if len(self._waiting) <= most else None
+
+
+class Token(Applier):
+    """Sends a token that is another each time."""
+
+    lasting = False
+
+    def __init__(self, number: int) -> None:
+        self._number = number
+
+    def apply(self, outgoing: Outgoing) -> None:
+        outgoing.headers.append((b"authorization", b"Bearer token-%d" % self._number))
+
+    def secrets(self) -> Sequence[Any]:
+        return ()
+
+
+@dataclass
+class FakeSessions:
+    """Tokens without an issuer. ``renewed`` counts; ``error`` is what a renewal fails with."""
+
+    renewed: int = 0
+    error: TielineError | None = None
+    asked: list[Holder] = field(default_factory=list)
+
+    def current(self, plan: Plan, renewal: Renewal, holder: Holder) -> Applier | None:
+        self.asked.append(holder)
+        return Token(self.renewed)
+
+    async def ready(self, plan: Plan, renewal: Renewal, holder: Holder) -> Applier:
+        return Token(self.renewed)
+
+    async def renew(self, plan: Plan, renewal: Renewal, holder: Holder, stale: Applier) -> Applier:
+        if self.error is not None:
+            raise self.error
+        self.renewed += 1
+        return Token(self.renewed)
+
+
+async def plan(**changes: Any) -> Plan:
+    """A compiled plan; its scheme is a bearer token unless ``auth`` is another."""
+    source = MemorySource(await memory_keyring())
+    source.put_api(definition(9, **changes))
+    fields = {"client_id": "id", "client_secret": "a-secret"} if "auth" in changes else {"key": "a-secret"}
+    source.put_credential("api", fields)
+    guard = Guard(["127.0.0.1"])
+    snapshot = Snapshot(source, source.keyring, guard, Pool(guard, Deadlines(), Trust()))
+    await snapshot.load()
+    api = snapshot.api(b"api")
+    assert api is not None
+    assert api.plans["live"].problem is None
+    return api.plans["live"]
+
+
+async def renewing(renew_on: dict[str, Any] | None = None) -> Plan:
+    """A plan whose token is renewed when the API says so."""
+    auth: dict[str, Any] = {
+        "scheme": "oauth2",
+        "grant": "client_credentials",
+        "token_url": "http://127.0.0.1:9/token",
+    }
+    return await plan(auth=auth | ({"renew_on": renew_on} if renew_on else {}))
+
+
+def message(method: bytes = b"GET", path: bytes = b"/x") -> Message:
+    """A message without a body."""
+    return Message(method, Target(path, b""), [], b"", 0)
+
+
+async def run(
+    sender: FakeSender, to: Plan, policy: Policy | None = None, sessions: FakeSessions | None = None, **job: Any
+) -> FakeHead:
+    """What the loop hands out."""
+    made = Job(to, job.pop("message", message()), policy or Policy(3, idempotent=True), **job)
+    return await Attempts(made, sender, Preparer(sessions or FakeSessions())).run()
+
+
+@pytest.fixture(autouse=True)
+def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pauses take no time."""
+    monkeypatch.setattr("tieline.dataplane.attempt.retry._FIRST", 0.0)
+
+
+async def test_an_answer_is_handed_out_unread_and_open() -> None:
+    """A plan that needs no judging looks at nothing but the status."""
+    head = FakeHead()
+    assert await run(FakeSender(head), await plan()) is head
+    assert (head.closed, head.peeked) == (False, 0)
+
+
+async def test_a_patient_policy_sends_again_what_may_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At most as often as it says; the last answer is handed out whatever it is."""
+    busy, gone, last = FakeHead(503), UpstreamUnreachable("gone"), FakeHead(503)
+    sender = FakeSender(busy, gone, last)
+    assert await run(sender, await plan(), Policy(3, idempotent=True, patient=True)) is last
+    assert (busy.closed, last.closed, len(sender.heads)) == (True, False, 3)
+
+
+NOT_AGAIN: dict[str, tuple[Policy, FakeSender]] = {
+    "impatient": (Policy(3, idempotent=True), FakeSender(FakeHead(503))),
+    "not idempotent": (Policy(3, idempotent=False, patient=True), FakeSender(FakeHead(503))),
+    "its body is gone": (Policy(3, idempotent=True, patient=True), FakeSender(FakeHead(503), can_repeat=False)),
+    "once": (Policy(1, idempotent=True, patient=True), FakeSender(FakeHead(503))),
+    "no time": (Policy(3, idempotent=True, patient=True, end=0.0), FakeSender(FakeHead(503))),
+    "asked to wait for too long": (
+        Policy(3, idempotent=True, patient=True),
+        FakeSender(FakeHead(503, (b"Retry-After", b"3600"))),
+    ),
+    "no passing trouble": (Policy(3, idempotent=True, patient=True), FakeSender(FakeHead(404))),
+}
+
+
+@pytest.mark.parametrize("name", NOT_AGAIN)
+async def test_what_is_not_sent_again(name: str) -> None:
+    """The answer is handed out, not closed."""
+    policy, sender = NOT_AGAIN[name]
+    head = await run(sender, await plan(), policy)
+    assert not head.closed
+    assert len(sender.heads) == 1
+
+
+@pytest.mark.parametrize(
+    ("policy", "flags", "again"),
+    [
+        (Policy(2, idempotent=True), {"stale": True}, True),
+        (Policy(2, idempotent=True), {"stale": False}, False),
+        (Policy(2, idempotent=False), {"stale": True}, False),
+        (Policy(1, idempotent=True), {"stale": True}, False),
+        (Policy(2, idempotent=False, patient=True), {"unsent": True}, True),
+        (Policy(2, idempotent=False), {"unsent": True}, False),
+        (Policy(2, idempotent=False, patient=True), {"unsent": False}, False),
+    ],
+)
+async def test_a_connection_that_was_lost(policy: Policy, flags: dict[str, bool], *, again: bool) -> None:
+    """What left nothing behind may go again; over a connection that had been idle at once, also for the impatient."""
+    sender = FakeSender(UpstreamUnreachable("gone"), FakeHead())
+    for name, value in flags.items():
+        setattr(sender, name, value)
+    if again:
+        assert (await run(sender, await plan(), policy)).status == 200
+    else:
+        with pytest.raises(UpstreamUnreachable):
+            await run(sender, await plan(), policy)
+
+
+async def test_what_was_lost_before_the_loop_counts() -> None:
+    """A relay's first send goes without it."""
+    sender, lost = FakeSender(FakeHead()), UpstreamUnreachable("gone")
+    sender.stale = True
+    to = await plan()
+    attempts = Attempts(Job(to, message(), Policy(1, idempotent=True)), sender, Preparer(FakeSessions()))
+    with pytest.raises(UpstreamUnreachable):
+        await attempts.run(lost)
+    attempts = Attempts(Job(to, message(), Policy(2, idempotent=True)), sender, Preparer(FakeSessions()))
+    assert (await attempts.run(lost)).status == 200
+
+
+async def test_other_errors_are_not_tried_again() -> None:
+    """An answer that cannot be read had arrived."""
+    sender = FakeSender(UpstreamProtocolError("not HTTP"))
+    with pytest.raises(UpstreamProtocolError):
+        await run(sender, await plan(), Policy(3, idempotent=True, patient=True))
+
+
+STALE_ANSWERS: dict[str, tuple[dict[str, Any] | None, Callable[[], FakeHead]]] = {
+    "401": (None, lambda: FakeHead(401)),
+    "200 with a body that says it": (RENEW_BY_BODY, lambda: FakeHead(200, JSON, body=STALE)),
+}
+
+
+@pytest.mark.parametrize("name", STALE_ANSWERS)
+async def test_a_stale_token_is_renewed_and_the_message_sent_again_once(name: str) -> None:
+    """Whatever the method and however many attempts there are; a second refusal is handed out."""
+    renew_on, answer = STALE_ANSWERS[name]
+    first, second = answer(), answer()
+    sender, sessions = FakeSender(first, second), FakeSessions()
+    got = await run(sender, await renewing(renew_on), Policy(1, idempotent=False), sessions, message=message(b"POST"))
+    assert got is second
+    assert (first.closed, second.closed, sessions.renewed) == (True, False, 1)
+    assert [head.rpartition(b"Bearer ")[2] for head in sender.heads] == [b"token-0\r\n", b"token-1\r\n"]
+
+
+FRESH: dict[str, Callable[[], FakeHead]] = {
+    "another body": lambda: FakeHead(200, JSON, body=b'{"errcode": 0}'),
+    "no JSON": lambda: FakeHead(200, JSON, body=b"<html>"),
+    "cut": lambda: FakeHead(200, JSON, body=None),
+    "too large to be looked at": lambda: FakeHead(200, JSON, body=STALE + b" " * 70_000),
+    "a coding nobody knows": lambda: FakeHead(200, JSON, (b"Content-Encoding", b"br"), body=STALE),
+    "another status": lambda: FakeHead(201, JSON, body=STALE),
+}
+
+
+@pytest.mark.parametrize("name", FRESH)
+async def test_an_answer_that_does_not_say_so_renews_nothing(name: str) -> None:
+    """It is handed out to be read as it came."""
+    sessions, head = FakeSessions(), FRESH[name]()
+    assert await run(FakeSender(head), await renewing(RENEW_BY_BODY), sessions=sessions) is head
+    assert (head.closed, sessions.renewed) == (False, 0)
+
+
+async def test_a_stream_is_not_held_back_to_be_judged() -> None:
+    """It may never end."""
+    head = FakeHead(200, (b"Content-Type", b"text/event-stream"), body=STALE)
+    assert await run(FakeSender(head), await renewing(RENEW_BY_BODY)) is head
+    assert head.peeked == 0
+
+
+async def test_a_message_that_cannot_be_sent_again_renews_for_the_next() -> None:
+    """Its answer is handed out without waiting for the issuer, whose refusal is for whoever asks next."""
+    sessions = FakeSessions()
+    head = FakeHead(401)
+    assert await run(FakeSender(head, can_repeat=False), await renewing(), sessions=sessions) is head
+    assert not head.closed
+    await asyncio.sleep(0)
+    assert sessions.renewed == 1
+    failing = FakeSessions(error=UpstreamUnreachable("the issuer is away"))
+    assert (await run(FakeSender(FakeHead(401), can_repeat=False), await renewing(), sessions=failing)).status == 401
+    await asyncio.sleep(0)
+
+
+async def test_an_issuer_that_refuses_ends_it() -> None:
+    """And the answer that asked for it is closed."""
+    head = FakeHead(401)
+    with pytest.raises(UpstreamUnreachable):
+        await run(FakeSender(head), await renewing(), sessions=FakeSessions(error=UpstreamUnreachable("away")))
+    assert head.closed
+
+
+async def test_a_small_body_is_gathered_where_the_message_may_have_to_go_again() -> None:
+    """And only there: a steady plan passes it on as it comes."""
+    streamed = Message(b"POST", Target(b"/x", b""), [], None, 5)
+    await run(sender := FakeSender(FakeHead(), waiting=b"small"), await renewing(), message=streamed)
+    assert sender.messages[0].body == b"small"
+    streamed = Message(b"POST", Target(b"/x", b""), [], None, 5)
+    await run(sender := FakeSender(FakeHead(), waiting=b"small"), await plan(), message=streamed)
+    assert sender.messages[0].body is None
+
+
+async def test_a_body_that_is_too_large_for_its_scheme_is_refused() -> None:
+    """Nothing is sent."""
+    sender = FakeSender(waiting=b"a" * (SIGNED_MOST + 1))
+    with pytest.raises(BodyTooLarge):
+        await run(sender, await renewing(), message=Message(b"POST", Target(b"/x", b""), [], None, None))
+    assert sender.heads == []
+
+
+def redirect(status: int, to: bytes) -> FakeHead:
+    """An answer that leads elsewhere."""
+    return FakeHead(status, (b"Location", to))
+
+
+@pytest.mark.parametrize(
+    ("status", "method", "becomes"),
+    [
+        (301, b"POST", b"GET"),
+        (302, b"POST", b"GET"),
+        (303, b"PUT", b"GET"),
+        (307, b"POST", b"POST"),
+        (308, b"PUT", b"PUT"),
+    ],
+)
+async def test_a_redirect_is_followed_by_the_method_it_asks_for(status: int, method: bytes, becomes: bytes) -> None:
+    """RFC 9110 section 15.4."""
+    first = redirect(status, b"/v1/there?a=1")
+    sender = FakeSender(first, FakeHead())
+    await run(sender, await plan(), Policy(1, idempotent=True, redirects=True), message=message(method))
+    assert first.closed
+    assert (sender.messages[1].method, sender.messages[1].target) == (becomes, Target(b"/there", b"a=1"))
+
+
+async def test_redirects_end() -> None:
+    """After five hops the answer is handed out."""
+    sender = FakeSender(*(redirect(307, b"/v1/%d" % n) for n in range(6)))
+    assert (await run(sender, await plan(), Policy(1, idempotent=True, redirects=True))).status == 307
+    assert len(sender.messages) == 6
+
+
+@pytest.mark.parametrize(
+    ("policy", "to"),
+    [
+        (Policy(1, idempotent=True), b"/v1/there"),
+        (Policy(1, idempotent=True, redirects=True), b"http://elsewhere.example/v1/there"),
+        (Policy(1, idempotent=True, redirects=True), b"http://[/"),
+    ],
+)
+async def test_a_redirect_that_is_not_followed_is_handed_out(policy: Policy, to: bytes) -> None:
+    """Because nobody asked for that, or it leads away."""
+    head = redirect(302, to)
+    assert await run(FakeSender(head), await plan(), policy) is head
+    assert not head.closed
+
+
+async def test_every_path_is_permitted_before_it_is_sent() -> None:
+    """That of a redirect too; its answer is closed."""
+
+    def permit(_method: bytes, path: bytes | None) -> None:
+        if path == b"/there":
+            raise MissingPermission("no")
+
+    head = redirect(302, b"/v1/there")
+    sender = FakeSender(head)
+    with pytest.raises(MissingPermission):
+        await run(sender, await plan(), Policy(1, idempotent=True, redirects=True), permit=permit)
+    assert head.closed
+    with pytest.raises(MissingPermission):
+        await run(sender, await plan(), permit=permit, message=message(path=b"/there"))
+    assert len(sender.heads) == 1
