@@ -10,7 +10,7 @@ from tieline.dataplane.answers.charset import charset_of, text_of
 from tieline.dataplane.answers.content_coding import Inflate
 from tieline.dataplane.answers.error_text import MESSAGE_MOST, complaint
 from tieline.dataplane.attempt.retry import pause, retry_after
-from tieline.dataplane.calls.multipart import FieldPart, FileBegun, FileData, FormReader, boundary_of
+from tieline.dataplane.doors.multipart import FieldPart, FileBegun, FileData, FormReader, boundary_of
 from tieline.definitions.infer.links import next_link
 
 SHREDS = st.sampled_from(

@@ -90,7 +90,7 @@ async def test_nothing_is_left_of_clients_that_left(start_stage: StartStage, soa
         client.reset()
     await stage.settled(10)
     await stage.upstream.until(lambda upstream: upstream.open == stage.worker.service.pool.open_connections, 10)
-    assert not stage.worker.service.calls.idempotency._running
+    assert not stage.worker.service.calls.runner.idempotency._running
     assert len(asyncio.all_tasks()) <= tasks + stage.upstream.open
 
 

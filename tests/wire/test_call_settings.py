@@ -8,7 +8,7 @@ import pytest
 from tests.wire import calling
 from tests.wire.calling import error, json_answer, result
 from tests.wire.conftest import StartStage
-from tests.wire.raw import Peer, Script, Upstream, answer, saying
+from tests.wire.raw import Peer, Script, Upstream, answer, saying, until
 from tests.wire.stage import definition
 
 GOOD = json_answer({"ok": True})
@@ -263,17 +263,22 @@ async def test_an_error_is_no_answer_to_keep(start_stage: StartStage) -> None:
     assert result(await calling.run(stage, "it", {}, ONCE)) == {"ok": True}
 
 
-async def test_a_key_of_a_client_that_left_can_be_used_again(start_stage: StartStage) -> None:
-    """Its run was cancelled."""
+async def test_a_run_under_a_key_goes_on_when_its_client_leaves(start_stage: StartStage) -> None:
+    """Whoever asks again under the key is given its answer: the call was run once."""
     go = asyncio.Event()
     stage = await start_stage(counting(after=go), calls={"it": POST})
     client = await stage.connect()
     await client.send(calling.request(stage, "it", {}, ONCE))
     await stage.upstream.until(lambda upstream: len(upstream.seen) == 1)
     client.reset()
-    await stage.settled()
+    await until(lambda: stage.worker.service.listener.open_connections == 0)
     go.set()
-    assert result(await calling.run(stage, "it", {}, ONCE)) == {"n": 2}
+    await stage.settled()
+    await until(lambda: not stage.worker.service.calls.runner.idempotency._running)
+    again = await calling.run(stage, "it", {}, ONCE)
+    assert (result(again), again.one(b"idempotency-replayed")) == ({"n": 1}, b"true")
+    outcomes = [record.outcome for record in await stage.worker.recorded(2)]
+    assert outcomes == ["client_gone", "complete"]
 
 
 # -- redirects

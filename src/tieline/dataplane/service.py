@@ -61,7 +61,7 @@ class Service:
         self._relay = Relay(admission, preparer, self.records, new_id)
         self.calls = CallDoor(admission, Running(preparer), self.records, new_id)
         self.listener = Listener(self._door, self.deadlines, new_id, NOTABLE)
-        self.telling = Telling(self.calls.drifts, resources.source)
+        self.telling = Telling(self.calls.runner.drifts, resources.source)
         self._lasting = (
             Lasting("snapshot", self.snapshot.follow),
             Lasting("records", self.records.run),
@@ -86,6 +86,7 @@ class Service:
     async def stop(self, seconds: float = FINISH_SECONDS) -> None:
         """Accept no more, let requests end within ``seconds``, save what is to be saved."""
         await self.listener.drain(seconds)
+        await self.calls.stop(seconds)
         await self.sessions.close(seconds)
         for each in self._lasting:
             await each.stop()
@@ -97,6 +98,7 @@ class Service:
     def _changed(self, changes: Sequence[Change] | None) -> None:
         """Called by the snapshot once it serves what has changed; None where everything was read anew."""
         self.sessions.changed(changes)
+        self.calls.changed(changes)
         if changes is None or any(change.kind != "connection" for change in changes):
             self.admission.changed()
 

@@ -43,6 +43,9 @@ class Sessions(Protocol):
     async def renew(self, plan: Plan, renewal: Renewal, holder: Holder, stale: Applier) -> Applier:
         """As ``ready``, after the API refused ``stale``; where another has renewed it since, that one."""
 
+    def connection_of(self, applier: Applier) -> str | None:
+        """The id of the connection whose token ``applier`` holds."""
+
 
 @dataclass(slots=True, repr=False)
 class Message:
@@ -110,6 +113,16 @@ class Preparer:
     async def _renew_quietly(self, plan: Plan, auth: Sequence[Applier], holder: Holder | None) -> None:
         with contextlib.suppress(TielineError):  # whoever asks next meets it too, and is told
             await self.renew(plan, auth, holder)
+
+    def connections(self, plan: Plan, auth: Sequence[Applier]) -> frozenset[str]:
+        """The ids of the connections in ``auth`` that people signed in to, and may to another account."""
+        pairs = zip(plan.auth, auth, strict=True)
+        found = [
+            self._sessions.connection_of(applier)
+            for each, applier in pairs
+            if isinstance(each, Renewal) and each.scheme.needs_sign_in(each.options)
+        ]
+        return frozenset(each for each in found if each is not None)
 
     async def _token(
         self, plan: Plan, renewal: Renewal, holder: Holder | None, stale: Applier | None = None

@@ -165,6 +165,16 @@ class Running:
         job = Job(plan, _message(order), policy, order.holder, order.permit, order.call.heads)
         return Attempts(job, ConversationSender(plan, end, order.filled, order.upload), self._preparer).run()
 
+    async def connections(self, order: Order) -> frozenset[str]:
+        """The ids of the connections whose tokens ``order`` would be sent with now. Raises as ``send``."""
+        if order.plan.steady:
+            return frozenset()
+        return self._preparer.connections(order.plan, await self._preparer.appliers(order.plan, order.holder))
+
+    def connections_of(self, plan: Plan, reached: Reached) -> frozenset[str]:
+        """The ids of the connections whose tokens an answer was got with."""
+        return frozenset() if plan.steady else self._preparer.connections(plan, reached.prepared.auth)
+
 
 class ConversationSender:
     """Sends messages by a conversation each, until ``end`` on the loop's clock. ``files`` are those of ``filled``.

@@ -1,5 +1,6 @@
-"""The door ``/call/{api}/{call}``: a call's parameters in, its typed answer out (docs/calls.md).
+"""A run of a call, without HTTP: arguments in, an answer, a file or items out (docs/calls.md).
 
-``door`` admits and answers, ``running`` sends; ``compiled`` is what a definition says of a call, made ready once. The
-rest is one matter each: parameters, answers, streams, pages, cache, idempotency, drift.
+``run`` has the order; ``snapshot.calls`` what a definition says of a call, compiled when it is first run. The rest is
+one matter each: ``answering``, ``streaming`` and ``pages`` read what comes, ``caching`` and ``idempotency`` keep it,
+``recording`` is what is kept, ``results`` what is given, ``drift`` what is counted.
 """

@@ -17,15 +17,13 @@ from tieline.dataplane.answers.mask import StreamMask
 from tieline.dataplane.attempt.retry import retry_after
 from tieline.dataplane.attempt.send import Reached
 from tieline.dataplane.calls.reading import document_of, encoded, error_document, gather, gather_some, raw_json
-from tieline.dataplane.calls.reply import Reply, Written
+from tieline.dataplane.calls.results import FileHead, Receiver, Whole
 from tieline.dataplane.snapshot.calls import ReadyCall
 from tieline.definitions.infer.drift import Drift
 
 _FILES = frozenset({"file", "image"})
-_JSON_FIELD = b"content-type: application/json\r\n"
 _PASSED = (b"content-disposition", b"content-encoding", b"etag", b"last-modified")
 _OF_CODED = frozenset({b"content-encoding", b"etag"})
-_ATTACHMENT = b"content-disposition: attachment\r\n"
 _UNTYPED = b"application/octet-stream"
 _TEXTUAL = (b"text/", b"application/json", b"application/xml", b"application/javascript", b"image/svg")
 _TEXTUAL_SUFFIXES = (b"+json", b"+xml")
@@ -33,11 +31,11 @@ _FILE_MOST = 1024 * 1024 * 1024
 _GRAPHQL = frozenset({"data", "errors", "extensions"})
 
 
-@dataclass(slots=True)
-class Made:
-    """An answer ready to be written, and how it differs from what its fields say."""
+@dataclass(frozen=True, slots=True)
+class CallAnswer:
+    """An answer ready to be handed out, and how it differs from what its fields say."""
 
-    written: Written
+    whole: Whole
     drifts: tuple[Drift, ...] = ()
 
 
@@ -46,38 +44,52 @@ def is_file(call: ReadyCall) -> bool:
     return call.call.response.type in _FILES
 
 
-async def made(call: ReadyCall, reached: Reached) -> Made:
-    """The answer for one that is gathered.
+async def gathered(call: ReadyCall, reached: Reached) -> bytes | None:
+    """The body of an answer that is read whole; None where nothing of it is handed out.
 
     Raises:
         UpstreamFailed: the upstream refused, and the call does not hand errors out as data.
-        UpstreamError: it cannot be read.
+        UpstreamError: it cannot be gathered.
     """
     if reached.status >= 300:
         if not call.wrapped:
             raise await failure(reached)
-        return Made(await _wrapped_error(call, reached))
-    if call.call.response.type == "empty":
-        return Made(_json(call, reached, None) if call.wrapped else Written(204, b"", [], 0, whole=True))
-    body = await gather(reached)
+        return await gather_some(reached)
+    return await gather(reached) if call.call.response.type != "empty" else None
+
+
+def answer_of(call: ReadyCall, reached: Reached, body: bytes | None) -> CallAnswer:
+    """The answer for what was ``gathered``. Does not wait for anything, and may run in a thread.
+
+    Raises:
+        UpstreamFailed: the upstream tells of an error, whatever its status, and the call does not hand errors out.
+        UpstreamProtocolError: it is not what its type says.
+    """
+    if body is None:
+        return CallAnswer(_json(call, reached, None) if call.wrapped else Whole(None))
+    if reached.status >= 300:
+        content_type = reached.header(b"content-type") or b""
+        message, code = complaint(content_type, body, reached.mask.text)
+        return CallAnswer(_json(call, reached, error_document(body, content_type), {"message": message, "code": code}))
     raw = raw_json(body) if call.whole else None
-    if raw is not None and raw[:1] == b"{" and raw.find(b'"errors"') < 0:
-        return Made(_json(call, reached, orjson.Fragment(raw)))
+    if raw is not None and raw.find(b'"errors"') < 0:
+        return CallAnswer(_json(call, reached, orjson.Fragment(raw)))
     document = document_of(call, reached, body)
     if _is_graphql_error(call, document):
         if not call.wrapped:
-            raise UpstreamFailed(_sentence(reached, *complaint(b"", encoded(call, document), reached.mask.text)))
+            raise UpstreamFailed(sentence(reached, *complaint(b"", encoded(call, document), reached.mask.text)))
         message, code = told(document)
-        return Made(_json(call, reached, document, {"message": message, "code": code}))
+        return CallAnswer(_json(call, reached, document, {"message": message, "code": code}))
     drifts = call.watch.look(document) if call.watch is not None else ()
-    return Made(_json(call, reached, orjson.Fragment(raw) if raw is not None else call.shaper.apply(document)), drifts)
+    value = orjson.Fragment(raw) if raw is not None else call.shaper.apply(document)
+    return CallAnswer(_json(call, reached, value), drifts)
 
 
-async def pass_file(reply: Reply, call: ReadyCall, reached: Reached, timing: bytes) -> None:
+async def pass_file(receiver: Receiver, call: ReadyCall, reached: Reached) -> None:
     """Pass a good answer on as it comes: its bytes, type, length and name.
 
     Secrets are masked in it; for that, the content coding of a text is undone. Raises UpstreamProtocolError where an
-    image is none, before anything is written.
+    image is none, before anything is handed out.
     """
     content_type = reached.header(b"content-type") or _UNTYPED
     if call.call.response.type == "image" and not content_type.lower().startswith(b"image/"):
@@ -85,28 +97,33 @@ async def pass_file(reply: Reply, call: ReadyCall, reached: Reached, timing: byt
         raise UpstreamProtocolError(f"The upstream's answer to {call.name} is no image but {shown}. Check the call.")
     undo, stream = _masking(reached, content_type)
     captured = [name.encode() for name in call.call.response.capture_headers]
-    names = dict.fromkeys((*_PASSED, *captured))
-    fields = [
-        (name, value)
-        for name in names
-        if (value := reached.header(name)) is not None and not (undo is not None and name in _OF_CODED)
-    ]
-    head = b"content-type: %b\r\n" % content_type
-    head += b"".join([b"%b: %b\r\n" % (name, reached.mask.header(value)) for name, value in fields])
-    if call.call.response.type == "file" and not any(name == b"content-disposition" for name, _ in fields):
-        head += _ATTACHMENT  # no browser shows a stranger's page as if it were ours
+    fields = tuple(
+        [
+            (name, reached.mask.header(value))
+            for name in dict.fromkeys((*_PASSED, *captured))
+            if (value := reached.header(name)) is not None and not (undo is not None and name in _OF_CODED)
+        ]
+    )
+    is_named = any(name == b"content-disposition" for name, _ in fields)
     length = reached.length if undo is None else None
-    reply.begin(200, head, 0 if call.method == b"HEAD" else length, timing)
+    receiver.begin_file(
+        FileHead(
+            content_type,
+            fields,
+            0 if call.method == b"HEAD" else length,
+            attachment=call.call.response.type == "file" and not is_named,
+        )
+    )
     is_last = False
     while not is_last:
         data = await reached.read()
         is_last = not data
         if undo is not None:
             data = undo.feed(data)
-        await reply.write(stream.feed(data, last=is_last) if stream is not None else data)
+        await receiver.piece(stream.feed(data, last=is_last) if stream is not None else data)
     if undo is not None:
         undo.finish()
-    reply.end()
+    receiver.end()
 
 
 def _masking(reached: Reached, content_type: bytes) -> tuple[Coding | None, StreamMask | None]:
@@ -127,12 +144,14 @@ async def failure(reached: Reached) -> UpstreamFailed:
             "follow_redirects where it leads to the same origin."
         )
     said = complaint(reached.header(b"content-type") or b"", await gather_some(reached), reached.mask.text)
-    return UpstreamFailed(_sentence(reached, *said), retry_after=retry_after(reached.headers))
+    return UpstreamFailed(sentence(reached, *said), retry_after=retry_after(reached.headers))
 
 
-def _sentence(reached: Reached, message: str | None, code: str | None) -> str:
+def sentence(reached: Reached, message: str | None, code: str | None, *, what: str = "") -> str:
+    """An upstream's words as an error tells them; ``what`` is what it sent, where that is wrong already."""
     named = f" ({code})" if code and code not in (message or "") else ""
-    return f"The upstream answered {reached.status}: {message or 'it did not say why'}{named}"
+    sent = f" and sent {what}" if what else ""
+    return f"The upstream answered {reached.status}{sent}: {message or 'it did not say why'}{named}"
 
 
 def _is_text(content_type: bytes) -> bool:
@@ -154,14 +173,7 @@ def _is_graphql_error(call: ReadyCall, document: Any) -> bool:
     )
 
 
-async def _wrapped_error(call: ReadyCall, reached: Reached) -> Written:
-    body = await gather_some(reached)
-    content_type = reached.header(b"content-type") or b""
-    message, code = complaint(content_type, body, reached.mask.text)
-    return _json(call, reached, error_document(body, content_type), {"message": message, "code": code})
-
-
-def _json(call: ReadyCall, reached: Reached, value: Any, error: Mapping[str, Any] | None = None) -> Written:
+def _json(call: ReadyCall, reached: Reached, value: Any, error: Mapping[str, Any] | None = None) -> Whole:
     """An answer of JSON: ``value`` alone, or beside its status, error and headers where the call wants them."""
     if call.wrapped:
         headers = {
@@ -171,5 +183,4 @@ def _json(call: ReadyCall, reached: Reached, value: Any, error: Mapping[str, Any
             if (values := reached.values(name.encode()))
         }  # fmt: skip
         value = {"status": reached.status, "body": value, "error": error, "headers": headers}
-    body = reached.mask.json(encoded(call, value))
-    return Written(200, _JSON_FIELD, [body], len(body), whole=True)
+    return Whole(reached.mask.json(encoded(call, value)))

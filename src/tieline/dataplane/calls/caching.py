@@ -1,18 +1,20 @@
 """Answers of data calls, kept for as long as their definition says. A worker's own; errors are never kept.
 
-An answer is found by the plan (so by API, environment, revision and credential), the call, the end user whose
-connection was used, and the values that tell answers apart: whoever finds it may have fetched it with the same secret.
-Whether they may run the call was decided before.
+An answer is found by all that decides whose it is: the plan (so API, environment, revision and credential), the call,
+the end user who was named, the connections whose tokens were used, and the values that tell answers apart. Whether
+whoever finds it may run the call was decided before. Where a connection changes (removed, another account signed in, a
+token renewed), the answers got with it are dropped at once.
 """
 
 import time
-from collections.abc import Hashable
+from collections.abc import Collection, Hashable
 from dataclasses import dataclass
 from typing import Final
 
-from tieline.dataplane.calls.lru import Shelf
-from tieline.dataplane.calls.parameters import Given
-from tieline.dataplane.calls.reply import TAPE_MOST, Written
+from tieline.dataplane.calls.arguments import Arguments
+from tieline.dataplane.calls.lru import LruCache
+from tieline.dataplane.calls.recording import RECORDED_MOST
+from tieline.dataplane.calls.results import Whole
 from tieline.dataplane.snapshot.calls import ReadyCall
 from tieline.dataplane.snapshot.plan import Plan
 from tieline.dataplane.tokens.holder import Holder
@@ -22,11 +24,17 @@ CACHE_MOST: Final = 32 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
-    """An answer and when it was fetched, on ``time.monotonic``."""
+class CachedAnswer:
+    """An answer, the status it came with, and when it was fetched, on ``time.monotonic``."""
 
-    written: Written
+    whole: Whole
+    status: int
     at: float
+
+    @classmethod
+    def now(cls, whole: Whole, status: int) -> "CachedAnswer":
+        """An answer that has just been fetched."""
+        return cls(whole, status, time.monotonic())
 
     @property
     def age(self) -> int:
@@ -34,27 +42,39 @@ class Kept:
         return int(time.monotonic() - self.at)
 
 
-class Cache:
-    """The answers of one worker."""
+class AnswerCache:
+    """The answers of one worker. ``epoch`` counts how often it was told that something changed."""
 
     def __init__(self, most: int = CACHE_MOST) -> None:
-        self._shelf: Shelf[Hashable, Kept] = Shelf(most)
+        self.epoch = 0
+        self._answers: LruCache[Hashable, CachedAnswer] = LruCache(most)
 
     @staticmethod
-    def key(plan: Plan, call: ReadyCall, holder: Holder | None, given: Given) -> Hashable | None:
+    def key(
+        plan: Plan, call: ReadyCall, holder: Holder | None, arguments: Arguments, connections: Collection[str]
+    ) -> Hashable | None:
         """What an answer is found by; None where the call's answers are not kept, or this one has files."""
         cache = call.call.cache
-        if cache is None or given.files:
+        if cache is None or arguments.files:
             return None
-        names = cache.key or given.values
-        values = frozenset((name, comparable(given.values[name])) for name in names if name in given.values)
-        return (plan.calls.serial, call.name, holder, values)
+        names = cache.key or arguments.values
+        values = frozenset((name, comparable(arguments.values[name])) for name in names if name in arguments.values)
+        return (plan.calls.serial, call.name, holder, frozenset(connections), values)
 
-    def find(self, key: Hashable) -> Kept | None:
+    def find(self, key: Hashable) -> CachedAnswer | None:
         """The answer that is kept, if it is not too old."""
-        return self._shelf.get(key)
+        return self._answers.get(key)
 
-    def keep(self, key: Hashable, written: Written, seconds: float) -> None:
-        """Keep an answer of at most 1 MiB."""
-        if len(written.body) <= TAPE_MOST:
-            self._shelf.put(key, Kept(written, time.monotonic()), len(written.body) + len(written.fields), seconds)
+    def keep(self, key: Hashable, answer: CachedAnswer, seconds: float, rests_on: Collection[str], epoch: int) -> None:
+        """Keep an answer of at most 1 MiB, unless something changed since ``epoch``: it may be the old account's.
+
+        ``rests_on`` are the ids of the API and of the connections that it was got with.
+        """
+        if answer.whole.size <= RECORDED_MOST and epoch == self.epoch:
+            self._answers.put(key, answer, answer.whole.size, seconds, rests_on)
+
+    def changed(self, refs: Collection[str] | None) -> None:
+        """APIs and connections with these ids are not what they were; None: nobody knows which."""
+        self.epoch += 1
+        for key in self._answers.tagged(refs):
+            self._answers.drop(key)

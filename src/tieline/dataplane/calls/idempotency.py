@@ -2,17 +2,19 @@
 
 Keys are an app key's own, and a worker's own: on several workers the same key may be run once in each, which is why the
 provider is sent a key too where the call has one. Follows the IETF draft on the field: 409 while it runs, 422 for
-another request under the same key. An error is not kept: the next one runs anew. Owns which runs there were; what a
-run does is its own matter.
+another request under the same key. What makes a request another one is all that decides whose answer it is: the call in
+its revision, environment and credential, the end user, and the arguments. An error is not kept, nor is a stream that
+failed: the next one runs anew. Owns which runs there were; what a run does is its own matter.
 """
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 from typing import Final
 
 from tieline.core.errors import IdempotencyInProgress, IdempotencyMismatch, InvalidRequest, Overloaded
-from tieline.dataplane.calls.lru import ENTRY_BYTES, Shelf
-from tieline.dataplane.calls.reply import Written
+from tieline.dataplane.calls.lru import ENTRY_BYTES, LruCache
+from tieline.dataplane.calls.recording import Recorded
 
 KEPT_MOST: Final = 32 * 1024 * 1024
 KEPT_SECONDS: Final = 24 * 3600.0
@@ -35,21 +37,22 @@ class Scope:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """What was answered under a key, and to what; ``written`` None where it was too large to keep."""
+    """What was answered under a key, and to what; ``recorded`` None where it is not kept, ``size`` its bytes."""
 
     fingerprint: bytes
-    written: Written | None
+    recorded: Recorded | None
+    size: int = 0
 
 
 class Idempotency:
     """The keys of one worker."""
 
     def __init__(self, most: int = KEPT_MOST) -> None:
-        self._done: Shelf[Scope, Done] = Shelf(most)
+        self._done: LruCache[Scope, Done] = LruCache(most)
         self._running: set[Scope] = set()
 
     def begin(self, scope: Scope) -> Done | None:
-        """What was done under the key, for ``replayed`` to judge; None: do it, and ``end`` it.
+        """What was done under the key, for ``recorded_for`` to judge; None: do it, and ``end`` it.
 
         Raises:
             IdempotencyInProgress: it is being done.
@@ -69,26 +72,38 @@ class Idempotency:
             self._running.add(scope)
         return done
 
-    def end(self, scope: Scope, done: Done | None) -> None:
-        """The run is over; None where its outcome is not kept, so that the next one does it anew."""
+    def end(self, scope: Scope, done: Done | None, rests_on: Collection[str] = ()) -> None:
+        """The run is over; None where its outcome is not kept, so that the next one does it anew.
+
+        ``rests_on`` are the ids of the API and of the connections that it was done with.
+        """
         self._running.discard(scope)
         if done is not None:
-            body = len(done.written.body) if done.written is not None else 0
-            self._done.put(scope, done, body + ENTRY_BYTES, KEPT_SECONDS)
+            self._done.put(scope, done, done.size + ENTRY_BYTES, KEPT_SECONDS, rests_on)
+
+    def changed(self, refs: Collection[str] | None) -> None:
+        """APIs and connections with these ids are not what they were (None: nobody knows which): drop their answers.
+
+        That it was done stays known, so that it is not done twice.
+        """
+        for scope in self._done.tagged(refs):
+            done = self._done.get(scope)
+            if done is not None:
+                self._done.put(scope, replace(done, recorded=None, size=0), ENTRY_BYTES, KEPT_SECONDS)
 
 
-def replayed(done: Done, fingerprint: bytes) -> Written:
-    """The answer that was given. Raises IdempotencyMismatch where another request was answered, or it was not kept."""
+def recorded_for(done: Done, fingerprint: bytes) -> Recorded:
+    """What was answered. Raises IdempotencyMismatch where that was to another request, or it is not kept."""
     if done.fingerprint != fingerprint:
         raise IdempotencyMismatch(
             "This Idempotency-Key was used for another call, other parameters or another end user, or before the API "
             "was changed. Use a new key for each.",
             param="Idempotency-Key",
         )
-    if done.written is None:
+    if done.recorded is None:
         raise IdempotencyMismatch(
-            "This call was run under this Idempotency-Key, and its answer was too large to be kept. Use a new key to "
-            "run it again.",
+            "This call was run under this Idempotency-Key, and its answer was too large to be kept, or the connection "
+            "that it used has changed. Use a new key to run it again.",
             param="Idempotency-Key",
         )
-    return done.written
+    return done.recorded

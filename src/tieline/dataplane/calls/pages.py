@@ -1,32 +1,38 @@
-"""Every page of a call, as a stream of items: ``event: item`` for each, ``event: done`` or ``event: error`` at the end.
+"""Every page of a call, as a stream of items: a ``PageItem`` for each, ``PagesDone`` or ``Failed`` at the end.
 
-Bounded by the definition's ``most``, at the caller's pace. Owns the walk; what asks for the next page, ``pager`` says.
+Bounded by the definition's ``most``, at the receiver's pace. Owns the walk; what asks for the next page is ``pager``'s.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from hashlib import blake2b
-from typing import Any, Final
-
-import orjson
+from typing import Any, Final, Protocol
 
 from tieline.core.errors import InvalidRequest, TielineError, UpstreamProtocolError, UpstreamTimeout
 from tieline.dataplane.answers.mask import Mask
+from tieline.dataplane.answers.streams import Failed
 from tieline.dataplane.attempt.send import Order, Reached, Running
 from tieline.dataplane.attempt.target import Target, told_target
 from tieline.dataplane.calls.answering import failure
+from tieline.dataplane.calls.arguments import Arguments
 from tieline.dataplane.calls.pager import NextPage, PageAnswer, Pager
-from tieline.dataplane.calls.reading import document_of, encoded, gather
-from tieline.dataplane.calls.reply import Reply
-from tieline.dataplane.calls.streaming import EVENT_STREAM
+from tieline.dataplane.calls.reading import LARGE, document_of, encoded, gather
+from tieline.dataplane.calls.results import PageItem, PagesDone, Receiver
 from tieline.dataplane.snapshot.calls import ReadyCall
-from tieline.wire import answers
 
 _AT_ONCE: Final = 500
 """Items that are shaped and written before others get their turn."""
-Draw = Callable[[Mapping[str, Any]], Order]
+Draw = Callable[[Mapping[str, Any]], Awaitable[Order]]
 """Makes the order for a page: the caller's values, with those given in their place."""
+
+
+class PageReader(Protocol):
+    """The way out, and a thread for what is large; ``run.CallRunner``."""
+
+    running: Running
+
+    async def in_thread(self, work: Callable[[], Any]) -> Any: ...
 
 
 class Walk:
@@ -35,50 +41,46 @@ class Walk:
     ``more`` says that there is more than was handed out; ``error`` is what ended it badly.
     """
 
-    def __init__(self, running: Running, call: ReadyCall, values: Mapping[str, Any], draw: Draw) -> None:
+    def __init__(self, runner: PageReader, call: ReadyCall, arguments: Arguments, draw: Draw) -> None:
         assert call.call.pagination is not None  # asked by who walks
         self.items = 0
         self.pages = 0
         self.more = False
         self.error: TielineError | None = None
-        self._running = running
+        self._runner = runner
         self._call = call
         self._most = call.call.pagination
-        self._pager = Pager(call.call, values)
+        self._pager = Pager(call.call, arguments.values)
         self._draw = draw
         self._last: Target | None = None  # where the page before was asked for
         self._asked: set[bytes] = set()  # fingerprints of the URLs that answers named and that were asked for
         self._mask = Mask(())  # that of the page that was read last
         self._end = asyncio.get_running_loop().time() + self._most.most_time
 
-    async def run(self, reply: Reply, request_id: str, first: Callable[[Reached], None]) -> None:
+    async def run(self, receiver: Receiver, first: Callable[[Reached], None]) -> None:
         """Walk to the end. ``first`` hears of the first page's answer.
 
-        Raises what fetching the first page does, before anything was written.
+        Raises what fetching the first page does, before anything was handed out.
         """
         page = await self._get(self._pager.first(), first)
-        reply.begin_events(EVENT_STREAM)
+        receiver.begin_events()
         try:
             while page is not None:
-                page = await self._pass_on(reply, page)
+                page = await self._pass_on(receiver, page)
         except TielineError as error:
             self._stop(error)
-        if self.error is not None:
-            end = b"event: error\ndata: " + answers.error_body(self.error, request_id)
-        else:
-            told = {"items": self.items, "pages": self.pages, "more": self.more}
-            end = b"event: done\ndata: " + orjson.dumps(told)
-        await reply.write(end + b"\n\n")
-        reply.end()
+        done = PagesDone(self.items, self.pages, self.more)
+        await receiver.items([Failed(self.error) if self.error is not None else done])
+        receiver.end()
 
-    async def _pass_on(self, reply: Reply, page: PageAnswer) -> PageAnswer | None:
+    async def _pass_on(self, receiver: Receiver, page: PageAnswer) -> PageAnswer | None:
         """Hand out the items of ``page`` and get the next one; None where the walk is over.
 
         Raises TielineError where it cannot go on; the items were handed out by then, unless they came twice.
         """
         self._pager.check_new(page)
         given = page.items[: self._most.most_items - self.items]
-        await self._hand_out(reply, given)
+        await self._hand_out(receiver, given)
         following = self._pager.after(page)
         is_full = self.items >= self._most.most_items or self._is_late()
         self.more = len(given) < len(page.items) or (following is not None and is_full)
@@ -87,11 +89,11 @@ class Walk:
     async def _get(self, asks: NextPage, hear: Callable[[Reached], None] | None = None) -> PageAnswer | None:
         """One page as the upstream sent it; None where it says that there is no such page."""
         call = self._call
-        order = self._draw(asks.values)
+        order = await self._draw(asks.values)
         timeout = call.call.timeout if call.call.timeout is not None else order.plan.limits.total
         target = self._named(order, asks.url) if asks.url is not None else order.target
         end = min(self._end, asyncio.get_running_loop().time() + timeout)
-        reached = await self._running.send(replace(order, target=target, end=end))
+        reached = await self._runner.running.send(replace(order, target=target, end=end))
         self._last = reached.target
         try:
             if hear is not None:
@@ -100,7 +102,7 @@ class Walk:
                 return None
             if reached.status >= 300:
                 raise await failure(reached)
-            document = document_of(call, reached, await gather(reached))
+            document = await self._document(reached)
         finally:
             reached.close()
         assert call.items is not None  # it has pages
@@ -112,6 +114,12 @@ class Walk:
         self.pages += 1
         self._mask = reached.mask
         return PageAnswer(document, reached.headers, items)
+
+    async def _document(self, reached: Reached) -> Any:
+        body = await gather(reached)
+        if len(body) <= LARGE:
+            return document_of(self._call, reached, body)
+        return await self._runner.in_thread(lambda: document_of(self._call, reached, body))
 
     def _named(self, order: Order, url: str) -> Target:
         """The page that an answer names. Raises UpstreamProtocolError where it may not or need not be asked for."""
@@ -126,16 +134,14 @@ class Walk:
             )
         return target
 
-    async def _hand_out(self, reply: Reply, items: list[Any]) -> None:
-        """Write the items, some at a time, so that a page of very many does not keep others waiting."""
+    async def _hand_out(self, receiver: Receiver, items: list[Any]) -> None:
+        """Hand out the items, some at a time, so that a page of very many does not keep others waiting."""
         call = self._call
         assert call.items is not None  # it has pages
         shape, hide = call.items.shape, self._mask.json
         for start in range(0, len(items), _AT_ONCE):
             some = items[start : start + _AT_ONCE]
-            await reply.write(
-                b"".join([b"event: item\ndata: " + hide(encoded(call, shape(each))) + b"\n\n" for each in some])
-            )
+            await receiver.items([PageItem(hide(encoded(call, shape(each)))) for each in some])
             self.items += len(some)
             await asyncio.sleep(0)
 

@@ -19,6 +19,8 @@ from tieline.definitions.infer.unreadable import UnreadableAnswer
 
 ANSWER_MOST: Final = 16 * 1024 * 1024
 """Bytes of an answer that is gathered, as it comes and decoded."""
+LARGE: Final = 256 * 1024
+"""An answer or arguments of more bytes are read in a thread, one at a time, so that other requests do not wait."""
 ERROR_MOST: Final = 64 * 1024
 """Bytes of an upstream's error that are looked at."""
 

@@ -1,300 +1,285 @@
-"""One run of a call, from its parameters to the record of its end. Whoever ends first, nothing is left behind.
+"""One run of a call for an app key: arguments in, an answer, a file or a stream of items out. Knows no HTTP.
 
-Owns the order: parameters, idempotency, permission on the very path that is sent, cache, sending, answering. Each of
-these is a module of its own.
+Owns the order: the template is filled, permission is decided on the very path that is sent, what was answered before is
+looked for, the request is sent, and what comes is read, shaped, masked and handed to a ``Receiver``. Each of these is a
+module of its own. Whoever asked (``doors.call``, or another door) owns the arguments, the receiver and the record.
+
+A run is one coroutine. Cancel it when its receiver leaves, and the upstream is closed; a run under an idempotency key
+may be left to go on instead (``leave``): it then ends for nobody, and its answer is there for who asks again.
 """
 
 import asyncio
-import time
-from collections.abc import Hashable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Hashable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Protocol
+from hashlib import sha256
+from typing import Any, TypeVar
 
 from tieline.access.decide import Denied, decide
-from tieline.core.errors import InvalidRequest, MissingPermission, TielineError, UpstreamFailed
-from tieline.dataplane.admission.admit import Admitted
-from tieline.dataplane.admission.fields import CONNECTION, IDEMPOTENCY_KEY
+from tieline.core.errors import MissingPermission, TielineError
 from tieline.dataplane.attempt.send import Order, Reached, Running
 from tieline.dataplane.attempt.target import target_of
-from tieline.dataplane.calls import answering
-from tieline.dataplane.calls.caching import Cache
+from tieline.dataplane.calls.answering import CallAnswer, answer_of, gathered, is_file, pass_file
+from tieline.dataplane.calls.arguments import Arguments
+from tieline.dataplane.calls.caching import AnswerCache, CachedAnswer
 from tieline.dataplane.calls.drift import Drifts, Watched
-from tieline.dataplane.calls.idempotency import Done, Idempotency, Scope, replayed
+from tieline.dataplane.calls.idempotency import Done, Idempotency, Scope, recorded_for
 from tieline.dataplane.calls.pages import Walk
-from tieline.dataplane.calls.parameters import Given, from_form, from_json, from_query
-from tieline.dataplane.calls.reply import Reply
-from tieline.dataplane.calls.request_body import Caller
+from tieline.dataplane.calls.reading import LARGE
+from tieline.dataplane.calls.recording import Recorder, give_again
+from tieline.dataplane.calls.results import Receiver
 from tieline.dataplane.calls.streaming import REST_SECONDS, pass_stream
 from tieline.dataplane.snapshot.calls import ReadyCall
 from tieline.dataplane.snapshot.plan import Plan
 from tieline.dataplane.snapshot.view import AppKey
-from tieline.dataplane.tokens.holder import named_holder
-from tieline.definitions.fill.scope import BODY_MOST
-from tieline.ports.requests import Outcome
-from tieline.wire.request import Request
+from tieline.dataplane.tokens.holder import Holder
+
+_Done = TypeVar("_Done")
 
 
 @dataclass(frozen=True, slots=True)
-class CallRequest:
-    """An admitted request that asks for this call, the same for every body. ``query`` is without the app key.
+class CallTarget:
+    """What is asked for: a call of an API, as it is compiled now, for an app key; ``walks``: every page of it."""
 
-    ``boundary`` is that of a form, None for JSON; ``walks`` says that every page is asked for.
-    """
-
-    admitted: Admitted
     plan: Plan
     call: ReadyCall
     key: AppKey
-    query: bytes
-    boundary: bytes | None
-    walks: bool
+    walks: bool = False
 
 
-class Ledger(Protocol):
-    """Who is told how a run ended."""
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """How it is asked for: in whose name, and under which idempotency key, if any."""
 
-    def ran(self, run: "Run", outcome: Outcome, error: TielineError | None) -> None: ...
-
-
-class Door(Protocol):
-    """What all runs of a worker share, and a second look where one would be refused for what may have been granted."""
-
-    running: Running
-    cache: Cache
-    idempotency: Idempotency
-    drifts: Drifts
-
-    @property
-    def ledger(self) -> Ledger: ...
-
-    async def again(self, request: Request, admitted: Admitted, error: TielineError) -> CallRequest:
-        """What is asked for by what the store knows now; raises ``error`` where nothing has changed."""
-        ...
+    holder: Holder | None = None
+    idempotency_key: bytes | None = None
 
 
-class Run(Caller):
-    """One run. ``path`` is what was sent; ``status`` the upstream's; ``sent_at`` and ``answered_at`` 0 before."""
+Again = Callable[[TielineError], Awaitable[CallTarget]]
+"""What is asked for by what the store knows now; raises the error where nothing has changed for the better."""
+
+
+class CallRunner:
+    """What all runs of a worker share: the way out, answers kept, keys, counts of drift."""
+
+    def __init__(self, running: Running) -> None:
+        self.running = running
+        self.cache = AnswerCache()
+        self.idempotency = Idempotency()
+        self.drifts = Drifts()
+        self._large = asyncio.Semaphore(1)
+
+    async def in_thread(self, work: Callable[[], _Done]) -> _Done:
+        """What ``work`` returns, which is done in a thread: one such at a time, so that memory stays bounded."""
+        async with self._large:
+            return await asyncio.to_thread(work)
+
+    def changed(self, refs: Collection[str] | None) -> None:
+        """APIs, credentials or connections (by id) are not what they were; None: everything was read anew.
+
+        What was answered with them is dropped, from memory too.
+        """
+        self.cache.changed(refs)
+        self.idempotency.changed(refs)
+
+
+class Run:
+    """One run, and the facts that a record is made of.
+
+    ``path`` is what was sent, ``area`` and ``level`` what it was permitted as; ``status`` is the upstream's,
+    ``sent_at`` and ``answered_at`` are on the clock of ``time.perf_counter``, all 0 before. ``age`` is how many seconds
+    ago the answer was fetched, None where it is fresh; ``replayed`` says that it was given before under the same
+    idempotency key.
+    """
 
     __slots__ = (
-        "_done",
-        "_door",
-        "_task",
-        "admitted",
+        "_again",
+        "_connections",
+        "_recorder",
+        "_runner",
+        "_terms",
+        "age",
         "answered_at",
         "area",
-        "id",
         "level",
         "path",
-        "reply",
+        "replayed",
         "sent_at",
         "status",
+        "target",
     )
 
-    def __init__(self, door: Door, request: Request, request_id: str, admitted: CallRequest) -> None:
-        super().__init__(request, admitted.plan.limits.body)
-        self.id = request_id
-        self.admitted = admitted
-        self.reply = Reply(request, request_id)
+    def __init__(self, runner: CallRunner, target: CallTarget, terms: Terms, again: Again) -> None:
+        self.target = target
         self.path = ""
         self.area: str | None = None
         self.level: str | None = None
         self.status = 0
         self.sent_at = 0.0
         self.answered_at = 0.0
-        self._door = door
-        self._done = False
-        self._task: asyncio.Task[None] | None = None
+        self.age: int | None = None
+        self.replayed = False
+        self._runner = runner
+        self._terms = terms
+        self._again = again
+        self._connections: frozenset[str] = frozenset()
+        self._recorder: Recorder | None = None
 
-    def begin(self) -> None:
-        """Run beside everything else."""
-        self.request.sink = self
-        self._task = self.request.run(self._run())
+    async def run(self, arguments: Arguments, receiver: Receiver) -> None:
+        """Run to the end; raises a TielineError where that is not the receiver's to hear (see ``Receiver``)."""
+        key = self._terms.idempotency_key
+        scope = Scope(self.target.key.key_id, key) if key is not None else None
+        order = await self._order(arguments, scope)
+        if scope is None:
+            await self._answer(arguments, order, receiver)
+        else:
+            await self._answer_once(arguments, order, scope, receiver)
 
-    def client_gone(self) -> None:
-        self._end("client_gone", None)
-        if self._task is not None:
-            self._task.cancel()
+    def leave(self) -> bool:
+        """The receiver is gone; whether the run goes on without one, as it is under a key. Else cancel it."""
+        if self._recorder is None:
+            return False
+        self._recorder.leave()
+        return True
 
-    def client_paused(self) -> None:
-        self.reply.paused()
+    # -- what is sent
 
-    def client_resumed(self) -> None:
-        self.reply.resumed()
-
-    async def _run(self) -> None:
-        try:
-            given = await self._given()
-            key = self.request.noted.get(IDEMPOTENCY_KEY)
-            scope = Scope(self.admitted.key.key_id, key) if key is not None else None
-            order = await self._order(given, scope)
-            if scope is None:
-                await self._answer(given, order)
-            else:
-                await self._answer_once(given, order, scope)
-        except TielineError as error:
-            self._fail(error)
-
-    # -- what it is run with
-
-    async def _given(self) -> Given:
-        request, admitted = self.request, self.admitted
-        call = admitted.call.call
-        if request.method == b"GET":
-            return from_query(call, admitted.query)
-        if admitted.query:
-            raise InvalidRequest("The parameters of a call by POST go into its body. Take them out of the query.")
-        fingerprint = IDEMPOTENCY_KEY in request.noted
-        if admitted.boundary is not None:
-            return await from_form(call, self, admitted.boundary, fingerprint=fingerprint)
-        body = self.rest()
-        if body is None:
-            body = await self.read_all(min(BODY_MOST, admitted.plan.limits.body))
-        return from_json(body, fingerprint=fingerprint)
-
-    async def _order(self, given: Given, scope: Scope | None) -> Order:
+    async def _order(self, arguments: Arguments, scope: Scope | None) -> Order:
         """What is to be sent, permitted; looks again before it refuses what may just have been granted."""
-        admitted = self.admitted
-        sent_as = scope.sent_as(admitted.plan.name, admitted.call.name) if scope is not None else ""
+        plan, call = self.target.plan, self.target.call
+        sent_as = scope.sent_as(plan.name, call.name) if scope is not None else ""
         try:
-            return self._draw(given, {}, sent_as)
+            return await self._draw(arguments, {}, sent_as)
         except TielineError as error:
-            self.admitted = await self._door.again(self.request, admitted.admitted, error)
-        return self._draw(given, {}, sent_as)
+            self.target = await self._again(error)
+        return await self._draw(arguments, {}, sent_as)
 
-    def _draw(self, given: Given, instead: Mapping[str, Any], sent_as: str) -> Order:
-        admitted = self.admitted
-        plan, call = admitted.plan, admitted.call
-        filled = call.template.fill({**given.values, **instead} if instead else given.values, call.private, given.files)
+    async def _draw(self, arguments: Arguments, instead: Mapping[str, Any], sent_as: str) -> Order:
+        """The call's template filled with the arguments, and with ``instead`` of them where a page asks so."""
+        plan, call = self.target.plan, self.target.call
+        values = {**arguments.values, **instead} if instead else arguments.values
+        if arguments.size <= LARGE:
+            filled = call.template.fill(values, call.private, arguments.files)
+        else:
+            filled = await self._runner.in_thread(lambda: call.template.fill(values, call.private, arguments.files))
         target = target_of(plan, filled)
         self._permit(call.method, target.below)
         if not self.path:
             self.path = target.path.decode("ascii")
         if plan.problem is not None:
             raise plan.problem
-        holder = named_holder(admitted.key.app_id, self.request.noted.get(CONNECTION))
-        return Order(plan, call, filled, given.upload, holder, sent_as, self._permit, target)
+        return Order(plan, call, filled, arguments.uploads, self._terms.holder, sent_as, self._permit, target)
 
     def _permit(self, method: bytes, below: bytes | None) -> None:
         """Whether the key may send this, decided on the path as it is sent. Raises MissingPermission."""
-        admitted = self.admitted
-        plan, key = admitted.plan, admitted.key
+        target = self.target
+        plan, key = target.plan, target.key
         asked = (key, method, below)
-        verdict = admitted.call.permitted.get(asked)
+        verdict = target.call.permitted.get(asked)
         if verdict is None:
             found = decide(
                 key.permissions, plan.name, plan.table, plan.title, method, below if below is not None else b"/",
-                level=admitted.call.level, elsewhere=below is None,
+                level=target.call.level, elsewhere=below is None,
             )  # fmt: skip
             if isinstance(found, Denied):
                 raise MissingPermission(found.reason, param=found.param)
-            verdict = admitted.call.permitted.keep(asked, found, len(below or b""))
+            verdict = target.call.permitted.keep(asked, found, len(below or b""))
         if not self.sent_at:
             self.area, self.level = verdict.area, verdict.level
 
     # -- what is answered
 
-    async def _answer_once(self, given: Given, order: Order, scope: Scope) -> None:
-        """Answer what was answered under the caller's idempotency key, or run and keep what is answered."""
-        idempotency, admitted = self._door.idempotency, self.admitted
-        names = f"{admitted.plan.calls.serial}/{admitted.call.name} {'every page' if admitted.walks else ''}"
-        user = order.holder.user if order.holder is not None else ""
-        asked = b"\0".join((self.request.method, names.encode(), user.encode(), admitted.query, b""))
+    async def _answer_once(self, arguments: Arguments, order: Order, scope: Scope, receiver: Receiver) -> None:
+        """Give what was given under the caller's idempotency key, or run and keep what is given."""
+        idempotency = self._runner.idempotency
         done = idempotency.begin(scope)
         if done is not None:
-            self.reply.whole(replayed(done, asked + await given.fingerprint()), b"idempotency-replayed: true\r\n")
-            self._end("complete", None)
+            recorded = recorded_for(done, self._fingerprint(await arguments.fingerprint()))
+            self.replayed = True
+            await give_again(recorded, receiver)
             return
-        self.reply = Reply(self.request, self.id, tape=True)
+        recorder = self._recorder = Recorder(receiver)
         try:
-            await self._answer(given, order)
-            if 200 <= self.status < 300:
-                done = Done(asked + await given.fingerprint(), self.reply.taped)
+            await self._answer(arguments, order, recorder)
+            if 200 <= self.status < 300 and not recorder.failed:
+                fingerprint = self._fingerprint(await arguments.fingerprint())
+                done = Done(fingerprint, recorder.recorded, recorder.size if recorder.recorded is not None else 0)
         finally:
-            idempotency.end(scope, done)
+            idempotency.end(scope, done, {order.plan.api_id, *self._connections})
 
-    async def _answer(self, given: Given, order: Order) -> None:
-        door, call = self._door, order.call
-        if self.admitted.walks:
-            await self._walk(given, order)
+    def _fingerprint(self, asked: bytes) -> bytes:
+        """All that decides whose answer it is and what to, beside the app key."""
+        target, holder = self.target, self._terms.holder
+        whose = (target.plan.calls.serial, target.call.name, target.walks, holder.user if holder is not None else None)
+        return sha256(repr(whose).encode("utf-8", "surrogatepass") + asked).digest()
+
+    async def _answer(self, arguments: Arguments, order: Order, receiver: Receiver) -> None:
+        runner, call = self._runner, order.call
+        if self.target.walks:
+            await Walk(runner, call, arguments, lambda instead: self._draw(arguments, instead, order.key)).run(
+                receiver, self._heard
+            )
             return
-        key = Cache.key(order.plan, call, order.holder, given) if call.call.cache is not None else None
-        if key is not None and self._answer_kept(key):
-            return
-        reached = await door.running.send(order)
+        key: Hashable | None = None
+        epoch = runner.cache.epoch
+        if call.call.cache is not None:
+            self._connections = await runner.running.connections(order)
+            key = AnswerCache.key(order.plan, call, order.holder, arguments, self._connections)
+            if key is not None and self._answer_cached(key, receiver):
+                return
+        reached = await runner.running.send(order)
         self._heard(reached)
         try:
-            await self._pass_on(call, reached, key)
+            await self._pass_on(call, reached, receiver, (key, epoch))
         finally:
             reached.close()
 
-    def _answer_kept(self, key: Hashable) -> bool:
+    def _answer_cached(self, key: Hashable, receiver: Receiver) -> bool:
         """Whether the answer was kept, and is given again."""
-        kept = self._door.cache.find(key)
-        if kept is None:
+        found = self._runner.cache.find(key)
+        if found is None:
             return False
-        self.status = kept.written.status
-        self.reply.whole(kept.written, b"age: %d\r\n%b" % (kept.age, self._timing()))
-        self._end("complete", None)
+        self.status = found.status
+        self.age = found.age
+        receiver.whole(found.whole)
         return True
 
-    async def _pass_on(self, call: ReadyCall, reached: Reached, key: Hashable | None) -> None:
-        kind = call.call.response.type
-        if reached.status < 300 and kind == "stream":
-            end = await pass_stream(self.reply, reached, call, self.id)
-            if end.undeclared:
-                self._door.drifts.note_events(self._watched(call), end.undeclared)
-            self._end("complete" if end.error is None else "upstream_cut", end.error)
-            await reached.spend(REST_SECONDS)
+    async def _pass_on(
+        self, call: ReadyCall, reached: Reached, receiver: Receiver, cached: tuple[Hashable | None, int]
+    ) -> None:
+        if reached.status < 300 and call.call.response.type == "stream":
+            undeclared = await pass_stream(receiver, reached, call)
+            if undeclared:
+                self._runner.drifts.note_events(self._watched(call), undeclared)
+            with suppress(asyncio.CancelledError):  # all is said: this is for the connection's sake only
+                await reached.spend(REST_SECONDS)
             return
-        if reached.status < 300 and answering.is_file(call):
-            await answering.pass_file(self.reply, call, reached, self._timing())
-            self._end("complete", None)
+        if reached.status < 300 and is_file(call):
+            await pass_file(receiver, call, reached)
             return
-        made = await answering.made(call, reached)
-        if made.drifts:
-            self._door.drifts.note(self._watched(call), made.drifts)
+        answer = await self._read(call, reached)
+        if answer.drifts:
+            self._runner.drifts.note(self._watched(call), answer.drifts)
+        key, epoch = cached
         if key is not None and call.call.cache is not None and reached.status < 300:
-            self._door.cache.keep(key, made.written, call.call.cache.ttl)
-        self.reply.whole(made.written, self._timing())
-        self._end("complete", None)
+            rests_on = {self.target.plan.api_id, *self._connections}
+            kept = CachedAnswer.now(answer.whole, reached.status)
+            self._runner.cache.keep(key, kept, call.call.cache.ttl, rests_on, epoch)
+        receiver.whole(answer.whole)
 
-    async def _walk(self, given: Given, order: Order) -> None:
-        def draw(instead: Mapping[str, Any]) -> Order:
-            return self._draw(given, instead, order.key)
-
-        walk = Walk(self._door.running, order.call, given.values, draw)
-        await walk.run(self.reply, self.id, self._heard)
-        self._end("complete" if walk.error is None else "upstream_cut", walk.error)
+    async def _read(self, call: ReadyCall, reached: Reached) -> CallAnswer:
+        body = await gathered(call, reached)
+        if body is None or len(body) <= LARGE:
+            return answer_of(call, reached, body)
+        return await self._runner.in_thread(lambda: answer_of(call, reached, body))
 
     def _watched(self, call: ReadyCall) -> Watched:
-        plan = self.admitted.plan
+        plan = self.target.plan
         return Watched(plan.name, plan.environment, call.name)
 
     def _heard(self, reached: Reached) -> None:
         self.status = reached.status
         self.sent_at = reached.sent_at
         self.answered_at = reached.answered_at
-
-    def _timing(self) -> bytes:
-        """``Server-Timing``: what Tieline took, and what the upstream took until its answer began."""
-        upstream = self.answered_at - self.sent_at
-        ours = time.perf_counter() - self.request.began - upstream
-        return b"server-timing: tieline;dur=%.3f, upstream;dur=%.3f\r\n" % (ours * 1000, upstream * 1000)
-
-    # -- ends
-
-    def _fail(self, error: TielineError) -> None:
-        if self._done:
-            return
-        if self.request.answer_begun:
-            self._end("upstream_cut", error)
-            self.reply.cut()
-            return
-        self._end("refused" if not self.status else "complete", error)
-        is_told = isinstance(error, UpstreamFailed) and self.status >= 400
-        self.reply.refuse(error, self.status if is_told else None)
-
-    def _end(self, outcome: Outcome, error: TielineError | None) -> None:
-        if not self._done:
-            self._done = True
-            self._door.ledger.ran(self, outcome, error)
+        if self._recorder is not None and not self._connections:
+            self._connections = self._runner.running.connections_of(self.target.plan, reached)

@@ -1,53 +1,66 @@
-"""A streamed answer passed on as the events of ``/call`` (docs/streams.md), an event at a time, at the caller's pace.
+"""A streamed answer passed on as items (docs/streams.md), an event at a time, at the receiver's pace.
 
-Owns the order of reading and writing. How a provider's stream is read is ``dataplane.streams``'s.
+Owns the order of reading and writing. How a provider's stream is read is for ``answers.streams`` to say.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from typing import Final
 
-from tieline.core.errors import TielineError, UpstreamError
+from tieline.core.errors import UpstreamError, UpstreamFailed
 from tieline.dataplane.answers.content_coding import Coding, coding
+from tieline.dataplane.answers.error_text import complaint
 from tieline.dataplane.answers.item_mask import ItemMask
-from tieline.dataplane.answers.streams import CONTENT_TYPE, Failed, StreamItem, StreamReader, encode
+from tieline.dataplane.answers.streams import CONTENT_TYPE, Failed, StreamItem, StreamReader
 from tieline.dataplane.attempt.send import Reached
-from tieline.dataplane.calls.reply import Reply
+from tieline.dataplane.calls.answering import sentence
+from tieline.dataplane.calls.reading import ERROR_MOST
+from tieline.dataplane.calls.results import Receiver
 from tieline.dataplane.snapshot.calls import ReadyCall
 
-EVENT_STREAM: Final = b"content-type: %b\r\nx-accel-buffering: no\r\n" % CONTENT_TYPE
 STREAM_MOST: Final = 1024 * 1024 * 1024
 """Bytes that an encoded stream may become in all."""
 REST_SECONDS: Final = 0.5
 """How long what follows a stream's last event is read, so that the connection may be used again."""
+_DOCUMENT: Final = (b"{", b"[", b"<", b'"')
+"""What a document of JSON or a page begins with, and no line of server-sent events does."""
 
 
-@dataclass(frozen=True, slots=True)
-class StreamEnd:
-    """How a stream ended: ``error`` None where it was whole; the events that its description does not declare."""
+async def pass_stream(receiver: Receiver, reached: Reached, call: ReadyCall) -> Mapping[str | None, int]:
+    """Pass a stream on to its end, good or bad; the events that its description does not declare, by name.
 
-    error: TielineError | None
-    undeclared: Mapping[str | None, int]
-
-
-async def pass_stream(reply: Reply, reached: Reached, call: ReadyCall, request_id: str) -> StreamEnd:
-    """Pass a stream on to its end, good or bad.
-
-    Raises UpstreamError before anything was written.
+    Raises UpstreamError before anything was handed out, UpstreamFailed where a document came instead of events: so
+    providers tell what is wrong with a request, whatever the status. What came decides, not what it is called.
     """
     assert call.stream is not None  # its response is of type stream
     undo = coding(reached.headers, STREAM_MOST)
+    kind = (reached.header(b"content-type") or b"").partition(b";")[0].strip().lower()
+    begun: bytes | None = None
+    if call.stream.format == "sse" and kind != CONTENT_TYPE:
+        begun = await _beginning(reached, undo, lambda found: bool(found.lstrip()))
+        if begun.lstrip().startswith(_DOCUMENT):
+            begun += await _beginning(reached, undo, lambda found: len(found) >= ERROR_MOST)
+            said = complaint(kind, begun, reached.mask.text)
+            raise UpstreamFailed(sentence(reached, *said, what=f"no events but {kind.decode('ascii', 'replace')[:60]}"))
     reader = StreamReader(call.stream)
     masked = ItemMask(reached.mask)
-    failed: Failed | None = None
-    reply.begin_events(EVENT_STREAM)
-    while not reader.ended and failed is None:
-        items = masked.feed(await _next(reached, reader, undo))
+    receiver.begin_events()
+    is_over = False
+    while not is_over:
+        items = masked.feed(reader.feed(begun) if begun else await _next(reached, reader, undo))
+        begun = None
+        is_over = reader.ended or (bool(items) and isinstance(items[-1], Failed))
         if items:
-            failed = items[-1] if isinstance(items[-1], Failed) else None
-            await reply.write(b"".join([encode(item, request_id) for item in items]))
-    reply.end()
-    return StreamEnd(failed.error if failed is not None else None, reader.drift)
+            await receiver.items(items)
+    receiver.end()
+    return reader.drift
+
+
+async def _beginning(reached: Reached, undo: Coding | None, enough: Callable[[bytearray], bool]) -> bytes:
+    """What comes of the body, decoded, until it is ``enough`` or over. Raises UpstreamError."""
+    found = bytearray()
+    while len(found) < ERROR_MOST and not enough(found) and (data := await reached.read()):
+        found += data if undo is None else undo.feed(data)
+    return bytes(found)
 
 
 async def _next(reached: Reached, reader: StreamReader, undo: Coding | None) -> list[StreamItem]:

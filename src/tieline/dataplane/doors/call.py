@@ -1,28 +1,30 @@
 """The call door: which call of which API is asked for, and by what method. ``/call/{api}/{call}`` (contract section 4).
 
 Owns what all runs of a worker share. Whose key it is was found out before (``admission``); what happens afterwards is
-``run``'s.
+``call_exchange``'s, which reads the arguments of a run and writes what it gives.
 """
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from tieline.core.errors import InvalidRequest, MethodNotAllowed, UnknownCall
 from tieline.core.names import is_api_name
 from tieline.dataplane.admission.admit import Admission, Admitted
-from tieline.dataplane.admission.fields import PAGES
+from tieline.dataplane.admission.fields import CONNECTION, PAGES
 from tieline.dataplane.attempt.send import Running
-from tieline.dataplane.calls.caching import Cache
-from tieline.dataplane.calls.drift import Drifts
-from tieline.dataplane.calls.idempotency import Idempotency
-from tieline.dataplane.calls.multipart import boundary_of
 from tieline.dataplane.calls.pages import check_walkable
-from tieline.dataplane.calls.run import CallRequest, Ledger, Run
+from tieline.dataplane.calls.run import CallRunner, CallTarget
+from tieline.dataplane.doors.call_exchange import CallExchange, CallRequest, Ledger
 from tieline.dataplane.doors.door import Door, NeedsCall, RefusalLedger
+from tieline.dataplane.doors.multipart import boundary_of
 from tieline.dataplane.snapshot.plan import Plan
+from tieline.dataplane.tokens.holder import named_holder
+from tieline.ports.snapshot import Change
 from tieline.wire.request import Request
 
 PREFIX = b"/call/"
+_CHANGES = frozenset({"api", "credential", "connection"})
 
 
 class CallLedger(Ledger, RefusalLedger, Protocol):
@@ -36,11 +38,27 @@ class CallDoor(Door[CallRequest]):
         self, admission: Admission, running: Running, ledger: CallLedger, new_request_id: Callable[[], str]
     ) -> None:
         super().__init__(PREFIX, admission, ledger, new_request_id)
-        self.running = running
-        self.cache = Cache()
-        self.idempotency = Idempotency()
-        self.drifts = Drifts()
+        self.runner = CallRunner(running)
         self.ledger = ledger
+        self._left: set[asyncio.Task[None]] = set()
+
+    def changed(self, changes: Sequence[Change] | None) -> None:
+        """Drop what was answered with APIs, credentials or connections that changed; None: everything was read anew."""
+        refs = {change.ref for change in changes if change.kind in _CHANGES} if changes is not None else None
+        if refs is None or refs:
+            self.runner.changed(refs)
+
+    def left(self, task: "asyncio.Task[None]") -> None:
+        """A run goes on though its client left."""
+        self._left.add(task)
+        task.add_done_callback(self._left.discard)
+
+    async def stop(self, seconds: float) -> None:
+        """Let the runs whose clients left end within ``seconds``, then cancel them."""
+        if self._left:
+            await asyncio.wait(self._left, timeout=seconds)
+        for task in self._left:
+            task.cancel()
 
     def _decide(self, request: Request, admitted: Admitted) -> CallRequest | NeedsCall:
         name = _name(admitted.plan, admitted.words.rest)
@@ -54,12 +72,12 @@ class CallDoor(Door[CallRequest]):
         if walks:
             check_walkable(call)
         content_type = next((value for name, value in request.headers if name.lower() == b"content-type"), b"")
-        return CallRequest(
-            admitted, admitted.plan, call, admitted.key, admitted.words.query, boundary_of(content_type), walks
-        )
+        holder = named_holder(admitted.key.app_id, request.noted.get(CONNECTION))
+        target = CallTarget(admitted.plan, call, admitted.key, walks)
+        return CallRequest(admitted, target, holder, admitted.words.query, boundary_of(content_type))
 
     def _serve(self, request: Request, request_id: str, way: CallRequest) -> None:
-        Run(self, request, request_id, way).begin()
+        CallExchange(self, request, request_id, way).begin()
 
 
 def _name(plan: Plan, rest: bytes) -> str:

@@ -14,7 +14,7 @@ from collections.abc import Collection
 from tieline.access.appkey import hidden
 from tieline.core.errors import ANSWERS, TielineError
 from tieline.core.names import is_api_name
-from tieline.dataplane.calls.run import Run
+from tieline.dataplane.doors.call_exchange import CallExchange
 from tieline.dataplane.relaying.exchange import Exchange
 from tieline.dataplane.snapshot.view import KEYS_MOST, AppKey
 from tieline.ports.requests import Outcome, RequestRecord
@@ -78,22 +78,23 @@ class Records:
             )
         )
 
-    def ran(self, run: Run, outcome: Outcome, error: TielineError | None) -> None:
+    def ran(self, exchange: CallExchange, outcome: Outcome, error: TielineError | None) -> None:
         """Note how a run of a call ended."""
-        admitted, request = run.admitted, run.request
+        run, request = exchange.run, exchange.request
+        target = run.target
         now = time.time()
-        key = admitted.key
+        key = target.key
         self._used[key.key_id] = now
         upstream = run.answered_at - run.sent_at if run.answered_at else None
         self._gather(
             RequestRecord(
-                run.id,
+                exchange.id,
                 now,
                 key.app_id,
                 key.key_id,
-                admitted.plan.name,
+                target.plan.name,
                 key.environment,
-                admitted.call.call.method,
+                target.call.call.method,
                 hidden(run.path)[:_PATH_MOST] or _shown(request.target.partition(b"?")[0].decode("ascii", "replace")),
                 run.area,
                 run.level,
@@ -101,10 +102,10 @@ class Records:
                 error.code if error is not None else None,
                 (time.perf_counter() - request.began) * 1000,
                 upstream * 1000 if upstream is not None else None,
-                run.received,
-                run.reply.written,
+                exchange.body.received,
+                exchange.reply.written,
                 outcome,
-                admitted.call.name,
+                target.call.name,
             )
         )
 

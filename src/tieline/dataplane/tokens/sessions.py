@@ -117,6 +117,10 @@ class TokenSessions:
             self._signalled[key] = now
         return await self._next(key, plan, renewal, refused)
 
+    def connection_of(self, applier: Applier) -> str | None:
+        stored = self._stored.get(applier)
+        return stored.connection_id if stored is not None else None
+
     def changed(self, changes: Sequence[Change] | None) -> None:
         """Drop what the store says has changed; everything where it cannot say (None)."""
         self._epoch += 1

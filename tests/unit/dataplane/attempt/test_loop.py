@@ -119,6 +119,9 @@ class FakeSessions:
     async def ready(self, plan: Plan, renewal: Renewal, holder: Holder) -> Applier:
         return Token(self.renewed)
 
+    def connection_of(self, applier: Applier) -> str | None:
+        return None
+
     async def renew(self, plan: Plan, renewal: Renewal, holder: Holder, stale: Applier) -> Applier:
         if self.error is not None:
             raise self.error

@@ -4,17 +4,17 @@ import pytest
 
 from tieline.core.errors import IdempotencyInProgress, IdempotencyMismatch, InvalidRequest
 from tieline.dataplane.calls.drift import PLACES_MOST, Drifts, Watched
-from tieline.dataplane.calls.idempotency import Done, Idempotency, Scope, replayed
-from tieline.dataplane.calls.lru import ENTRY_BYTES, Shelf
-from tieline.dataplane.calls.reply import Written
+from tieline.dataplane.calls.idempotency import Done, Idempotency, Scope, recorded_for
+from tieline.dataplane.calls.lru import ENTRY_BYTES, LruCache
+from tieline.dataplane.calls.results import Whole
 from tieline.definitions.infer.drift import Drift
 
-ANSWER = Written(200, b"", [b"{}"], 2, whole=True)
+ANSWER = Whole(b"{}")
 
 
 def test_the_longest_unused_is_given_up() -> None:
     """When everything together would be too large."""
-    shelf: Shelf[str, int] = Shelf(3 * ENTRY_BYTES)
+    shelf: LruCache[str, int] = LruCache(3 * ENTRY_BYTES)
     for name in ("a", "b", "c"):
         shelf.put(name, 1, 0, 60)
     shelf.get("a")
@@ -24,7 +24,7 @@ def test_the_longest_unused_is_given_up() -> None:
 
 def test_sizes_add_up() -> None:
     """Also where something is put twice, dropped, or too large to be kept at all."""
-    shelf: Shelf[str, int] = Shelf(10_000)
+    shelf: LruCache[str, int] = LruCache(10_000)
     shelf.put("a", 1, 100, 60)
     shelf.put("a", 1, 200, 60)
     shelf.put("b", 1, 20_000, 60)
@@ -35,7 +35,7 @@ def test_sizes_add_up() -> None:
 
 def test_what_is_too_old_is_not_found() -> None:
     """Its time is over."""
-    shelf: Shelf[str, int] = Shelf(10_000)
+    shelf: LruCache[str, int] = LruCache(10_000)
     shelf.put("a", 1, 0, 0)
     assert shelf.get("a") is None
 
@@ -56,9 +56,9 @@ def test_what_was_answered_is_answered_again() -> None:
     keys.end(scope, Done(b"print", ANSWER))
     done = keys.begin(scope)
     assert done is not None
-    assert replayed(done, b"print") is ANSWER
+    assert recorded_for(done, b"print") is ANSWER
     with pytest.raises(IdempotencyMismatch):
-        replayed(done, b"another")
+        recorded_for(done, b"another")
 
 
 def test_what_failed_runs_anew() -> None:
@@ -72,7 +72,7 @@ def test_what_failed_runs_anew() -> None:
 def test_an_answer_too_large_to_keep_is_not_done_twice() -> None:
     """The caller is told why it cannot be repeated."""
     with pytest.raises(IdempotencyMismatch, match="too large"):
-        replayed(Done(b"print", None), b"print")
+        recorded_for(Done(b"print", None), b"print")
 
 
 @pytest.mark.parametrize("key", [b"", b"x" * 256])

@@ -1,24 +1,27 @@
-"""Who runs a call, as a coroutine sees them: a body to be read, with back-pressure. ``reply`` is the other direction.
+"""A client's request body as a coroutine reads it, with back-pressure. ``reply`` is the other direction.
 
-The counterpart of ``wire.conversation`` on the client's side. Owns how arriving bytes become waits; knows no call.
+Owns how arriving bytes become waits; knows no door.
 """
 
 import asyncio
-from abc import ABC, abstractmethod
+from typing import Final
 
 from tieline.core.errors import BodyTooLarge
 from tieline.wire.request import Request
 
-HELD_MOST = 64 * 1024
+HELD_MOST: Final = 64 * 1024
 
 
-class Caller(ABC):
-    """The sink of one request, its reading side. ``received`` counts the bytes of the body."""
+class RequestBody:
+    """The body of one request, of at most ``most`` bytes; ``received`` counts those that were read.
+
+    States: waiting (``_wake`` is set: a coroutine sleeps in ``read``), holding (bytes lie in ``request.pieces`` until
+    they are asked for; beyond 64 KiB of them the connection reads no further), complete (``request.complete``).
+    """
 
     __slots__ = ("_most", "_wake", "received", "request")
 
     def __init__(self, request: Request, most: int) -> None:
-        """``most`` is how many bytes the body may have."""
         self.request = request
         self.received = 0
         self._most = most
@@ -49,6 +52,15 @@ class Caller(ABC):
                 raise _too_large(most)
         return b"".join(pieces)
 
+    def arrived(self) -> None:
+        """Something was added to ``request.pieces``, or ``request.complete`` became true."""
+        if self._wake is not None:
+            wake, self._wake = self._wake, None
+            if not wake.done():
+                wake.set_result(None)
+        elif len(self.request.pieces) > 1 and sum([len(piece) for piece in self.request.pieces]) > HELD_MOST:
+            self.request.pause()  # nothing more is read then, so that these are few: pieces are not counted for each
+
     def _take(self) -> bytes:
         pieces = self.request.pieces
         if not pieces:
@@ -59,32 +71,6 @@ class Caller(ABC):
         if self.received > self._most:
             raise _too_large(self._most)
         return data
-
-    # -- what the client does
-
-    def body_arrived(self) -> None:
-        request = self.request
-        if self._wake is not None:
-            wake, self._wake = self._wake, None
-            if not wake.done():
-                wake.set_result(None)
-        elif sum(map(len, request.pieces)) > HELD_MOST:
-            request.pause()
-
-    @abstractmethod
-    def client_gone(self) -> None: ...
-
-    @abstractmethod
-    def client_paused(self) -> None: ...
-
-    @abstractmethod
-    def client_resumed(self) -> None: ...
-
-    def client_bytes(self, data: bytes) -> None:  # noqa: B027  # a fact, not a gap
-        """There is no tunnel."""
-
-    def client_ended(self) -> None:  # noqa: B027  # as above
-        """There is no tunnel."""
 
 
 def _too_large(most: int) -> BodyTooLarge:

@@ -1,71 +1,43 @@
-"""What a call is run with, read from the request: a JSON object, a query string, or a form with files.
+"""A form with files as the arguments of a call: fields whole, files held or passing.
 
 A file is held while it is small; the one that is not passes through as it comes, after everything else was read. Owns
 the reading; whether a value fits its parameter is the template's word.
 """
 
-import hashlib
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
-from urllib.parse import parse_qsl
+from typing import Final, Protocol
 
 from tieline.core.errors import InvalidRequest
-from tieline.dataplane.calls.multipart import FieldPart, FileBegun, FileData, FormEvent, FormReader
-from tieline.dataplane.calls.request_body import Caller
-from tieline.definitions.fill.json_text import read_parameters
+from tieline.dataplane.calls.arguments import Arguments
+from tieline.dataplane.doors.body import RequestBody
+from tieline.dataplane.doors.multipart import FieldPart, FileBegun, FileData, FormEvent, FormReader
 from tieline.definitions.fill.request import FilePart, Piece
 from tieline.definitions.fill.values import coerce_text
 from tieline.definitions.model import Call
 
 HOLD_MOST: Final = 4 * 1024 * 1024
 """Bytes of files that are held, all of a request's together, until its last one may begin to pass through."""
-_PAIRS_MOST = 1_000
-_NOTHING: Mapping[str, FilePart] = {}
 
 
-@dataclass(slots=True)
-class Given:
-    """The values and files that a caller gives, by parameter. ``upload`` has the files' bytes, where it was a form."""
+class Digest(Protocol):
+    """A hash that goes on; of ``hashlib``."""
 
-    values: Mapping[str, Any]
-    files: Mapping[str, FilePart] = field(default_factory=lambda: _NOTHING)
-    upload: "Upload | None" = None
-    digest: bytes = b""
+    def update(self, data: bytes, /) -> None: ...
 
-    async def fingerprint(self) -> bytes:
-        """What tells these parameters from others, once all of them are here; what is left is read for it."""
-        return self.digest if self.upload is None else await self.upload.drain()
+    def digest(self) -> bytes: ...
 
 
-def from_query(call: Call, query: bytes) -> Given:
-    """The parameters in a query string. Raises InvalidRequest, InvalidParameter."""
-    if not query:
-        return Given({})
-    try:
-        pairs = parse_qsl(query.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=_PAIRS_MOST)
-    except ValueError:
-        raise InvalidRequest(
-            f"The query string is not in UTF-8, or has more than {_PAIRS_MOST:,} pairs. Send the parameters as JSON."
-        ) from None
-    return Given(coerce_text(call, pairs))
+async def from_form(call: Call, body: RequestBody, boundary: bytes, digest: Digest | None) -> Arguments:
+    """The arguments in a form, as soon as all but the bytes of its last large file are here.
 
-
-def from_json(body: bytes, *, fingerprint: bool) -> Given:
-    """The parameters in one JSON object. Raises InvalidRequest."""
-    return Given(read_parameters(body), digest=hashlib.sha256(body).digest() if fingerprint else b"")
-
-
-async def from_form(call: Call, caller: Caller, boundary: bytes, *, fingerprint: bool) -> Given:
-    """The parameters in a form, as soon as all but the bytes of its last large file are here.
-
-    Raises InvalidRequest, InvalidParameter, BodyTooLarge.
+    ``digest`` is that of the request line, where a fingerprint is asked for. Raises InvalidRequest, InvalidParameter,
+    BodyTooLarge.
     """
-    return await Upload(caller, FormReader(boundary), fingerprint=fingerprint).begin(call)
+    return await FormUpload(body, FormReader(boundary), digest).begin(call)
 
 
 @dataclass(slots=True)
-class _Held:
+class _HeldFile:
     """A file that is here whole, or whose bytes pass by: then ``pieces`` are those that came first."""
 
     part: FileBegun
@@ -74,17 +46,17 @@ class _Held:
     passing: bool = False
 
 
-class Upload:
+class FormUpload:
     """A form on its way in: everything but the last large file is read, whose bytes are then ``pieces_of``."""
 
-    def __init__(self, caller: Caller, reader: FormReader, *, fingerprint: bool) -> None:
-        self._caller = caller
+    def __init__(self, body: RequestBody, reader: FormReader, digest: Digest | None) -> None:
+        self._request = body
         self._reader = reader
-        self._digest = hashlib.sha256() if fingerprint else None
+        self._digest = digest
         self._waiting: list[FormEvent] = []
-        self._files: dict[str, _Held] = {}
+        self._files: dict[str, _HeldFile] = {}
         self._fields: list[tuple[str, str]] = []
-        self._open: _Held | None = None
+        self._open: _HeldFile | None = None
         self._held = 0
 
     @property
@@ -92,7 +64,7 @@ class Upload:
         """Whether a file passes through, so that the request cannot be sent twice."""
         return any(held.passing for held in self._files.values())
 
-    async def begin(self, call: Call) -> Given:
+    async def begin(self, call: Call) -> Arguments:
         """Read until everything is here, or all but a file that is too large to hold."""
         while (event := await self._next()) is not None:
             if isinstance(event, FieldPart):
@@ -115,7 +87,8 @@ class Upload:
             )
             for name, held in self._files.items()
         }
-        return Given(coerce_text(call, self._fields), files, self)
+        size = sum([len(value) for _, value in self._fields])
+        return Arguments(coerce_text(call, self._fields), files, self, size=size)
 
     async def drain(self) -> bytes:
         """Read what is left without keeping it; the fingerprint of the whole form."""
@@ -157,7 +130,7 @@ class Upload:
     def _begin_file(self, event: FileBegun) -> None:
         if event.name in self._files:
             raise InvalidRequest("A file is given more than once. Give each file parameter one file.", param=event.name)
-        self._open = self._files[event.name] = _Held(event)
+        self._open = self._files[event.name] = _HeldFile(event)
 
     async def _passing(self) -> bytes | None:
         """Bytes of the file that passes through; None once the form is over."""
@@ -175,7 +148,7 @@ class Upload:
 
     async def _next(self) -> FormEvent | None:
         while not self._waiting:
-            data = await self._caller.read()
+            data = await self._request.read()
             if not data:
                 self._reader.finish()
                 return None
@@ -192,7 +165,7 @@ class FormBody:
 
     __slots__ = ("_at", "_pieces", "_upload")
 
-    def __init__(self, upload: Upload, pieces: tuple[Piece, ...]) -> None:
+    def __init__(self, upload: FormUpload, pieces: tuple[Piece, ...]) -> None:
         self._upload = upload
         self._pieces = pieces
         self._at = 0

@@ -1,0 +1,232 @@
+"""One request to ``/call/`` and its answer: reads the arguments of a run out of HTTP, and writes what the run gives.
+
+States, and who owns the client's request:
+
+    reading ── the arguments are here ──▶ running ── the run gave all ──▶ over: answered, recorded
+       │                                     │ ├──── it raised ─────────▶ over: refused, or cut after a beginning
+       │ client leaves                       │ └──── client leaves, under an idempotency key ──▶ left ──▶ over
+       ▼                                     ▼ client leaves
+     over: the task is cancelled, the upstream closed
+
+In ``left`` nothing is written any more; the run ends for whoever asks again under its key.
+"""
+
+import asyncio
+import hashlib
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import orjson
+
+from tieline.core.errors import InvalidRequest, TielineError, UpstreamFailed
+from tieline.dataplane.admission.admit import Admitted
+from tieline.dataplane.admission.fields import IDEMPOTENCY_KEY
+from tieline.dataplane.answers.streams import CONTENT_TYPE, Failed, encode
+from tieline.dataplane.calls.arguments import Arguments
+from tieline.dataplane.calls.reading import LARGE
+from tieline.dataplane.calls.results import FileHead, PageItem, PagesDone, RunItem, Whole
+from tieline.dataplane.calls.run import CallRunner, CallTarget, Run, Terms
+from tieline.dataplane.doors.body import RequestBody
+from tieline.dataplane.doors.form import from_form
+from tieline.dataplane.doors.parameters import from_json, from_query
+from tieline.dataplane.doors.reply import Reply
+from tieline.dataplane.tokens.holder import Holder
+from tieline.definitions.fill.scope import BODY_MOST
+from tieline.ports.requests import Outcome
+from tieline.wire.request import Request
+
+_JSON_FIELD = b"content-type: application/json\r\n"
+_EVENTS_FIELDS = b"content-type: %b\r\nx-accel-buffering: no\r\n" % CONTENT_TYPE
+
+
+@dataclass(frozen=True, slots=True)
+class CallRequest:
+    """An admitted request that asks for a call, the same for every body. ``query`` is without the app key.
+
+    ``boundary`` is that of a form, None for JSON; ``holder`` the end user that was named, None where nobody was.
+    """
+
+    admitted: Admitted
+    target: CallTarget
+    holder: Holder | None
+    query: bytes
+    boundary: bytes | None
+
+
+class Ledger(Protocol):
+    """Who is told how a run ended."""
+
+    def ran(self, exchange: "CallExchange", outcome: Outcome, error: TielineError | None) -> None: ...
+
+
+class Door(Protocol):
+    """What a worker's calls share, and a second look where one would be refused for what may have been granted."""
+
+    runner: CallRunner
+
+    @property
+    def ledger(self) -> Ledger: ...
+
+    async def again(self, request: Request, admitted: Admitted, error: TielineError) -> CallRequest:
+        """What is asked for by what the store knows now; raises ``error`` where nothing has changed."""
+        ...
+
+    def left(self, task: "asyncio.Task[None]") -> None:
+        """A run goes on though its client left; it is waited for when the worker stops."""
+        ...
+
+
+class CallExchange:
+    """The sink of one request, and the receiver of its run. ``run`` has the facts for a record."""
+
+    __slots__ = ("_asked", "_door", "_error", "_is_gone", "_over", "_task", "body", "id", "reply", "request", "run")
+
+    def __init__(self, door: Door, request: Request, request_id: str, asked: CallRequest) -> None:
+        key = request.noted.get(IDEMPOTENCY_KEY)
+        self.id = request_id
+        self.request = request
+        self.body = RequestBody(request, asked.target.plan.limits.body)
+        self.reply = Reply(request, request_id)
+        self.run = Run(door.runner, asked.target, Terms(asked.holder, key), self._again)
+        self._asked = asked
+        self._door = door
+        self._error: TielineError | None = None
+        self._is_gone = False
+        self._over = False
+        self._task: asyncio.Task[None] | None = None
+
+    def begin(self) -> None:
+        """Run beside everything else."""
+        self.request.sink = self
+        self._task = self.request.run(self._run())
+
+    async def _run(self) -> None:
+        try:
+            await self.run.run(await self._arguments(), self)
+        except TielineError as error:
+            self._fail(error)
+        if self._is_gone:
+            self._end("client_gone", self._error)
+
+    async def _arguments(self) -> Arguments:
+        request, asked = self.request, self._asked
+        digest = hashlib.sha256(request.method + b"\0" + asked.query) if IDEMPOTENCY_KEY in request.noted else None
+        if request.method == b"GET":
+            return from_query(asked.target.call.call, asked.query, digest)
+        if asked.query:
+            raise InvalidRequest("The parameters of a call by POST go into its body. Take them out of the query.")
+        if asked.boundary is not None:
+            return await from_form(asked.target.call.call, self.body, asked.boundary, digest)
+        body = self.body.rest()
+        if body is None:
+            body = await self.body.read_all(min(BODY_MOST, asked.target.plan.limits.body))
+        if len(body) <= LARGE:
+            return from_json(body, digest)
+        return await self._door.runner.in_thread(lambda: from_json(body, digest))
+
+    async def _again(self, error: TielineError) -> CallTarget:
+        self._asked = await self._door.again(self.request, self._asked.admitted, error)
+        return self._asked.target
+
+    # -- what the client does
+
+    def body_arrived(self) -> None:
+        self.body.arrived()
+
+    def client_gone(self) -> None:
+        self._is_gone = True
+        self.reply.resumed()
+        if self.request.complete and self._task is not None and self.run.leave():
+            self._door.left(self._task)
+            return
+        self._end("client_gone", None)
+        if self._task is not None:
+            self._task.cancel()
+
+    def client_paused(self) -> None:
+        self.reply.paused()
+
+    def client_resumed(self) -> None:
+        self.reply.resumed()
+
+    def client_bytes(self, data: bytes) -> None:
+        """There is no tunnel."""
+
+    def client_ended(self) -> None:
+        """There is no tunnel."""
+
+    # -- what the run gives
+
+    def whole(self, answer: Whole) -> None:
+        if answer.json is None:
+            self.reply.whole(204, self._facts(), b"")
+        else:
+            self.reply.whole(200, _JSON_FIELD + self._facts(), answer.json)
+        self._end("complete", None)
+
+    def begin_file(self, head: FileHead) -> None:
+        fields = b"content-type: %b\r\n" % head.content_type
+        fields += b"".join([b"%b: %b\r\n" % pair for pair in head.fields])
+        if head.attachment:
+            fields += b"content-disposition: attachment\r\n"  # no browser shows a stranger's page as if it were ours
+        self.reply.begin(200, fields + self._facts(), head.length)
+
+    async def piece(self, data: bytes) -> None:
+        await self.reply.write(data)
+
+    def begin_events(self) -> None:
+        self.reply.begin_events(_EVENTS_FIELDS + self._replayed())
+
+    async def items(self, items: Sequence[RunItem]) -> None:
+        last = items[-1] if items else None
+        if isinstance(last, Failed):
+            self._error = last.error
+        await self.reply.write(b"".join([_event(item, self.id) for item in items]))
+
+    def end(self) -> None:
+        self.reply.end()
+        self._end("complete" if self._error is None else "upstream_cut", self._error)
+
+    def _facts(self) -> bytes:
+        """``Server-Timing``: what Tieline took, and what the upstream took until its answer began; ``Age``."""
+        run = self.run
+        upstream = run.answered_at - run.sent_at
+        ours = time.perf_counter() - self.request.began - upstream
+        timing = b"server-timing: tieline;dur=%.3f, upstream;dur=%.3f\r\n" % (ours * 1000, upstream * 1000)
+        if run.age is not None:
+            return b"age: %d\r\n%b%b" % (run.age, self._replayed(), timing)
+        return self._replayed() + timing if run.replayed else timing
+
+    def _replayed(self) -> bytes:
+        return b"idempotency-replayed: true\r\n" if self.run.replayed else b""
+
+    # -- ends
+
+    def _fail(self, error: TielineError) -> None:
+        self._error = error
+        if self._over or self._is_gone:
+            return
+        if self.request.answer_begun:
+            self._end("upstream_cut", error)
+            self.reply.cut()
+            return
+        status = self.run.status
+        self._end("refused" if not status else "complete", error)
+        is_told = isinstance(error, UpstreamFailed) and status >= 400
+        self.reply.refuse(error, status if is_told else None)
+
+    def _end(self, outcome: Outcome, error: TielineError | None) -> None:
+        if not self._over:
+            self._over = True
+            self._door.ledger.ran(self, outcome, error)
+
+
+def _event(item: RunItem, request_id: str) -> bytes:
+    if isinstance(item, PageItem):
+        return b"event: item\ndata: " + item.json + b"\n\n"
+    if isinstance(item, PagesDone):
+        told = {"items": item.items, "pages": item.pages, "more": item.more}
+        return b"event: done\ndata: " + orjson.dumps(told) + b"\n\n"
+    return encode(item, request_id)
