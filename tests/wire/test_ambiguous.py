@@ -306,11 +306,10 @@ async def test_what_follows_an_upgrade_that_is_not_granted_is_read_on(stage: Sta
     assert await client.is_over()
 
 
-async def test_a_refused_client_that_neither_reads_nor_leaves_is_cut(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_refused_client_that_neither_reads_nor_leaves_is_cut(stage: Stage) -> None:
     """Lingering has an end."""
-    monkeypatch.setattr("tieline.wire.ingress._LINGER_SECONDS", 0.2)
+    listener = stage.worker.service.listener
+    listener.patience = dataclasses.replace(listener.patience, linger=0.2)
     client = await stage.connect()
     await client.send(stage.request(b"POST", b"/thing", b"Content-Length: 9", key=False))
     await stage.settled()
@@ -404,9 +403,10 @@ class TestSlowClients:
         assert (await client.message()).body == b"hello"
         assert await client.is_over()
 
-    async def test_a_slow_body_is_a_400(self, stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test_a_slow_body_is_a_400(self, stage: Stage) -> None:
         """A body has to arrive at a least rate, measured in windows."""
-        monkeypatch.setattr("tieline.wire.ingress._BODY_WINDOW", 0.3)
+        listener = stage.worker.service.listener
+        listener.patience = dataclasses.replace(listener.patience, body_window=0.3)
         client = await stage.connect()
         await client.send(stage.request(b"POST", b"/thing", b"Content-Length: 1000") + b"x" * 500)
         got = await client.message()
@@ -414,9 +414,10 @@ class TestSlowClients:
         assert b"too slowly" in got.body
         assert await client.is_over()
 
-    async def test_a_steady_body_is_waited_for(self, stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test_a_steady_body_is_waited_for(self, stage: Stage) -> None:
         """Above the least rate a body may take its time."""
-        monkeypatch.setattr("tieline.wire.ingress._BODY_WINDOW", 1.0)
+        listener = stage.worker.service.listener
+        listener.patience = dataclasses.replace(listener.patience, body_window=1.0)
         client = await stage.connect()
         await client.send(stage.request(b"POST", b"/thing", b"Content-Length: 9000"))
         for _ in range(30):

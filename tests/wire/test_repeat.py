@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from tieline.core.errors import RequestError
-from tieline.wire.deadlines import Deadlines
-from tieline.wire.ingress import IngressConnection, Patience
+from tieline.wire.deadlines import Deadlines, Patience
+from tieline.wire.ingress import IngressConnection
 from tieline.wire.request import Request
 
 BODY = b"\r\n\r\nGET / HT"  # twelve bytes that would show if they were taken for anything else

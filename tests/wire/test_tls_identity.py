@@ -12,7 +12,7 @@ from tieline.core.errors import UpstreamError, UpstreamTlsError
 from tieline.core.secret import Secret
 from tieline.core.urls import Origin
 from tieline.wire.deadlines import Deadlines
-from tieline.wire.fetch import Patience, fetch
+from tieline.wire.fetch import FetchLimits, fetch
 from tieline.wire.guard import Guard
 from tieline.wire.pool import Lane, Pool
 from tieline.wire.tls import TlsIdentity, Trust
@@ -67,7 +67,7 @@ def lane(pool: Pool, port: int, who: TlsIdentity | None) -> Lane:
 
 async def test_the_upstream_sees_the_client_certificate(pool: Pool, port: int, authority: trustme.CA) -> None:
     """Under its own name, checked by the authorities given."""
-    answer = await fetch(lane(pool, port, identity(authority, "tieline.example")), ASK, Patience())
+    answer = await fetch(lane(pool, port, identity(authority, "tieline.example")), ASK, FetchLimits())
     assert answer.body == b"tieline.example"
 
 
@@ -75,14 +75,14 @@ async def test_without_a_certificate_the_upstream_refuses(pool: Pool, port: int,
     """The connection ends before an answer."""
     who = TlsIdentity("nobody", authorities=authority.cert_pem.bytes(), server_name="upstream.example")
     with pytest.raises(UpstreamError):
-        await fetch(lane(pool, port, who), ASK, Patience())
+        await fetch(lane(pool, port, who), ASK, FetchLimits())
 
 
 async def test_the_server_name_is_what_is_checked(pool: Pool, port: int, authority: trustme.CA) -> None:
     """A certificate for another name is not trusted."""
     with pytest.raises(UpstreamTlsError):
         await fetch(
-            lane(pool, port, identity(authority, "tieline.example", server_name="other.example")), ASK, Patience()
+            lane(pool, port, identity(authority, "tieline.example", server_name="other.example")), ASK, FetchLimits()
         )
 
 
@@ -90,14 +90,14 @@ async def test_other_authorities_are_not_trusted(pool: Pool, port: int, authorit
     """Those of the identity stand in place of the usual ones."""
     other = trustme.CA().cert_pem.bytes()
     with pytest.raises(UpstreamTlsError):
-        await fetch(lane(pool, port, identity(authority, "tieline.example", authorities=other)), ASK, Patience())
+        await fetch(lane(pool, port, identity(authority, "tieline.example", authorities=other)), ASK, FetchLimits())
 
 
 async def test_each_identity_has_connections_of_its_own(pool: Pool, port: int, authority: trustme.CA) -> None:
     """The same origin and credential as two clients are two lanes."""
     one, two = (lane(pool, port, identity(authority, name)) for name in ("one.example", "two.example"))
     assert one is not two
-    assert {(await fetch(each, ASK, Patience())).body for each in (one, two)} == {b"one.example", b"two.example"}
+    assert {(await fetch(each, ASK, FetchLimits())).body for each in (one, two)} == {b"one.example", b"two.example"}
 
 
 async def test_a_key_that_does_not_fit_is_an_error(pool: Pool, port: int, authority: trustme.CA) -> None:

@@ -8,6 +8,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.telemetry import TelemetryConfig
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
+from starlette.routing import Route, compile_path
 
 from tieline.controlplane.services import Services
 from tieline.core.errors import TielineError
@@ -69,8 +70,15 @@ def create_app(services: Services, *, allowed_hosts: Iterable[str], version: str
     )
     app.state.services = services
     app.state.version = version
-    for part in (catalogue, apis, calls, credentials, apps, keys, connections, tokens, audit):
+    parts = (catalogue, apis, calls, credentials, apps, keys, connections, tokens, audit)
+    for part in parts:
         app.include_router(part.router, prefix=API, responses=_ERRORS)
     app.include_router(pages.router)
     app.include_router(signin.router)
+    app.state.methods = [
+        (compile_path(prefix + route.path)[0], route.methods)
+        for prefix, part in (*((API, part) for part in parts), ("", pages), ("", signin))
+        for route in part.router.routes
+        if isinstance(route, Route)
+    ]
     return app

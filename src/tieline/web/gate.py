@@ -3,6 +3,7 @@
 Plain ASGI layers, so that they hold for every path and nothing of a body is read for a caller that is not known.
 """
 
+import asyncio
 import ipaddress
 import re
 from collections.abc import Iterable
@@ -15,11 +16,17 @@ from tieline.controlplane import tokens
 from tieline.controlplane.services import Services
 from tieline.controlplane.signins import CALLBACK, START
 from tieline.core.errors import BodyTooLarge, InvalidRequest, InvalidToken
+from tieline.web.json_bounds import MEMBERS_MOST, WIDTH_MOST, has_too_many_members
 
 BODY_MOST = 8 * 1024 * 1024
 API = "/api/v1"
 HEALTH = frozenset({"/healthz", "/readyz"})
 
+_TOO_LARGE = f"The body is too large. At most {BODY_MOST // 1024**2} MiB are accepted."
+_TOO_MANY = (
+    f"The body has more than {MEMBERS_MOST} members, or more than {WIDTH_MOST} in one list or object. Send less at "
+    "once; a definition may also be sent as YAML."
+)
 _OPENED_OTHERWISE = frozenset({START, CALLBACK})  # by a link, or a state and the browser's mark
 _DIGITS_MOST = 15
 _LOCAL = ("localhost", "127.0.0.1", "[::1]")
@@ -69,7 +76,10 @@ class TokenGate:
 
 
 class BodyGate:
-    """Refuses bodies over 8 MiB: by their announced length at once, otherwise as soon as more has come."""
+    """Refuses bodies over 8 MiB, by their announced length at once, and JSON with more members than anybody needs.
+
+    A body is collected when a route first asks for it, and looked at before the framework makes anything of it.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -78,21 +88,43 @@ class BodyGate:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        announced = Headers(scope=scope).get("content-length", "0")
+        headers = Headers(scope=scope)
+        announced = headers.get("content-length", "0")
         if len(announced) > _DIGITS_MOST or not announced.isdecimal() or int(announced) > BODY_MOST:
-            msg = f"The body is too large. At most {BODY_MOST // 1024**2} MiB are accepted."
-            raise BodyTooLarge(msg)
-        read = 0
+            raise BodyTooLarge(_TOO_LARGE)
+        is_yaml = "yaml" in headers.get("content-type", "")
+        collected = False
 
-        async def receive_counted() -> Message:
-            nonlocal read
-            message = await receive()
-            read += len(message.get("body", b""))
-            if read > BODY_MOST:
-                raise HTTPException(413)  # the one exception that the framework lets through while it reads a body
-            return message
+        async def receive_whole() -> Message:
+            nonlocal collected
+            if collected:
+                return await receive()
+            collected = True
+            body = await _body(receive)
+            if body is None:
+                return {"type": "http.disconnect"}
+            if not is_yaml and await asyncio.to_thread(has_too_many_members, body):
+                raise HTTPException(413, _TOO_MANY)
+            return {"type": "http.request", "body": body, "more_body": False}
 
-        await self._app(scope, receive_counted, send)
+        await self._app(scope, receive_whole, send)
+
+
+async def _body(receive: Receive) -> bytes | None:
+    """The whole body, None where the client left. Raises the one exception that the framework lets through here."""
+    pieces: list[bytes] = []
+    size = 0
+    more = True
+    while more:
+        message = await receive()
+        if message["type"] != "http.request":
+            return None
+        pieces.append(message.get("body", b""))
+        size += len(pieces[-1])
+        if size > BODY_MOST:
+            raise HTTPException(413, _TOO_LARGE)
+        more = message.get("more_body", False)
+    return b"".join(pieces)
 
 
 def host_name(host: str) -> str | None:

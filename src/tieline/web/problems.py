@@ -7,6 +7,7 @@ What was sent is never repeated, as it may be a secret: not by validation, not b
 import math
 import re
 from collections.abc import Mapping, Sequence
+from http import HTTPStatus
 from typing import Any, cast
 
 from fastapi.exceptions import RequestValidationError
@@ -149,7 +150,8 @@ async def on_error(request: Request, error: Exception) -> Response:
 async def on_http_error(request: Request, error: Exception) -> Response:
     """Answer what the framework refuses by itself: an unknown route or method, a body it cannot read."""
     refusal = cast("HTTPException", error)
-    return answer(_as_ours(refusal), request_id_of(request), refusal.headers)
+    headers = {"Allow": _allowed(request)} if refusal.status_code == HTTPStatus.METHOD_NOT_ALLOWED else refusal.headers
+    return answer(_as_ours(refusal), request_id_of(request), headers)
 
 
 async def on_invalid(request: Request, error: Exception) -> Response:
@@ -164,6 +166,16 @@ async def on_invalid(request: Request, error: Exception) -> Response:
     return answer(problem, request_id_of(request))
 
 
+def _allowed(request: Request) -> str:
+    """Every method that the path takes; the framework tells those of its first route only (RFC 9110 section 10.2.1).
+
+    ``app.state.methods`` holds the methods of every route with the pattern of its path.
+    """
+    path = request.scope["path"]
+    found = {method for pattern, methods in request.app.state.methods if pattern.match(path) for method in methods}
+    return ", ".join(sorted(found))
+
+
 def _as_ours(refusal: HTTPException) -> TielineError:
     match refusal.status_code:
         case 404:
@@ -171,7 +183,7 @@ def _as_ours(refusal: HTTPException) -> TielineError:
         case 405:
             return MethodNotAllowed("This route does not take this method. Its Allow header says which it takes.")
         case 413:
-            return BodyTooLarge("The body is too large. At most 8 MiB are accepted.")
+            return BodyTooLarge(refusal.detail)
         case status if 400 <= status < 500:
             return InvalidRequest("The request could not be read. Send one JSON object of moderate depth.")
         case _:

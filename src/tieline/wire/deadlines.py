@@ -6,10 +6,32 @@ thousandth of a core for ten thousand of them. Owns the sweep; does not know wha
 
 import asyncio
 import math
+from dataclasses import dataclass
 from typing import Protocol
 
 NEVER = math.inf
 RESOLUTION = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a client of either listener may take, in seconds, and how slowly it may send a body, in bytes a second.
+
+    ``head``: for a request's head. ``idle``: between two requests. ``stalled``: without reading what is written to it.
+    ``body_window``: how long the rate of a body is measured. ``linger``: for what it still sends once it is answered.
+    """
+
+    head: float = 10.0
+    idle: float = 75.0
+    stalled: float = 60.0
+    body_rate: float = 240.0
+    body_window: float = 10.0
+    linger: float = 2.0
+
+    @property
+    def body_least(self) -> float:
+        """The bytes of a body that must arrive within ``body_window``."""
+        return self.body_rate * self.body_window
 
 
 class Timed(Protocol):

@@ -18,7 +18,7 @@ class Fetched:
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class FetchLimits:
     """Seconds for the connection and for the whole answer, bytes of its body."""
 
     connect: float = 5.0
@@ -26,21 +26,21 @@ class Patience:
     most: int = 1024 * 1024
 
 
-async def fetch(lane: Lane, message: bytes, patience: Patience, *, head_only: bool = False) -> Fetched:
+async def fetch(lane: Lane, message: bytes, limits: FetchLimits, *, head_only: bool = False) -> Fetched:
     """Send ``message``, a whole request, on a new connection of ``lane`` and collect the answer.
 
     Raises:
         UpstreamError: no usable answer came.
         DestinationNotAllowed: the guard refuses where it would go.
     """
-    connection = await lane.dial(patience.connect)
-    end = asyncio.get_running_loop().time() + patience.total
-    conversation = Conversation(connection, Waits(patience.total, patience.total, end))
+    connection = await lane.dial(limits.connect)
+    end = asyncio.get_running_loop().time() + limits.total
+    conversation = Conversation(connection, Waits(limits.total, limits.total, end))
     try:
         async with asyncio.timeout_at(end):  # not every process that asks sweeps deadlines
             answer = await conversation.ask(message, head_only=head_only)
-            return Fetched(answer.status, tuple(answer.headers), await conversation.read_all(patience.most))
+            return Fetched(answer.status, tuple(answer.headers), await conversation.read_all(limits.most))
     except TimeoutError:
-        raise UpstreamTimeout(f"No whole answer came within {patience.total:g} s. Try again.") from None
+        raise UpstreamTimeout(f"No whole answer came within {limits.total:g} s. Try again.") from None
     finally:
         conversation.close()

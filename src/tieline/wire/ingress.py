@@ -14,7 +14,7 @@ A connection is in one of these states, and moves on as follows:
 - *held*: a bit of ``_holds`` is set, nothing is read; the kernel is asked at each sweep whether the client is there.
 - *tunnel*: ``_tunnel`` took the place of the request's sink; bytes pass, no message is looked at.
 - *lingering* (``_deaf``): everything is answered, what still comes is thrown away until the client closes or
-  ``_LINGER_SECONDS`` are over. A malformed message makes the connection deaf, too.
+  ``patience.linger`` is over. A malformed message makes the connection deaf, too.
 - *closing*: the transport sends what was written, then closes; ``abort`` cuts it. ``connection_lost`` ends each state.
 
 The transport is the connection's alone until ``connection_lost``: sinks write through ``write`` and never see it.
@@ -27,34 +27,21 @@ import socket
 import struct
 from collections import deque
 from collections.abc import Coroutine
-from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
 from tieline.core.errors import InvalidRequest, RequestError
-from tieline.wire.deadlines import NEVER, Deadlines
+from tieline.wire.deadlines import NEVER, Deadlines, Patience
 from tieline.wire.repeat import Repeat
 from tieline.wire.request import HOLD_BUFFER, HOLD_QUEUE, HOLD_SINK, Request, Sink
 from tieline.wire.request_parser import BytesAfterTheEnd, RequestParser
 
 BUFFERED_MOST = 64 * 1024
-_LINGER_SECONDS = 2.0
 _LINGER_BYTES = 1024 * 1024
 _LOOK_SECONDS = 0.0  # at every sweep
 _PROBES = 2
-_BODY_WINDOW = 10.0
 _QUEUE_MOST = 500
 _PROBE = b"HTTP/1.1 100 Continue\r\n\r\n"  # any other interim answer is taken for the final one by some clients
 _RESET = struct.pack("ii", 1, 0)  # SO_LINGER: what is not sent yet is thrown away
-
-
-@dataclass(frozen=True, slots=True)
-class Patience:
-    """How long a client may take, in seconds, and how slowly it may send a body, in bytes a second."""
-
-    head: float = 10.0
-    idle: float = 75.0
-    stalled: float = 60.0
-    body_rate: float = 240.0
 
 
 class Host(Protocol):
@@ -352,11 +339,11 @@ class IngressConnection(asyncio.Protocol):
             if self._holds or self._ended:
                 seconds = _LOOK_SECONDS
             else:
-                seconds = _BODY_WINDOW if self._parser.reading is self._active else NEVER
+                seconds = patience.body_window if self._parser.reading is self._active else NEVER
         elif self._tunnel is not None:
             seconds = _LOOK_SECONDS if self._holds else NEVER
         elif self._deaf:
-            seconds = _LINGER_SECONDS
+            seconds = patience.linger
         else:
             seconds = patience.idle if self._idle else patience.head
         self.deadline = self.listener.deadlines.now + seconds
@@ -380,7 +367,7 @@ class IngressConnection(asyncio.Protocol):
     def _check_rate(self, request: Request) -> None:
         arrived = self._received - self._body_mark
         self._body_mark = self._received
-        enough = arrived >= self.listener.patience.body_rate * _BODY_WINDOW
+        enough = arrived >= self.listener.patience.body_least
         if enough or request.expects or request is not self._parser.reading:
             self._wait()
         else:
@@ -424,7 +411,7 @@ class IngressConnection(asyncio.Protocol):
             while self._queue and self._active is None and not self._closing and not self._paused_writing:
                 request = self._active = self._queue.popleft()
                 if self._parser.reading is request:
-                    self.deadline = self.listener.deadlines.now + _BODY_WINDOW
+                    self.deadline = self.listener.deadlines.now + self.listener.patience.body_window
                 else:
                     self.deadline = NEVER
                 self.listener.serve(request)

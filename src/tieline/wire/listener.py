@@ -13,8 +13,8 @@ from typing import Any
 
 from tieline.core.errors import TielineError
 from tieline.wire import answers
-from tieline.wire.deadlines import Deadlines
-from tieline.wire.ingress import IngressConnection, Patience
+from tieline.wire.deadlines import Deadlines, Patience
+from tieline.wire.ingress import IngressConnection
 from tieline.wire.request import Request
 
 log = logging.getLogger("tieline.wire.listener")

@@ -13,7 +13,7 @@ from tieline.dataplane.answers.content_coding import coding
 from tieline.dataplane.snapshot.exit import Exit
 from tieline.schemes.flow import Flow, IssuerAnswer, IssuerRequest
 from tieline.wire import framing
-from tieline.wire.fetch import Patience, fetch
+from tieline.wire.fetch import FetchLimits, fetch
 
 FLOW_SECONDS: Final = 15.0
 ANSWER_MOST: Final = 1024 * 1024
@@ -62,8 +62,8 @@ async def _answer(request: IssuerRequest, way: Exit, seconds: float) -> IssuerAn
     lane = way.lane_to_issuer(origin, request.tls)
     method = request.method.upper()
     message = _message(request, origin, target, method)
-    patience = Patience(_CONNECT_SECONDS, seconds, ANSWER_MOST)
-    fetched = await fetch(lane, message, patience, head_only=method == "HEAD")
+    limits = FetchLimits(_CONNECT_SECONDS, seconds, ANSWER_MOST)
+    fetched = await fetch(lane, message, limits, head_only=method == "HEAD")
     headers = tuple((name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in fetched.headers)
     undo = coding(fetched.headers, ANSWER_MOST) if fetched.body else None
     body = fetched.body if undo is None else undo.feed(fetched.body)

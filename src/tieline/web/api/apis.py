@@ -171,9 +171,7 @@ async def remove_api(api: str, services: ServicesHere, caller: CallerHere) -> No
 @router.get(
     "/{api}/definition",
     response_class=Response,
-    responses={
-        200: {"content": {YAML: {"schema": {"type": "string"}}, "application/json": {"schema": {"type": "object"}}}}
-    },
+    responses={200: {"content": {kind: {"schema": {"type": "object"}} for kind in (YAML, "application/json")}}},
 )
 async def export_definition(
     api: str,

@@ -12,7 +12,7 @@ from tieline.web.api.shared import unfit
 YAML = "application/yaml"
 
 _YAMLS = frozenset({YAML, "application/x-yaml", "text/yaml", "text/x-yaml", "text/plain"})
-_TEXT = {"schema": {"type": "string", "description": "A definition, tieline/v1."}}
+_AS_YAML = {"schema": {"type": "object", "description": "A definition, tieline/v1."}}  # what the YAML is read as
 _OBJECT = {
     "schema": {
         "type": "object",
@@ -21,7 +21,7 @@ _OBJECT = {
 }
 
 DEFINITION_BODY: dict[str, Any] = {
-    "requestBody": {"required": True, "content": {YAML: _TEXT, "application/json": _OBJECT}}
+    "requestBody": {"required": True, "content": {YAML: _AS_YAML, "application/json": _OBJECT}}
 }
 
 
