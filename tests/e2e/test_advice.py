@@ -10,8 +10,10 @@ import re
 import shlex
 import signal
 import subprocess
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
@@ -145,10 +147,31 @@ def unset(place: Place) -> str:
     return place.relayed(place.api())
 
 
-def refused_client(place: Place) -> str:
+@pytest.fixture
+def refused_client(place: Place) -> Iterator[str]:
     """What an app is told whose API's issuer refuses the client."""
-    grant = {"scheme": "oauth2", "grant": "client_credentials", "token_url": f"{place.sandbox}/no-issuer"}
-    return place.relayed(place.api(auth=grant, credential={"client_id": "a", "client_secret": "b"}))
+
+    class Refusing(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            answer = b'{"error": "invalid_client"}'
+            self.send_response(401)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(answer)))
+            self.end_headers()
+            self.wfile.write(answer)
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Refusing) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+        thread.start()
+        grant = {"scheme": "oauth2", "grant": "client_credentials",
+                 "token_url": f"http://127.0.0.1:{server.server_port}/token"}  # fmt: skip
+        yield place.relayed(place.api(auth=grant, credential={"client_id": "a", "client_secret": "b"}))
+        server.shutdown()
+        thread.join()
 
 
 def unsigned(place: Place) -> str:
@@ -177,6 +200,12 @@ SITUATIONS: dict[str, Callable[[Place], str]] = {
     "tieline app update … --api API": lambda place: place.told("app", "create", f"an app {place.api()}"),
     "tieline key create --app …": lambda place: place.told("app", "create", f"some app {place.api()}"),
     "tieline … list": lambda place: place.told("key", "show", "nobody's"),
+    "tieline api list": lambda place: place.told("api", "show", "nothing"),
+    "tieline api show NAME": lambda place: place.told("key", "create", "-h"),
+    "tieline app list": lambda place: place.told("app", "show", "nothing"),
+    "tieline key list": lambda place: place.told("key", "show", "key_0"),
+    "tieline call list API": lambda place: place.told("call", "show", f"{place.api()}.nothing"),
+    "tieline credential list API": lambda place: place.told("credential", "activate", place.api(), "9"),
     "tieline token list": lambda place: place.told("token", "show", "tok_0"),
     "tieline connection list": lambda place: place.told("connection", "show", "conn_0"),
 }
@@ -217,7 +246,7 @@ def test_an_advised_command_works_as_printed(place: Place, advice: str) -> None:
     fixed = advice.split("…", maxsplit=1)[0].strip()
     found = [words for words in commands_in(SITUATIONS[advice](place)) if " ".join(words).startswith(fixed)]
     assert found, advice
-    fill = {"CALL.YAML": call_file(place), "API": place.api()}
+    fill = {"CALL.YAML": call_file(place), "API": place.api(), "NAME": place.api()}
     words = [fill.get(word, word.replace(".NAME", ".name")) for word in found[-1][1:]]
     done = place(*words, stdin="sk-sandbox-new\n")
     assert done.code == 0, (words, done.err)
@@ -231,9 +260,9 @@ def test_the_way_on_after_retiring_works(place: Place, waiting: bool) -> None:
     assert place("api", "verify", next(word for word in command if word.startswith("api") and word != "api")).code == 0
 
 
-def test_a_refused_client_is_set_again(place: Place) -> None:
+def test_a_refused_client_is_set_again(place: Place, refused_client: str) -> None:
     """Its credential has two fields, so that standard input holds JSON."""
-    command = commands_in(refused_client(place))[-1]
+    command = commands_in(refused_client)[-1]
     assert "credential" in command
     assert place(*command[1:], stdin='{"client_id": "a", "client_secret": "c"}').code == 0
 

@@ -38,6 +38,8 @@ def add(  # noqa: PLR0913  an option is a parameter
     """Add an API, and with it its credential (one value, or a JSON object for several fields)."""
     if from_catalogue is not None and file is not None:
         raise SettingsError("Give --from-catalogue or --file, not both.")
+    if from_catalogue is None and file is None and base_url is None:
+        raise SettingsError("Say what it is: --from-catalogue ENTRY, --file DEFINITION.YAML or --base-url URL.")
     secret = secret_given(
         stdin=credential_stdin,
         variable=credential_env,
@@ -117,6 +119,13 @@ def show(name: Name, json: Json = False) -> None:
             "id": found["id"],
         }
     )
+    if found["areas"]:
+        print()
+        output.table(
+            ("AREA", "TITLE", "LEVELS"),
+            [(f"{name}:{each['name']}", each["title"], each["levels"]) for each in found["areas"]],
+            "",
+        )
 
 
 @api.command()

@@ -31,7 +31,11 @@ Mode = Annotated[
 ]
 Grants = Annotated[
     list[str] | None,
-    typer.Option("--grant", metavar="API:AREA=LEVEL", help="A level (read, write, request) on an area; repeatable."),
+    typer.Option(
+        "--grant",
+        metavar="API:AREA=LEVEL",
+        help="A level on an area, as `tieline api show NAME` lists them; repeatable.",
+    ),
 ]
 Expiry = Annotated[str | None, typer.Option("--expires-in", metavar="90d", help="When it stops working.")]
 Networks = Annotated[
@@ -255,5 +259,11 @@ def _print_key(found: dict[str, Any], *, json: bool) -> None:
             "created": output.moment(found["created_at"]),
         }
     )
-    for api, areas in found["permissions"].get("grants", {}).items():
-        output.table(("AREA", "LEVEL"), [(f"{api}:{area}", level) for area, level in areas.items()], "")
+    granted = [
+        (f"{api}:{area}", level)
+        for api, areas in found["permissions"].get("grants", {}).items()
+        for area, level in areas.items()
+    ]
+    if granted:
+        print()
+        output.table(("AREA", "LEVEL"), granted, "")

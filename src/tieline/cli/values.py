@@ -73,13 +73,13 @@ def secret_given(*, stdin: bool, variable: str | None, file: Path | None, option
     if file is not None:
         try:
             with file.open("rb") as stream:
-                return _checked(stream.read(SECRET_MOST + 1), str(file))
+                return _checked(_line(stream.read(SECRET_MOST + 1)), str(file))
         except OSError as error:
             raise SettingsError(f"{file} cannot be read: {error.strerror}.") from error
     if stdin:
         if sys.stdin.isatty():
             return _typed()
-        return _checked(sys.stdin.buffer.read(SECRET_MOST + 1), "standard input")
+        return _checked(_line(sys.stdin.buffer.read(SECRET_MOST + 1)), "standard input")
     return None
 
 
@@ -87,6 +87,11 @@ def _typed() -> Secret:
     from getpass import getpass
 
     return _checked(getpass("Secret (it is not shown): ").encode(), "what was typed")
+
+
+def _line(value: bytes) -> bytes:
+    """What was read without one line end after it, which is an editor's or echo's and not worth a word."""
+    return value.removesuffix(b"\n").removesuffix(b"\r")
 
 
 def _checked(value: bytes, where: str) -> Secret:

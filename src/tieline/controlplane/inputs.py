@@ -10,6 +10,16 @@ from tieline.core.pages import LIMIT_MOST, PageRequest
 
 LIFETIME_MOST = 10 * 366 * 86_400
 
+_LISTED_BY = {
+    "API": "tieline api list",
+    "app": "tieline app list",
+    "app key": "tieline key list",
+    "connection": "tieline connection list",
+    "admin token": "tieline token list",
+    "call": "tieline call list API",
+    "credential version": "tieline credential list API",
+}
+
 _ID = re.compile(r"([a-z]{2,4})_[0-9a-hjkmnp-tv-z]{25}")
 
 
@@ -63,5 +73,6 @@ def checked_limit(page: PageRequest) -> int:
 
 def not_found(noun: str) -> NotFound:
     """The error for a ``noun`` that is not there. The name asked for is not repeated: it may be a misplaced secret."""
-    msg = f"There is no such {noun}. List them to see which there are, and correct what the request names."
-    return NotFound(msg)
+    command = _LISTED_BY.get(noun)
+    shown = f"`{command}` shows those there are" if command else "List them to see which there are"
+    return NotFound(f"There is no such {noun}. {shown}; correct what was named.")
