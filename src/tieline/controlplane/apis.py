@@ -1,5 +1,6 @@
 """APIs: added from the catalogue, a definition or a base URL alone; changed as a whole; exported without secrets."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -16,7 +17,6 @@ from tieline.core.ids import new_id
 from tieline.core.names import is_api_name
 from tieline.core.pages import Page, PageRequest
 from tieline.core.urls import host_of
-from tieline.definitions.environment import in_environment
 from tieline.definitions.model import ENVIRONMENTS, Definition
 from tieline.definitions.parse import parse, parse_data, to_json, to_yaml
 from tieline.ports.apis import ApiReader, ApiRow
@@ -63,10 +63,11 @@ async def add(services: Services, caller: Caller, new: NewApi) -> ApiView:
     if not is_api_name(new.name):
         msg = "name must be lower-case letters, digits, _ and -, begin with a letter and have at most 63 characters."
         raise InvalidInput(msg, param="name")
-    definition = _assemble(new)
+    definition = await asyncio.to_thread(_assemble, new)  # reading a large one takes seconds
     check_destinations(services, definition)
     now = services.clock.now()
-    row = ApiRow(new_id("api"), new.name, canonical(definition), 1, new.from_catalogue, now, now)
+    stored = await asyncio.to_thread(canonical, definition)
+    row = ApiRow(new_id("api"), new.name, stored, 1, new.from_catalogue, now, now)
     async with services.store.write(caller) as tx:
         if not await tx.apis.add(row):
             msg = "Another API has this name. Choose another name, or change the API that is there."
@@ -109,7 +110,8 @@ async def change(
         InvalidInput: the definition cannot be, or names another API.
     """
     require(caller, Role.EDITOR)
-    definition = _parsed(wanted)
+    definition = await asyncio.to_thread(_parsed, wanted)
+    stored = await asyncio.to_thread(canonical, definition)
     check_destinations(services, definition)
     async with services.store.write(caller) as tx:
         before = await find_api(tx.apis, api)
@@ -119,11 +121,11 @@ async def change(
         if definition.api != before.name:
             msg = "api is not this API's name, which never changes. Write the same name, or add another API."
             raise InvalidInput(msg, param="api")
-        after = replace(before, definition=canonical(definition))
+        after = replace(before, definition=stored)
         if after != before:
             after = replace(after, revision=before.revision + 1, updated_at=services.clock.now())
             await tx.apis.replace(after)
-            for call in relearned(definition_of(before.definition), definition):
+            for call in await asyncio.to_thread(relearned, definition_of(before.definition), definition):
                 await tx.drift.forget(after.id, call)
             await tx.audit.add(ApiChanged(target=after.id, name=after.name, revision=after.revision))
         credentials = await tx.credentials.active(after.id)
@@ -177,7 +179,7 @@ def check_destinations(services: Services, definition: Definition) -> None:
         InvalidInput: in one of the environments the base URL points inward and that is not allowed.
     """
     for environment in ENVIRONMENTS:
-        host = host_of(in_environment(definition, environment).base_url)
+        host = host_of(definition.environments.get(environment, {}).get("base_url") or definition.base_url)
         if "<" in host:
             continue
         try:

@@ -4,14 +4,15 @@ Owns how one call is put into a stored definition. What a call may say, and how 
 elsewhere.
 """
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from tieline.access.caller import Caller, Role, require
 from tieline.audit.events import CallAdded, CallChanged, CallRemoved
-from tieline.controlplane.apis import check_destinations, find_api
-from tieline.controlplane.compiled import canonical, definition_of, relearned
+from tieline.controlplane.apis import find_api
+from tieline.controlplane.compiled import definition_of, stored_definition, written
 from tieline.controlplane.inputs import checked_limit, not_found
 from tieline.controlplane.services import Services
 from tieline.core.errors import AlreadyExists, InvalidInput, LostUpdate
@@ -19,12 +20,11 @@ from tieline.core.names import is_api_name
 from tieline.core.pages import Page, PageRequest
 from tieline.definitions import tree
 from tieline.definitions.canonical import call_to_json
+from tieline.definitions.environment import StoredDefinition
 from tieline.definitions.infer.schema import schema_of_input, schema_of_output
 from tieline.definitions.model import Call, Definition
-from tieline.definitions.parse import parse_data, to_json
 from tieline.ports.apis import ApiRow
 from tieline.ports.store import Writing
-from tieline.schemes.registry import SCHEMES
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,17 +48,13 @@ async def add(services: Services, caller: Caller, api: str, name: str, wanted: s
     if not is_api_name(name):
         msg = "name must be lower-case letters, digits, _ and -, begin with a letter and have at most 63 characters."
         raise InvalidInput(msg, param="name")
-    content = _data(wanted)
-
-    def edit(definition: Definition) -> Definition:
-        if name in definition.calls:
-            msg = "The API has a call of this name. Choose another name, or change the call that is there."
-            raise AlreadyExists(msg, param="name")
-        return _with_call(definition, name, content)
-
+    content = await asyncio.to_thread(_node, wanted)
     async with services.store.write(caller) as tx:
         before = await find_api(tx.apis, api)
-        row = await _store(services, tx, before, edit)
+        if name in definition_of(before.definition).calls:
+            msg = "The API has a call of this name. Choose another name, or change the call that is there."
+            raise AlreadyExists(msg, param="name")
+        row = await store_call(services, tx, before, name, content)
         await tx.audit.add(CallAdded(target=row.id, api=row.name, name=name, revision=row.revision))
     return _view(row, name)
 
@@ -108,7 +104,7 @@ async def change(
     """
     require(caller, Role.EDITOR)
     api, name = place
-    content = _data(wanted)
+    content = await asyncio.to_thread(_node, wanted)
     async with services.store.write(caller) as tx:
         before = await find_api(tx.apis, api)
         _check_revision(before, revisions)
@@ -137,7 +133,7 @@ async def remove(
         before = await find_api(tx.apis, api)
         _check_revision(before, revisions)
         find_call(definition_of(before.definition), name)
-        row = await _store(services, tx, before, lambda definition: _without_call(definition, name))
+        row = await _store(services, tx, before, name, lambda stored: stored.without_call(name))
         await tx.audit.add(CallRemoved(target=row.id, api=row.name, name=name, revision=row.revision))
 
 
@@ -159,37 +155,31 @@ def find_call(definition: Definition, name: str) -> Call:
     return call
 
 
-async def store_call(services: Services, tx: Writing, before: ApiRow, name: str, content: Mapping[str, Any]) -> ApiRow:
+async def store_call(
+    services: Services, tx: Writing, before: ApiRow, name: str, content: Mapping[str, Any] | tree.Node
+) -> ApiRow:
     """Put a call, as the definition writes it, into the stored definition; the row as it is then.
 
     The same row where that changes nothing. The audit event is the caller's business. Raises ``InvalidInput``.
     """
-    return await _store(services, tx, before, lambda definition: _with_call(definition, name, content))
+    call = content if isinstance(content, tree.Node) else tree.plant(content)
+    return await _store(services, tx, before, name, lambda stored: stored.with_call(name, call))
 
 
-async def _store(services: Services, tx: Writing, before: ApiRow, edit: Callable[[Definition], Definition]) -> ApiRow:
-    known = definition_of(before.definition)
-    definition = edit(known)
-    check_destinations(services, definition)
-    after = replace(before, definition=canonical(definition))
-    if after == before:
+async def _store(
+    services: Services, tx: Writing, before: ApiRow, name: str, edit: Callable[[StoredDefinition], Mapping[str, Any]]
+) -> ApiRow:
+    """Change the call ``name`` by ``edit``, in a thread, since calls may be large; the others are not read."""
+    text = written(await asyncio.to_thread(edit, stored_definition(before.definition)))
+    if text == before.definition:
         return before
-    after = replace(after, revision=before.revision + 1, updated_at=services.clock.now())
+    after = replace(before, definition=text, revision=before.revision + 1, updated_at=services.clock.now())
     await tx.apis.replace(after)
-    for name in relearned(known, definition):
+    known = definition_of(before.definition).calls.get(name)
+    call = definition_of(text).calls.get(name)
+    if known is not None and (call is None or call.response != known.response):
         await tx.drift.forget(after.id, name)
     return after
-
-
-def _with_call(definition: Definition, name: str, content: Mapping[str, Any]) -> Definition:
-    whole = to_json(definition)
-    return parse_data(whole | {"calls": {**whole.get("calls", {}), name: content}}, schemes=SCHEMES)
-
-
-def _without_call(definition: Definition, name: str) -> Definition:
-    whole = to_json(definition)
-    left = {each: call for each, call in whole["calls"].items() if each != name}
-    return parse_data(whole | {"calls": left}, schemes=SCHEMES)
 
 
 def _check_revision(row: ApiRow, revisions: Sequence[int] | None) -> None:
@@ -202,10 +192,10 @@ def _view(row: ApiRow, name: str) -> CallView:
     return CallView(row, name, find_call(definition_of(row.definition), name))
 
 
-def _data(wanted: str | Mapping[str, Any]) -> Mapping[str, Any]:
-    """A call as it was sent, as data; one that is text, YAML or JSON, is read by the definition's own strict reader."""
-    content = tree.plain(tree.compose(wanted)) if isinstance(wanted, str) else wanted
-    if not isinstance(content, Mapping):
+def _node(wanted: str | Mapping[str, Any]) -> tree.Node:
+    """A call as it was sent; one that is text, YAML or JSON, keeps its lines for the problems that are told."""
+    content = tree.compose(wanted) if isinstance(wanted, str) else tree.plant(wanted)
+    if content.sort is not tree.Sort.MAPPING:
         msg = "A call is a mapping, such as {method: GET, path: /models}. Write it as the definition does."
         raise InvalidInput(msg, param="definition")
     return content

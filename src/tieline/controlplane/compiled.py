@@ -1,34 +1,48 @@
-"""Stored definitions as values again: parsed and compiled once per text, since every key and page asks for them."""
+"""Stored definitions as values again: read once per text, as every key and page asks for them; calls when asked for."""
 
 import json
+from collections.abc import Mapping
 from functools import lru_cache
+from typing import Any
 
 from tieline.access.areas import AreaTable
 from tieline.core.names import Environment
-from tieline.definitions.environment import in_environment
+from tieline.definitions.environment import StoredDefinition
 from tieline.definitions.model import Definition
-from tieline.definitions.parse import parse_data, to_json
-from tieline.schemes.registry import SCHEMES
+from tieline.definitions.parse import to_json
+
+_KEPT = 64
 
 
 def canonical(definition: Definition) -> str:
     """The text that ``definition`` is stored as: JSON, equal for equal definitions."""
-    return json.dumps(to_json(definition), ensure_ascii=False, separators=(",", ":"))
+    return written(to_json(definition))
 
 
-@lru_cache(maxsize=64)
+def written(data: Mapping[str, Any]) -> str:
+    """The text that the data of a definition is stored as."""
+    return json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+
+
+@lru_cache(maxsize=_KEPT)
+def stored_definition(stored: str) -> StoredDefinition:
+    """The definition that ``canonical`` made ``stored`` from."""
+    return StoredDefinition(json.loads(stored))
+
+
+@lru_cache(maxsize=_KEPT)
 def definition_of(stored: str) -> Definition:
-    """The definition that ``canonical`` made ``stored`` from. Callers must not change what it holds."""
-    return parse_data(json.loads(stored), schemes=SCHEMES)
+    """A stored definition with its environments. Callers must not change what it holds."""
+    return stored_definition(stored).general()
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=_KEPT)
 def definition_in(stored: str, environment: Environment) -> Definition:
     """A stored definition with the overrides of one environment in place."""
-    return in_environment(definition_of(stored), environment)
+    return stored_definition(stored).in_environment(environment)
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=_KEPT)
 def table_of(stored: str) -> AreaTable:
     """The areas of a stored definition, ready for look-ups."""
     definition = definition_of(stored)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from tieline.access.caller import Caller, Role, require
 from tieline.audit.events import CredentialActivated, CredentialPut, CredentialRetired
 from tieline.controlplane.apis import HOSTS_MOST, find_api
-from tieline.controlplane.compiled import definition_in, definition_of
+from tieline.controlplane.compiled import definition_in
 from tieline.controlplane.inputs import checked_page, not_found
 from tieline.controlplane.services import Services
 from tieline.core.errors import InvalidInput
@@ -15,7 +15,7 @@ from tieline.core.names import Environment
 from tieline.core.pages import Page, PageRequest
 from tieline.core.secret import Secret, redact
 from tieline.core.urls import written_host
-from tieline.definitions.environment import resolve
+from tieline.definitions.environment import with_values
 from tieline.definitions.model import Definition
 from tieline.definitions.problems import DefinitionError
 from tieline.ports.apis import ApiRow
@@ -62,9 +62,9 @@ async def put(services: Services, caller: Caller, api: str, new: NewCredential) 
     new = replace(new, fields=fields)
     async with services.store.write(caller) as tx:
         found = await find_api(tx.apis, api)
-        definition = definition_of(found.definition)
-        shown = _checked_fields(definition_in(found.definition, new.environment), new.fields)
-        default = _default_hosts(definition, new.environment, new.fields)
+        definition = definition_in(found.definition, new.environment)
+        shown = _checked_fields(definition, new.fields)
+        default = _default_hosts(definition, new.fields)
         version = await tx.credentials.next_version(found.id)
         row = CredentialRow(
             id=new_id("cred"),
@@ -182,7 +182,7 @@ def _shown(secret: Secret, *, masked: bool) -> str:
     return redact(text) if masked else text[:SHOWN_MOST]
 
 
-def _default_hosts(definition: Definition, environment: Environment, fields: Mapping[str, Secret]) -> tuple[str, ...]:
+def _default_hosts(definition: Definition, fields: Mapping[str, Secret]) -> tuple[str, ...]:
     """Where the definition says that its credential may go, with the variables filled in."""
     private = {
         name.removeprefix(_VARIABLE): secret.reveal_bytes().decode(errors="replace")
@@ -190,7 +190,7 @@ def _default_hosts(definition: Definition, environment: Environment, fields: Map
         if name.startswith(_VARIABLE)
     }
     try:
-        seen = resolve(definition, environment, private)
+        seen = with_values(definition, private)
     except DefinitionError as error:
         if not private:
             raise

@@ -26,6 +26,7 @@ from tieline.definitions.model import (
     Variable,
     Verify,
 )
+from tieline.definitions.stored_calls import StoredCalls
 
 _PLAIN = re.compile(r"[A-Za-z/](?:[A-Za-z0-9_./-]|(?<=[a-z0-9]) (?=[A-Za-z0-9]))*")
 _READ_OTHERWISE = frozenset({"null", "true", "false", "yes", "no", "on", "off", "y", "n"})
@@ -62,9 +63,14 @@ def to_json(definition: Definition) -> dict[str, Any]:
             areas=[_area(each) for each in one.areas] or None,
             usage={"kind": one.usage.kind} if one.usage is not None else None,
             prices={name: _price(each) for name, each in one.prices.items()} or None,
-            calls={name: call_to_json(each) for name, each in one.calls.items()} or None,
+            calls=_calls(one.calls) or None,
         ),
     }
+
+
+def _calls(calls: Mapping[str, Call]) -> Mapping[str, Any]:
+    stored = calls.as_stored() if isinstance(calls, StoredCalls) else None
+    return stored if stored is not None else {name: call_to_json(each) for name, each in calls.items()}
 
 
 def to_yaml(definition: Definition) -> str:

@@ -4,20 +4,19 @@
 that are asked for, each at its first use.
 """
 
-from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 from tieline.core.names import Environment
-from tieline.definitions.calls import CALL
-from tieline.definitions.model import Call, Definition, private_parameters
+from tieline.definitions.calls import MOST_CALLS
+from tieline.definitions.canonical import call_to_json, to_json
+from tieline.definitions.model import Definition, private_parameters
 from tieline.definitions.overlay import overlay
-from tieline.definitions.parse import parse_data, read_environment, to_json
-from tieline.definitions.problems import DefinitionError, Findings, Problem, join
-from tieline.definitions.schema import Place
-from tieline.definitions.slots import settle_call
-from tieline.definitions.tree import plain, plant
+from tieline.definitions.parse import parse_data, read_environment
+from tieline.definitions.problems import DefinitionError, Problem, join
+from tieline.definitions.stored_calls import StoredCalls, read_call
+from tieline.definitions.tree import Node, plain, plant
 from tieline.definitions.variables import fill_in
 
 
@@ -71,82 +70,55 @@ def with_values(seen: Definition, given: Mapping[str, str]) -> Definition:
 
 
 class StoredDefinition:
-    """A definition as it is stored: plain data in the form of ``to_json``, with overrides for its environments."""
+    """A definition as it is stored: plain data in the form of ``to_json``, with overrides for its environments.
+
+    Methods raise DefinitionError for what was stored by another version and cannot be used by this one.
+    """
 
     def __init__(self, data: Mapping[str, Any]) -> None:
         self._data = data
 
-    def in_environment(self, environment: Environment) -> Definition:
-        """As ``in_environment`` of this module, but calls are read when they are asked for.
+    def general(self) -> Definition:
+        """The definition with its environments; each call is read when it is asked for."""
+        return self._with_calls(plant(_without_calls(self._data)), {})
 
-        Raises DefinitionError for what was stored by another version and cannot be used by this one.
-        """
+    def in_environment(self, environment: Environment) -> Definition:
+        """As ``in_environment`` of this module; each call is read when it is asked for."""
         over = self._data.get("environments", {}).get(environment, {})
-        head = overlay(plant(_without_calls(self._data)), plant(_without_calls(over)))
+        return self._with_calls(overlay(plant(_without_calls(self._data)), plant(_without_calls(over))), over)
+
+    def with_call(self, name: str, call: Node) -> dict[str, Any]:
+        """The data with the call ``name`` as ``call`` says, checked in each environment; the others are not looked at.
+
+        Raises DefinitionError with the problems of the call.
+        """
+        kept = call_to_json(read_call(self.general(), name, call, None, is_new=True))
+        calls = {**self._data.get("calls", {}), name: kept}
+        if len(calls) > MOST_CALLS:
+            raise DefinitionError([Problem(0, 0, "calls", f"at most {MOST_CALLS:,} are allowed; remove one")])
+        return self._checked({**self._data, "calls": calls}, name)
+
+    def without_call(self, name: str) -> dict[str, Any]:
+        """The data without the call ``name``. Raises DefinitionError where an environment overrides a part of it."""
+        calls = {each: call for each, call in self._data.get("calls", {}).items() if each != name}
+        return self._checked({**_without_calls(self._data), **({"calls": calls} if calls else {})}, name)
+
+    def _with_calls(self, head: Node, over: Mapping[str, Any]) -> Definition:
         definition = read_environment(head)
         calls = StoredCalls(definition, self._data.get("calls", {}), over.get("calls", {}))
         return replace(definition, calls=calls, private_parameters=private_parameters(calls.with_private()))
 
-
-class StoredCalls(Mapping[str, Call]):
-    """The calls of a stored definition in one environment. Looking one up raises DefinitionError where it cannot be."""
-
-    __slots__ = ("_base", "_definition", "_names", "_over", "_read")
-
-    def __init__(
-        self, definition: Definition, base: Mapping[str, Any], over: Mapping[str, Mapping[str, Any] | None] | None
-    ) -> None:
-        """``over`` are an environment's overrides by call, None for a call that it removes; None removes them all."""
-        self._definition = definition
-        self._base = base if over is not None else {}
-        self._over = over or {}
-        self._names = {name: None for name in (*self._base, *self._over) if self._over.get(name, {}) is not None}
-        self._read: dict[str, Call] = {}
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._names)
-
-    def __len__(self) -> int:
-        return len(self._names)
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._names
-
-    def __getitem__(self, name: str) -> Call:
-        found = self._read.get(name)
-        if found is None:
-            if name not in self._names:
-                raise KeyError(name)
-            found = self._read[name] = self._call(name)
-        return found
-
-    def with_private(self) -> Mapping[str, Call]:
-        """Those that may have private parameters, as far as they can be read."""
-        found = {}
-        for name in self._names:
-            if any(_may_be_private(one.get(name)) for one in (self._base, self._over)):
-                with suppress(DefinitionError):  # whoever asks for the call is told
-                    found[name] = self[name]
-        return found
-
-    def _call(self, name: str) -> Call:
-        findings = Findings()
-        base, over = ({"calls": {name: one[name]} if name in one else {}} for one in (self._base, self._over))
-        place = Place(overlay(plant(base), plant(over)), findings).key("calls").key(name)
-        call: Call | None = CALL.read(place)
-        if call is not None:
-            call = settle_call(call, self._definition, place)
-        findings.settle()
-        assert call is not None  # else a problem was found
-        return call
+    @staticmethod
+    def _checked(data: dict[str, Any], name: str) -> dict[str, Any]:
+        """``data``, if each environment that overrides the call ``name`` can use it."""
+        for environment, overrides in data.get("environments", {}).items():
+            over = (overrides.get("calls") or {}).get(name)
+            if over is not None:
+                definition = StoredDefinition(data).in_environment(environment)
+                written = data.get("calls", {}).get(name)
+                read_call(definition, name, plant(written) if written is not None else None, over, is_new=True)
+        return data
 
 
 def _without_calls(data: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in data.items() if key != "calls"}
-
-
-def _may_be_private(call: Any) -> bool:
-    parameters = call.get("parameters") if isinstance(call, Mapping) else None
-    return isinstance(parameters, Mapping) and any(
-        isinstance(each, Mapping) and each.get("private") for each in parameters.values()
-    )

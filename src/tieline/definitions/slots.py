@@ -19,13 +19,12 @@ _BODY_BY_NAME = frozenset({"json", "form", "multipart", "graphql"})
 def settle_calls(definition: Definition, found: Values, place: Place) -> dict[str, Call]:
     """The calls with each parameter's place filled in; notes what does not fit, with variables as in ``found``."""
     below = place.key("calls")
-    surroundings = surroundings_of(found)
     settled = {}
     for name, call in definition.calls.items():
         before = len(place.findings)
         settled[name] = settle_call(call, definition, below.key(name))
         if len(place.findings) == before:
-            _check_fill(settled[name], surroundings, below.key(name))
+            check_fill(settled[name], found, below.key(name))
     return settled
 
 
@@ -61,10 +60,10 @@ def surroundings_of(found: Values) -> Surroundings:
     )
 
 
-def _check_fill(call: Call, surroundings: Surroundings, place: Place) -> None:
-    """No value can change the structure of what the call sends."""
+def check_fill(call: Call, found: Values, place: Place) -> None:
+    """Note what a value could change the structure of; ``found`` are the API's variables as they may be."""
     try:
-        compile_call(call, surroundings)
+        compile_call(call, surroundings_of(found))
     except ValueError as error:
         place.problem(str(error))
 

@@ -109,7 +109,7 @@ def test_what_a_call_does_is_implied_by_its_method() -> None:
         ("path: /a, parameters: {x: {in: query, choices: [a, 1]}}", "choices[1]: does not fit type text"),
         ("path: /a, parameters: {x: {in: query, choices: []}}", "1 to 500"),
         ("path: /a, parameters: {x: {in: query, pattern: '('}}", "no regular expression"),
-        ("path: /a, parameters: {x: {in: query, pattern: '[[a]'}}", "no regular expression"),
+        ("path: /a, parameters: {x: {in: query, pattern: '[[a'}}", "no regular expression"),
         ("path: /a, parameters: {x: {in: query, type: integer, pattern: a}}", "only text has a pattern"),
         ("path: /a, parameters: {x: {in: query, raw: true}}", "only a value in a path can be raw"),
         ("path: /a, query: [{name: q, value: '<x>'}], parameters: {x: {raw: true}}", "only a value in a path"),
