@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.property.test_infer import PLAIN, grown
-from tieline.app.trying import sight
+from tieline.dataplane.answers.streams.sighting import sight
 from tieline.definitions.canonical import call_to_json, pagination_to_json, parameter_to_json
 from tieline.definitions.infer.lesson import Answer, changes, learn, read_lessons
 from tieline.definitions.infer.media import kind_of_answer

@@ -8,7 +8,9 @@ import pytest
 from tests.wire.conftest import StartUpstream
 from tests.wire.raw import Peer, Script, Upstream, answer, chunked, saying, saying_once
 from tests.wire.stage import PROVIDER_KEY, definition
-from tieline.dataplane.operator.verify import Probe, Probed
+from tieline.dataplane.operator.opening import Opening
+from tieline.dataplane.operator.verify import Verifier
+from tieline.ports.operator import VerifyResult
 from tieline.testing.connections import MemoryConnections
 from tieline.testing.dataplane import MemorySource
 from tieline.testing.vault import memory_keyring
@@ -18,7 +20,7 @@ from tieline.wire.tls import Trust
 VERIFY = {"method": "GET", "path": "/models?limit=1"}
 
 
-async def probed(upstream: Upstream, *, key: bool = True, guard: Guard | None = None, **changes: Any) -> Probed:
+async def probed(upstream: Upstream, *, key: bool = True, guard: Guard | None = None, **changes: Any) -> VerifyResult:
     """What verifying the API with these changes shows."""
     changes.setdefault("verify", VERIFY)
     source = MemorySource(await memory_keyring())
@@ -26,14 +28,14 @@ async def probed(upstream: Upstream, *, key: bool = True, guard: Guard | None = 
     source.put_api({name: value for name, value in described.items() if value is not None})
     if key:
         source.put_credential("api", {"key": PROVIDER_KEY})
-    probe = Probe(source, MemoryConnections(), source.keyring, guard or Guard(["127.0.0.1"]), Trust())
+    probe = Verifier(Opening(source, MemoryConnections(), source.keyring, guard or Guard(["127.0.0.1"]), Trust()))
     return await probe.probe("api", "live")
 
 
 async def test_a_good_credential_is_well(start_upstream: StartUpstream) -> None:
     """The request has the provider's key, the base path and the query; its connection is not kept."""
     upstream = await start_upstream()
-    assert await probed(upstream) == Probed(True, 200, None)
+    assert await probed(upstream) == VerifyResult(ok=True, status=200, problem=None)
     assert upstream.seen[0].line == b"GET /v1/models?limit=1 HTTP/1.1"
     assert upstream.seen[0].one(b"authorization") == b"Bearer " + PROVIDER_KEY.encode()
     await upstream.until(lambda upstream: upstream.open == 0)
@@ -93,7 +95,9 @@ async def test_no_verify_request_is_said(start_upstream: StartUpstream) -> None:
     source = MemorySource(await memory_keyring())
     source.put_api(definition((await start_upstream()).port))
     source.put_credential("api", {"key": PROVIDER_KEY})
-    got = await Probe(source, MemoryConnections(), source.keyring, Guard(["127.0.0.1"]), Trust()).probe("api", "live")
+    got = await Verifier(Opening(source, MemoryConnections(), source.keyring, Guard(["127.0.0.1"]), Trust())).probe(
+        "api", "live"
+    )
     assert not got.ok
     assert "verify" in (got.problem or "")
 
@@ -101,7 +105,7 @@ async def test_no_verify_request_is_said(start_upstream: StartUpstream) -> None:
 async def test_an_api_that_does_not_exist_is_said(start_upstream: StartUpstream) -> None:
     """Or one that cannot be used."""
     source = MemorySource(await memory_keyring())
-    probe = Probe(source, MemoryConnections(), source.keyring, Guard(), Trust())
+    probe = Verifier(Opening(source, MemoryConnections(), source.keyring, Guard(), Trust()))
     assert not (await probe.probe("nothing", "live")).ok
 
 

@@ -8,6 +8,7 @@ import json
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,10 @@ from tests.peers.judges import TEXT, Answer, Arrival, Court, judging
 from tests.wire.raw import Message, Peer, drop
 from tieline.core.secret import Secret
 from tieline.core.urls import Origin
-from tieline.dataplane.tokens.signin import Begun, SignInDesk, Target
+from tieline.dataplane.operator.opening import Opening
+from tieline.dataplane.operator.signin import SignIns
 from tieline.ports.connections import ConnectionKey, SealedToken
+from tieline.ports.signins import SignInRow
 from tieline.schemes.base import Outgoing
 from tieline.schemes.challenge import parameters
 from tieline.schemes.digest import Digest
@@ -347,13 +350,16 @@ async def test_a_person_signs_in_and_the_relay_uses_their_token(
     auth = {"scheme": "oauth1", "sign_in": {name: court.url + path for name, path in urls.items()}}
     store = MemoryConnections()
     api = await relayed(court.url, auth, OAUTH1_FIELDS, store)
-    source, target = api.worker.source, Target("api_api", "live", 0)
-    desk, intake = SignInDesk(source, source.keyring, Guard(["127.0.0.1"]), Trust()), Intake(source.keyring)
+    source, target = api.worker.source, ConnectionKey("api_api", "live", 0)
+    intake = Intake(source.keyring)
+    desk = SignIns(Opening(source, MemoryConnections(), source.keyring, Guard(["127.0.0.1"]), Trust()))
 
     sign_in, basis = await desk.begin(target, "https://tieline.example/back", "state-1")
     came = judge.allow(sign_in.url)
     kept = intake.seal(Place("sign_ins", "sgn_1", "kept", 0, "live"), pack(sign_in.context))
-    token = await desk.finish(target, Begun("sgn_1", basis, kept), came)
+    now = datetime.now(UTC)
+    row = SignInRow("sgn_1", target, "api", None, now, "op_1", now, basis=basis, kept=kept)
+    token = await desk.finish(row, came)
     sealed = {
         name: intake.seal(Place("connection_secrets", "conn_1", name, 1, "live"), value)
         for name, value in token.values.items()

@@ -20,7 +20,9 @@ from tieline.core.errors import (
     UpstreamResponseTooLarge,
     UpstreamUnreachable,
 )
-from tieline.dataplane.operator.trial import BEGINNING_MOST, DOCUMENT_MOST, Answered, Attempt, Trial, TrialFile
+from tieline.dataplane.operator.opening import Opening
+from tieline.dataplane.operator.trial import BEGINNING_MOST, DOCUMENT_MOST, Trial
+from tieline.ports.operator import TrialAnswer, TrialFile, TrialRun
 from tieline.testing.connections import MemoryConnections
 from tieline.testing.dataplane import MemorySource
 from tieline.testing.vault import memory_keyring
@@ -49,15 +51,15 @@ SECRET = "a-private-value-" + "not-real"
 
 async def tried(
     upstream: Upstream, call: str = "read", values: Any = None, *, key: bool = True, **more: Any
-) -> Answered:
+) -> TrialAnswer:
     """What running the call once shows."""
     source = MemorySource(await memory_keyring())
     source.put_api(definition(upstream.port, calls=CALLS, **more.pop("changes", {})))
     if key:
         source.put_credential("api", {"key": PROVIDER_KEY, "call.private.note": SECRET})
     guard = more.pop("guard", None) or Guard(["127.0.0.1"])
-    trial = Trial(source, MemoryConnections(), source.keyring, guard, Trust())
-    return await trial.run(Attempt("api", call, "live", values or {}, **more))
+    trial = Trial(Opening(source, MemoryConnections(), source.keyring, guard, Trust()))
+    return await trial.run(TrialRun("api", call, "live", values or {}, **more))
 
 
 def json_answer(body: bytes, *fields: bytes) -> bytes:

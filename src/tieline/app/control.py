@@ -17,11 +17,9 @@ from tieline.app.assignment import Assignment
 from tieline.app.leash import Leash
 from tieline.app.listeners import BACKLOG, open_listener, own_listeners
 from tieline.app.opening import Opened, create
+from tieline.app.operator import OperatorExit
 from tieline.app.prepare import TOKEN_FILE, admin_token
-from tieline.app.probing import Prober
 from tieline.app.retention import forget_old_records
-from tieline.app.signingin import Issuers
-from tieline.app.trying import Trier
 from tieline.controlplane.services import Services
 from tieline.core.clock import SystemClock
 from tieline.settings import ServeSettings
@@ -72,12 +70,13 @@ class Console(uvicorn.Server):
 
 def _services(settings: ServeSettings, opened: Opened, guard: Guard) -> Services:
     keyring, clock = opened.keyring, SystemClock()
+    upstreams = OperatorExit(settings, opened, guard)
     return Services(
         store=SqlStore(opened.database, audit_key=keyring.derive("audit"), clock=clock),
         intake=Intake(keyring),
-        prober=Prober(settings, opened, guard),
-        trier=Trier(settings, opened, guard),
-        issuers=Issuers(settings, opened, guard),
+        prober=upstreams,
+        trier=upstreams,
+        issuers=upstreams,
         clock=clock,
         check_destination=_destination_check(guard),
         app_key_pepper=keyring.derive("app-key"),

@@ -15,12 +15,12 @@ import pytest
 import uvicorn
 
 from tieline.access.caller import Caller, Role
-from tieline.app.trying import sight
 from tieline.controlplane import tokens
 from tieline.controlplane.services import Services
 from tieline.core.errors import TielineError
 from tieline.core.names import Environment
 from tieline.core.secret import Secret
+from tieline.dataplane.answers.streams.sighting import sight
 from tieline.definitions.infer.lesson import StreamSeen
 from tieline.definitions.model import Stream
 from tieline.ports.connections import ConnectionKey, EndUser

@@ -1,89 +1,42 @@
-"""Runs a call once for an operator, from a process that serves no calls, and hands over what the upstream answered.
+"""Runs a call once for an operator, and hands over what the upstream answered.
 
-As ``probe`` it compiles the API afresh from the store and sends through an exit of its own. Owns how much of an answer
-is read: documents whole, of streams and files the beginning. Learns nothing and saves nothing.
+Owns how much of an answer is read: documents whole, of streams and files the beginning. Learns nothing and saves
+nothing.
 """
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
-from tieline.core.errors import InvalidRequest, UnknownCall, UpstreamTimeout
-from tieline.core.names import Environment
+from tieline.core.errors import UnknownCall, UpstreamTimeout
 from tieline.dataplane.answers.charset import charset_of, is_marked, text_of
 from tieline.dataplane.answers.content_coding import Coding, coding
 from tieline.dataplane.answers.mask import StreamMask
+from tieline.dataplane.answers.streams import sighting
 from tieline.dataplane.answers.streams.detection import is_stream_type
-from tieline.dataplane.attempt.prepare import Preparer
 from tieline.dataplane.attempt.send import Order, Reached, Running
-from tieline.dataplane.snapshot.plan import Plan
-from tieline.dataplane.snapshot.view import Snapshot
-from tieline.dataplane.tokens.sessions import TokenSessions
+from tieline.dataplane.operator.opening import OpenedApi, Opening
+from tieline.dataplane.tokens.holder import Holder
 from tieline.definitions.fill.request import FilePart, Piece
-from tieline.ports.connections import ConnectionStore
-from tieline.ports.snapshot import SnapshotSource
-from tieline.vault.keyring import Keyring
-from tieline.wire.deadlines import Deadlines
-from tieline.wire.guard import Guard
-from tieline.wire.pool import Pool
-from tieline.wire.tls import Trust
+from tieline.definitions.infer.lesson import StreamSeen
+from tieline.definitions.model import Stream
+from tieline.ports.operator import TrialAnswer, TrialFile, TrialRun
 
 DOCUMENT_MOST: Final = 4 * 1024 * 1024
 BEGINNING_MOST: Final = 256 * 1024
 TRIAL_SECONDS: Final = 90.0
 STREAM_SECONDS: Final = 20.0
 """How long a stream is listened to; a model has said enough by then."""
-RENEWAL_SECONDS: Final = 10.0
 _BYTES: Final = ("image/", "audio/", "video/", "font/")
 
 
-@dataclass(frozen=True, slots=True)
-class TrialFile:
-    """A file for a parameter, whole."""
-
-    filename: str
-    content_type: str
-    content: bytes = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """Which call to run, and with what."""
-
-    api: str
-    call: str
-    environment: Environment
-    values: Mapping[str, Any] = field(repr=False)
-    files: Mapping[str, TrialFile] = field(repr=False, default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Answered:
-    """What came: header names in lower case, the body decoded, as UTF-8 where it is text; secrets in both masked.
-
-    ``whole`` is False where only the beginning was read.
-    """
-
-    status: int
-    headers: tuple[tuple[str, str], ...]
-    body: bytes
-    whole: bool
-
-
 class Trial:
-    """Runs calls."""
+    """Runs calls, and looks at answers as the data plane would; a ``ports.operator.Trier``."""
 
-    def __init__(
-        self, source: SnapshotSource, connections: ConnectionStore, keyring: Keyring, guard: Guard, trust: Trust
-    ) -> None:
-        self._source = source
-        self._connections = connections
-        self._keyring = keyring
-        self._guard = guard
-        self._trust = trust
+    def __init__(self, opening: Opening) -> None:
+        self._opening = opening
 
-    async def run(self, attempt: Attempt) -> Answered:
+    async def run(self, wanted: TrialRun) -> TrialAnswer:
         """Send one request and read its answer, of whatever status.
 
         Raises:
@@ -92,38 +45,28 @@ class Trial:
             CredentialError, DestinationNotAllowed: it cannot go out.
             UpstreamError: no usable answer came.
         """
-        deadlines = Deadlines()
-        pool = Pool(self._guard, deadlines, self._trust)
-        sessions = TokenSessions(self._connections, self._keyring)
-        snapshot = Snapshot(self._source, self._keyring, self._guard, pool)
-        deadlines.start()
         try:
-            await snapshot.load(only=attempt.api)
-            api = snapshot.api(attempt.api.encode())
-            if api is None:
-                raise InvalidRequest("The definition or credential cannot be used; the log of the server says why.")
-            async with asyncio.timeout(TRIAL_SECONDS):
-                return await _run(Running(Preparer(sessions)), api.plans[attempt.environment], attempt)
+            async with self._opening.api(wanted.api) as opened, asyncio.timeout(TRIAL_SECONDS):
+                return await _run(opened, wanted)
         except TimeoutError:
             raise UpstreamTimeout(f"The call took longer than {TRIAL_SECONDS:.0f} s. Ask for less.") from None
-        finally:
-            await sessions.close(RENEWAL_SECONDS)
-            pool.close()
-            deadlines.stop()
+
+    def sight(self, body: bytes, content_type: str, known: Stream | None) -> StreamSeen | None:
+        """The stream that ``body`` begins, in the shape ``known``, else in a proposed one; None where it is none."""
+        return sighting.sight(body, content_type, known)
 
 
-async def _run(running: Running, plan: Plan, attempt: Attempt) -> Answered:
-    if plan.problem is not None:
-        raise plan.problem
-    call = await asyncio.to_thread(plan.calls.find, attempt.call)
+async def _run(opened: OpenedApi, wanted: TrialRun) -> TrialAnswer:
+    plan = opened.plan(wanted.environment)
+    call = await asyncio.to_thread(plan.calls.find, wanted.call)
     if call is None:
         raise UnknownCall("The API has no such call in this environment. Check its overrides.")
     parts = {
-        name: FilePart(name, each.filename, each.content_type, len(each.content))
-        for name, each in attempt.files.items()
+        name: FilePart(name, each.filename, each.content_type, len(each.content)) for name, each in wanted.files.items()
     }
-    filled = call.template.fill(attempt.values, call.private, parts)
-    reached = await running.send(Order(plan, call, filled, _HeldFiles(attempt.files)))
+    filled = call.template.fill(wanted.values, call.private, parts)
+    holder = Holder(*wanted.end_user) if wanted.end_user is not None else None
+    reached = await Running(opened.preparer).send(Order(plan, call, filled, _HeldFiles(wanted.files), holder))
     try:
         return await _read(reached)
     finally:
@@ -143,7 +86,7 @@ class _HeldFiles:
             yield self._files[piece.name].content if isinstance(piece, FilePart) else piece
 
 
-async def _read(reached: Reached) -> Answered:
+async def _read(reached: Reached) -> TrialAnswer:
     content_type = reached.header(b"content-type") or b""
     media = content_type.decode("latin-1").lower()
     is_stream = is_stream_type(media)
@@ -158,7 +101,7 @@ async def _read(reached: Reached) -> Answered:
         body = StreamMask(reached.mask.secrets).feed(body, last=False)
     names = dict.fromkeys(name.lower() for name, _ in reached.headers)
     headers = [(name, reached.mask.header(value)) for name in names for value in reached.values(name)]
-    return Answered(
+    return TrialAnswer(
         reached.status,
         tuple((name.decode("latin-1"), value.decode("utf-8", "replace")) for name, value in headers),
         body,

@@ -1,104 +1,67 @@
-"""Tries an API's verify request with its active credential, from a process that relays nothing.
-
-It compiles the API afresh from the store and sends through an exit of its own, so that what an operator sees is what
-the data plane would do.
-"""
+"""Tries an API's verify request with its active credential, and says in words what its answer means."""
 
 import asyncio
-from dataclasses import dataclass
+from typing import Final
 
 from tieline.core.errors import TielineError
 from tieline.core.names import Environment
 from tieline.dataplane.attempt.loop import Attempts, Job, Policy
-from tieline.dataplane.attempt.prepare import Message, Preparer
+from tieline.dataplane.attempt.prepare import Message
 from tieline.dataplane.attempt.send import ConversationSender
 from tieline.dataplane.attempt.target import Target
-from tieline.dataplane.snapshot.plan import Api, Plan
-from tieline.dataplane.snapshot.view import Snapshot
-from tieline.dataplane.tokens.sessions import TokenSessions
-from tieline.ports.connections import ConnectionStore
-from tieline.ports.snapshot import SnapshotSource
-from tieline.vault.keyring import Keyring
-from tieline.wire.deadlines import Deadlines
-from tieline.wire.guard import Guard
-from tieline.wire.pool import Pool
-from tieline.wire.tls import Trust
+from tieline.dataplane.operator.opening import OpenedApi, Opening
+from tieline.dataplane.snapshot.plan import Plan
+from tieline.dataplane.tokens.holder import Holder
+from tieline.ports.connections import EndUser
+from tieline.ports.operator import VerifyResult
 
-_SECONDS = 20.0
-_ANSWER_MOST = 1024 * 1024
+SECONDS: Final = 20.0
+ANSWER_MOST: Final = 1024 * 1024
 _UNAUTHORIZED = frozenset({401, 403})
 
 
-@dataclass(frozen=True, slots=True)
-class Probed:
-    """What a verify request showed: ``status`` is the upstream's, ``problem`` says what went wrong and what to do."""
+class Verifier:
+    """Sends verify requests; a ``ports.operator.Prober``."""
 
-    ok: bool
-    status: int | None
-    problem: str | None
+    def __init__(self, opening: Opening) -> None:
+        self._opening = opening
 
-
-class Probe:
-    """Sends verify requests."""
-
-    def __init__(
-        self, source: SnapshotSource, connections: ConnectionStore, keyring: Keyring, guard: Guard, trust: Trust
-    ) -> None:
-        self._source = source
-        self._connections = connections
-        self._keyring = keyring
-        self._guard = guard
-        self._trust = trust
-
-    async def probe(self, api_name: str, environment: Environment) -> Probed:
+    async def probe(self, api_name: str, environment: Environment, end_user: EndUser | None = None) -> VerifyResult:
         """Send the verify request of the API and judge its answer. Never raises for what the upstream does."""
-        deadlines = Deadlines()
-        pool = Pool(self._guard, deadlines, self._trust)
-        snapshot = Snapshot(self._source, self._keyring, self._guard, pool)
-        deadlines.start()
         try:
-            await snapshot.load(only=api_name)
-            api = snapshot.api(api_name.encode())
-            if api is None:
-                return Probed(
-                    False, None, "The definition or credential cannot be used; the log of the server says why."
-                )
-            return await _ask(Preparer(TokenSessions(self._connections, self._keyring)), api, environment)
+            async with self._opening.api(api_name) as opened:
+                return await _verified(opened, environment, Holder(*end_user) if end_user is not None else None)
         except TielineError as error:
-            return Probed(False, None, error.public)
+            return VerifyResult(ok=False, status=None, problem=error.public)
         except TimeoutError:
-            return Probed(False, None, f"No whole answer came within {_SECONDS:g} s. Try again.")
-        finally:
-            pool.close()
-            deadlines.stop()
+            return VerifyResult(ok=False, status=None, problem=f"No whole answer came within {SECONDS:g} s. Try again.")
 
 
-async def _ask(preparer: Preparer, api: Api, environment: Environment) -> Probed:
-    plan = api.plans[environment]
-    if plan.problem is not None:
-        raise plan.problem
+async def _verified(opened: OpenedApi, environment: Environment, holder: Holder | None) -> VerifyResult:
+    plan = opened.plan(environment)
     if plan.verify is None:
-        return Probed(False, None, "The definition has no verify request. Add one: {method: GET, path: /models}.")
+        missing = "The definition has no verify request. Add one: {method: GET, path: /models}."
+        return VerifyResult(ok=False, status=None, problem=missing)
     path, _, query = plan.verify.path.partition("?")
     target = Target(path.encode(), query.encode())
     message = Message(plan.verify.method.encode(), target, [(b"Accept", b"*/*")], b"", 0)
-    end = asyncio.get_running_loop().time() + _SECONDS
-    sender = ConversationSender(plan, end)
+    end = asyncio.get_running_loop().time() + SECONDS
+    job = Job(plan, message, Policy(1, idempotent=False), holder)
     async with asyncio.timeout_at(end):
-        reached = await Attempts(Job(plan, message, Policy(1, idempotent=False)), sender, preparer).run()
+        reached = await Attempts(job, ConversationSender(plan, end), opened.preparer).run()
         try:
-            await reached.read_all(_ANSWER_MOST)
+            await reached.read_all(ANSWER_MOST)
         finally:
             reached.close()
-    return _judge(plan, reached.status)
+    return _judged(plan, reached.status)
 
 
-def _judge(plan: Plan, status: int) -> Probed:
+def _judged(plan: Plan, status: int) -> VerifyResult:
     assert plan.verify is not None  # asked by the caller
     if plan.verify.accepts(status):
-        return Probed(True, status, None)
+        return VerifyResult(ok=True, status=status, problem=None)
     if status in _UNAUTHORIZED:
         why = f"{plan.title} refused the credential ({status}). Check it at the provider and set it again."
     else:
         why = f"{plan.title} answered {status}, expected {' or '.join(plan.verify.expect)}. Check base URL and verify."
-    return Probed(False, status, why)
+    return VerifyResult(ok=False, status=status, problem=why)

@@ -4,7 +4,6 @@ One JSON document is no stream, even if a stream could begin so; only where the 
 is known to send one array piece by piece. Proposes, and decides nothing for good.
 """
 
-from dataclasses import dataclass
 from typing import Final
 
 import orjson
@@ -12,21 +11,13 @@ import orjson
 from tieline.dataplane.answers.streams.detection import MOST_SAMPLE, Seen, detect, events, is_stream_type
 from tieline.dataplane.answers.streams.presets import PRESETS
 from tieline.dataplane.answers.streams.reader import StreamReader
+from tieline.definitions.infer.lesson import StreamSeen
 from tieline.definitions.model import Stream
 
 _UNSAID: Final = frozenset({"", "application/octet-stream", "text/plain"})
 
 
-@dataclass(frozen=True, slots=True)
-class Sighting:
-    """A stream as its first bytes show it: the proposed shape, the events by name and value, the text so far."""
-
-    stream: Stream
-    events: tuple[Seen, ...]
-    text: str
-
-
-def sight(sample: bytes, content_type: str = "", known: Stream | None = None) -> Sighting | None:
+def sight(sample: bytes, content_type: str = "", known: Stream | None = None) -> StreamSeen | None:
     """The stream that ``sample``, the first bytes of an answer, is the beginning of; None where it is no stream.
 
     ``known`` is the shape that the call says its streams have: then no other is proposed.
@@ -37,7 +28,7 @@ def sight(sample: bytes, content_type: str = "", known: Stream | None = None) ->
     if not is_stream_type(content_type) and not _looks_so(sample, content_type, proposed, framing, seen):
         return None
     stream = proposed if known is None or known == Stream() else known
-    return Sighting(stream, tuple(seen), _text(stream, sample))
+    return StreamSeen(stream, tuple(seen), _text(stream, sample))
 
 
 def _looks_so(sample: bytes, content_type: str, proposed: Stream, framing: str, seen: list[Seen]) -> bool:
