@@ -19,6 +19,7 @@ from tieline.dataplane.tokens.sessions import TokenSessions
 from tieline.ports.snapshot import Change
 from tieline.schemes.base import Applier, Outgoing
 from tieline.schemes.flow import Renewal
+from tieline.schemes.login.scheme import Login
 
 
 def token_of(applier: Applier | None) -> str | None:
@@ -226,6 +227,19 @@ async def test_whatever_stands_in_an_answer_the_token_is_used(odd: dict[str, Any
         said, worker = place.renewal(), place.worker()
         place.sign_in(said, -1.0)
         assert await ready(place, worker, said) == "fresh"
+
+
+async def test_a_login_whose_cookies_are_too_large_to_keep_is_a_failure_of_the_moment() -> None:
+    """The turn ends with it, and the request is told."""
+    cookies = [b"Set-Cookie: c%d=%b" % (n, b"x" * 2_000) for n in range(40)]
+    async with workplace(reply({}, 200, *cookies[:20]), reply({}, 200, *cookies[20:])) as place:
+        login = {"steps": [{"url": f"http://127.0.0.1:{place.issuer.port}/"}] * 2, "cookies": True}
+        scheme = Login()
+        assert scheme.check(login) == []
+        said = Renewal(scheme, login, {}, 0, scheme.signal(login))
+        with pytest.raises(UpstreamFailed, match="cookies has"):
+            await ready(place, place.worker(), said)
+        assert place.store.turns == {}
 
 
 @pytest.mark.parametrize(

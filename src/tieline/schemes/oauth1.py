@@ -261,7 +261,8 @@ class OAuth1:
         yield  # a flow all the same
 
     def bind_token(self, options: Options, secrets: Mapping[str, Secret], token: Token) -> Applier:
-        party = self._party(options, secrets, token.values["token"], token.values["token_secret"])
+        token_secret = token.values.get("token_secret", _NONE)  # some providers give an empty one, which is not kept
+        party = self._party(options, secrets, token.values["token"], token_secret)
         return _OAuth1Applier(party, _read(options))
 
     def begin(self, options: Options, secrets: Mapping[str, Secret], back: str, state: str) -> Flow[SignIn]:

@@ -20,7 +20,7 @@ from tieline.core.errors import CredentialMissing
 from tieline.core.secret import Secret
 from tieline.core.urls import Origin
 from tieline.schemes.base import Outgoing
-from tieline.schemes.flow import IssuerRefused, IssuerRequest
+from tieline.schemes.flow import IssuerRefused, IssuerRequest, Token
 from tieline.schemes.oauth1 import OAuth1, Sources
 from tieline.schemes.oauth1_signature import METHODS, Signer, base_string, pairs_of
 
@@ -331,6 +331,16 @@ def test_a_sign_in_ends_with_the_persons_token() -> None:
     token = finished(answer, "oauth_token=t&oauth_token_secret=s&screen_name=ada&oauth_expires_in=60")
     assert token.values == sealed({"token": "t", "token_secret": "s"})
     assert (token.account, token.expires_at) == ("ada", 1060.9)
+
+
+def test_a_token_with_an_empty_secret_is_used() -> None:
+    """RFC 5849 section 3.4.2 allows one; nothing empty is kept, so the token comes back without it."""
+    answer = {"oauth_token": "hh5s93j4hdidpola", "oauth_verifier": "v"}
+    token = finished(answer, "oauth_token=t&oauth_token_secret=")
+    kept = Token({name: value for name, value in token.values.items() if value})
+    outgoing = Outgoing(b"GET", b"/photos", b"", [], Origin("https", "photos.example.net", 443))
+    scheme(1000).bind_token({"sign_in": SIGN_IN}, sealed(PHOTOS), kept).apply(outgoing)
+    assert b'oauth_token="t"' in outgoing.headers[0][1]
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,7 @@ from typing import Any, Final
 from tieline.core.errors import (
     ConnectionRequired,
     CredentialError,
+    InvalidInput,
     NotReady,
     Overloaded,
     ReauthorizationRequired,
@@ -224,6 +225,7 @@ class Renewer:
         row = attempt.row
         try:
             token = await self._ask(attempt)
+            sealed = self._sealed(attempt, token)
         except NotReady:
             raise
         except TielineError as error:
@@ -234,7 +236,7 @@ class Renewer:
             if refusal.final:
                 person = attempt.needs_person and refusal.pause is None
                 raise _must_act(attempt.plan, row.key, error.public, person=person) from None
-            if isinstance(error, IssuerRefused):
+            if isinstance(error, IssuerRefused | InvalidInput):
                 raise UpstreamFailed(error.public, detail=error.detail, retry_after=refusal.pause) from None
             raise
         except _MISTAKES:
@@ -242,7 +244,7 @@ class Renewer:
             note = Refusal(_UNFORESEEN, final=False, pause=PAUSE_MOST, basis=attempt.fingerprint)
             await self._store.refused(row, self._name, note)
             raise UpstreamFailed(_UNFORESEEN, retry_after=PAUSE_MOST) from None
-        if not await self._stored(attempt, token):
+        if not await self._stored(attempt, sealed):
             return None
         return StoredToken(row.id, row.generation + 1, attempt.fingerprint, token)
 
@@ -269,7 +271,7 @@ class Renewer:
         if row.generation and row.basis == attempt.fingerprint:
             before = await self._opened(row, row.generation, row.secrets)
             token = replace(before, values={**before.values, **rescued})
-        return await self._stored(attempt, token, refusal)
+        return await self._stored(attempt, self._sealed(attempt, token), refusal)
 
     async def _ask(self, attempt: _Attempt) -> Token:
         """Ask the issuer. Where it says that the newest token is over for good, the one before it gets a last try."""
@@ -294,21 +296,24 @@ class Renewer:
         flow = renewal.scheme.renew(renewal.options, renewal.secrets, token, self._clock())
         return await issuers.run(flow, attempt.plan.exit, max(_POLL_SECONDS, end - time.monotonic()))
 
-    async def _stored(self, attempt: _Attempt, token: Token, refusal: Refusal | None = None) -> bool:
+    def _sealed(self, attempt: _Attempt, token: Token) -> SealedToken:
+        """``token`` as the next generation. Raises InvalidInput for a value that is too large to be kept."""
+        row = attempt.row
+        sealed = {
+            field: self._intake.seal(Place(TABLE, row.id, field, row.generation + 1, row.key.environment), value)
+            for field, value in token.values.items()
+            if value
+        }
+        return SealedToken(attempt.fingerprint, sealed, token.expires_at, token.scopes, token.account)
+
+    async def _stored(self, attempt: _Attempt, token: SealedToken, refusal: Refusal | None = None) -> bool:
         """Store the token as the next generation; False where the connection moved on.
 
         While the store is away, those who wait are told so after ``SAVE_SECONDS``, and storing goes on by itself: the
         issuer may have rotated the refresh token that the store still has.
         """
         row = attempt.row
-        environment, generation = row.key.environment, row.generation + 1
-        sealed = {
-            field: self._intake.seal(Place(TABLE, row.id, field, generation, environment), value)
-            for field, value in token.values.items()
-            if value
-        }
-        sealed_token = SealedToken(attempt.fingerprint, sealed, token.expires_at, token.scopes, token.account)
-        saving = asyncio.get_running_loop().create_task(self._save(row, sealed_token, refusal))
+        saving = asyncio.get_running_loop().create_task(self._save(row, token, refusal))
         self._saving[row.key] = saving
         saving.add_done_callback(lambda done: self._saved(row, done))
         try:
