@@ -31,6 +31,8 @@ _DEFAULT_URL = "http://127.0.0.1:8601"
 _DEFAULT_APP_URL = "http://127.0.0.1:8600"
 FILE_LIMIT = 64 * 1024
 WORKERS_MOST = 256
+DRAIN_DELAY = 2
+DRAIN_DELAY_MOST = 600
 PASSPHRASE = "TIELINE_ROOT_KEY_PASSPHRASE"  # noqa: S105  the name, not the value
 FOR_TESTS = frozenset({"TIELINE_REQUIRE_SERVICES", "TIELINE_SOAK"})
 
@@ -138,6 +140,14 @@ SERVE_SETTINGS: tuple[Setting, ...] = (
         "What is logged: debug, info, warning or error, and what is worse.",
         "LEVEL",
     ),
+    Setting(
+        "drain_delay",
+        "--drain-delay",
+        "TIELINE_DRAIN_DELAY",
+        str(DRAIN_DELAY),
+        "Seconds after SIGTERM in which readiness is off and requests are still taken.",
+        "SECONDS",
+    ),
     Setting("only", "--only", "TIELINE_ONLY", None, "Run one plane alone.", "data|control"),
 )
 
@@ -210,6 +220,7 @@ class ServeSettings:
     log_format: LogFormat = "text"
     log_level: LogLevel = "info"
     only: Plane | None = None
+    drain_delay: int = DRAIN_DELAY
 
     @property
     def opened_at(self) -> str:
@@ -278,7 +289,7 @@ def serve_settings(options: Given, environ: Mapping[str, str] | None = None) -> 
         data_dir=data_dir,
         app_listen=_address(source, "app_listen"),
         console_listen=_address(source, "console_listen"),
-        workers=_workers(source),
+        workers=_whole_number(source, "workers", 1, WORKERS_MOST),
         database_url=_database_url(source, data_dir),
         redis_url=_redis_url(source),
         root_key=_root_key(source, data_dir),
@@ -290,6 +301,7 @@ def serve_settings(options: Given, environ: Mapping[str, str] | None = None) -> 
         log_format=_choice(source, "log_format", ("text", "json")),
         log_level=_choice(source, "log_level", ("debug", "info", "warning", "error")),
         only=_only(source),
+        drain_delay=_whole_number(source, "drain_delay", 0, DRAIN_DELAY_MOST),
     )
     _refuse_unknown(source)
     same = settings.app_listen == settings.console_listen and settings.app_listen.port != 0
@@ -400,7 +412,11 @@ def _data_dir(source: _Source) -> Path:
         return base / "tieline"
     text, where = given
     path = Path(text).expanduser().absolute()
-    if "\0" in text or (path.exists() and not path.is_dir()):
+    try:
+        wrong = "\0" in text or (path.exists() and not path.is_dir())
+    except OSError:
+        wrong = False  # who needs the directory says that it cannot be looked at
+    if wrong:
         raise SettingsError(f'{where} is "{text}", which is not a directory.', param="data_dir")
     return path
 
@@ -434,10 +450,10 @@ def _address(source: _Source, name: str) -> Address:
     return parse_address(*source.or_default(name))
 
 
-def _workers(source: _Source) -> int:
-    text, where = source.or_default("workers")
-    if _NUMBER.fullmatch(text) is None or not 1 <= int(text) <= WORKERS_MOST:
-        raise SettingsError(f'{where} is "{text}": give a whole number from 1 to {WORKERS_MOST}.', param="workers")
+def _whole_number(source: _Source, name: str, least: int, most: int) -> int:
+    text, where = source.or_default(name)
+    if _NUMBER.fullmatch(text) is None or not least <= int(text) <= most:
+        raise SettingsError(f'{where} is "{text}": give a whole number from {least} to {most}.', param=name)
     return int(text)
 
 

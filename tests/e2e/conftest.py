@@ -36,7 +36,7 @@ class Program:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
-            env={**os.environ, **(env or {})},
+            env={**os.environ, "TIELINE_DRAIN_DELAY": "0", **(env or {})},
         )
         self.lines: list[str] = []
         self._said = threading.Condition()

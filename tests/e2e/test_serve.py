@@ -3,6 +3,7 @@
 import http.client
 import json
 import os
+import resource
 import signal
 import socket
 import stat
@@ -305,11 +306,65 @@ def test_a_second_signal_ends_at_once(start_server: Any) -> None:
 
 
 def test_log_lines_are_json_where_asked(start_server: Any) -> None:
-    """With --log-format json the supervisor's events are JSON objects; the ready line stays what scripts wait for."""
+    """With --log-format json every line is an object, from the first on, but the one that scripts wait for."""
     server = start_server("--log-format", "json")
     server.program.stop()
-    drain = next(json.loads(line) for line in server.program.lines if line.startswith("{"))
-    assert drain["event"] == "draining"
+    events = [json.loads(line)["event"] for line in server.program.lines if not line.startswith("ready app=")]
+    assert events == ["started", "started", "started", "draining"]
+
+
+def test_a_failed_start_is_json_where_asked(start_server: Any, tmp_path: Path) -> None:
+    """Whether the supervisor itself or a plane says why."""
+    (tmp_path / "root.key").write_text("no key")
+    server = start_server(data_dir=tmp_path / "one")
+    for words in (("--app-listen", server.app[7:]), ("--root-key", f"file:{tmp_path / 'root.key'}")):
+        program = start_server("--log-format", "json", *words, ready=False).program
+        assert program.wait() == 1
+        (line,) = program.lines
+        assert (json.loads(line)["event"], bool(json.loads(line)["problem"])) == ("start.failed", True)
+
+
+def is_unready(url: str) -> bool:
+    """Whether it answers that it is not ready."""
+    return bool(get(url, "/readyz")[0] == 503)
+
+
+def test_after_sigterm_readiness_goes_first(start_server: Any) -> None:
+    """For the drain delay both listeners take requests and say that they are not ready; then they are closed."""
+    server = start_server("--drain-delay", "3")
+    server.program.process.send_signal(signal.SIGTERM)
+    server.program.line("unready")
+    for url in (server.app, server.console):
+        assert eventually(partial(is_unready, url))
+        assert answers(url, "/healthz")
+    server.program.line("draining")
+    assert server.program.wait() == 0
+
+
+def test_the_limit_of_open_files_is_raised(start_server: Any) -> None:
+    """A shell's soft limit does not bind a server that may have more."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
+    try:
+        server = start_server()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    for pid in (server.program.process.pid, *server.children()):
+        (line,) = [line for line in Path(f"/proc/{pid}/limits").read_text().splitlines() if "open files" in line]
+        assert int(line.split()[3]) > 256
+
+
+def test_a_second_server_is_refused_the_data_directory(start_server: Any, tmp_path: Path) -> None:
+    """It says which process has it and what to do; once that has ended, however it did, the directory is free."""
+    first = start_server(data_dir=tmp_path / "shared")
+    second = start_server(data_dir=tmp_path / "shared", ready=False).program
+    assert second.wait() == 1
+    (line,) = second.lines
+    assert f"process {first.program.process.pid}" in line
+    assert "--data-dir" in line
+    first.program.process.kill()
+    first.program.wait()
+    assert answers(start_server(data_dir=tmp_path / "shared").app)
 
 
 def test_the_supervisor_stays_light() -> None:
@@ -320,10 +375,12 @@ def test_the_supervisor_stays_light() -> None:
 
 
 def test_many_starts_at_once_agree(start_server: Any, tmp_path: Path) -> None:
-    """Two control planes that start on one new data directory use one vault; both serve."""
+    """Two control planes that start on one new store use one vault; both serve."""
+    shared = ("--database-url", f"sqlite:///{tmp_path}/shared.db", "--root-key", f"file:{tmp_path}/shared.key")
     servers: list[Any] = []
     threads = [
-        threading.Thread(target=lambda: servers.append(start_server(data_dir=tmp_path / "shared"))) for _ in range(2)
+        threading.Thread(target=lambda number=number: servers.append(start_server(*shared, data_dir=tmp_path / number)))
+        for number in ("one", "two")
     ]
     for thread in threads:
         thread.start()

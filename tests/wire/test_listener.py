@@ -85,7 +85,7 @@ async def test_a_hold_of_one_request_does_not_outlive_it(knock: Connect) -> None
 async def test_an_unforeseen_failure_is_a_500_that_tells_nothing(
     knock: Connect, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The text of the exception stays in the log; the connection goes on."""
+    """The text of the exception stays in the process; its log line has the request's id; the connection goes on."""
 
     def door(request: Request) -> None:
         raise RuntimeError("secret detail")
@@ -96,6 +96,7 @@ async def test_an_unforeseen_failure_is_a_500_that_tells_nothing(
         got = await client.message()
         assert (got.status, got.one(b"tieline-error")) == (500, b"internal_error")
         assert b"secret detail" not in got.raw + got.body
+        assert got.one(b"tieline-request-id").decode() == vars(caplog.records[-1])["request_id"]
     assert "secret detail" in caplog.text
 
 

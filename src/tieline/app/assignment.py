@@ -1,4 +1,4 @@
-"""What one child process is to be, and how that travels over the leash as JSON.
+"""What one child process is to be, and how that travels over the control socket as JSON.
 
 Light on purpose: the supervisor imports it. Knows nothing of what a child does with it.
 """
@@ -28,7 +28,7 @@ class Assignment:
 
 
 def encode(assignment: Assignment) -> dict[str, Any]:
-    """``assignment`` as JSON values. Holds the root key's text where there is one: for the leash only."""
+    """``assignment`` as JSON values. Holds the root key's text where there is one: for the control socket only."""
     settings = assignment.settings
     root = settings.root_key
     secret = None if root.secret is None else base64.b64encode(root.secret.reveal_bytes()).decode()

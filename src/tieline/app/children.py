@@ -1,6 +1,6 @@
 """One child process as the supervisor sees it: started, told, heard, ended, started again.
 
-Owns the supervisor's end of the leash and the pauses between restarts. Decides nothing: the supervisor does.
+Owns the supervisor's end of the control socket and the pauses between restarts. Decides nothing: the supervisor does.
 """
 
 import json
@@ -20,11 +20,11 @@ STEADY = 30.0  # seconds of listening after which earlier failures are forgotten
 
 
 class Child:
-    """A process of one plane. ``line`` is the supervisor's end of its leash, None while no process runs."""
+    """A process of one plane. ``socket`` is the supervisor's end of its control socket, None while no process runs."""
 
     def __init__(self, assignment: Assignment) -> None:
         self.assignment = assignment
-        self.line: socket.socket | None = None
+        self.socket: socket.socket | None = None
         self.listening_since: float | None = None
         self.restart_at: float | None = None
         self.gone = False
@@ -40,7 +40,7 @@ class Child:
         return f"data worker {self.assignment.index + 1}"
 
     def start(self) -> socket.socket:
-        """Run the process and tell it what it is to be; returns our end of its leash."""
+        """Run the process and tell it what it is to be; returns our end of its control socket."""
         ours, theirs = socket.socketpair()
         with theirs:
             self._process = subprocess.Popen(  # noqa: S603  our own interpreter and module
@@ -50,7 +50,7 @@ class Child:
                 env=child_environment(self.assignment.settings.root_key),
                 process_group=0,  # a terminal's Ctrl-C is the supervisor's business alone
             )
-        self.line, self._heard = ours, b""
+        self.socket, self._heard = ours, b""
         self.listening_since = self.restart_at = None
         self.gone = False
         self.tell(assignment=encode(self.assignment))
@@ -58,16 +58,16 @@ class Child:
 
     def tell(self, **said: object) -> None:
         """Send one message. A process that has just ended misses it."""
-        if self.line is not None:
+        if self.socket is not None:
             with suppress(OSError):
-                self.line.sendall(json.dumps(said).encode() + b"\n")
+                self.socket.sendall(json.dumps(said).encode() + b"\n")
 
     def hear(self) -> list[dict[str, Any]]:
-        """The messages that have arrived. Call it when ``line`` is readable; ``gone`` then says whether it closed."""
-        if self.line is None:
+        """The messages that have arrived. Call it when ``socket`` is readable; ``gone`` then says whether it closed."""
+        if self.socket is None:
             return []
         try:
-            piece = self.line.recv(65536)
+            piece = self.socket.recv(65536)
         except OSError:
             piece = b""
         self.gone = not piece
@@ -78,7 +78,7 @@ class Child:
         return messages
 
     def wait(self) -> int:
-        """Reap a process whose line has closed or that was killed; returns its status (negative: the signal)."""
+        """Reap a process whose socket has closed or that was killed; returns its status (negative: the signal)."""
         if self._process is None:
             return 0
         with suppress(subprocess.TimeoutExpired):
@@ -86,9 +86,9 @@ class Child:
         self.kill()
         status = self._process.wait()
         self._process = None
-        if self.line is not None:
-            self.line.close()
-            self.line = None
+        if self.socket is not None:
+            self.socket.close()
+            self.socket = None
         return status
 
     @property

@@ -9,12 +9,13 @@ import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
+from typing import Any
 from urllib.parse import urlsplit
 
 import uvicorn
 
 from tieline.app.assignment import Assignment
-from tieline.app.leash import Leash
+from tieline.app.control_socket import ControlSocket
 from tieline.app.listeners import BACKLOG, open_listener, own_listeners
 from tieline.app.opening import Opened, create
 from tieline.app.operator import OperatorExit
@@ -24,7 +25,7 @@ from tieline.controlplane.services import Services
 from tieline.core.clock import SystemClock
 from tieline.settings import ServeSettings
 from tieline.storage.store import SqlStore
-from tieline.telemetry.logs import Log, capture_libraries
+from tieline.telemetry.logs import Log, capture_logging
 from tieline.vault.intake import Intake
 from tieline.wire.guard import Guard
 
@@ -32,19 +33,19 @@ DRAIN_SECONDS = 10  # what requests of operators get; they are short
 KEEP_ALIVE = 75
 
 
-async def run(assignment: Assignment, leash: Leash) -> None:
+async def run(assignment: Assignment, supervisor: ControlSocket) -> None:
     """Prepare, tell the supervisor, serve until told to drain. Raises StartError when the start fails."""
     settings = assignment.settings
-    capture_libraries(Log(settings.log_format, settings.log_level))
+    capture_logging(Log(settings.log_format, settings.log_level))
     opened = await create(settings)
     try:
         guard = Guard(settings.allow_destinations, lambda: own_listeners(settings))
         services = _services(settings, opened, guard)
         made = await admin_token(services, settings)
-        leash.report(prepared=_notes(settings, opened, token_made=made))
+        supervisor.report(prepared=_notes(settings, opened, token_made=made))
         forgetting = asyncio.create_task(forget_old_records(opened.database))
         try:
-            await _serve(services, settings, leash)
+            await _serve(services, settings, supervisor)
         finally:
             forgetting.cancel()
             await asyncio.wait([forgetting])
@@ -53,7 +54,7 @@ async def run(assignment: Assignment, leash: Leash) -> None:
 
 
 class Console(uvicorn.Server):
-    """uvicorn without its signal handling: the leash says when to end; ``on_listening`` is called once it accepts."""
+    """uvicorn without its signal handling; ``on_listening`` is called as soon as it accepts."""
 
     def __init__(self, config: uvicorn.Config, on_listening: Callable[[], None]) -> None:
         super().__init__(config)
@@ -99,14 +100,15 @@ def _destination_check(guard: Guard) -> Callable[[str], None]:
     return check
 
 
-async def _serve(services: Services, settings: ServeSettings, leash: Leash) -> None:
+async def _serve(services: Services, settings: ServeSettings, supervisor: ControlSocket) -> None:
     from tieline.web.app import create_app  # noqa: PLC0415  loaded while the data plane opens the store
     from tieline.web.bounded import BoundedHttp  # noqa: PLC0415  as above
 
     names = (settings.console_listen.host, urlsplit(settings.opened_at).hostname or "", *settings.console_hosts)
     log = Log(settings.log_format, settings.log_level)
+    app = create_app(services, allowed_hosts=names, version=version("tieline"), log=log)
     config = uvicorn.Config(
-        create_app(services, allowed_hosts=names, version=version("tieline"), log=log),
+        app,
         http=BoundedHttp,
         ws="none",
         lifespan="off",
@@ -118,13 +120,19 @@ async def _serve(services: Services, settings: ServeSettings, leash: Leash) -> N
         timeout_keep_alive=KEEP_ALIVE,
         timeout_graceful_shutdown=DRAIN_SECONDS,
     )
-    console = Console(config, lambda: leash.report(listening=True))
+    console = Console(config, lambda: supervisor.report(listening=True))
     serving = asyncio.create_task(console.serve([open_listener(settings.console_listen)]))
-    draining = asyncio.create_task(leash.drain())
-    await asyncio.wait((serving, draining), return_when=asyncio.FIRST_COMPLETED)
+    ending = asyncio.create_task(_until_drained(app.state, supervisor))
+    await asyncio.wait((serving, ending), return_when=asyncio.FIRST_COMPLETED)
     console.should_exit = True
-    draining.cancel()
+    ending.cancel()
     await serving
+
+
+async def _until_drained(state: Any, supervisor: ControlSocket) -> None:
+    await supervisor.unready()
+    state.leaving = True
+    await supervisor.drain()
 
 
 def _notes(settings: ServeSettings, opened: Opened, *, token_made: bool) -> list[str]:

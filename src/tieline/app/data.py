@@ -4,26 +4,26 @@ Wires ``dataplane`` to its snapshot source, the keyring and the egress guard. De
 """
 
 from tieline.app.assignment import DRAIN_SECONDS, Assignment
-from tieline.app.leash import Leash
+from tieline.app.control_socket import ControlSocket
 from tieline.app.listeners import open_listener, own_listeners
 from tieline.app.opening import open_existing
 from tieline.dataplane.service import Resources, Service
 from tieline.storage.leases import SqlConnections
 from tieline.storage.snapshots import SqlSnapshots
-from tieline.telemetry.logs import Log, capture_libraries
+from tieline.telemetry.logs import Log, capture_logging
 from tieline.wire.guard import Guard
 from tieline.wire.tls import Trust
 
 
-async def run(assignment: Assignment, leash: Leash) -> None:
+async def run(assignment: Assignment, supervisor: ControlSocket) -> None:
     """Wait for the store, serve until told to drain, then let what is under way finish.
 
     Raises StorageError, RootKeyError or StartError when the start fails.
     """
     settings = assignment.settings
     log = Log(settings.log_format, settings.log_level)
-    capture_libraries(log)
-    if not await leash.go():
+    capture_logging(log)
+    if not await supervisor.prepared():
         return
     opened = await open_existing(settings)
     source = SqlSnapshots(opened.database, settings.database_url)
@@ -33,8 +33,10 @@ async def run(assignment: Assignment, leash: Leash) -> None:
             Resources(source, SqlConnections(opened.database), opened.keyring, guard, Trust(settings.ca_bundle))
         )
         await service.start(open_listener(settings.app_listen))
-        leash.report(listening=True)
-        await leash.drain()
+        supervisor.report(listening=True)
+        await supervisor.unready()
+        service.retire()
+        await supervisor.drain()
         await service.stop(DRAIN_SECONDS)
     finally:
         await source.close()

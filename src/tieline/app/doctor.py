@@ -1,12 +1,13 @@
 """``tieline doctor``: looks at everything a node needs, changes nothing, and says what to do about what is wrong.
 
-Each check is a function that yields findings; none depends on another. Works with and without a running server.
+``wrong`` means that `tieline serve` would not start or not serve as it should, or that others may read its files; what
+it would do by itself, such as make the data directory, is a ``note``. Each check is a function that yields findings;
+none depends on another. Works with and without a running server.
 """
 
 import asyncio
 import http.client
 import os
-import resource
 import sqlite3
 import stat
 import time
@@ -15,12 +16,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from tieline.app import datadir
 from tieline.app.listeners import is_free
 from tieline.app.opening import open_existing
 from tieline.app.prepare import TOKEN_FILE
+from tieline.app.supervisor import raise_open_files
 from tieline.core.errors import TielineError
 from tieline.settings import Address, ServeSettings
-from tieline.storage.engine import sqlite_file, wal_is_safe
+from tieline.storage.engine import OldSchema, sqlite_file, wal_is_safe
 
 State = Literal["good", "note", "wrong"]
 
@@ -54,6 +57,10 @@ def examine(settings: ServeSettings) -> list[Finding]:
 
 def _data_directory(settings: ServeSettings) -> Iterator[Finding]:
     folder = settings.data_dir
+    problem = datadir.problem(folder)
+    if problem is not None:
+        yield Finding("wrong", "data directory", problem)
+        return
     if not folder.is_dir():
         yield Finding("note", "data directory", f"{folder} is not there yet: the first `tieline serve` makes it")
         return
@@ -79,13 +86,24 @@ def _private(path: Path, subject: str, wanted: int) -> Finding:
 
 def _store(settings: ServeSettings) -> Iterator[Finding]:
     """Whether the store opens, has this version's schema, and the root key is the vault's."""
-    if settings.database_url.startswith("sqlite:") and not sqlite_file(settings.database_url).exists():
-        yield Finding("note", "store", "there is no store yet: the first `tieline serve` makes it")
+    if datadir.problem(settings.data_dir) is not None:
         return
     try:
+        if settings.database_url.startswith("sqlite:") and not sqlite_file(settings.database_url).exists():
+            yield _no_store_yet(sqlite_file(settings.database_url).parent, settings)
+            return
         yield asyncio.run(_opened(settings))
+    except OldSchema:
+        yield Finding("note", "store", "its schema is older than this version: the next `tieline serve` brings it up")
     except TielineError as error:
         yield Finding("wrong", "store and root key", error.public)
+
+
+def _no_store_yet(folder: Path, settings: ServeSettings) -> Finding:
+    """What the first start would find: a folder that it makes or may write."""
+    if folder != settings.data_dir and not os.access(folder, os.W_OK | os.X_OK):
+        return Finding("wrong", "store", f"no store can be made in {folder}: check --database-url and who owns it")
+    return Finding("note", "store", "there is no store yet: the first `tieline serve` makes it")
 
 
 async def _opened(settings: ServeSettings) -> Finding:
@@ -148,21 +166,21 @@ def _clock(settings: ServeSettings) -> Finding:
             "wrong", "clock", f"it is {time.strftime('%F', time.gmtime(now))} here: set the clock, such as by NTP"
         )
     store = settings.data_dir / "tieline.db"
-    if store.exists() and store.stat().st_mtime > now + 60:
+    if datadir.problem(settings.data_dir) is None and store.exists() and store.stat().st_mtime > now + 60:
         return Finding("wrong", "clock", f"{store} was written in the future: set the clock, such as by NTP")
     return Finding("good", "clock", time.strftime("%FT%TZ", time.gmtime(now)))
 
 
 def _open_files() -> Finding:
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft < OPEN_FILES_LEAST:
-        how = "ulimit -n 65536" if hard >= 65536 else "LimitNOFILE=65536 in its service unit"
-        return Finding("wrong", "open files", f"at most {soft}, two for each call under way: raise it with {how}")
-    return Finding("good", "open files", f"at most {soft}")
+    most = raise_open_files()  # as the server does, so this process may well do it too
+    if most < OPEN_FILES_LEAST:
+        how = "LimitNOFILE=65536 in its service unit, or `ulimit -Hn 65536` as root"
+        return Finding("note", "open files", f"at most {most}, two for each call under way: raise it with {how}")
+    return Finding("good", "open files", f"at most {most}")
 
 
 def _disk(settings: ServeSettings) -> Iterator[Finding]:
-    if not settings.data_dir.is_dir():
+    if datadir.problem(settings.data_dir) is not None or not settings.data_dir.is_dir():
         return
     room = os.statvfs(settings.data_dir)
     free = room.f_bavail * room.f_frsize

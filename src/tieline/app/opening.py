@@ -3,11 +3,9 @@
 Owns the order in which they are opened and what the first start creates. Knows no table and no request.
 """
 
-import os
 from dataclasses import dataclass
-from pathlib import Path
 
-from tieline.core.errors import StartError
+from tieline.app import datadir
 from tieline.settings import RootKeySource, ServeSettings
 from tieline.storage.engine import Database, open_database
 from tieline.storage.migrate import migrate
@@ -31,7 +29,7 @@ async def create(settings: ServeSettings) -> Opened:
 
     Raises StorageError, RootKeyError or StartError with the one line that says what to do.
     """
-    _make_directory(settings.data_dir)
+    datadir.make(settings.data_dir)
     database = await open_database(settings.database_url)
     await migrate(database)
     return await _open_vault(settings.root_key, database, create=True)
@@ -55,15 +53,3 @@ async def _open_vault(source: RootKeySource, database: Database, *, create: bool
         create=create,
     )
     return Opened(database, await Keyring.open(root, store, record=kept), record is None)
-
-
-def _make_directory(path: Path) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.mkdir(mode=0o700, exist_ok=True)
-    except OSError as error:
-        raise StartError(
-            f"The data directory {path} cannot be made: {error.strerror}. Choose one with --data-dir."
-        ) from error
-    if not os.access(path, os.R_OK | os.W_OK | os.X_OK):
-        raise StartError(f"The data directory {path} may not be written by this user: chown it, or choose --data-dir.")

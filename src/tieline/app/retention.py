@@ -28,7 +28,10 @@ async def forget_old_records(database: Database) -> None:
                 await records.forget(time.time() - KEPT_SECONDS)
                 await forget_sign_ins(database, time.time())
             except NotReady as error:
-                log.warning("old request records and sign-ins could not be deleted: %s", error.detail or error.public)
+                log.warning(
+                    "old request records and sign-ins could not be deleted, it is tried again in an hour: %s",
+                    error.explained,
+                )
             await asyncio.sleep(EVERY_SECONDS)
     finally:
         await records.close()

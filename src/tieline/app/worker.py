@@ -1,4 +1,4 @@
-"""What a child process of ``tieline serve`` does first: take the leash, learn its assignment, run its plane.
+"""What a child process of ``tieline serve`` does first: open the control socket, learn its assignment, run its plane.
 
 Owns the process: signals, umask, event loop, and how a start that fails is told. Knows neither plane.
 """
@@ -7,18 +7,18 @@ import gc
 import os
 import signal
 
-from tieline.app.leash import Leash
+from tieline.app.control_socket import ControlSocket
 from tieline.core.errors import TielineError
 
 _YOUNG = 20_000  # objects made and not gone again before they are looked at: request records wait by the thousand
 
 
 def work(plane: str, fd: int) -> int:
-    """Be a worker of ``plane`` on the leash at file descriptor ``fd``; returns the exit status."""
+    """Be a worker of ``plane`` with its control socket at file descriptor ``fd``; returns the exit status."""
     os.umask(0o077)
-    leash = Leash(fd)
+    supervisor = ControlSocket(fd)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, lambda _number, _frame: leash.ask_drain())
+    signal.signal(signal.SIGTERM, lambda _number, _frame: supervisor.ask_drain())
     # Each plane loads what it alone needs, while the other does the same. What is loaded stays: nothing to collect.
     gc.disable()
     import uvloop  # noqa: PLC0415
@@ -31,8 +31,8 @@ def work(plane: str, fd: int) -> int:
     gc.set_threshold(_YOUNG)
     gc.enable()
     try:
-        uvloop.run(run(leash.assignment(), leash))
+        uvloop.run(run(supervisor.assignment(), supervisor))
     except TielineError as error:
-        leash.report(failed={"text": error.public, "detail": error.detail})
+        supervisor.report(failed={"text": error.public, "detail": error.detail})
         return 1
     return 0

@@ -58,6 +58,11 @@ class TielineError(Exception):
         self.param = param
         self.retry_after = retry_after
 
+    @property
+    def explained(self) -> str:
+        """Both texts, for a log line: what happened and what to do, and in brackets the cause."""
+        return f"{self.public} ({self.detail})" if self.detail else self.public
+
 
 class RequestError(TielineError):
     """The request itself cannot be served."""

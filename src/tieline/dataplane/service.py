@@ -68,11 +68,16 @@ class Service:
             Lasting("drift", self.telling.run),
         )
         self._loaded = False
+        self._leaving = False
 
     @property
     def ready(self) -> bool:
-        """Whether the snapshot is loaded and the store was reached within the last seconds."""
-        return self._loaded and self.snapshot.fresh and not self.listener.draining
+        """Whether the snapshot is loaded, the store was reached within the last seconds, and this is not the end."""
+        return self._loaded and self.snapshot.fresh and not self._leaving
+
+    def retire(self) -> None:
+        """Say that it is not ready from now on, and serve on: whoever balances load sends others elsewhere."""
+        self._leaving = True
 
     async def start(self, sock: socket.socket) -> None:
         """Load the snapshot, then accept on ``sock``, which is bound."""
@@ -85,6 +90,7 @@ class Service:
 
     async def stop(self, seconds: float = FINISH_SECONDS) -> None:
         """Accept no more, let requests end within ``seconds``, save what is to be saved."""
+        self.retire()
         await self.listener.drain(seconds)
         await self.calls.stop(seconds)
         await self.sessions.close(seconds)
@@ -115,7 +121,8 @@ class Service:
             self._answer(request, "ok\n")
         elif path == b"/readyz":
             if not self.ready:
-                raise NotReady("The snapshot is not loaded or the store cannot be reached.", retry_after=1)
+                why = "The snapshot is not loaded, the store cannot be reached, or this server is about to end."
+                raise NotReady(why, retry_after=1)
             self._answer(request, "ready\n")
         else:
             raise UnknownApi("Nothing is served at this path. Requests go to /relay/{api}/… and /call/{api}/{call}.")

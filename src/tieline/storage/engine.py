@@ -99,13 +99,15 @@ class Database:
         )
 
     async def check_schema(self) -> None:
-        """Raise ``StorageError`` unless the schema is the one this version works with."""
+        """Raise ``OldSchema`` for no schema or an older one than this version's, ``StorageError`` for a newer one."""
         async with self.read() as connection:
             found = await connection.run_sync(revision_of)
+        if found is not None and found > REVISION:
+            raise StorageError(newer_schema(found))
         if found != REVISION:
             state = "has no Tieline schema" if found is None else f"has schema {found}"
             public = f"The database {state}, this version needs {REVISION}: start `tieline serve` of this version once."
-            raise StorageError(public)
+            raise OldSchema(public)
 
     async def reachable(self) -> bool:
         """Whether the database answers now."""
@@ -119,6 +121,15 @@ class Database:
     async def close(self) -> None:
         """Close every connection."""
         await dispose(self._engine)
+
+
+class OldSchema(StorageError):
+    """The schema is not there yet or is of an older version; a start of the control plane brings it up."""
+
+
+def newer_schema(found: str) -> str:
+    """What to say of a schema that this version does not know."""
+    return f"The database has schema {found}, which is newer than this version's {REVISION}: use a newer Tieline."
 
 
 async def open_database(url: str) -> Database:

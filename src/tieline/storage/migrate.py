@@ -10,7 +10,7 @@ from importlib import resources
 from sqlalchemy import Column, Connection, MetaData, PrimaryKeyConstraint, String, Table, insert, text
 
 from tieline.core.errors import StorageError
-from tieline.storage.engine import Database, revision_of
+from tieline.storage.engine import Database, newer_schema, revision_of
 from tieline.storage.schema import REVISION, audit_head, metadata, records_metadata
 
 _LOCK = text("SELECT pg_advisory_xact_lock(hashtext('tieline migration ' || current_schema()))")
@@ -71,8 +71,3 @@ def run_steps(connection: Connection, found: str | None) -> None:
         raise StorageError(newer_schema(found))
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
-
-
-def newer_schema(found: str) -> str:
-    """What to say of a schema that this version does not know."""
-    return f"The database has schema {found}, which is newer than this version's {REVISION}: use a newer Tieline."

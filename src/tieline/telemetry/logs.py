@@ -1,15 +1,16 @@
 """Log lines made of an event's name and allow-listed fields, as text or JSON, one line each.
 
-Owns which fields a line may have and how values are written. Knows nothing of what happened. There is no message to
-format: an exception is logged as its class and the places it passed, never as its text, which may quote a body or a
-header; a library's record as its logger's name and place, for the same reason. Control characters are escaped, so a
-value can neither start a line of its own nor steer a terminal.
+Owns which fields a line may have and how values are written. Knows nothing of what happened. An exception is logged as
+its class and the places it passed, never as its text, which may quote a body or a header; a library's record as its
+logger's name and place, for the same reason. What our own modules say by ``logging`` keeps its words. Control
+characters are escaped, so a value can neither start a line of its own nor steer a terminal.
 """
 
 import json
 import logging
 import sys
-from collections.abc import Callable, Mapping
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Mapping
 from enum import IntEnum
 from math import isfinite
 from pathlib import PurePath
@@ -24,6 +25,9 @@ LevelName = Literal["debug", "info", "warning", "error"]
 
 TEXT_MOST: Final = 2_000
 PLACES_MOST: Final = 12
+REPEAT_SECONDS: Final = 60.0
+KINDS_MOST: Final = 1_000
+_OURS: Final = "tieline."
 
 FIELDS: Final = frozenset(
     {
@@ -132,25 +136,68 @@ class Log:
             return
 
 
-class LibraryRecords(logging.Handler):
-    """Hands the records of libraries, which use ``logging``, to a :class:`Log`: who and where, never the message."""
+class LoggingRecords(logging.Handler):
+    """Hands what is said by ``logging`` to a :class:`Log`.
 
-    def __init__(self, log: Log) -> None:
+    Our own modules (``tieline.…``) keep their words: the event is the module's name, ``problem`` what it said, and the
+    members of ``extra`` that are log fields stand beside it. Of a library's record only who and where is written, never
+    the message. What comes again within a minute is held back; the next line after that minute says how often it came.
+    """
+
+    def __init__(self, log: Log, clock: Clock | None = None) -> None:
         super().__init__()
         self._log = log
+        self._repeats = Repeats(clock or SystemClock())
 
     def emit(self, record: logging.LogRecord) -> None:
-        error = record.exc_info[1] if record.exc_info else None
+        count = self._repeats.admit(_kind_of(record))
+        if count == 0:
+            return
         severity = max((one for one in Severity if one <= record.levelno), default=Severity.DEBUG)
-        place = f"{record.module}:{record.lineno}"
-        self._log.write(severity, "library", {"source": record.name, "detail": place, "error": error})
+        event, fields = _own(record) if record.name.startswith(_OURS) else _library(record)
+        error = record.exc_info[1] if record.exc_info else None
+        self._log.write(severity, event, fields | {"count": count if count > 1 else None, "error": error})
 
 
-def capture_libraries(log: Log, least: Severity = Severity.WARNING) -> None:
-    """From now on, what libraries log from ``least`` upwards goes to ``log`` and nowhere else."""
+class Repeats:
+    """Lets one of a kind through in a minute, and counts those that it holds back; forgets the longest unheard kind."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._heard: OrderedDict[Hashable, tuple[float, int]] = OrderedDict()
+
+    def admit(self, kind: Hashable) -> int:
+        """How many of ``kind`` a line written now stands for: this one and those held back; 0 for none to write."""
+        now = self._clock.monotonic()
+        since, held = self._heard.pop(kind, (now - REPEAT_SECONDS, 0))
+        through = now - since >= REPEAT_SECONDS
+        self._heard[kind] = (now, 0) if through else (since, held + 1)
+        if len(self._heard) > KINDS_MOST:
+            self._heard.popitem(last=False)
+        return held + 1 if through else 0
+
+
+def capture_logging(log: Log, least: Severity = Severity.WARNING) -> None:
+    """From now on, what is said by ``logging`` from ``least`` upwards goes to ``log`` and nowhere else."""
     root = logging.getLogger()
-    root.handlers[:] = [LibraryRecords(log)]
+    root.handlers[:] = [LoggingRecords(log)]
     root.setLevel(least)
+
+
+def _own(record: logging.LogRecord) -> tuple[str, dict[str, Value]]:
+    told = {name: value for name, value in vars(record).items() if name in FIELDS}
+    return record.name.removeprefix(_OURS), {"problem": record.getMessage(), **told}
+
+
+def _library(record: logging.LogRecord) -> tuple[str, dict[str, Value]]:
+    return "library", {"source": record.name, "detail": f"{record.module}:{record.lineno}"}
+
+
+def _kind_of(record: logging.LogRecord) -> Hashable:
+    """What makes two records the same: where they were said and about what, whatever numbers they hold."""
+    about = record.args.values() if isinstance(record.args, Mapping) else record.args or ()
+    words = tuple(str(each) for each in about if not isinstance(each, int | float))
+    return record.name, record.lineno, words, vars(record).get("request_id")
 
 
 def _text(at: str, severity: Severity, event: str, fields: Mapping[str, Value]) -> str:

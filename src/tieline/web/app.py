@@ -45,6 +45,7 @@ def create_app(services: Services, *, allowed_hosts: Iterable[str], version: str
 
     ``allowed_hosts`` are the names, beside those of this machine's loopback, that requests may ask for: the listen host
     and those from the settings. ``version`` is the product's. What breaks goes to ``log``, standard error by default.
+    While ``app.state.leaving`` is true it says that it is not ready.
     """
     app = FastAPI(
         title="Tieline admin API",
@@ -70,6 +71,7 @@ def create_app(services: Services, *, allowed_hosts: Iterable[str], version: str
     )
     app.state.services = services
     app.state.version = version
+    app.state.leaving = False
     parts = (catalogue, apis, calls, credentials, apps, keys, connections, tokens, audit)
     for part in parts:
         app.include_router(part.router, prefix=API, responses=_ERRORS)

@@ -46,11 +46,14 @@ async def show_health() -> Response:
 
 @router.api_route("/readyz", methods=["GET", "HEAD"])
 async def show_readiness(request: Request) -> Response:
-    """The store can be reached."""
+    """The store can be reached, and the server is not about to end."""
     services: Services = request.app.state.services
-    if await services.store.reachable():
+    if request.app.state.leaving:
+        failure = NotReady("This server is about to end. Use another.", retry_after=1)
+    elif await services.store.reachable():
         return JSONResponse({"status": "ready"})
-    failure = NotReady("The store cannot be reached. Check the database, then try again.", retry_after=1)
+    else:
+        failure = NotReady("The store cannot be reached. Check the database, then try again.", retry_after=1)
     return answer(failure, request_id_of(request))
 
 

@@ -89,9 +89,8 @@ class Listener:
             self._door(request)
         except TielineError as refused:
             self._refuse(request, refused)
-        except Exception:
-            log.exception("unexpected failure while a request was opened")
-            self._refuse(request, answers.internal_error())
+        except Exception as failure:  # noqa: BLE001  the last resort
+            self._failed(request, failure)
 
     def run(self, request: Request, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Do ``work`` for ``request`` beside everything else; if it fails unexpectedly, that is the answer."""
@@ -101,17 +100,22 @@ class Listener:
 
     def _worked(self, request: Request, task: "asyncio.Task[None]") -> None:
         failure = None if task.cancelled() else task.exception()
-        if failure is None:
-            return
-        log.error("unexpected failure while a request was served", exc_info=failure)
-        if request.sink is not None:
-            self._refuse(request, answers.internal_error())
+        if failure is not None:
+            self._failed(request, failure, answered=request.sink is None)
 
-    def _refuse(self, request: Request, error: TielineError) -> None:
+    def _failed(self, request: Request, failure: BaseException, *, answered: bool = False) -> None:
+        """Log what nobody foresaw under the id that the client is told, and that the record has where there is one."""
+        request_id = getattr(request.sink, "id", "") or self._new_request_id()
+        words = "a request failed inside Tieline: report this line with the version"
+        log.error(words, exc_info=failure, extra={"request_id": request_id})
+        if not answered:
+            self._refuse(request, answers.internal_error(), request_id)
+
+    def _refuse(self, request: Request, error: TielineError, request_id: str = "") -> None:
         sink, request.sink = request.sink, None
         if sink is not None:
             sink.client_gone()
         if request.answer_begun:
             request.abort()
         else:
-            request.refuse(error, self._new_request_id())
+            request.refuse(error, request_id or self._new_request_id())

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from tieline.telemetry.logs import LibraryRecords, Log, Severity, capture_libraries
+from tieline.telemetry.logs import KINDS_MOST, Log, LoggingRecords, Repeats, Severity, capture_logging
 
 
 class Noon:
@@ -168,7 +168,7 @@ def plain_logging() -> Iterator[None]:
 @pytest.mark.usefixtures("plain_logging")
 def test_a_librarys_message_is_not_repeated(text: Log, stream: io.StringIO) -> None:
     """From a library comes who spoke and where, never what, because its message may quote a secret."""
-    capture_libraries(text)
+    capture_logging(text)
     logging.getLogger("somelib.http").error("request failed with key %s", "sk-fake-secret")
     logging.getLogger("somelib.http").info("chatter")
     line = stream.getvalue()
@@ -182,10 +182,91 @@ def test_a_librarys_exception_shows_its_class(text: Log, stream: io.StringIO) ->
     """Its class and places, as for our own."""
     logger = logging.getLogger("tests.somelib")
     logger.propagate = False
-    logger.addHandler(LibraryRecords(text))
+    logger.addHandler(LoggingRecords(text))
     try:
         raise OSError("sk-fake")
     except OSError:
         logger.exception("what happened: sk-fake")
     assert "OSError at test_logs:" in stream.getvalue()
     assert "sk-fake" not in stream.getvalue()
+
+
+class Hand:
+    """A clock that is moved by hand."""
+
+    at = 0.0
+
+    def now(self) -> datetime:
+        return datetime(2026, 11, 23, 12, 0, 0, tzinfo=UTC)
+
+    def monotonic(self) -> float:
+        return self.at
+
+
+@pytest.fixture
+def hand() -> Hand:
+    """The clock of ``ours``."""
+    return Hand()
+
+
+@pytest.fixture
+def ours(as_json: Log, hand: Hand) -> Iterator[logging.Logger]:
+    """A logger of one of our own modules."""
+    logger = logging.getLogger("tieline.dataplane.records")
+    handler = LoggingRecords(as_json, hand)
+    logger.propagate = False
+    logger.addHandler(handler)
+    yield logger
+    logger.removeHandler(handler)
+    logger.propagate = True
+
+
+def lines(stream: io.StringIO) -> list[dict[str, object]]:
+    """What was written, without the time."""
+    return [
+        {name: value for name, value in json.loads(line).items() if name != "at"}
+        for line in stream.getvalue().splitlines()
+    ]
+
+
+def test_our_own_warnings_keep_their_words(ours: logging.Logger, stream: io.StringIO) -> None:
+    """What happened, to what, and what to do; fields that were given beside the words stand beside them."""
+    ours.warning(
+        "the API %s is not served: %s", "crm", "its host has no form", extra={"api": "crm", "secret": "sk-fake"}
+    )
+    assert lines(stream) == [
+        {
+            "level": "warning",
+            "event": "dataplane.records",
+            "problem": "the API crm is not served: its host has no form",
+            "api": "crm",
+        }
+    ]
+
+
+def test_what_comes_again_is_one_line_a_minute(ours: logging.Logger, stream: io.StringIO, hand: Hand) -> None:
+    """Four a second make one line, whatever numbers they hold, and the next one says how many there were."""
+    for number in range(241):
+        hand.at = number / 4
+        ours.warning("%d records wait: %s", number, "no room")
+    assert [(line["problem"], line.get("count")) for line in lines(stream)] == [
+        ("0 records wait: no room", None),
+        ("240 records wait: no room", 240),
+    ]
+
+
+def test_what_differs_in_words_or_request_is_not_held_back(ours: logging.Logger, stream: io.StringIO) -> None:
+    """Another API, or another request that failed, is other news."""
+    for api in ("a", "b"):
+        ours.warning("the API %s is not served", api)
+    for request in ("req_1", "req_2"):
+        ours.error("a request failed", extra={"request_id": request})
+    assert len(lines(stream)) == 4
+
+
+def test_kinds_of_lines_are_remembered_within_bounds(hand: Hand) -> None:
+    """Whoever makes up names fills no memory."""
+    repeats = Repeats(hand)
+    for number in range(3 * KINDS_MOST):
+        assert repeats.admit(number) == 1
+    assert len(repeats._heard) == KINDS_MOST

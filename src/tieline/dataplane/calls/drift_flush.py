@@ -37,5 +37,5 @@ class Telling:
         try:
             await self._source.add_drifts(taken)
         except TielineError as error:
-            log.warning("the drift of calls could not be saved yet: %s", error.detail or error.public)
+            log.warning("the drift of calls could not be saved yet: %s", error.explained)
             self._drifts.put_back(taken)

@@ -183,7 +183,7 @@ class Records:
                 await self._source.touch_keys(used)
                 used = {}
         except TielineError as error:
-            log.warning("%d request records could not be saved yet: %s", len(waiting), error.detail or error.public)
+            log.warning("%d request records wait in memory, they could not be saved: %s", len(waiting), error.explained)
         finally:
             if waiting or used:
                 self._keep(waiting, used)
@@ -195,7 +195,7 @@ class Records:
 
     def _warn_of_hanging(self) -> None:
         log.warning(
-            "the store has not answered for %d s: %d request records wait, %d were given up",
+            "the store has not answered for %d s: %d request records wait in memory, %d are lost; look at the database",
             HANGING_SECONDS,
             len(self._waiting),
             self.given_up,

@@ -239,7 +239,7 @@ class Snapshot:
                 async with self._catching_up:
                     await self._catch_up()
             except NotReady as error:
-                log.warning("the store cannot be reached: %s", error.detail or error.public)
+                log.warning("the store cannot be reached: %s", error.explained)
                 await asyncio.sleep(0.2)
             else:
                 self._seen = time.monotonic()

@@ -232,7 +232,7 @@ class Renewer:
             refusal = self._refusal(attempt, error)
             if not await self._noted(attempt, refusal, getattr(error, "rescued", {})):
                 return None
-            log.warning("connection %s could not be renewed: %s", row.id, error.detail or error.public)
+            log.warning("connection %s could not be renewed: %s", row.id, error.explained)
             if refusal.final:
                 person = attempt.needs_person and refusal.pause is None
                 raise _must_act(attempt.plan, row.key, error.public, person=person) from None
