@@ -12,7 +12,7 @@ from sqlalchemy import insert, select
 from tieline.access import appkey
 from tieline.app.opening import open_existing
 from tieline.core.ids import new_id
-from tieline.settings import serve_settings
+from tieline.settings.reading import serve_settings
 from tieline.storage.connection import AsyncConnection
 from tieline.storage.schema import app_keys, key_secrets
 

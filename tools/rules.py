@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PRODUCT = ROOT / "src" / "tieline"
 
 # The only reader of the environment; everybody else is handed values.
-READS_ENVIRONMENT = {"settings.py"}
+READS_ENVIRONMENT = {"settings/source.py"}
 
 # Where an error that nobody foresaw is turned into an answer, a log line or an exit code. Anywhere else it must fly on.
 CATCHES_ALL = {
@@ -65,7 +65,7 @@ def problems(path: Path, product: Path = PRODUCT) -> Iterator[str]:
     tree = ast.parse(text)
     if module not in READS_ENVIRONMENT:
         for line in environment_reads(tree):
-            yield f"{place}:{line}: reads the environment: take the value from settings.py as an argument"
+            yield f"{place}:{line}: reads the environment: take the value from settings as an argument"
     if module not in CATCHES_ALL:
         for line in blanket_excepts(tree):
             yield f"{place}:{line}: catches every error: name the ones you can do something about"

@@ -17,7 +17,7 @@ from tieline.cli.commands import root
 from tieline.core.errors import ANSWERS
 from tieline.definitions.parse import parse
 from tieline.schemes.registry import SCHEMES
-from tieline.settings import CLIENT_SETTINGS, SERVE_SETTINGS, Setting, variable_names
+from tieline.settings.table import CLIENT_SETTINGS, SERVE_SETTINGS, Setting, variable_names
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"

@@ -11,7 +11,8 @@ import pytest
 from tieline.app.assignment import DRAIN_SECONDS
 from tieline.app.supervisor import DRAIN_GRACE
 from tieline.cli.serving import read
-from tieline.settings import serve_settings, variable_names
+from tieline.settings.reading import serve_settings
+from tieline.settings.table import variable_names
 
 PAGE = Path(__file__).parents[2] / "docs" / "operations.md"
 

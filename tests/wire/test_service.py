@@ -197,16 +197,15 @@ async def test_stopping_cuts_what_does_not_finish_and_records_it(start_stage: St
     assert len(stage.worker.service.deadlines) == 0
 
 
-async def test_a_stopped_worker_is_not_ready(start_stage: StartStage) -> None:
-    """A balancer hears of the drain while it lasts."""
+async def test_a_worker_that_is_about_to_end_is_not_ready(start_stage: StartStage) -> None:
+    """A balancer hears of it before it happens."""
     stage = await start_stage()
     client = await stage.connect()
     await client.send(ask(b"/readyz")[:-2])
     await asyncio.sleep(0.05)
-    stage.worker.service.listener.draining = True
+    stage.worker.service.retire()
     await client.send(b"\r\n")
     assert (await client.message()).status == 503
-    stage.worker.service.listener.draining = False
 
 
 async def test_a_worker_whose_store_is_away_does_not_start() -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tieline.core.secret import Secret
-from tieline.settings import Address, Plane, RootKeySource, ServeSettings
+from tieline.settings.model import Address, Plane, RootKeySource, ServeSettings
 
 DRAIN_SECONDS = 30.0  # what finite streams get to finish
 

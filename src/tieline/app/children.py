@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import Any
 
 from tieline.app.assignment import Assignment, encode
-from tieline.settings import child_environment
+from tieline.settings.source import child_environment
 
 PAUSE_FIRST = 0.1  # seconds before the first restart, doubled each time
 PAUSE_MOST = 10.0

@@ -23,7 +23,7 @@ from tieline.app.prepare import TOKEN_FILE, admin_token
 from tieline.app.retention import forget_old_records
 from tieline.controlplane.services import Services
 from tieline.core.clock import SystemClock
-from tieline.settings import ServeSettings
+from tieline.settings.model import ServeSettings
 from tieline.storage.store import SqlStore
 from tieline.telemetry.logs import Log, capture_logging
 from tieline.vault.intake import Intake

@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 
 from tieline.core.errors import StartError
-from tieline.settings import Plane
+from tieline.settings.model import Plane
 
 
 def problem(path: Path) -> str | None:

@@ -22,7 +22,7 @@ from tieline.app.opening import open_existing
 from tieline.app.prepare import TOKEN_FILE
 from tieline.app.supervisor import raise_open_files
 from tieline.core.errors import TielineError
-from tieline.settings import Address, ServeSettings
+from tieline.settings.model import Address, ServeSettings
 from tieline.storage.engine import OldSchema, sqlite_file, wal_is_safe
 
 State = Literal["good", "note", "wrong"]

@@ -10,7 +10,7 @@ import socket
 from typing import Any
 
 from tieline.core.errors import StartError
-from tieline.settings import Address, ServeSettings
+from tieline.settings.model import Address, ServeSettings
 
 BACKLOG = 2048
 

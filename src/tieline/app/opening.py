@@ -6,7 +6,7 @@ Owns the order in which they are opened and what the first start creates. Knows 
 from dataclasses import dataclass
 
 from tieline.app import datadir
-from tieline.settings import RootKeySource, ServeSettings
+from tieline.settings.model import RootKeySource, ServeSettings
 from tieline.storage.engine import Database, open_database
 from tieline.storage.migrate import migrate
 from tieline.storage.vault import SqlDataKeys

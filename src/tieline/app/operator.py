@@ -15,7 +15,7 @@ from tieline.ports.connections import ConnectionKey, EndUser
 from tieline.ports.operator import TrialAnswer, TrialRun, VerifyResult
 from tieline.ports.signins import SignInRow
 from tieline.schemes.flow import DeviceSignIn, Pending, SignIn, Token
-from tieline.settings import ServeSettings
+from tieline.settings.model import ServeSettings
 from tieline.storage.leases import SqlConnections
 from tieline.storage.snapshots import SqlSnapshots
 from tieline.wire.guard import Guard

@@ -12,7 +12,7 @@ from tieline.controlplane import tokens
 from tieline.controlplane.services import Services
 from tieline.core.errors import StartError
 from tieline.core.secret import Secret
-from tieline.settings import ServeSettings
+from tieline.settings.model import ServeSettings
 
 TOKEN_FILE = "admin.token"  # noqa: S105  the file's name
 THIS_MACHINE = Caller("local", "local", "this machine", Role.OWNER)

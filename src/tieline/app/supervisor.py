@@ -25,7 +25,7 @@ from tieline.app.assignment import DRAIN_SECONDS, Assignment
 from tieline.app.children import Child
 from tieline.app.listeners import reserve
 from tieline.core.errors import StartError
-from tieline.settings import ServeSettings
+from tieline.settings.model import ServeSettings
 from tieline.telemetry.logs import Log, Severity
 
 OPEN_FILES_MOST = 1_048_576

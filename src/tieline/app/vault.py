@@ -5,7 +5,7 @@ from typing import Any
 
 from tieline.app.opening import open_existing
 from tieline.core.clock import rfc3339
-from tieline.settings import ServeSettings
+from tieline.settings.model import ServeSettings
 from tieline.storage.store import SqlStore
 
 

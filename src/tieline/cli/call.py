@@ -15,7 +15,7 @@ from tieline.cli.initialized import drift_text, print_learned, print_raw
 from tieline.cli.options import EnvironmentName, Json, User, UserApp, connect, noun
 from tieline.cli.values import bare, call_of, secret_given
 from tieline.core.errors import SettingsError
-from tieline.settings import client_settings
+from tieline.settings.reading import client_settings
 
 if TYPE_CHECKING:
     from tieline.cli.client import AdminClient

@@ -14,7 +14,7 @@ from urllib.parse import quote, urlencode, urlsplit
 
 from tieline.cli.failures import CommandFailed, refused, unreachable
 from tieline.core.errors import SettingsError
-from tieline.settings import ClientSettings
+from tieline.settings.model import ClientSettings
 
 TIMEOUT = 60.0  # seconds: a verify request waits for the upstream
 PAGE = 200

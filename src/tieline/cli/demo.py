@@ -26,7 +26,8 @@ from tieline.app.listeners import is_free
 from tieline.cli.client import AdminClient
 from tieline.cli.programs import Program, running, until_one_ends
 from tieline.core.errors import StartError
-from tieline.settings import Address, client_settings
+from tieline.settings.model import Address
+from tieline.settings.reading import client_settings
 
 PROVIDER_KEY = "sk-sandbox-for-the-demo"  # the sandbox's: it opens nothing else
 PROMPT = "In one sentence: what is a tie line?"

@@ -18,7 +18,7 @@ import typer
 from tieline.cli import output
 from tieline.cli.failures import CommandFailed, as_text
 from tieline.core.errors import SettingsError, TielineError
-from tieline.settings import editor_words
+from tieline.settings.source import editor_words
 
 DOCUMENT_MOST = 4 * 1024 * 1024  # bytes: what definitions.parse takes
 

@@ -8,7 +8,9 @@ import typer
 from tieline.cli import output
 from tieline.cli.options import Json, with_settings
 from tieline.core.errors import StartError
-from tieline.settings import SERVE_SETTINGS, parse_address, serve_settings
+from tieline.settings.reading import serve_settings
+from tieline.settings.table import SERVE_SETTINGS
+from tieline.settings.values import listen_address
 
 EVERY = tuple(setting.name for setting in SERVE_SETTINGS)
 STORE = ("data_dir", "app_listen", "console_listen", "database_url", "root_key")
@@ -37,7 +39,7 @@ def sandbox(
     """Start the simulated OpenAI, to try Tieline without an account. Its keys begin with sk-sandbox."""
     from tieline.sandbox.serve import run
 
-    address = parse_address(listen, "--listen")
+    address = listen_address(listen, "--listen")
     try:
         run(address.host, address.port, ready=lambda url: output.say(f"ready sandbox={url} (base URL {url}/v1)"))
     except OSError as error:

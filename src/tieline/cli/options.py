@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from tieline.settings import SERVE_SETTINGS, Setting, client_settings
+from tieline.settings.reading import client_settings
+from tieline.settings.table import SERVE_SETTINGS, Setting
 
 if TYPE_CHECKING:
     from tieline.cli.client import AdminClient

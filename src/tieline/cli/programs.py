@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from typing import IO
 
 from tieline.core.errors import StartError
-from tieline.settings import child_environment
+from tieline.settings.source import child_environment
 
 READY_SECONDS = 60.0
 END_SECONDS = 10.0

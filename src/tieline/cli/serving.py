@@ -8,7 +8,8 @@ from collections.abc import Sequence
 
 from tieline.app.supervisor import serve as supervise
 from tieline.core.errors import SettingsError
-from tieline.settings import SERVE_SETTINGS, serve_settings
+from tieline.settings.reading import serve_settings
+from tieline.settings.table import SERVE_SETTINGS
 
 _BY_OPTION = {setting.option: setting for setting in SERVE_SETTINGS}
 

@@ -11,7 +11,7 @@ from tieline.cli import output
 from tieline.core import pasted
 from tieline.core.errors import SettingsError
 from tieline.core.secret import Secret
-from tieline.settings import variable_secret
+from tieline.settings.source import variable_secret
 
 if TYPE_CHECKING:
     from tieline.definitions.model import Call

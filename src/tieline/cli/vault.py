@@ -2,7 +2,7 @@
 
 from tieline.cli import output
 from tieline.cli.options import Json, noun, with_settings
-from tieline.settings import serve_settings
+from tieline.settings.reading import serve_settings
 
 vault = noun("vault", "The vault: where credentials live encrypted.")
 

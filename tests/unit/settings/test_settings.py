@@ -5,16 +5,11 @@ from pathlib import Path
 import pytest
 
 from tieline.core.errors import SettingsError
-from tieline.settings import (
-    SERVE_SETTINGS,
-    Address,
-    child_environment,
-    client_settings,
-    parse_address,
-    serve_settings,
-    variable_names,
-    variable_secret,
-)
+from tieline.settings.model import Address
+from tieline.settings.reading import client_settings, serve_settings
+from tieline.settings.source import child_environment, variable_secret
+from tieline.settings.table import SERVE_SETTINGS, variable_names
+from tieline.settings.values import listen_address
 
 HOME = {"XDG_DATA_HOME": "/var/lib/somebody"}
 
@@ -147,7 +142,7 @@ def test_an_unusable_value_is_refused(name: str, value: str | list[str]) -> None
 )
 def test_addresses_are_read(text: str, host: str, port: int) -> None:
     """IPv4, IPv6 in brackets and names are read and written back as they came."""
-    address = parse_address(text, "--app-listen")
+    address = listen_address(text, "--app-listen")
     assert (address.host, address.port, str(address)) == (host, port, text)
 
 
