@@ -206,13 +206,16 @@ async def test_a_slow_client_slows_the_upstream_down(start_stage: StartStage) ->
     await stage.settled()
 
 
-async def test_undeclared_events_are_counted(start_stage: StartStage) -> None:
-    """As drift of the stream."""
+@pytest.mark.parametrize(("unknown", "names"), [("keep", ["event", "event", "done"]), ("drop", ["event", "done"])])
+async def test_undeclared_events_are_handed_out_and_counted(
+    start_stage: StartStage, unknown: str, names: list[str]
+) -> None:
+    """As drift of the stream; with ``unknown: drop`` counted only."""
     stream = {"text": {"path": "t"}, "events": [{"name": "known", "fields": [{"path": "a", "type": "text"}]}]}
-    calls = {"it": {"path": "/it", "response": {"type": "stream", "stream": stream}}}
+    calls = {"it": {"path": "/it", "response": {"type": "stream", "stream": stream, "unknown": unknown}}}
     body = b'event: known\ndata: {"a": "1"}\n\nevent: odd\ndata: {"b": 1}\n\n'
     stage = await start_stage(saying(answer(body)), calls=calls)
-    assert [name for name, _ in events(await calling.run(stage, "it"))] == ["event", "done"]
+    assert [name for name, _ in events(await calling.run(stage, "it"))] == names
     await stage.worker.service.telling.flush()
     (told,) = stage.worker.source.drifts
     assert (told.call, told.path, told.kind, told.found) == ("it", "odd", "new", "event")

@@ -63,7 +63,11 @@ def kind_of_answer(body: bytes, content_type: str = "", disposition: str = "") -
         return named
     if disposition.strip().lower().startswith("attachment"):
         return "file"
-    return _by_look(text) if media in _UNSAID else "file" if media.startswith("application/vnd.") else "text"
+    if media in _UNSAID:
+        return _by_look(text)
+    if media.startswith("text/") and (structured := _structure(text)) is not None:
+        return structured
+    return "file" if media.startswith("application/vnd.") else "text"
 
 
 def kind_of_bytes(beginning: bytes, content_type: str = "") -> str | None:
@@ -106,6 +110,13 @@ def _by_look(text: str) -> str:
     if _XML.match(text) and not _HTML.match(text) and _is("xml", text):
         return "xml"
     return "csv" if _is_table(text) else "text"
+
+
+def _structure(text: str) -> str | None:
+    """``json`` or ``xml`` where a text is that, whatever it is called: many a server calls its JSON ``text/html``."""
+    if text.lstrip()[:1] in {"{", "["}:
+        return "json" if _json(text) == "json" else None
+    return "xml" if _XML.match(text) and not _HTML.match(text) and _is("xml", text) else None
 
 
 def _json(text: str) -> str | None:

@@ -133,12 +133,12 @@ def outline(fields: Iterable[Field]) -> Outline:
 
 
 def _mark(root: FieldNode, steps: Steps) -> None:
-    """Note at every node on the way of a lift which member leads on, where no field describes that member."""
+    """Note at every node on the way of a lift which member leads on, where no field hands that member out."""
     node: FieldNode | None = root
     for step in steps:
         if node is None:
             return
         below = node.known(step)
-        if isinstance(step, str) and below is None:
+        if isinstance(step, str) and (below is None or not below.is_included):
             node.lifted.add(step)
         node = below

@@ -74,6 +74,12 @@ class _Compiler:
             change = _for_each(change)
         return _parsed(change) if own.parse else change
 
+    def _is_out(self, node: FieldNode) -> bool:
+        """Whether nothing at or below the node is handed out."""
+        if self._keeps and node.field is None and not node.places:
+            return False  # what is in it and was not seen is
+        return not node.is_included
+
     def _below(self, node: FieldNode) -> Change | None:
         """How what is below a node without a type of its own is changed."""
         if node.item is not None:
@@ -85,8 +91,11 @@ class _Compiler:
             return None
         plan: dict[str, _Member | None] = dict.fromkeys(node.lifted)
         for key, below in node.members.items():
-            change = self.change(below) if below.is_included else None
-            plan[key] = _Member(below.called(key), change, change in _OF_TEXT) if below.is_included else None
+            if key in node.lifted or self._is_out(below):
+                plan[key] = None
+                continue
+            change = self.change(below)
+            plan[key] = _Member(below.called(key), change, change in _OF_TEXT)
         names = [member.name for member in plan.values() if member is not None]
         plan = {**dict.fromkeys(names), **plan}  # what is new under a name that is given to another is left out
         return _members(plan, self._rest(node))

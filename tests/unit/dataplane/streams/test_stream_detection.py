@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.unit.dataplane.streams.reading import read
+from tests.unit.dataplane.streams.reading import failure, read
 from tieline.dataplane.answers.streams import Done, detect
 from tieline.definitions.model import Spot, Stream
 
@@ -28,10 +28,12 @@ from tieline.definitions.model import Spot, Stream
         (b'\x1e{"a":1}\n\x1e{"a":2}\n', "", "json_concatenated"),
         (b"Once upon", "text/plain", "text"),
         (b"\xff\x00", "", "text"),
+        (b'{"a":1}\n{"a":2}\n', "text/event-stream", "ndjson"),
+        (b'data: {"a":1}\n\n', "application/x-ndjson", "sse"),
     ],
 )
 def test_the_format_is_told_by_media_type_and_looks(sample: bytes, media: str, format: str) -> None:
-    """The media type first where it says it all."""
+    """The media type first where it says it all and the first bytes do not say otherwise."""
     assert detect(sample, media).format == format
 
 
@@ -57,6 +59,25 @@ def test_the_format_is_told_by_media_type_and_looks(sample: bytes, media: str, f
         (b'{"id":1}\n{"id":', Stream("ndjson")),
         (b"data: \xff\n\n", Stream()),
         (b'{"a":' * 30 + b'{"text":"Once"}' + b"}" * 30, Stream("ndjson")),
+        (
+            (
+                b'data: {"type":"reasoning-delta","delta":"Hm"}\n\ndata: {"type":"text-delta","delta":"Hi"}\n\n'
+                b'data: {"type":"text-delta","delta":"!"}\n\ndata: {"type":"message-end"}\n\n'
+            ),
+            Stream(text=Spot("delta", "text-delta"), done=Spot("$", "message-end")),
+        ),
+        (
+            (
+                b'data: {"type":"transcript.text.delta","delta":"Hi"}\n\n'
+                b'data: {"type":"transcript.text.done","text":"Hi"}\n\n'
+            ),
+            Stream(text=Spot("delta", "transcript.text.delta"), done=Spot("$", "transcript.text.done")),
+        ),
+        (
+            b'event: speech.audio.delta\ndata: {"audio":"Z"}\n\nevent: speech.audio.done\ndata: {"usage":{"n":1}}\n\n',
+            Stream(usage=Spot("usage", "speech.audio.done"), done=Spot("$", "speech.audio.done")),
+        ),
+        (b'{"reasoning":{"text":"Hm"},"answer":"Hi"}\n{"answer":"!"}\n', Stream("ndjson", text=Spot("answer"))),
         (b'data: {"broken\n\n', Stream(text=Spot("$"))),
         (b'{"text":"Once"}\n{"broken\n{"text":', Stream("json_concatenated", text=Spot("text"))),
     ],
@@ -76,3 +97,11 @@ def test_a_preset_is_a_matter_of_format_too() -> None:
     """A provider's events in another framing are read by what is seen of them."""
     sample = b'{"object":"chat.completion.chunk","choices":[{"delta":{"content":"Hi"}}]}\n{"object":"x"}\n'
     assert detect(sample) == Stream("ndjson", text=Spot("choices[0].delta.content"))
+
+
+def test_a_stream_that_is_cut_before_its_learned_end_is_an_error() -> None:
+    """The sample's last event is the mark; without it the stream is not whole."""
+    delta, end = b'data: {"type":"text-delta","delta":"Hi"}\n\n', b'data: {"type":"message-end"}\n\n'
+    learned = detect(delta + end)
+    assert isinstance(read(learned, delta, end)[-1], Done)
+    assert failure(read(learned, delta))[0] == "upstream_protocol_error"

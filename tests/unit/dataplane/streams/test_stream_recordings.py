@@ -1,5 +1,6 @@
 """The streams of five providers: the same typed items however they are cut, and an error where they end too soon."""
 
+import json
 from typing import Any
 
 import pytest
@@ -269,3 +270,74 @@ def test_events_of_another_shape_do_no_harm(preset: str, value: bytes) -> None:
         "json_array": b"[" + value + b"]",
     }
     assert read(Stream(preset=preset), framed[PRESETS[preset].format])
+
+
+def chat(*chunks: str) -> list[Any]:
+    """What the preset of chat completions makes of these chunks and the end mark."""
+    return read(Stream(preset="openai_chat"), *(f"data: {each}\n\n".encode() for each in (*chunks, "[DONE]")))[:-1]
+
+
+def test_content_in_parts_is_text() -> None:
+    """Mistral sends parts; what is no text among them is handed out."""
+    assert chat('{"choices":[{"index":0,"delta":{"content":[{"type":"text","text":"2 + 2 = 4"}]}}]}') == [
+        Delta("2 + 2 = 4")
+    ]
+    thought = {"type": "thinking", "thinking": [{"type": "text", "text": "Hm"}]}
+    assert chat(json.dumps({"choices": [{"index": 0, "delta": {"content": [thought]}}]})) == [
+        Event(None, {"content": [thought]})
+    ]
+
+
+def test_what_services_add_to_chat_completions_is_handed_out() -> None:
+    """Citations (Perplexity) once, log probabilities with each delta, filter results (Azure), a service's own usage."""
+    said = {"index": 0, "delta": {"content": "a"}}
+    chosen = {"index": 0, "delta": {"content": "b"}, "logprobs": {"content": [{"token": "b"}]}}
+    filtered = {"index": 0, "delta": {}, "content_filter_results": {"hate": {"filtered": False}}}
+    chunks = [
+        {"choices": [], "prompt_filter_results": [{"prompt_index": 0}]},
+        {"choices": [said], "citations": ["https://a.example"]},
+        {"choices": [said], "citations": ["https://a.example"]},
+        {"choices": [chosen], "citations": ["https://a.example"]},
+        {"choices": [chosen]},
+        {"choices": [filtered], "x_groq": {"usage": {"queue_time": 0.1}}},
+    ]
+    assert chat(*map(json.dumps, chunks)) == [
+        Event(None, {"prompt_filter_results": [{"prompt_index": 0}]}),
+        Delta("a"),
+        Event(None, {"citations": ["https://a.example"]}),
+        Delta("a"),
+        Delta("b"),
+        Event(None, {"logprobs": {"content": [{"token": "b"}]}}),
+        Delta("b"),
+        Event(None, {"logprobs": {"content": [{"token": "b"}]}}),
+        Event(
+            None, {"content_filter_results": {"hate": {"filtered": False}}, "x_groq": {"usage": {"queue_time": 0.1}}}
+        ),
+    ]
+
+
+def test_what_other_providers_send_beside_the_text_is_handed_out() -> None:
+    """Whatever their presets do not know by name."""
+    rated = '{"content":{"parts":[{"text":"a"}]},"safetyRatings":[{"probability":"LOW"}]}'
+    gemini = f'data: {{"candidates":[{rated},{{"index":1}}]}}\n\n'.encode()
+    assert read(Stream(preset="gemini"), gemini, gemini)[:4] == [
+        Delta("a"),
+        Event(None, {"candidates": [{"index": 1}], "safetyRatings": [{"probability": "LOW"}]}),
+        Delta("a"),
+        Event(None, {"candidates": [{"index": 1}]}),
+    ]
+    spoken = (
+        b'event: response.output_text.delta\ndata: {"type":"response.output_text.delta","delta":"a","logprobs":[1]}\n\n'
+    )
+    assert read(Stream(preset="openai_responses"), spoken)[:2] == [
+        Delta("a"),
+        Event("response.output_text.delta", {"logprobs": [1]}),
+    ]
+    ended = (
+        b'event: message_delta\ndata: {"type":"message_delta","delta":{},"usage":{},"context_management":{"a":1}}\n\n'
+    )
+    assert read(Stream(preset="anthropic_messages"), ended)[0] == Event(
+        "message_delta", {"context_management": {"a": 1}}
+    )
+    line = b'{"model":"m","message":{"role":"assistant","content":"a"},"done":false,"logprobs":[1]}\n'
+    assert read(Stream(preset="ollama"), line)[:2] == [Delta("a"), Event(None, {"logprobs": [1]})]

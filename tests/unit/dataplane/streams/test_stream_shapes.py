@@ -1,9 +1,12 @@
 """Streams that a definition describes itself: spots, typed events, fields, ends, errors, and presets with changes."""
 
+import json
+
 import pytest
 
 from tests.unit.dataplane.streams.reading import failure, read
-from tieline.dataplane.answers.streams import Delta, Done, Event, StreamReader, shape_of
+from tieline.dataplane.answers.streams import Delta, Done, Event, StreamReader, encode, shape_of
+from tieline.dataplane.answers.streams.items import MOST_VALUES
 from tieline.definitions.model import Field, Spot, Stream, StreamEvent
 
 WORDS = Stream(text=Spot("piece.words[].w", "say"), usage=Spot("cost"), done=Spot("$", "bye"), error=Spot("trouble"))
@@ -55,6 +58,9 @@ def test_a_field_can_mark_the_end() -> None:
         (Stream(), sse("error", "It broke"), "It broke"),
         (Stream(text=Spot("$")), sse("error", "It broke"), "It broke"),
         (Stream(), sse("", '{"error":{"message":"It broke"}}'), "It broke"),
+        (Stream(text=Spot("t")), sse("", '{"object":"error","message":"It broke","code":500}'), "It broke (500)"),
+        (Stream(preset="openai_chat"), sse("", '{"object":"error","message":"It broke","code":500}'), "It broke (500)"),
+        (Stream("ndjson"), b'{"type":"error","message":"It broke"}\n', "It broke"),
     ],
 )
 def test_an_error_is_told_in_the_upstream_s_words(stream: Stream, data: bytes, says: str) -> None:
@@ -76,7 +82,7 @@ def test_an_item_s_own_error_is_data() -> None:
 
 
 def test_declared_events_give_their_included_fields() -> None:
-    """By name, else by path; parsed where they hold JSON; events of other names are counted as drift."""
+    """In their tree, under their names, parsed where they hold JSON; events of other names are counted as drift."""
     stream = Stream(
         text=Spot("t"),
         events=(
@@ -85,17 +91,89 @@ def test_declared_events_give_their_included_fields() -> None:
             StreamEvent(None, (Field("t", "text"), Field("model", "text"))),
         ),
     )
-    reader = StreamReader(stream)
-    found = reader.feed(sse("step", '{"no":1,"in":{"args":"[1]"},"secret":"s","odd key":"o"}'))
+    reader = StreamReader(shape_of(stream, unknown="drop"))
+    found = reader.feed(sse("step", '{"no":1,"in":{"args":"[1, 2]"},"secret":"s","odd key":"o","new":1}'))
     found += reader.feed(sse("step", '{"no":null}') + sse("new", "{}") + sse("new", "{}"))
     found += reader.feed(sse("", '{"t":"a"}') + sse("", '{"t":"b","model":"m"}'))
     assert found == [
-        Event("step", {"no": 1, "args": [1], '"odd key"': "o"}),
+        Event("step", {"no": 1, "args": [1, 2], "odd key": "o"}),
         Delta("a"),
         Delta("b"),
         Event(None, {"model": "m"}),
     ]
     assert reader.drift == {"new": 2}
+
+
+def test_what_is_not_declared_is_handed_out_too() -> None:
+    """Events of other names as they come, and members that no field names."""
+    stream = Stream(text=Spot("t"), events=(StreamEvent("step", (Field("no", "integer", name="number"),)),))
+    data = sse("step", '{"no":1,"more":{"x":[2]}}') + sse("new", '{"a":1}') + sse("new", '{"t":"T","logprob":-0.5}')
+    reader = StreamReader(stream)
+    assert reader.feed(data) == [
+        Event("step", {"number": 1, "more": {"x": [2]}}),
+        Event("new", {"a": 1}),
+        Delta("T"),
+        Event("new", {"logprob": -0.5}),
+    ]
+    assert reader.drift == {"new": 1}
+
+
+def test_what_stands_beside_the_text_is_handed_out_once_for_what_repeats() -> None:
+    """Objects, lists, flags and ids where they are new; texts and numbers, which may be pieces, each time."""
+    events = (
+        {"id": "m1", "delta": {"text": "a", "thought": "."}, "sources": [1], "usage": {"n": 1}, "p": 0.5},
+        {"id": "m1", "delta": {"text": "b", "thought": "."}, "sources": [1], "usage": {"n": 2}, "p": 0.5},
+        {"id": "m1", "delta": {"text": "c"}, "sources": [1, 2], "usage": {"n": 3}, "p": 0.5},
+    )
+    data = b"".join(sse("", json.dumps(event)) for event in events)
+    assert read(Stream(text=Spot("delta.text"), usage=Spot("usage")), data) == [
+        Delta("a"),
+        Event(None, {"p": 0.5, "id": "m1", "delta": {"thought": "."}, "sources": [1]}),
+        Delta("b"),
+        Event(None, {"p": 0.5, "delta": {"thought": "."}}),
+        Delta("c"),
+        Event(None, {"p": 0.5, "sources": [1, 2]}),
+        Done("abc", {}, {"n": 3}),
+    ]
+
+
+@pytest.mark.parametrize("format", ["sse", "ndjson", "json_array", "json_concatenated"])
+def test_halves_of_a_character_are_joined_across_deltas(format: str) -> None:
+    """RFC 8259 section 8.2: a lone half is JSON; one that stays alone is handed on as it came."""
+    pieces = ('{"t":"x\\ud83d"}', '{"note":"\\ud83d"}', '{"t":"\\ude00y"}', '{"t":"\\ude00"}', '{"t":"\\ud83d"}')
+    framed = {
+        "sse": "".join(f"data: {piece}\n\n" for piece in pieces),
+        "json_array": f"[{','.join(pieces)}]",
+    }
+    data = framed.get(format, "\n".join(pieces)).encode()
+    found = read(Stream(format, text=Spot("t")), data)
+    assert found[:5] == [
+        Delta("x"),
+        Event(None, {"note": "\ud83d"}),
+        Delta("\U0001f600y"),
+        Delta("\ude00"),
+        Delta("\ud83d"),
+    ]
+    assert encode(found[3]) == b'event: delta\ndata: {"text":"\\ude00"}\n\n'
+    assert b'"text":"x\xf0\x9f\x98\x80y\\ude00\\ud83d"' in encode(found[-1])
+
+
+def test_numbers_of_events_keep_their_digits() -> None:
+    """As those of whole answers do."""
+    found = read(Stream(), sse("", '{"big":18446744073709551616,"fine":0.1234567890123456789,"huge":1e400}'))
+    assert b'{"big":18446744073709551616,"fine":0.1234567890123456789,"huge":1e400}' in encode(found[0])
+
+
+def test_an_event_of_very_many_values_is_refused_before_it_is_read() -> None:
+    """Reading it would keep others waiting; its text may be as long as an event."""
+    assert failure(read(Stream(), sse("", f"[{'1,' * MOST_VALUES}1]")))[0] == "upstream_response_too_large"
+    assert len(read(Stream(), sse("", json.dumps({"a": "x" * 5_000_000})))[0].fields["a"]) == 5_000_000
+
+
+@pytest.mark.parametrize("begin", [b'{"a":1}\n{"a":2}\n', b'[{"a":1}]', b"<!doctype html><p>x</p>", b'{"a":1}'])
+def test_a_stream_of_another_format_is_told(begin: bytes) -> None:
+    """Lines of JSON that are called server-sent events are no empty stream."""
+    assert failure(read(Stream(), begin))[0] == "upstream_protocol_error"
 
 
 def test_text_that_is_declared_as_json_and_is_none_stays_text() -> None:
@@ -130,6 +208,21 @@ def test_fields_of_the_whole_are_the_last_of_all_events() -> None:
     ("told", "normal"),
     [
         ('{"prompt_tokens":3,"completion_tokens":2}', {"input": 3, "output": 2}),
+        (
+            '{"prompt_tokens":12,"completion_tokens":7,"completion_tokens_details":{"reasoning_tokens":340},"total_tokens":359}',
+            {"input": 12, "output": 347, "reasoning": 340},
+        ),
+        (
+            '{"prompt_tokens":12,"completion_tokens":7,"reasoning_tokens":340,"total_tokens":359}',
+            {"input": 12, "output": 347, "reasoning": 340},
+        ),
+        (
+            (
+                '{"prompt_tokens":12,"completion_tokens":347,"completion_tokens_details":{"reasoning_tokens":340},'
+                '"total_tokens":359}'
+            ),
+            {"input": 12, "output": 347, "reasoning": 340},
+        ),
         ('{"output_tokens":2}', {"input": 0, "output": 2}),
         ('{"input_tokens":-3,"output_tokens":"many"}', {"input": 0, "output": 0}),
         ('{"units":3}', {"units": 3}),

@@ -59,6 +59,12 @@ def streamed(*events: tuple[str | None, Any], stream: Stream | None = None) -> A
         (b"text", "audio/mpeg", "", "file"),
         (b"\xe9t\xe9", "text/plain; charset=iso-8859-1", "", "text"),
         (b" \r\n", "text/html", "", "empty"),
+        (b'{"total": 1}', "text/html", "", "json"),
+        (b'[{"id": 1}]', "text/html; charset=utf-8", "", "json"),
+        (b"<?xml version='1.0'?><a><b>1</b></a>", "text/html", "", "xml"),
+        (b"<html><body>5</body></html>", "text/html", "", "text"),
+        (b"5", "text/html", "", "text"),
+        (b"{not json}", "text/css", "", "text"),
         (b"key: value\n", "application/yaml", "", "text"),
     ],
 )

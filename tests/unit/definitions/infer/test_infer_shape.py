@@ -63,6 +63,9 @@ def test_included_fields_come_under_their_names(document: Any, fields: tuple[Fie
         ({"id": 1, "c": [{"m": 2, "n": 3}], "z": 4}, (Field("id", "integer"), Field("c[0].m", "integer", name="m")),
          {"id": 1, "z": 4, "m": 2}),
         ({"c": [{"m": 2}], "z": 4}, (Field("c[0].m", "integer", name="m"),), {"m": 2}),
+        ({"a": {"b": 1, "c": 2}, "l": [{"b": 1, "c": 2}]},
+         (Field("a.b", "integer", include=False), Field("l[].b", "text", include=False)),
+         {"a": {"c": 2}, "l": [{"c": 2}]}),
         ({'odd"': 1, "a": 2}, (Field("a", "integer"),), {'odd"': 1, "a": 2}),
     ],
 )  # fmt: skip

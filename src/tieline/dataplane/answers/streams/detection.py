@@ -5,6 +5,7 @@ the end seem to be and leaves out what it cannot see.
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from itertools import islice
 from typing import Any, Final
@@ -15,6 +16,7 @@ from tieline.dataplane.answers.streams.lines import BOM
 from tieline.dataplane.answers.streams.presets import PRESETS
 from tieline.dataplane.answers.streams.reader import decoder_of, type_of
 from tieline.dataplane.answers.streams.shape import CUSTOMARY_END
+from tieline.definitions.infer.names import words
 from tieline.definitions.infer.paths import Steps, is_expressible, join
 from tieline.definitions.model import Spot, Stream
 
@@ -40,6 +42,14 @@ _TEXTS: Final = (
 )  # fmt: skip
 _USAGES: Final = ("usage", "usageMetadata", "token_usage", "usage_metadata")
 _ENDS: Final = ("done", "finished", "is_finished", "is_final", "final", "complete", "completed", "stop", "end")
+_END_WORDS: Final = frozenset({
+    "done", "end", "ended", "finish", "finished", "complete", "completed", "stop", "stopped", "final", "closed",
+})  # fmt: skip
+# Texts of events and members that are named so are no part of the answer's.
+_ASIDES: Final = frozenset({
+    "reasoning", "thought", "thoughts", "thinking", "tool", "input", "function", "call", "arguments", "args", "audio",
+    "refusal", "source", "citation", "status", "error", "title",
+})  # fmt: skip
 
 Seen = tuple[str | None, Any]
 """An event's name and value."""
@@ -90,9 +100,11 @@ def _all_frames(sample: bytes, framing: str) -> list[Frame]:
 
 def _format(sample: bytes, content_type: str) -> str:
     media = _media(content_type)
-    if media in _MEDIA:
-        return _MEDIA[media]
+    named = _MEDIA.get(media)
     head = sample.removeprefix(BOM).lstrip(b" \t\r\n\x1e")
+    looks_otherwise = head[:1] in {b"{", b"["} if named == "sse" else _SSE.match(head) is not None
+    if named is not None and not looks_otherwise:
+        return named
     if _SSE.match(head):
         return "sse"
     if head[:1] not in {b"[", b"{", b'"'}:
@@ -157,18 +169,31 @@ def _leaves(seen: list[Seen]) -> Iterator[_Leaf]:
 
 
 def _text(seen: list[Seen]) -> Spot | None:
-    """Where text is: events that are texts altogether, or the clearest name; among equals, what most events have."""
+    """Where text is: events that are texts altogether, or the clearest name; among equals, what most events have.
+
+    Two events of different names may hold texts at one path (a thought and the answer): it is that of the answer.
+    """
     plain: list[_Leaf] = [(name, (), "", value) for name, value in seen if isinstance(value, str)]
     if plain:
         return _spot(seen, plain)
     found: dict[Steps, list[_Leaf]] = {}
     for leaf in _leaves(seen):
-        if leaf[2] in _TEXTS and isinstance(leaf[3], str):
+        if leaf[2] in _TEXTS and isinstance(leaf[3], str) and not any(map(_is_aside, leaf[1])):
             found.setdefault(leaf[1], []).append(leaf)
     if not found:
         return None
     best = min(found.values(), key=lambda leaves: (_TEXTS.index(leaves[0][2]), -len(leaves)))
+    answers = [leaf for leaf in best if not _is_aside(leaf[0])]
+    if answers and len(answers) < len(best):
+        name = Counter(leaf[0] for leaf in answers).most_common(1)[0][0]
+        if name is not None:
+            return Spot(join(best[0][1]), name)
     return _spot(seen, best)
+
+
+def _is_aside(name: Any) -> bool:
+    """Whether an event's or member's name speaks of something beside the answer."""
+    return isinstance(name, str) and not _ASIDES.isdisjoint(words(name))
 
 
 def _spot(seen: list[Seen], leaves: list[_Leaf]) -> Spot | None:
@@ -182,7 +207,7 @@ def _spot(seen: list[Seen], leaves: list[_Leaf]) -> Spot | None:
 
 
 def _done(seen: list[Seen]) -> Spot | None:
-    """A flag that is set in the last event alone, or a last event that is named for the end."""
+    """A flag that is set in the last event alone, or a last event that is named for the end: ``message-end``."""
     if not seen:
         return None
     flags = [leaf for leaf in _leaves(seen) if leaf[2] in _ENDS and isinstance(leaf[3], bool)]
@@ -190,5 +215,6 @@ def _done(seen: list[Seen]) -> Spot | None:
     if values and not any(values[:-1]):
         return Spot(join(flags[0][1]))
     last = seen[-1][0]
-    alone = last in _ENDS and sum(name == last for name, _ in seen) == 1
+    is_end = last is not None and words(last)[-1:] != () and words(last)[-1] in _END_WORDS
+    alone = is_end and sum(name == last for name, _ in seen) == 1
     return Spot("$", last) if alone and len(seen) > 1 else None

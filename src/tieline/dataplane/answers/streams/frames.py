@@ -3,9 +3,8 @@
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple, Protocol
 
-import orjson
-
-from tieline.dataplane.answers.streams.items import MOST_DEPTH, malformed, too_deep
+from tieline.dataplane.answers.exact_json import read_json
+from tieline.dataplane.answers.streams.items import MOST_DEPTH, MOST_VALUES, malformed, too_deep, too_many
 
 
 class Frame(NamedTuple):
@@ -32,12 +31,18 @@ class Decoder(Protocol):
 
 
 def value_of(data: bytes) -> Any:
-    """The JSON value that ``data`` is. Raises UpstreamProtocolError when it is none, or nests too deep."""
+    """The JSON value that ``data`` is, its numbers exact and halves of characters kept (RFC 8259 section 8.2).
+
+    Raises UpstreamProtocolError when it is none or nests too deep, UpstreamResponseTooLarge for too many values.
+    """
+    nested = len(data) > MOST_DEPTH and data.count(b"{") + data.count(b"[")
+    if len(data) > MOST_VALUES and nested + data.count(b",") > MOST_VALUES:
+        raise too_many()
     try:
-        value = orjson.loads(data)
-    except orjson.JSONDecodeError:
+        value = read_json(data)
+    except ValueError:
         raise malformed(_problem(data)) from None
-    if len(data) > MOST_DEPTH and data.count(b"{") + data.count(b"[") > MOST_DEPTH:
+    if nested > MOST_DEPTH:
         _check_depth(value)
     return value
 

@@ -14,8 +14,10 @@ from tieline.core.errors import (
     UpstreamResponseTooLarge,
 )
 
-MOST_EVENT = 1024 * 1024
-"""Bytes of one event, and of one line of it."""
+MOST_EVENT = 16 * 1024 * 1024
+"""Bytes of one event, and of one line of it: a picture in base64 fits."""
+MOST_VALUES = 400_000
+"""Commas and brackets of one event, so that reading it takes no longer than some hundredths of a second."""
 MOST_TEXT = 1024 * 1024
 """Bytes (as UTF-8) of the whole text that is kept for the end."""
 MOST_DEPTH = 64
@@ -82,6 +84,13 @@ def too_large() -> UpstreamResponseTooLarge:
     )
 
 
+def too_many() -> UpstreamResponseTooLarge:
+    """An event holds more values than are read at once."""
+    return UpstreamResponseTooLarge(
+        f"The upstream's stream has an event of more than {MOST_VALUES:,} values. Ask the API for smaller pieces."
+    )
+
+
 def too_deep() -> UpstreamProtocolError:
     """An event nests deeper than is read."""
     return malformed(f"has an event that nests deeper than {MOST_DEPTH} levels")
@@ -101,5 +110,6 @@ def _told(error: object) -> tuple[str | None, str | None]:
     message = next(
         (error[key] for key in ("message", "detail", "msg", "error") if isinstance(error.get(key), str)), None
     )
-    code = next((error[key] for key in ("code", "type", "status") if isinstance(error.get(key), str)), None)
-    return message, code
+    codes = [error[key] for key in ("code", "type", "status") if isinstance(error.get(key), str | int) and error[key]]
+    told = [code for code in codes if isinstance(code, str)] or [str(code) for code in codes if code is not True]
+    return message, next(iter(told), None)

@@ -18,7 +18,9 @@ class Preset:
     """How one provider's stream is read.
 
     ``whole`` recognises an event after which the stream may end, ``done`` one that ends it; ``end`` is data that does.
-    ``event`` gives what is handed out of an event beside the text, None for nothing; ``kept`` are the end's fields.
+    ``event`` gives what is handed out of an event beside the text, None for nothing; ``around`` what many events
+    repeat, which is handed out where it is new: whatever the provider's documentation does not name. ``kept`` are the
+    fields of the end.
     """
 
     format: str
@@ -27,6 +29,7 @@ class Preset:
     usage: Read
     error: Read
     event: Read
+    around: Read
     kept: Mapping[str, Get]
     end: bytes | None = None
     done: Callable[[str | None, Any], bool] | None = None
@@ -46,13 +49,35 @@ def _paths(**paths: str) -> Mapping[str, Get]:
     return {name: getter(path) for name, path in paths.items()}
 
 
+def nothing(_name: str | None, _value: Any) -> None:
+    """For streams that have no such thing."""
+
+
 def error_of(name: str | None, value: Any) -> Any:
-    """What most providers do: a member ``error``, or all of an event that is named so."""
+    """What most providers do: a member ``error``, or all of an event that is named so, or calls itself one."""
     found = value.get("error") if isinstance(value, dict) else None
-    return found if found is not None else (value or {}) if name == "error" else None
+    return found if found is not None else (value or {}) if name == "error" or is_error_object(value) else None
 
 
-# --- OpenAI chat completions: n > 1 sends several choices, told apart by index; the text is that of the first --------
+def is_error_object(value: Any) -> bool:
+    """Whether an event says of itself that it is an error (vLLM: ``{"object": "error", "message": …}``)."""
+    return isinstance(value, dict) and "error" in (value.get("object"), value.get("type"))
+
+
+def _beyond(value: Any, known: frozenset[str]) -> dict[str, Any] | None:
+    """The members of an object whose names are not among the ``known`` ones, and that say something."""
+    if not isinstance(value, dict) or value.keys() <= known:
+        return None
+    return {key: each for key, each in value.items() if key not in known and each not in (None, "", [], {})} or None
+
+
+# --- OpenAI chat completions: n > 1 sends several choices, told apart by index; the text is that of the first. Services
+# that speak its language add members of their own, beside the choices and in them; some send content in parts ---------
+
+_CHAT_KNOWN = frozenset(
+    "id object created model choices usage system_fingerprint service_tier obfuscation error".split()  # noqa: SIM905
+)
+_CHOICE_KNOWN = frozenset({"index", "delta", "finish_reason"})
 
 
 def _chat_text(_: str | None, value: Any) -> Any:
@@ -68,13 +93,35 @@ def _chat_event(_: str | None, value: Any) -> Any:
     for choice in _dicts(value.get("choices") if isinstance(value, dict) else None):
         index, delta = choice.get("index"), choice.get("delta")
         found = {"finish_reason": choice["finish_reason"]} if choice.get("finish_reason") else {}
+        found |= _beyond(choice, _CHOICE_KNOWN) or {}
         if isinstance(delta, dict):
             found |= {
                 key: each for key, each in delta.items() if each and (index or key != "content") and key != "role"
             }
+            others = _parts_without_text(delta.get("content")) if not index else []
+            found |= {"content": others} if others else {}
         if found:
             fields.update({"index": index, **found} if index else found)
     return fields or None
+
+
+def text_in(value: Any) -> str:
+    """Text that stands there itself, in a list of texts, or in one of parts such as ``{"type": "text", "text": …}``."""
+    if isinstance(value, str):
+        return value
+    if not isinstance(value, list):
+        return ""
+    return "".join([each if isinstance(each, str) else each["text"] for each in value if _is_text_part(each)])
+
+
+def _is_text_part(part: Any) -> bool:
+    if isinstance(part, dict):
+        return isinstance(part.get("text"), str) and part.get("type", "text") in {"text", "output_text"}
+    return isinstance(part, str)
+
+
+def _parts_without_text(content: Any) -> list[Any]:
+    return [part for part in content if not _is_text_part(part)] if isinstance(content, list) else []
 
 
 def _chat_fits(_: str | None, value: Any) -> bool:
@@ -104,13 +151,22 @@ def _responses_error(name: str | None, value: Any) -> Any:
     return error_of(name, value) if name == "error" or name is None else None
 
 
+_TEXT_DELTA_KNOWN = frozenset(
+    "type delta item_id output_index content_index sequence_number obfuscation".split()  # noqa: SIM905
+)
+
+
 def _responses_event(name: str | None, value: Any) -> Any:
-    return None if name in _RESPONSES_SILENT or _responses_text(name, value) is not None else value
+    if _responses_text(name, value) is not None:
+        return _beyond(value, _TEXT_DELTA_KNOWN)
+    return None if name in _RESPONSES_SILENT else value
 
 
 # --- Anthropic messages: usage comes in two parts, at the start and with the end -------------------------------------
 
 _ANTHROPIC_SILENT = {"message_start", "message_stop", "content_block_stop", "ping"}
+_MESSAGE_DELTA_KNOWN = frozenset({"type", "delta", "usage"})
+_TEXT_BLOCK_KNOWN = frozenset({"type", "index", "delta"})
 
 
 def _anthropic_text(name: str | None, value: Any) -> Any:
@@ -121,11 +177,14 @@ def _anthropic_text(name: str | None, value: Any) -> Any:
 
 
 def _anthropic_event(name: str | None, value: Any) -> Any:
-    if name in _ANTHROPIC_SILENT or not isinstance(value, dict) or _anthropic_text(name, value) is not None:
+    if name in _ANTHROPIC_SILENT or not isinstance(value, dict):
         return None
+    if _anthropic_text(name, value) is not None:
+        return _beyond(value, _TEXT_BLOCK_KNOWN)
     if name == "message_delta":
         delta = value.get("delta")
-        return {key: part for key, part in delta.items() if part is not None} if isinstance(delta, dict) else None
+        told = {key: part for key, part in delta.items() if part is not None} if isinstance(delta, dict) else {}
+        return told | (_beyond(value, _MESSAGE_DELTA_KNOWN) or {}) or None
     if name == "content_block_start":
         block = value.get("content_block")
         if isinstance(block, dict) and block.get("type") == "text" and not block.get("text"):
@@ -149,7 +208,8 @@ _GEMINI_PARTS = getter("candidates[0].content.parts")
 _GEMINI_FIRST = getter("candidates[0]")
 _GEMINI_FINISH = getter("candidates[0].finishReason")
 _GEMINI_BLOCK = getter("promptFeedback.blockReason")
-_GEMINI_BESIDE = ("groundingMetadata", "citationMetadata", "urlContextMetadata")
+_CANDIDATE_KNOWN = frozenset({"content", "finishReason", "index"})
+_GEMINI_KNOWN = frozenset({"candidates", "usageMetadata", "modelVersion", "responseId", "createTime", "error"})
 
 
 def _gemini_text(_: str | None, value: Any) -> Any:
@@ -163,14 +223,20 @@ def _text_in(part: Mapping[str, Any]) -> str:
 
 
 def _gemini_event(_: str | None, value: Any) -> Any:
-    candidate = _GEMINI_FIRST(value)
-    if not isinstance(candidate, dict):
-        return None
-    fields = {key: candidate[key] for key in _GEMINI_BESIDE if key in candidate}
-    others = [part for part in _dicts(_GEMINI_PARTS(value)) if "text" not in part or part.get("thought")]
-    if others:
-        fields["parts"] = others
-    return fields or None
+    """Parts of the first candidate that are no text, and whole candidates beside it."""
+    parts = [part for part in _dicts(_GEMINI_PARTS(value)) if "text" not in part or part.get("thought")]
+    fields: dict[str, Any] = {"parts": parts} if parts else {}
+    others = _dicts(value.get("candidates") if isinstance(value, dict) else None)[1:]
+    return fields | ({"candidates": others} if others else {}) or None
+
+
+def _gemini_around(_: str | None, value: Any) -> Any:
+    """What the candidate says of itself (grounding, citations, safety), and what stands beside the candidates."""
+    beside = _beyond(value, _GEMINI_KNOWN) or {}
+    feedback = beside.pop("promptFeedback", None)
+    told = {key: each for key, each in feedback.items() if key != "blockReason"} if isinstance(feedback, dict) else {}
+    beside |= {"promptFeedback": told} if told else {}
+    return (_beyond(_GEMINI_FIRST(value), _CANDIDATE_KNOWN) or {}) | beside or None
 
 
 def _gemini_whole(_: str | None, value: Any) -> bool:
@@ -186,12 +252,24 @@ def _gemini_fits(_: str | None, value: Any) -> bool:
 # --- Ollama: /api/chat and /api/generate -----------------------------------------------------------------------------
 
 
+_OLLAMA_KNOWN = frozenset(
+    "model created_at message response done done_reason context error total_duration load_duration prompt_eval_count "  # noqa: SIM905
+    "prompt_eval_duration eval_count eval_duration".split()
+)
+_MESSAGE_KNOWN = frozenset({"role", "content"})
+
+
 def _ollama_event(_: str | None, value: Any) -> Any:
-    if not isinstance(value, dict):
-        return None
-    message = value.get("message")
-    source = message if isinstance(message, dict) else value
-    return {key: source[key] for key in ("thinking", "tool_calls", "images") if source.get(key)} or None
+    """What the message holds beside its text, or in ``/api/generate`` the answer: thoughts, calls of tools, images."""
+    message = value.get("message") if isinstance(value, dict) else None
+    if isinstance(message, dict):
+        return _beyond(message, _MESSAGE_KNOWN)
+    return _beyond(value, _OLLAMA_KNOWN)
+
+
+def _ollama_around(_: str | None, value: Any) -> Any:
+    chats = isinstance(value, dict) and isinstance(value.get("message"), dict)
+    return _beyond(value, _OLLAMA_KNOWN) if chats else None
 
 
 def _ollama_usage(_: str | None, value: Any) -> Any:
@@ -208,6 +286,7 @@ def _ollama(text: str, sign: str, sort: type) -> Preset:
         usage=_ollama_usage,
         error=error_of,
         event=_ollama_event,
+        around=_ollama_around,
         kept=_paths(model="model", finish_reason="done_reason"),
         done=lambda _, value: isinstance(value, dict) and value.get("done") is True,
     )
@@ -221,6 +300,7 @@ def _gemini(format: str) -> Preset:
         usage=_of("usageMetadata"),
         error=error_of,
         event=_gemini_event,
+        around=_gemini_around,
         kept=_paths(
             id="responseId",
             model="modelVersion",
@@ -239,6 +319,7 @@ PRESETS: Mapping[str, Preset] = {
         usage=_of("response.usage"),
         error=_responses_error,
         event=_responses_event,
+        around=nothing,
         kept=_paths(
             id="response.id",
             model="response.model",
@@ -254,6 +335,7 @@ PRESETS: Mapping[str, Preset] = {
         usage=_anthropic_usage,
         error=error_of,
         event=_anthropic_event,
+        around=nothing,
         kept=_paths(id="message.id", model="message.model", finish_reason="delta.stop_reason"),
         done=lambda name, _: name == "message_stop",
     ),
@@ -264,6 +346,7 @@ PRESETS: Mapping[str, Preset] = {
         usage=_of("usage"),
         error=error_of,
         event=_chat_event,
+        around=lambda _, value: _beyond(value, _CHAT_KNOWN),
         kept=_paths(id="id", model="model", finish_reason="choices[0].finish_reason"),
         end=b"[DONE]",
     ),

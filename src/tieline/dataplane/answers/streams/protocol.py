@@ -2,8 +2,7 @@
 
 from typing import Any, Final, assert_never
 
-import orjson
-
+from tieline.dataplane.answers.exact_json import write_json
 from tieline.dataplane.answers.streams.items import Delta, Done, Event, Failed, StreamItem
 from tieline.wire import answers
 
@@ -13,7 +12,7 @@ CONTENT_TYPE: Final = b"text/event-stream; charset=utf-8"
 def encode(item: StreamItem, request_id: str = "") -> bytes:
     """One event. ``request_id`` is told in an error, which has the shape of every error of Tieline's (contract §4)."""
     if isinstance(item, Delta):
-        return b'event: delta\ndata: {"text":' + orjson.dumps(item.text) + b"}\n\n"
+        return b'event: delta\ndata: {"text":' + write_json(item.text) + b"}\n\n"
     if isinstance(item, Event):
         return _event(b"event", {"name": item.name, "fields": item.fields})
     if isinstance(item, Done):
@@ -25,4 +24,4 @@ def encode(item: StreamItem, request_id: str = "") -> bytes:
 
 
 def _event(name: bytes, data: dict[str, Any]) -> bytes:
-    return b"event: " + name + b"\ndata: " + orjson.dumps(data) + b"\n\n"
+    return b"event: " + name + b"\ndata: " + write_json(data) + b"\n\n"

@@ -5,15 +5,20 @@ borders but those of the bytes. Nothing that an upstream sends makes it raise.
 """
 
 import codecs
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from hashlib import blake2b
 from typing import Any, Final
 
 from tieline.core.errors import UpstreamError
+from tieline.dataplane.answers.exact_json import write_json
 from tieline.dataplane.answers.streams import items
 from tieline.dataplane.answers.streams.arrays import ArrayDecoder, ConcatenatedDecoder
 from tieline.dataplane.answers.streams.frames import Decoder, Frame, text_of, value_of
 from tieline.dataplane.answers.streams.items import MOST_TEXT, Delta, Done, Event, Failed, StreamItem
+from tieline.dataplane.answers.streams.lines import BOM
 from tieline.dataplane.answers.streams.ndjson import NdjsonDecoder
+from tieline.dataplane.answers.streams.presets import text_in
 from tieline.dataplane.answers.streams.shape import Shape, shape_of
 from tieline.dataplane.answers.streams.sse import SseDecoder
 from tieline.dataplane.answers.streams.usage import normalise
@@ -22,6 +27,9 @@ from tieline.definitions.model import Field, Stream
 _MOST_NAME: Final = 200
 _MOST_DRIFT: Final = 100
 _MOST_COUNTS: Final = 100
+_MOST_AROUND: Final = 200
+_BEGINNING: Final = 256
+_HALF: Final = re.compile("[\ud800-\udfff]")
 
 
 class StreamReader:
@@ -32,7 +40,8 @@ class StreamReader:
     """
 
     __slots__ = (
-        "_decoder", "_kept", "_room", "_shape", "_text", "_used", "_utf8", "_whole", "cut", "drift", "ended",
+        "_around", "_begin", "_decoder", "_framed", "_half", "_kept", "_room", "_shape", "_text", "_used", "_utf8",
+        "_whole", "cut", "drift", "ended",
     )  # fmt: skip
 
     def __init__(self, stream: Stream | Shape, fields: Sequence[Field] = ()) -> None:
@@ -45,6 +54,12 @@ class StreamReader:
         self._kept: dict[str, Any] = {}
         self._used: dict[str, Any] = {}
         self._whole = False
+        self._half = ""  # half a character that ended the last delta
+        self._around: dict[
+            tuple[str | None, str], bytes
+        ] = {}  # fingerprints of what was handed out of repeated members
+        self._begin = b""  # the first bytes, as long as no event came
+        self._framed = False
         self.cut = False
         self.ended = False
         self.drift: dict[str | None, int] = {}
@@ -65,9 +80,11 @@ class StreamReader:
             return []
         if self._decoder is None:
             return self._plain(data, last=False)
+        if not self._framed and len(self._begin) < _BEGINNING:
+            self._begin += data[:_BEGINNING]
         found = self._read(self._decoder.feed(data))
         if self._decoder.closed and not self.ended:
-            found.append(self._done())
+            self._close(found)
         return found
 
     def finish(self) -> list[StreamItem]:
@@ -75,20 +92,23 @@ class StreamReader:
         if self.ended:
             return []
         found = self._plain(b"", last=True) if self._decoder is None else self._read(self._decoder.finish())
+        if not self.ended and not self._framed and self._shape.format == "sse" and _is_other(self._begin):
+            self._close(found, items.malformed("has no server-sent event, but something else"))
         if not self.ended:
             missed = self._shape.ending if not self._whole else None
-            found.append(self._done() if missed is None else self._failed(items.truncated(missed)))
+            self._close(found, items.truncated(missed) if missed is not None else None)
         return found
 
     def _read(self, frames: Iterator[Frame]) -> list[StreamItem]:
         found: list[StreamItem] = []
         try:
             for frame in frames:
+                self._framed = True
                 self._event(frame, found)
                 if self.ended:
                     break
         except UpstreamError as error:
-            found.append(self._failed(error))
+            self._close(found, error)
         return found
 
     def _event(self, frame: Frame, found: list[StreamItem]) -> None:
@@ -96,7 +116,7 @@ class StreamReader:
         shape = self._shape
         name, data, value = frame
         if data == shape.end:
-            found.append(self._done())
+            self._close(found)
             return
         if value is None:
             value = self._value(name, data)
@@ -105,7 +125,7 @@ class StreamReader:
         self._account(name, value)
         self._deliver(name, value, found)
         if shape.done is not None and shape.done(name, value):
-            found.append(self._done())
+            self._close(found)
         elif shape.whole is not None and shape.whole(name, value):
             self._whole = True
 
@@ -134,15 +154,25 @@ class StreamReader:
 
     def _deliver(self, name: str | None, value: Any, found: list[StreamItem]) -> None:
         """Hand out the text of an event, and what it holds beside it."""
-        text = self._shape.text(name, value)
-        if isinstance(text, list):
-            text = "".join([each for each in text if isinstance(each, str)])
-        if text and isinstance(text, str):
-            self._add(text)
-            found.append(Delta(text))
-            self._beside(name, value, found, texts=True)
-        else:
-            self._beside(name, value, found, texts=False)
+        text = text_in(self._shape.text(name, value))
+        if text:
+            found += self._deltas(self._joined(text))
+        self._beside(name, value, found, texts=bool(text))
+
+    def _joined(self, text: str) -> str:
+        r"""``text`` with the half of a character that the delta before ended with; its own is held back.
+
+        Providers that cut JSON texts between code units send ``\ud83d`` and ``\ude00`` in two events.
+        """
+        if text.isascii() and not self._half:
+            return text
+        text = self._half + text
+        if _HALF.search(text) is None:
+            self._half = ""
+            return text
+        text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "surrogatepass")
+        self._half = text[-1] if "\ud800" <= text[-1] <= "\udbff" else ""
+        return text[:-1] if self._half else text
 
     def _beside(self, name: str | None, value: Any, found: list[StreamItem], *, texts: bool) -> None:
         """``texts`` says that the event gave a delta: then it is not handed out as a whole as well."""
@@ -150,13 +180,25 @@ class StreamReader:
         if shape.declared is not None and name not in shape.declared:
             if not texts and (name in self.drift or len(self.drift) < _MOST_DRIFT):
                 self.drift[name] = self.drift.get(name, 0) + 1
-            return
-        fields = shape.event(name, value)
-        if fields is None:
-            return
-        if fields is value and (texts or (name is None and value == "")):
-            return
-        found.append(Event(name, fields if isinstance(fields, dict) else {"data": fields}))
+            if not shape.keeps:
+                return
+        fields = (shape.beside if texts else shape.event)(name, value)
+        if texts or shape.is_around_all:
+            around = self._news(name, shape.around(name, value))
+            fields = {**(fields or {}), **around} if around else fields
+        if fields is not None:
+            found.append(Event(name, fields if isinstance(fields, dict) else {"data": fields}))
+
+    def _news(self, name: str | None, around: Mapping[str, Any] | None) -> dict[str, Any]:
+        """What of the members that events repeat was not handed out before as it is now."""
+        news: dict[str, Any] = {}
+        for key, value in (around or {}).items():
+            digest = blake2b(write_json(value), digest_size=16).digest()
+            if self._around.get((name, key)) != digest:
+                news[key] = value
+                if (name, key) in self._around or len(self._around) < _MOST_AROUND:
+                    self._around[name, key] = digest
+        return news
 
     def _plain(self, data: bytes, *, last: bool) -> list[StreamItem]:
         try:
@@ -165,7 +207,9 @@ class StreamReader:
             broken = items.malformed("holds bytes that are not UTF-8")
             if last:
                 broken = items.truncated("it ended in the middle of a character")
-            return [*self._deltas(_before(error)), self._failed(broken)]
+            found = self._deltas(_before(error))
+            self._close(found, broken)
+            return found
         return self._deltas(text)
 
     def _deltas(self, text: str) -> list[StreamItem]:
@@ -177,20 +221,20 @@ class StreamReader:
     def _add(self, text: str) -> None:
         if self.cut:
             return
-        size = len(text) if text.isascii() else len(text.encode())
+        size = len(text) if text.isascii() else len(text.encode(errors="surrogatepass"))
         if size > self._room:
             self.cut = True
-            text = text.encode()[: self._room].decode(errors="ignore")
+            text = text.encode(errors="surrogatepass")[: self._room].decode(errors="ignore")
         self._room -= size
         self._text.append(text)
 
-    def _done(self) -> Done:
+    def _close(self, found: list[StreamItem], error: UpstreamError | None = None) -> None:
+        """End the stream, well unless with an ``error``. Half a character whose other half never came goes before."""
+        half, self._half = self._half, ""
+        found += self._deltas(half)
         self.ended = True
-        return Done(self.text, self._kept, self.usage, self.cut)
-
-    def _failed(self, error: UpstreamError) -> Failed:
-        self.ended = True
-        return Failed(error, self.usage)
+        done = Done(self.text, self._kept, self.usage, self.cut)
+        found.append(done if error is None else Failed(error, self.usage))
 
 
 def decoder_of(format: str, end: bytes | None = None) -> Decoder | None:
@@ -218,3 +262,8 @@ def _told(pairs: Iterable[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
 def _before(error: UnicodeDecodeError) -> str:
     """The part of a piece of text that is good."""
     return error.object[: error.start].decode(errors="ignore")
+
+
+def _is_other(begin: bytes) -> bool:
+    """Whether a stream that begins so, and had no event, is of another format: JSON, or a page of HTML."""
+    return begin.removeprefix(BOM).lstrip()[:1] in {b"{", b"[", b"<"}

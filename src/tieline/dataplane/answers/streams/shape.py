@@ -3,27 +3,37 @@
 A preset says how, and what the description gives of its own replaces the preset's.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
 
 import orjson
 
 from tieline.dataplane.answers.streams.paths import Get, getter
-from tieline.dataplane.answers.streams.presets import PRESETS, Read, error_of
+from tieline.dataplane.answers.streams.presets import PRESETS, Read, error_of, is_error_object, nothing
+from tieline.definitions.infer.paths import split
+from tieline.definitions.infer.shape import Shaper
 from tieline.definitions.model import Field, Spot, Stream, StreamEvent
 
 Test = Callable[[str | None, Any], bool]
 CUSTOMARY_END = b"[DONE]"
+_PLACE: Final = re.compile(r"\[[0-9]+\]")
+_ENVELOPE: Final = frozenset({
+    "id", "object", "created", "model", "type", "index", "message_id", "conversation_id", "request_id", "session_id",
+    "created_at", "timestamp", "role", "system_fingerprint",
+})  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
     """What is asked of each event of one stream; see ``presets.Preset`` for the members they share.
 
+    ``event`` gives what is handed out of an event without text, ``beside`` of one with text. ``around`` gives what many
+    events repeat, and is handed out where it is new: of events with text, and with ``is_around_all`` of all others.
     ``raw`` names the event whose data is the text as it stands ("" for every event); None where there is none.
     ``strict`` says that data must be JSON even where it could be plain text. ``declared`` are the names of the typed
-    events, None when nothing was declared and events are handed out as they come.
+    events, None when nothing was declared; ``keeps`` says that others are handed out as they come.
     """
 
     format: str
@@ -31,6 +41,9 @@ class Shape:
     usage: Read
     error: Read
     event: Read
+    beside: Read
+    around: Read
+    is_around_all: bool
     kept: tuple[tuple[str, Get], ...]
     end: bytes | None
     ending: str | None
@@ -39,24 +52,32 @@ class Shape:
     raw: str | None
     strict: bool
     declared: frozenset[str | None] | None
+    keeps: bool
 
 
-def shape_of(stream: Stream, fields: Sequence[Field] = ()) -> Shape:
+def shape_of(stream: Stream, fields: Sequence[Field] = (), unknown: str = "keep") -> Shape:
     """Compile ``stream``; ``fields`` are kept from all events, the last value of each, and handed out with the end.
 
-    Some twenty microseconds: a caller with many streams of one shape compiles it once.
+    ``unknown`` as in ``Response``. Some forty microseconds: a caller with many streams of one shape compiles it once.
     """
     preset = PRESETS[stream.preset] if stream.preset is not None else None
     plain = preset is None and stream.format == "sse"
     end = stream.end.encode() if stream.end is not None else preset.end if preset else None
     done = _flag(stream.done) if stream.done is not None else preset.done if preset else None
     whole = None if stream.end is not None or stream.done is not None or not preset else preset.whole
+    keeps = unknown == "keep"
+    by_preset = preset if not stream.events else None
+    rest = _Rest(stream, fields, unknown)
+    is_open = keeps or bool(stream.events)
     return Shape(
         format=preset.format if preset else stream.format,
-        text=_spot(stream.text) or (preset.text if preset else _nothing),
-        usage=_spot(stream.usage) or (preset.usage if preset else _nothing),
+        text=_spot(stream.text) or (preset.text if preset else nothing),
+        usage=_spot(stream.usage) or (preset.usage if preset else nothing),
         error=_spot(stream.error) or (preset.error if preset else _customary_error),
-        event=_typed(stream) if stream.events else preset.event if preset else _as_it_comes,
+        event=by_preset.event if by_preset else rest.event,
+        beside=by_preset.event if by_preset else rest.beside if is_open else nothing,
+        around=nothing if not is_open else by_preset.around if by_preset else rest.around,
+        is_around_all=by_preset is not None,
         kept=tuple({**(preset.kept if preset else {}), **dict(_labelled(fields))}.items()),
         end=end or (CUSTOMARY_END if plain and done is None else None),
         ending=_ending(end, done, whole),
@@ -65,6 +86,7 @@ def shape_of(stream: Stream, fields: Sequence[Field] = ()) -> Shape:
         raw=(stream.text.event or "") if plain and stream.text is not None and stream.text.path == "$" else None,
         strict=not plain,
         declared=frozenset(each.name for each in stream.events) if stream.events else None,
+        keeps=keeps,
     )
 
 
@@ -77,18 +99,10 @@ def _ending(end: bytes | None, done: Test | None, whole: Test | None) -> str | N
     return "it ended before an event with a reason to" if whole is not None else None
 
 
-def _nothing(_: str | None, __: Any) -> None:
-    return None
-
-
 def _customary_error(name: str | None, value: Any) -> Any:
-    """An event named ``error``, or an object that has nothing else; elsewhere an ``error`` may be an item's own."""
-    sole = isinstance(value, dict) and value.keys() == {"error"}
-    return error_of(name, value) if sole or name == "error" else None
-
-
-def _as_it_comes(_: str | None, value: Any) -> Any:
-    return value
+    """An event named ``error``, an object that calls itself one, or has nothing else; else it may be an item's own."""
+    is_sole = isinstance(value, dict) and value.keys() == {"error"}
+    return error_of(name, value) if is_sole or name == "error" or is_error_object(value) else None
 
 
 def _spot(spot: Spot | None) -> Read | None:
@@ -131,22 +145,85 @@ def _parsed(get: Get) -> Get:
     return find
 
 
-def _typed(stream: Stream) -> Read:
-    text = stream.text
-    table: Mapping[str | None, list[tuple[str, Get]]] = {
-        event.name: _labelled(
-            field
-            for field in event.fields
-            if text is None or field.path != text.path or text.event not in {None, event.name}
-        )
-        for event in _merged(stream.events)
-    }
+class _Rest:
+    """What is handed out of events beside what has a place of its own: the text, usage, marks, the end's fields."""
 
-    def find(name: str | None, value: Any) -> Any:
-        found = {label: get(value) for label, get in table.get(name, ())}
-        return {label: each for label, each in found.items() if each is not None} or None
+    def __init__(self, stream: Stream, kept: Sequence[Field], unknown: str) -> None:
+        marks = (stream.text, stream.usage, stream.done, stream.error)
+        self._taken = [(spot.event, spot.path) for spot in marks if spot is not None]
+        self._taken += [(None, field.path) for field in kept if field.include]
+        self._text = stream.text
+        self._holder = next(iter(split(stream.text.path)), None) if stream.text is not None else None
+        self._unknown = unknown
+        self._whole: dict[str | None, Shaper] = {}
+        self._left: dict[str | None, Shaper] = {}
+        for event in _merged(stream.events):
+            self._whole[event.name] = Shaper(self._without(event.fields, self._of_text(event.name)), unknown)
+            self._left[event.name] = Shaper(self._without(event.fields, self._of_all(event.name)), unknown)
+        self._unnamed = Shaper(self._without((), self._of_all(None)))
 
-    return find
+    def event(self, name: str | None, value: Any) -> Any:
+        """All of an event without text."""
+        shaper = self._whole.get(name)
+        return value if shaper is None else _filled(shaper.apply(value))
+
+    def beside(self, name: str | None, value: Any) -> Any:
+        """Texts and numbers that an event with text holds beside it, each of which may be a piece of something too."""
+        return self._some(name, value, repeats=False)
+
+    def around(self, name: str | None, value: Any) -> Any:
+        """What an event with text holds beside it and what others repeat: objects, lists, flags, ids."""
+        return self._some(name, value, repeats=True)
+
+    def _some(self, name: str | None, value: Any, *, repeats: bool) -> Any:
+        """Blank and empty members, and the event's own name, are nothing."""
+        if not isinstance(value, dict):
+            return None
+        rest = _pruned(self._left.get(name, self._unnamed).apply(value))
+        if not isinstance(rest, dict):
+            return None
+        if name is not None and rest.get("type") == name:
+            del rest["type"]
+        found = {key: each for key, each in rest.items() if self._repeats(key, each) is repeats}
+        return found or None
+
+    def _repeats(self, name: str, value: Any) -> bool:
+        """Whether a member is likely to say in each event what it said before; not where the text itself stands."""
+        return name != self._holder and (name in _ENVELOPE or isinstance(value, dict | list | bool))
+
+    def _of_text(self, name: str | None) -> list[str]:
+        text = self._text
+        return [text.path] if text is not None and text.event in {None, name} else []
+
+    def _of_all(self, name: str | None) -> list[str]:
+        return [path for event, path in self._taken if event is None or name is None or event == name]
+
+    def _without(self, fields: Sequence[Field], taken: Iterable[str]) -> list[Field]:
+        """``fields``, those at the paths ``taken`` excluded: in every item, unless fields pick places themselves."""
+        picks = any(isinstance(step, int) for field in fields for step in split(field.path))
+        taken = [path if picks else _PLACE.sub("[]", path) for path in taken if path != "$"]
+        known = {field.path for field in fields}
+        return [
+            *(replace(field, include=False) if field.path in taken else field for field in fields),
+            *(Field(path, "json", include=False) for path in dict.fromkeys(taken) if path not in known),
+        ]
+
+
+def _filled(value: Any) -> Any:
+    """An event's fields without those that are null; None where none is left."""
+    if not isinstance(value, dict):
+        return value
+    return {name: each for name, each in value.items() if each is not None} or None
+
+
+def _pruned(value: Any) -> Any:
+    """``value`` without what is null or empty in it, as deep as events nest."""
+    if isinstance(value, dict):
+        held = ((key, _pruned(each)) for key, each in value.items())
+        return {key: each for key, each in held if each not in (None, "", {}, [])}
+    if isinstance(value, list):
+        return [each for each in map(_pruned, value) if each not in (None, {}, [])]
+    return value
 
 
 def _merged(events: Iterable[StreamEvent]) -> list[StreamEvent]:

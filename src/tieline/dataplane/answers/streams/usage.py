@@ -16,7 +16,7 @@ _WORDS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "output": ("completion_tokens",),
         "cached_input": ("prompt_tokens_details.cached_tokens",),
         "audio_input": ("prompt_tokens_details.audio_tokens",),
-        "reasoning": ("completion_tokens_details.reasoning_tokens",),
+        "reasoning": ("completion_tokens_details.reasoning_tokens", "reasoning_tokens"),
         "audio_output": ("completion_tokens_details.audio_tokens",),
     },
     # OpenAI's Responses counts what was cached within input_tokens, Anthropic's messages beside it.
@@ -49,12 +49,16 @@ _SIGNS = {
 def normalise(told: Mapping[str, Any]) -> Mapping[str, Any]:
     """Usage as a provider told it, in Tieline's words (whole numbers); as it is when the provider's are not known.
 
-    ``input`` and ``output`` are always given, parts only where they are not 0.
+    ``input`` and ``output`` are always given, parts only where they are not 0. Where only a total that is told counts
+    what was reasoned (xAI), it is added to ``output``, of which it is a part.
     """
     sign = next((sign for name, sign in _SIGNS.items() if name in told), None)
     if sign is None:
         return dict(told)
     found = {word: sum(_count(get(told)) for get in parts) for word, parts in _PARTS[sign]}
+    reasoned, total = found.get("reasoning", 0), _count(told.get("total_tokens"))
+    if reasoned and total == found["input"] + found["output"] + reasoned:
+        found["output"] += reasoned
     return {word: count for word, count in found.items() if count or word in {"input", "output"}}
 
 
