@@ -67,6 +67,7 @@ class ClientConnection(Protocol):
     def close(self) -> None: ...
 
 
+_PROTO = b"x-forwarded-proto"
 _NOTHING: dict[bytes, bytes] = {}
 
 
@@ -136,6 +137,17 @@ class Request:
     def peer(self) -> str:
         """The client's IP address."""
         return self.connection.peer
+
+    @property
+    def address(self) -> bytes:
+        """Scheme, host and port under which the client reached this listener; empty where it named no host.
+
+        The scheme is https where a proxy says that it was: believed of anybody, as it can only make a link stricter.
+        """
+        if not self.authority:
+            return b""
+        secure = any(name.lower() == _PROTO and value.lower() == b"https" for name, value in self.headers)
+        return (b"https://" if secure else b"http://") + self.authority
 
     @property
     def closes(self) -> bool:

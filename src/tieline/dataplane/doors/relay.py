@@ -16,6 +16,7 @@ from tieline.dataplane.attempt.prepare import Message, Preparer, prepare, steady
 from tieline.dataplane.attempt.target import Target
 from tieline.dataplane.doors.door import Door, RefusalLedger
 from tieline.dataplane.relaying.exchange import Exchange, Ledger, Relaying, Route
+from tieline.dataplane.snapshot.header_fate import REFUSED
 from tieline.dataplane.snapshot.plan import Plan
 from tieline.dataplane.snapshot.view import AppKey
 from tieline.dataplane.tokens.holder import named_holder
@@ -73,9 +74,16 @@ def _permitted(request: Request, plan: Plan, key: AppKey, path: bytes) -> Allowe
 
 
 def _message(request: Request, admitted: Admitted, path: bytes) -> Message:
-    """What came, less the app key and what ends at this hop."""
+    """What came, less the app key and what ends at this hop.
+
+    Raises InvalidRequest where a field imitates one that is the API's own.
+    """
     found = admitted.words.found
     headers = found.headers_without
+    fates = admitted.plan.request_fate
+    for name, _ in headers:
+        if fates[name] == REFUSED:
+            raise framing.twin_refused(name.lower())
     if request.connection_field:
         dropped = framing.named_by_connection(request.connection_field)
         headers = [pair for pair in headers if pair[0].lower() not in dropped]

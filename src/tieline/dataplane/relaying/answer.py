@@ -8,8 +8,9 @@ from typing import Final
 from tieline.core.errors import TielineError
 from tieline.dataplane.answers.mask import StreamMask, mask
 from tieline.dataplane.answers.whole_events import WholeEvents
+from tieline.dataplane.relaying.answer_urls import led_back
 from tieline.dataplane.relaying.body import kept_trailers
-from tieline.dataplane.snapshot.header_fate import CONTENT_ENCODING, CONTENT_TYPE
+from tieline.dataplane.snapshot.header_fate import ADDRESS, CONTENT_ENCODING, CONTENT_TYPE
 from tieline.dataplane.snapshot.plan import Plan
 from tieline.wire import answers, framing
 from tieline.wire.egress import Answer
@@ -98,6 +99,8 @@ class RelayedAnswer:
             fate = fates[name]
             if not fate or (named and name.lower() in named):
                 continue
+            if fate == ADDRESS:
+                value = led_back(self._plan, self._request, name, value)  # noqa: PLW2901  as the client gets it
             out += (name, b": ", value, b"\r\n")
             if fate == CONTENT_TYPE:
                 content_type = value.lower()

@@ -1,11 +1,12 @@
 """How the body of a relayed request is framed for its upstream: as it came, or by its length where it was gathered."""
 
 from tieline.access.appkey import holds_key
-from tieline.dataplane.snapshot.header_fate import HeaderFate
+from tieline.dataplane.snapshot.header_fate import DROPPED, REFUSED, HeaderFate
 from tieline.wire import framing
 from tieline.wire.request import Request
 
 _METHODS = frozenset({b"POST", b"PUT", b"PATCH"})
+_STAY = frozenset({DROPPED, REFUSED})
 _NEVER_TRAILING = frozenset(
     {b"authorization", b"x-api-key", b"api-key", b"cookie", b"set-cookie", b"content-type", b"content-encoding"}
 )
@@ -47,5 +48,5 @@ def kept_trailers(trailers: list[tuple[bytes, bytes]], fates: HeaderFate) -> lis
     """Trailer fields that may go on: none that frame, route or authenticate (RFC 9110 section 6.5.1)."""
     if not trailers:
         return trailers
-    kept = [pair for pair in trailers if fates[pair[0]] and pair[0].lower() not in _NEVER_TRAILING]
+    kept = [pair for pair in trailers if fates[pair[0]] not in _STAY and pair[0].lower() not in _NEVER_TRAILING]
     return [pair for pair in kept if not holds_key(pair[1])]

@@ -28,8 +28,10 @@ from tieline.dataplane.answers.mask import mask
 from tieline.dataplane.attempt.loop import Attempts, Job, Policy
 from tieline.dataplane.attempt.prepare import Message, Prepared, Preparer
 from tieline.dataplane.relaying.answer import RelayedAnswer, status_line
+from tieline.dataplane.relaying.answer_urls import led_back
 from tieline.dataplane.relaying.body import framed, framing_of, take_pieces
 from tieline.dataplane.relaying.tunnel import Tunnel
+from tieline.dataplane.snapshot.header_fate import ADDRESS
 from tieline.dataplane.snapshot.plan import Plan
 from tieline.dataplane.snapshot.view import AppKey
 from tieline.dataplane.tokens.holder import Holder
@@ -396,8 +398,13 @@ class Exchange:
     def interim_arrived(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
         if status == 100:  # the client was told already
             return
-        fates = self._plan.answer_fate
-        lines = b"".join([b"%b: %b\r\n" % pair for pair in headers if fates[pair[0]]])
+        plan, fates = self._plan, self._plan.answer_fate
+        kept = [
+            (name, led_back(plan, self.request, name, value) if fates[name] == ADDRESS else value)
+            for name, value in headers
+            if fates[name]
+        ]
+        lines = b"".join([b"%b: %b\r\n" % pair for pair in kept])
         self.request.send_interim(b"HTTP/1.1 %d \r\n%b\r\n" % (status, mask(lines, self._reflections)))
 
     def upstream_failed(self, error: UpstreamError) -> None:

@@ -6,7 +6,7 @@ wrong in an environment becomes the ``problem`` of its plan: neither the other e
 """
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import orjson
@@ -172,14 +172,16 @@ class Compiler:
                 lane = out.lane_to(origin)
             except TielineError as error:
                 problem = error
+        places = _places(definition)
         replaced = shared.header_names.union(*(each.replaces for each in appliers))
+        dropped = _names(definition.drop_request_headers)
         return Plan(
             api_id=row.id,
             name=row.name,
             title=definition.title,
             environment=environment,
             table=table,
-            places=_places(definition),
+            places=places,
             limits=definition.limits,
             first_byte=min(definition.limits.first_byte, definition.limits.total),
             origin=origin,
@@ -188,9 +190,12 @@ class Compiler:
             exit=out,
             auth=auth,
             request_fate=HeaderFate(
-                replaced | {name.lower().encode() for name in definition.drop_request_headers} | {b"host"}
+                replaced | dropped | {b"host"},
+                own=replaced | dropped | places.headers | _names([each.name for each in definition.headers]),
             ),
-            answer_fate=HeaderFate(frozenset(name.lower().encode() for name in definition.drop_response_headers)),
+            answer_fate=HeaderFate(
+                _names(definition.drop_response_headers), addresses=_names(definition.rewrite_response_headers)
+            ),
             replaced_query=shared.query_names.union(*(each.replaces_query for each in appliers)),
             shared=shared,
             reflections=reflected(appliers, *hidden_and_shown(definition, fields)),
@@ -287,6 +292,11 @@ def _unsendable(
         f"The credential of {definition.title} holds a character that cannot be sent. An operator sets it again, "
         "without line breaks."
     )
+
+
+def _names(names: Iterable[str]) -> frozenset[bytes]:
+    """Header names as they are compared."""
+    return frozenset(name.lower().encode() for name in names)
 
 
 def _places(definition: Definition) -> KeyPlaces:
