@@ -62,12 +62,12 @@ def test_a_refusal_of_the_app_listener_is_json_too(cli: Cli, server: Any) -> Non
 
 
 def test_several_mistakes_are_a_line_each(cli: Cli, tmp_path: Path) -> None:
-    """Each with its place in the file."""
+    """Each with its place in the file, the line itself below it."""
     file = tmp_path / "broken.yaml"
     file.write_text(BROKEN)
-    lines = cli("api", "add", "broken", "--file", str(file)).err.splitlines()
-    assert "line 4" in lines[0]
-    assert any("line 6" in line for line in lines[1:])
+    told = cli("api", "add", "broken", "--file", str(file)).err
+    assert [f"{file}:{line}:" in told for line in (4, 6)] == [True, True]
+    assert "areaz: []\n" in told
 
 
 @pytest.mark.parametrize("words", [("version",), ("api", "list"), ("audit", "list", "--json"), ("-h",)])

@@ -1,5 +1,6 @@
 """``tieline api``: the APIs that apps reach through Tieline."""
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -7,7 +8,7 @@ import typer
 
 from tieline.cli import output
 from tieline.cli.asking import Yes, confirm, may_reach
-from tieline.cli.documents import definition_of, edit
+from tieline.cli.documents import document, edit
 from tieline.cli.options import Environment, EnvironmentName, Json, User, UserApp, connect, noun
 from tieline.cli.values import field_names, fields, secret_given, told_cut
 from tieline.core.errors import SettingsError
@@ -49,12 +50,14 @@ def add(  # noqa: PLR0913  an option is a parameter
     body: dict[str, Any] = {"name": name}
     if from_catalogue is not None:
         body["from_catalogue"] = from_catalogue
-    if file is not None:
-        body["definition"] = definition_of(file)
+    given = document(file) if file is not None else None
+    if given is not None:
+        body["definition"] = given.content()
     if base_url is not None:
         body["base_url"] = base_url
     client = connect()
-    added = client.post("apis", body=body)
+    with given.explained() if given is not None else nullcontext():
+        added = client.post("apis", body=body)
     if secret is not None:
         _put_first_credential(client, added, environment, secret)
     if json:
@@ -146,7 +149,9 @@ def update(
         raise SettingsError("Give --file or --base-url, not both: the file says where the API is.")
     if base_url is None:
         assert file is not None
-        changed = client.send("PUT", ("apis", name), body={"definition": definition_of(file)}).body
+        given = document(file)
+        with given.explained():
+            changed = client.send("PUT", ("apis", name), body={"definition": given.content()}).body
     else:
         found = client.get("apis", name)
         definition = {each: value for each, value in found["definition"].items() if each != "hosts"}

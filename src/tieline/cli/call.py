@@ -9,7 +9,7 @@ import typer
 
 from tieline.cli import output
 from tieline.cli.asking import Yes, confirm
-from tieline.cli.documents import as_yaml, definition_of, edit
+from tieline.cli.documents import as_yaml, document, edit
 from tieline.cli.failures import CommandFailed
 from tieline.cli.initialized import drift_text, print_learned, print_raw
 from tieline.cli.options import EnvironmentName, Json, User, UserApp, connect, noun
@@ -111,8 +111,9 @@ def drift(place: Place, json: Json = False) -> None:
 def add(place: Place, file: File, json: Json = False) -> None:
     """Add a call to an API."""
     api, name = _split(place)
-    body = {"name": name, "definition": definition_of(file)}
-    made = connect().post("apis", api, "calls", body=body)
+    given = document(file)
+    with given.explained():
+        made = connect().post("apis", api, "calls", body={"name": name, "definition": given.content()})
     if json:
         output.emit(made)
         return
@@ -124,8 +125,9 @@ def add(place: Place, file: File, json: Json = False) -> None:
 @call.command()
 def update(place: Place, file: File, json: Json = False) -> None:
     """Replace a call."""
-    body = {"definition": definition_of(file)}
-    made = connect().send("PUT", _path(place), body=body).body
+    given = document(file)
+    with given.explained():
+        made = connect().send("PUT", _path(place), body={"definition": given.content()}).body
     if json:
         output.emit(made)
         return

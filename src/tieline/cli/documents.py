@@ -9,9 +9,11 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
@@ -19,6 +21,9 @@ from tieline.cli import output
 from tieline.cli.failures import CommandFailed, as_text
 from tieline.core.errors import SettingsError, TielineError
 from tieline.settings.source import editor_words
+
+if TYPE_CHECKING:
+    from tieline.definitions.problems import Problem
 
 DOCUMENT_MOST = 4 * 1024 * 1024  # bytes: what definitions.parse takes
 
@@ -41,15 +46,54 @@ def text_of(file: Path) -> str:
         raise SettingsError(f"{file} is not UTF-8 text.") from error
 
 
-def definition_of(file: Path) -> str | Mapping[str, Any]:
-    """What a file defines: its text or, where it holds what ``show --json`` prints, the definition in that."""
-    text = text_of(file)
-    try:
-        shown = json.loads(text)
-    except (ValueError, RecursionError):
-        return text  # YAML, or JSON whose mistakes are told with their lines by the server
-    inner = shown.get("definition") if isinstance(shown, dict) else None
-    return inner if isinstance(inner, dict) else text
+@dataclass(frozen=True, slots=True)
+class Document:
+    """The text of a definition or call, and what to call it in errors."""
+
+    name: str
+    text: str
+
+    def content(self) -> str | Mapping[str, Any]:
+        """The text or, where it is what ``show --json`` prints, the definition in that."""
+        try:
+            shown = json.loads(self.text)
+        except (ValueError, RecursionError):
+            return self.text
+        inner = shown.get("definition") if isinstance(shown, dict) else None
+        return inner if isinstance(inner, dict) else self.text
+
+    def problems(self) -> "tuple[Problem, ...]":
+        """What is wrong with it, as far as that can be told without a server."""
+        from tieline.definitions.check import check
+        from tieline.schemes.registry import SCHEMES
+
+        content = self.content()
+        return check(content, schemes=SCHEMES) if isinstance(content, str) else ()
+
+    def shown(self, problems: "Sequence[Problem]") -> str:
+        """Problems with their lines."""
+        from tieline.definitions.check import show
+
+        return show(self.name, self.text, problems)
+
+    @contextmanager
+    def explained(self) -> Iterator[None]:
+        """Where the server refuses it in the block, show its mistakes in their lines, as far as they are found here.
+
+        Raises CommandFailed.
+        """
+        try:
+            yield
+        except CommandFailed as error:
+            found = self.problems() if error.facts.get("code") == "invalid_input" else ()
+            if not found:
+                raise
+            raise CommandFailed(self.shown(found), error.facts) from error
+
+
+def document(file: Path) -> Document:
+    """The definition or call in a file, ``-`` for standard input. Raises SettingsError."""
+    return Document("standard input" if str(file) == "-" else str(file), text_of(file))
 
 
 def members_of(text: str) -> Mapping[str, Any]:
@@ -101,7 +145,8 @@ def edit(name: str, text: str, store: Callable[[str], Stored]) -> Stored | None:
             output.say("Nothing was changed.")
             return None
         try:
-            stored = store(typed)
+            with Document(str(file), typed).explained():
+                stored = store(typed)
         except TielineError as error:
             if sys.stdin.isatty():
                 output.say(as_text(error.public))

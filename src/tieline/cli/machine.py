@@ -1,11 +1,14 @@
-"""Commands about this machine: serve, sandbox, demo, doctor, version."""
+"""Commands that ask no server: serve, sandbox, demo, check, doctor, version."""
 
+from dataclasses import asdict
 from importlib.metadata import version as installed
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from tieline.cli import output
+from tieline.cli.documents import document
 from tieline.cli.options import Json, with_settings
 from tieline.core.errors import StartError
 from tieline.settings.reading import serve_settings
@@ -18,7 +21,7 @@ STORE = ("data_dir", "app_listen", "console_listen", "database_url", "root_key")
 
 def register(root: typer.Typer) -> None:
     """Add these commands to ``root``."""
-    for command in (serve, sandbox, demo, doctor, version):
+    for command in (serve, sandbox, demo, check, doctor, version):
         root.command()(command)
 
 
@@ -53,6 +56,22 @@ def demo(
     from tieline.cli.demo import run
 
     raise typer.Exit(run(once=once))
+
+
+def check(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Definitions and calls; - is stdin.")],
+    json: Json = False,
+) -> None:
+    """Check definitions and calls without a server: every mistake with its line. Exits 1 where there is one."""
+    found = [(each, each.problems()) for each in map(document, files)]
+    if json:
+        items = [{"file": each.name, "problems": [asdict(one) for one in problems]} for each, problems in found]
+        output.emit({"items": items, "next": None})
+    else:
+        for each, problems in found:
+            print(each.shown(problems) if problems else f"{each.name}: nothing is wrong")
+    if any(problems for _, problems in found):
+        raise typer.Exit(1)
 
 
 @with_settings(STORE)
