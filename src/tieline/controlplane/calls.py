@@ -12,7 +12,7 @@ from typing import Any
 from tieline.access.caller import Caller, Role, require
 from tieline.audit.events import CallAdded, CallChanged, CallRemoved
 from tieline.controlplane.apis import find_api
-from tieline.controlplane.compiled import definition_of, stored_definition, written
+from tieline.controlplane.compiled import definition_of, stored_definition
 from tieline.controlplane.inputs import checked_limit, not_found
 from tieline.controlplane.services import Services
 from tieline.core.errors import AlreadyExists, InvalidInput, LostUpdate
@@ -167,10 +167,10 @@ async def store_call(
 
 
 async def _store(
-    services: Services, tx: Writing, before: ApiRow, name: str, edit: Callable[[StoredDefinition], Mapping[str, Any]]
+    services: Services, tx: Writing, before: ApiRow, name: str, edit: Callable[[StoredDefinition], str]
 ) -> ApiRow:
     """Change the call ``name`` by ``edit``, in a thread, since calls may be large; the others are not read."""
-    text = written(await asyncio.to_thread(edit, stored_definition(before.definition)))
+    text = await asyncio.to_thread(edit, stored_definition(before.definition))
     if text == before.definition:
         return before
     after = replace(before, definition=text, revision=before.revision + 1, updated_at=services.clock.now())

@@ -1,33 +1,26 @@
 """Stored definitions as values again: read once per text, as every key and page asks for them; calls when asked for."""
 
-import json
-from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any
 
 from tieline.access.areas import AreaTable
 from tieline.core.names import Environment
 from tieline.definitions.environment import StoredDefinition
 from tieline.definitions.model import Definition
 from tieline.definitions.parse import to_json
+from tieline.definitions.stored_calls import write
 
 _KEPT = 64
 
 
 def canonical(definition: Definition) -> str:
     """The text that ``definition`` is stored as: JSON, equal for equal definitions."""
-    return written(to_json(definition))
-
-
-def written(data: Mapping[str, Any]) -> str:
-    """The text that the data of a definition is stored as."""
-    return json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+    return write(to_json(definition))
 
 
 @lru_cache(maxsize=_KEPT)
 def stored_definition(stored: str) -> StoredDefinition:
     """The definition that ``canonical`` made ``stored`` from."""
-    return StoredDefinition(json.loads(stored))
+    return StoredDefinition(stored)
 
 
 @lru_cache(maxsize=_KEPT)

@@ -4,9 +4,9 @@
 that are asked for, each at its first use.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 from tieline.core.names import Environment
 from tieline.definitions.calls import MOST_CALLS
@@ -15,7 +15,7 @@ from tieline.definitions.model import Definition, private_parameters
 from tieline.definitions.overlay import overlay
 from tieline.definitions.parse import parse_data, read_environment
 from tieline.definitions.problems import DefinitionError, Problem, join
-from tieline.definitions.stored_calls import StoredCalls, read_call
+from tieline.definitions.stored_calls import Overrides, StoredCalls, StoredText, read_call, write
 from tieline.definitions.tree import Node, plain, plant
 from tieline.definitions.variables import fill_in
 
@@ -70,55 +70,50 @@ def with_values(seen: Definition, given: Mapping[str, str]) -> Definition:
 
 
 class StoredDefinition:
-    """A definition as it is stored: plain data in the form of ``to_json``, with overrides for its environments.
+    """A definition as it is stored: JSON in the form of ``to_json``, with overrides for its environments.
 
-    Methods raise DefinitionError for what was stored by another version and cannot be used by this one.
+    ``text`` that is no JSON object is a ValueError. Methods raise DefinitionError for what was stored by another
+    version and cannot be used by this one.
     """
 
-    def __init__(self, data: Mapping[str, Any]) -> None:
-        self._data = data
+    def __init__(self, text: str) -> None:
+        self._stored = StoredText(text)
 
     def general(self) -> Definition:
         """The definition with its environments; each call is read when it is asked for."""
-        return self._with_calls(plant(_without_calls(self._data)), {})
+        return self._with_calls(plant(self._stored.head), {})
 
     def in_environment(self, environment: Environment) -> Definition:
         """As ``in_environment`` of this module; each call is read when it is asked for."""
-        over = self._data.get("environments", {}).get(environment, {})
-        return self._with_calls(overlay(plant(_without_calls(self._data)), plant(_without_calls(over))), over)
+        over = self._stored.head.get("environments", {}).get(environment, {})
+        head = {key: value for key, value in over.items() if key != "calls"}
+        return self._with_calls(overlay(plant(self._stored.head), plant(head)), over.get("calls", {}))
 
-    def with_call(self, name: str, call: Node) -> dict[str, Any]:
-        """The data with the call ``name`` as ``call`` says, checked in each environment; the others are not looked at.
+    def with_call(self, name: str, call: Node) -> str:
+        """The text with the call ``name`` as ``call`` says, checked in each environment; the others are not looked at.
 
         Raises DefinitionError with the problems of the call.
         """
-        kept = call_to_json(read_call(self.general(), name, call, None, is_new=True))
-        calls = {**self._data.get("calls", {}), name: kept}
+        kept = write(call_to_json(read_call(self.general(), name, call, None, is_new=True)))
+        calls = {**self._stored.calls, name: kept}
         if len(calls) > MOST_CALLS:
             raise DefinitionError([Problem(0, 0, "calls", f"at most {MOST_CALLS:,} are allowed; remove one")])
-        return self._checked({**self._data, "calls": calls}, name)
+        return self._changed(calls, name)
 
-    def without_call(self, name: str) -> dict[str, Any]:
-        """The data without the call ``name``. Raises DefinitionError where an environment overrides a part of it."""
-        calls = {each: call for each, call in self._data.get("calls", {}).items() if each != name}
-        return self._checked({**_without_calls(self._data), **({"calls": calls} if calls else {})}, name)
+    def without_call(self, name: str) -> str:
+        """The text without the call ``name``. Raises DefinitionError where an environment overrides a part of it."""
+        return self._changed({each: call for each, call in self._stored.calls.items() if each != name}, name)
 
-    def _with_calls(self, head: Node, over: Mapping[str, Any]) -> Definition:
+    def _with_calls(self, head: Node, over: Overrides | None) -> Definition:
         definition = read_environment(head)
-        calls = StoredCalls(definition, self._data.get("calls", {}), over.get("calls", {}))
+        calls = StoredCalls(definition, self._stored, over)
         return replace(definition, calls=calls, private_parameters=private_parameters(calls.with_private()))
 
-    @staticmethod
-    def _checked(data: dict[str, Any], name: str) -> dict[str, Any]:
-        """``data``, if each environment that overrides the call ``name`` can use it."""
-        for environment, overrides in data.get("environments", {}).items():
+    def _changed(self, calls: Mapping[str, str], name: str) -> str:
+        """The text with other ``calls``, if each environment that overrides the call ``name`` can use it."""
+        for environment, overrides in self._stored.head.get("environments", {}).items():
             over = (overrides.get("calls") or {}).get(name)
             if over is not None:
-                definition = StoredDefinition(data).in_environment(environment)
-                written = data.get("calls", {}).get(name)
-                read_call(definition, name, plant(written) if written is not None else None, over, is_new=True)
-        return data
-
-
-def _without_calls(data: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in data.items() if key != "calls"}
+                written = plant(json.loads(calls[name])) if name in calls else None
+                read_call(self.in_environment(environment), name, written, over, is_new=True)
+        return self._stored.written(calls)

@@ -10,6 +10,8 @@ from tieline.definitions.fill.call import compile_call
 from tieline.definitions.model import ENVIRONMENTS
 from tieline.definitions.parse import DefinitionError, parse, parse_data, to_json, to_yaml
 from tieline.definitions.slots import surroundings_of
+from tieline.definitions.stored_calls import StoredText, write
+from tieline.definitions.tree import plant
 
 TEXT = """\
 tieline: v1
@@ -234,7 +236,7 @@ STORED = to_json(
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
 def test_a_stored_definition_reads_as_the_whole_does(environment: Environment) -> None:
     """Calls that are read one by one are the same calls."""
-    stored = StoredDefinition(STORED).in_environment(environment)
+    stored = StoredDefinition(write(STORED)).in_environment(environment)
     whole = in_environment(parse_data(STORED), environment)
     assert dict(stored.calls) == dict(whole.calls)
     assert replace(stored, calls=dict(stored.calls)) == whole
@@ -244,7 +246,7 @@ def test_a_stored_definition_reads_as_the_whole_does(environment: Environment) -
 def test_a_stored_call_is_read_when_it_is_asked_for() -> None:
     """One that this version cannot read keeps nothing else from being used."""
     data = {**STORED, "calls": {**STORED["calls"], "broken": {"path": 5}}}
-    seen = StoredDefinition(data).in_environment("live")
+    seen = StoredDefinition(write(data)).in_environment("live")
     assert list(seen.calls) == ["other", "ask", "broken"]
     assert seen.calls["ask"].method == "POST"
     with pytest.raises(DefinitionError, match=r"calls\.broken"):
@@ -255,6 +257,42 @@ def test_a_stored_call_is_read_when_it_is_asked_for() -> None:
 def test_an_environment_may_remove_and_add_calls_of_a_stored_definition() -> None:
     """As overlays do: null removes, the rest merges."""
     over = {"calls": {"ask": None, "other": {"method": "HEAD"}, "new": {"path": "/n"}}}
-    seen = StoredDefinition({**STORED, "environments": {"live": over}}).in_environment("live")
+    seen = StoredDefinition(write({**STORED, "environments": {"live": over}})).in_environment("live")
     assert {name: call.method for name, call in seen.calls.items()} == {"other": "HEAD", "new": "GET"}
-    assert not StoredDefinition({**STORED, "environments": {"live": {"calls": None}}}).in_environment("live").calls
+    assert (
+        not StoredDefinition(write({**STORED, "environments": {"live": {"calls": None}}})).in_environment("live").calls
+    )
+
+
+def test_a_stored_text_is_taken_apart_without_building_its_calls() -> None:
+    """They stay texts, whatever blanks stand between them; private parameters are known."""
+    text = ' { "a" : [1, {"calls": 2}] , "calls" : { "x" : {"parameters": {"p": {"private": true}}} ,"y":{ } } } '
+    stored = StoredText(text)
+    assert stored.head == {"a": [1, {"calls": 2}]}
+    assert stored.calls == {"x": '{"parameters": {"p": {"private": true}}}', "y": "{ }"}
+    assert stored.private == {"x"}
+    assert stored.written({"y": "{}"}) == '{"a":[1,{"calls":2}],"calls":{"y":{}}}'
+    assert StoredText("{}").written({}) == "{}"
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{", "{1:2}", '{"a" 1}', '{"a":1 "b":2}', '{"calls":{"a"}}', "null", '{"a":1,}']
+)
+def test_a_text_that_is_no_object_is_refused(text: str) -> None:
+    """By one kind of error."""
+    with pytest.raises(ValueError, match=r"JSON|Expecting"):
+        StoredText(text)
+
+
+def test_a_call_is_put_into_and_taken_out_of_a_stored_definition() -> None:
+    """As the whole would be read; what another environment has of it is checked with it."""
+    stored = StoredDefinition(write(STORED))
+    added = stored.with_call("new", plant({"path": "/n/<tenant>"}))
+    assert added == write(to_json(parse_data({**STORED, "calls": {**STORED["calls"], "new": {"path": "/n/<tenant>"}}})))
+    assert StoredDefinition(added).without_call("new") == write(STORED)
+    with pytest.raises(DefinitionError, match=r"calls\.new\.path"):
+        stored.with_call("new", plant({"path": "n"}))
+    with pytest.raises(DefinitionError, match=r"calls\.ask"):
+        stored.with_call("ask", plant({"path": "/a"}))
+    with pytest.raises(DefinitionError, match=r"calls\.ask"):
+        stored.without_call("ask")

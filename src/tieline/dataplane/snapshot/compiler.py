@@ -9,8 +9,6 @@ import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-import orjson
-
 from tieline.access.appkey import KeyPlaces
 from tieline.access.areas import AreaTable
 from tieline.core.errors import CredentialMissing, DefinitionUnusable, TielineError
@@ -53,18 +51,26 @@ class OpenedCredential:
 
 def read_definition(row: ApiRow) -> dict[Environment, ReadEnvironment]:
     """What the definition of ``row`` says in each environment, its calls aside; raises nothing."""
-    return {name: _read_environment(row, name) for name in ENVIRONMENTS}
-
-
-def _read_environment(row: ApiRow, environment: Environment) -> ReadEnvironment:
     try:
-        definition = StoredDefinition(orjson.loads(row.definition)).in_environment(environment)
+        stored = StoredDefinition(row.definition)
+    except Exception as error:  # noqa: BLE001 -- whatever it is, other APIs are served
+        return {name: _unread(row, name, error) for name in ENVIRONMENTS}
+    return {name: _read_environment(row, name, stored) for name in ENVIRONMENTS}
+
+
+def _unread(row: ApiRow, environment: Environment, error: Exception) -> ReadEnvironment:
+    return ReadEnvironment(None, AreaTable(()), _unusable(row.name, environment, error))
+
+
+def _read_environment(row: ApiRow, environment: Environment, stored: StoredDefinition) -> ReadEnvironment:
+    try:
+        definition = stored.in_environment(environment)
         for auth in definition.auth:
             if auth.scheme not in SCHEMES.names():
                 raise DefinitionError([Problem(0, 0, "auth", f"this version has no scheme {shown(auth.scheme)}")])
         return ReadEnvironment(definition, AreaTable(definition.areas, literal=definition.paths == "literal"))
     except Exception as error:  # noqa: BLE001 -- whatever it is, other APIs are served
-        return ReadEnvironment(None, AreaTable(()), _unusable(row.name, environment, error))
+        return _unread(row, environment, error)
 
 
 def _unusable(title: str, environment: Environment, error: Exception) -> DefinitionUnusable:
