@@ -12,6 +12,7 @@ import pytest
 
 from tests.wire.oauth_issuer import FIREWALL, Workplace, granted, reply, workplace
 from tieline.core.errors import ReauthorizationRequired, UpstreamFailed
+from tieline.core.secret import Secret
 from tieline.core.urls import Origin
 from tieline.dataplane.tokens import issuers, renewal
 from tieline.dataplane.tokens.holder import SHARED
@@ -143,13 +144,65 @@ async def test_a_refresh_token_that_came_for_the_credentials_own_is_kept() -> No
     """There is no generation before it: it is the first, and has no token that could be used."""
     async with workplace(reply({"refresh_token": "refresh-2"}), granted()) as place:
         said = place.renewal(grant="refresh_token")
-        said.secrets["refresh_token"] = said.secrets["client_id"]  # type: ignore[index]  # the test's own mapping
+        said.secrets["refresh_token"] = Secret(b"refresh-1")  # type: ignore[index]  # the test's own mapping
         worker = place.worker()
         with pytest.raises(UpstreamFailed):
             await ready(place, worker, said)
         place.now += 3
         assert await ready(place, worker, said) == "fresh"
-        assert [form["refresh_token"] for form in place.issuer.asked] == ["me", "refresh-2"]
+        assert [form["refresh_token"] for form in place.issuer.asked] == ["refresh-1", "refresh-2"]
+
+
+@pytest.mark.parametrize("refresh", ["", None])
+async def test_an_answer_without_a_new_refresh_token_leaves_the_old_one(refresh: str | None) -> None:
+    """Google, Zoho and many others give one at the first sign-in only (RFC 6749 section 6)."""
+    async with workplace(granted("second", refresh), granted("third", refresh)) as place:
+        said, worker = place.renewal(), place.worker()
+        place.sign_in(said, -1.0)
+        assert await ready(place, worker, said) == "second"
+        place.now += 3600
+        assert await ready(place, worker, said) == "third"
+        assert [form["refresh_token"] for form in place.issuer.asked] == ["refresh-1", "refresh-1"]
+
+
+async def test_a_rotated_token_takes_the_place_of_the_credentials_own() -> None:
+    """A refresh token that was put by hand is good once, where the issuer rotates it."""
+    async with workplace(granted("first"), granted("second", "refresh-3")) as place:
+        said, worker = place.renewal(grant="refresh_token"), place.worker()
+        said.secrets["refresh_token"] = Secret(b"refresh-1")  # type: ignore[index]  # the test's own mapping
+        assert await ready(place, worker, said) == "first"
+        place.now += 3600
+        assert await ready(place, worker, said) == "second"
+        assert [form["refresh_token"] for form in place.issuer.asked] == ["refresh-1", "refresh-2"]
+
+
+async def test_a_no_that_comes_after_another_token_ends_nothing() -> None:
+    """Somebody signed in, or another worker was faster: what is there now is used, and nothing is noted of the no."""
+    async with workplace(reply({"error": "invalid_grant"}, 400)) as place:
+        said, worker = place.renewal(), place.worker()
+        place.sign_in(said, -1.0)
+        place.issuer.before_answer = lambda: place.sign_in(said, 3600.0, access="of the other", refresh="refresh-9")
+        assert await ready(place, worker, said) == "of the other"
+        assert (place.row.state, place.row.failures) == ("active", 0)
+
+
+async def test_a_token_without_an_end_is_renewed_when_the_api_refuses_it() -> None:
+    """It is not thought to last for ever, nor asked for again before."""
+    async with workplace(granted()) as place:
+        said, worker = place.renewal(), place.worker()
+        place.sign_in(said, None)
+        place.now += 10 * 365 * 86_400
+        stale = await worker.ready(place.plan, said, SHARED)
+        assert (token_of(stale), place.issuer.asked) == ("first", [])
+        assert token_of(await worker.renew(place.plan, said, SHARED, stale)) == "fresh"
+
+
+async def test_a_byte_order_mark_before_an_answer_loses_no_token() -> None:
+    """As servers on Windows write it."""
+    async with workplace(reply(b'\xef\xbb\xbf{"access_token":"fresh","refresh_token":"refresh-2"}')) as place:
+        said, worker = place.renewal(), place.worker()
+        place.sign_in(said, -1.0)
+        assert await ready(place, worker, said) == "fresh"
 
 
 async def test_an_answer_that_is_compressed_unasked_is_read() -> None:
@@ -210,6 +263,7 @@ async def test_a_token_that_waits_for_the_store_is_not_asked_for_twice() -> None
         {"expires_in": 1e300},
         {"expires_in": -1},
         {"expires_in": "99999999999"},
+        {"token_type": None},
         {"token_type": ["bearer"]},
         {"token_type": {"a": 1}},
         {"scope": {"a": 1}},

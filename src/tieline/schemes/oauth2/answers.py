@@ -24,6 +24,7 @@ _MOST = 1024 * 1024
 _TOKEN_MOST = 16 * 1024
 _SCOPE_MOST = 500
 _SCOPES_MOST = 200
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"  # RFC 8259 section 8.1: whoever reads JSON may ignore one
 _CODE = re.compile(r"[A-Za-z][A-Za-z_]{0,39}")
 _VISIBLE = re.compile(r"[\x21-\x7e]+")
 # Types that need a proof beside the token: a client must not use a token whose type it does not know (section 7.1).
@@ -68,10 +69,11 @@ def document(answer: IssuerAnswer) -> Mapping[str, Any] | None:
     """The answer as an object, from JSON or a form; None where it is neither."""
     if len(answer.body) > _MOST:
         return None
+    body = answer.body.removeprefix(_BYTE_ORDER_MARK)
     try:
-        found = orjson.loads(answer.body)
+        found = orjson.loads(body)
     except orjson.JSONDecodeError:
-        return _form(answer.body)
+        return _form(body)
     return found if isinstance(found, dict) else None
 
 
