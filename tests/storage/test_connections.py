@@ -52,7 +52,7 @@ def a_token(number: int = 1, ends: float | None = None) -> SealedToken:
 async def renewed(tokens: SqlConnections, key: ConnectionKey, token: SealedToken) -> SealedConnection:
     """The row after a renewal."""
     before = await tokens.connection(key)
-    leased = await tokens.lease(key, before.generation if before else 0, "one", 20)
+    leased = await tokens.lease(key, before.generation if before else 0, "one", 20, take_over=True)
     assert leased is not None
     assert await tokens.renewed(leased, token)
     after = await tokens.connection(key)
@@ -77,11 +77,12 @@ async def test_only_one_of_many_gets_the_turn(tokens: SqlConnections, owner: Api
 
 
 async def test_a_turn_that_was_not_used_ends(tokens: SqlConnections, owner: ApiRow) -> None:
-    """A worker that died in the middle does not keep the others waiting for ever."""
+    """A worker that died in the middle does not keep the others waiting for ever; who has waited takes it over."""
     assert await tokens.lease(shared(owner), 0, "dead", 1.5) is not None
     assert await tokens.lease(shared(owner), 0, "alive", 20) is None
     await asyncio.sleep(1.6)
-    assert await tokens.lease(shared(owner), 0, "alive", 20) is not None
+    assert await tokens.lease(shared(owner), 0, "alive", 20) is None
+    assert await tokens.lease(shared(owner), 0, "alive", 20, take_over=True) is not None
 
 
 async def test_a_renewal_is_kept_whole_and_told(tokens: SqlConnections, owner: ApiRow, database: Database) -> None:
@@ -150,6 +151,30 @@ async def test_a_refusal_is_kept_and_ends_the_turn(
     assert row.retry_at is not None
     assert row.retry_at - row.updated_at == pytest.approx(60)
     assert row.secrets["refresh"] == sealed(2)
+
+
+async def test_a_refusal_that_only_a_sign_in_heals_has_no_next_try(tokens: SqlConnections, owner: ApiRow) -> None:
+    """Nothing is asked again by itself."""
+    await renewed(tokens, shared(owner), a_token())
+    leased = await tokens.lease(shared(owner), 1, "one", 20)
+    assert leased is not None
+    assert await tokens.refused(leased, "one", Refusal("It is over.", final=True, pause=None, basis=BASIS))
+    row = await tokens.connection(shared(owner))
+    assert row is not None
+    assert (row.state, row.retry_at) == ("reauthorization_required", None)
+
+
+async def test_what_a_refusal_brought_is_kept_with_it(tokens: SqlConnections, owner: ApiRow) -> None:
+    """The next refresh token, in the same transaction as why there is no token to use."""
+    await renewed(tokens, shared(owner), a_token(1))
+    leased = await tokens.lease(shared(owner), 1, "one", 20)
+    assert leased is not None
+    assert await tokens.renewed(leased, a_token(5), Refusal("Odd.", final=False, pause=60, basis=BASIS))
+    row = await tokens.connection(shared(owner))
+    assert row is not None
+    assert (row.generation, row.state, row.last_error, row.failures) == (2, "active", "Odd.", 1)
+    assert (row.secrets["refresh"], row.previous["refresh"]) == (sealed(6), sealed(2))
+    assert await tokens.lease(shared(owner), 2, "two", 20) is not None
 
 
 async def test_a_sign_in_heals_and_passes_a_renewal_under_way(

@@ -238,6 +238,21 @@ async def test_the_lease_lasts_longer_than_asking_and_storing() -> None:
     assert left[0] > issuers.FLOW_SECONDS + renewal.SAVE_SECONDS
 
 
+async def test_a_lease_that_ran_out_while_the_store_was_away_is_not_taken_at_once() -> None:
+    """Its holder may have the next token in hand: it stores that first, and nobody uses the exchanged one again."""
+    async with workplace(granted()) as place:
+        said = place.renewal()
+        place.sign_in(said, -1.0)
+        place.issuer.before_answer = lambda: setattr(place.store, "away", True)
+        first = asyncio.create_task(place.worker().ready(place.plan, said, SHARED))
+        await place.issuer.was_asked.wait()
+        place.store.turns[place.key] = (place.store.turns[place.key][0], time.monotonic() - 1)
+        place.store.away = False
+        assert token_of(await place.worker().ready(place.plan, said, SHARED)) == "fresh"
+        assert token_of(await first) == "fresh"
+        assert len(place.issuer.asked) == 1
+
+
 async def test_a_token_that_waits_for_the_store_is_not_asked_for_twice() -> None:
     """Storing goes on when those who waited were told that the store is away; when it is back, the token is there."""
     async with workplace(granted()) as place:

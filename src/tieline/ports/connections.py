@@ -132,11 +132,13 @@ class ConnectionStore(Protocol):
         """The token of ``key`` with its sealed values."""
         ...
 
-    async def lease(self, key: ConnectionKey, generation: int, holder: str, seconds: float) -> SealedConnection | None:
+    async def lease(
+        self, key: ConnectionKey, generation: int, holder: str, seconds: float, *, take_over: bool = False
+    ) -> SealedConnection | None:
         """Take the turn to renew a token that is still of ``generation``; None where another has it, or it moved on.
 
-        A ``key`` without a row gets one in generation 0. The turn ends with ``renewed`` or ``refused``, at the latest
-        after ``seconds`` by the store's own clock.
+        A ``key`` without a row gets one in generation 0. The turn ends with ``renewed`` or ``refused``. Where neither
+        came within ``seconds``, by the store's own clock, whoever asks with ``take_over`` gets it.
         """
         ...
 

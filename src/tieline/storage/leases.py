@@ -38,10 +38,14 @@ class SqlConnections:
         async with self._database.read() as connection:
             return await _found(connection, key)
 
-    async def lease(self, key: ConnectionKey, generation: int, holder: str, seconds: float) -> SealedConnection | None:
+    async def lease(
+        self, key: ConnectionKey, generation: int, holder: str, seconds: float, *, take_over: bool = False
+    ) -> SealedConnection | None:
         now = self._now()
         until = type_coerce(now + literal_column(str(int(seconds * _MICROSECONDS))), Moment())
-        free = or_(connections.c.lease_until.is_(None), connections.c.lease_until <= type_coerce(now, Moment()))
+        expired = connections.c.lease_until <= type_coerce(now, Moment())
+        unheld = connections.c.lease_until.is_(None)
+        free = or_(unheld, expired) if take_over else unheld
         take = update(connections).where(*is_of(key), connections.c.generation == generation, free)
         async with self._database.write() as connection:
             taken = await connection.execute(take.values(lease_holder=holder, lease_until=until))

@@ -40,10 +40,14 @@ class MemoryConnections:
         self._reading -= 1
         return self.rows.get(key)
 
-    async def lease(self, key: ConnectionKey, generation: int, holder: str, seconds: float) -> SealedConnection | None:
+    async def lease(
+        self, key: ConnectionKey, generation: int, holder: str, seconds: float, *, take_over: bool = False
+    ) -> SealedConnection | None:
         self._reached()
         row = self.rows.get(key) or self._new(key)
-        if row.generation != generation or self.turns.get(key, ("", 0.0))[1] > time.monotonic():
+        held_until = self.turns[key][1] if key in self.turns else None
+        is_free = held_until is None or (take_over and held_until <= time.monotonic())
+        if row.generation != generation or not is_free:
             return None
         self.rows[key] = row
         self.turns[key] = holder, time.monotonic() + seconds

@@ -12,9 +12,10 @@ A connection, as the store has it, is in one of three states:
 - ``reauthorization_required``: it becomes ``active`` when somebody signs in, or when a later try works. There is one
   after ``retry_at``, which is not set where only a sign-in can help.
 
-Whoever asks an issuer holds the connection's lease. It lasts longer than asking and storing the answer may take
-together, so that no other worker uses a refresh token that was exchanged already. It ends with the answer stored, or
-with a failure noted; the store ends that of a worker that died.
+Whoever asks an issuer holds the connection's lease, which ends with the answer stored, or with a failure noted. It
+lasts longer than asking and storing may take together. One that its holder let expire is taken over only by who could
+reach the store for ``TAKE_OVER_SECONDS``: if the holder lives and just could not store its answer, it has done so by
+then, and nobody uses a refresh token that was exchanged already.
 """
 
 import asyncio
@@ -50,9 +51,10 @@ from tieline.vault.reveal import Revealer
 log = logging.getLogger("tieline.dataplane.tokens.renewal")
 
 TABLE: Final = "connection_secrets"
-SAVE_SECONDS: Final = 30.0
-LEASE_SECONDS: Final = issuers.FLOW_SECONDS + SAVE_SECONDS + 5.0
-WAIT_SECONDS: Final = LEASE_SECONDS + 10.0
+SAVE_SECONDS: Final = 5.0
+LEASE_SECONDS: Final = issuers.FLOW_SECONDS + SAVE_SECONDS + 2.0
+TAKE_OVER_SECONDS: Final = 2.0
+WAIT_SECONDS: Final = 2 * LEASE_SECONDS
 KEEP_SECONDS: Final = 600.0
 SOON_SECONDS: Final = 0.5
 PAUSE_FIRST: Final = 1.0
@@ -156,10 +158,10 @@ class Renewer:
                 token = await self._opened(row, row.generation, row.secrets)
                 return StoredToken(row.id, row.generation, fingerprint, token)
             await self._check(plan, renewal, key, row, fingerprint)
-            moved, saving = self._moved, self._saving.get(key)
-            leased = None
-            if saving is None:
-                leased = await self._store.lease(key, row.generation if row else 0, self._name, LEASE_SECONDS)
+            moved, leased = self._moved, None
+            if key not in self._saving:
+                generation, patient = row.generation if row else 0, time.monotonic() - waited > TAKE_OVER_SECONDS
+                leased = await self._store.lease(key, generation, self._name, LEASE_SECONDS, take_over=patient)
             if leased is not None:
                 obtained = await self._in_turn(_Attempt(plan, renewal, leased, fingerprint, by_api))
                 if obtained is not None:
