@@ -14,7 +14,7 @@ from typing import Any
 
 from bench import machine, report
 from bench.figures import Table
-from bench.measures import call, calls, files, flatness, idle, latency, memory, starting, streams, tls, workers
+from bench.measures import call, calls, changes, files, flatness, idle, latency, memory, starting, streams, tls, workers
 from bench.process import ROOT, BenchError
 from bench.profile import profile
 from bench.run import FULL, QUICK, Run, open_run
@@ -28,6 +28,7 @@ MEASURES: dict[str, Callable[[Run], Table]] = {
     "memory": memory.measure,
     "files": files.measure,
     "flatness": flatness.measure,
+    "changes": changes.measure,
     "starting": starting.measure,
     "idle": idle.measure,
     "workers": workers.measure,

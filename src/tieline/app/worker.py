@@ -6,10 +6,12 @@ Owns the process: signals, umask, event loop, and how a start that fails is told
 import gc
 import os
 import signal
+import sys
 
 from tieline.app.control_socket import ControlSocket
 from tieline.core.errors import TielineError
 
+_TURN = 0.001  # seconds that a thread which reads a large definition may keep the loop waiting, of Python's usual 0.005
 _YOUNG = 20_000  # objects made and not gone again before they are looked at: request records wait by the thousand
 
 
@@ -27,6 +29,7 @@ def work(plane: str, fd: int) -> int:
         from tieline.app.control import run  # noqa: PLC0415
     else:
         from tieline.app.data import run  # noqa: PLC0415
+    sys.setswitchinterval(_TURN)
     gc.freeze()
     gc.set_threshold(_YOUNG)
     gc.enable()
