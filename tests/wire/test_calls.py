@@ -65,8 +65,8 @@ async def test_nothing_of_the_callers_head_goes_to_the_provider(stage: Stage) ->
 
 async def test_a_data_call_runs_by_get(stage: Stage) -> None:
     """Its parameters are in the query string, read by their types."""
-    await calling.run(stage, "look", method=b"GET", query=b"id=42&q=a+b%26c")
-    assert stage.upstream.seen[0].target == b"/v1/things/42?q=a+b%26c"
+    await calling.run(stage, "look", method=b"GET", query=b"id=42&q=a%20b%26c")
+    assert stage.upstream.seen[0].target == b"/v1/things/42?q=a%20b%26c"
 
 
 async def test_a_data_call_may_be_a_post_of_the_providers(stage: Stage) -> None:

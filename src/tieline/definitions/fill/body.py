@@ -3,7 +3,6 @@
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
-from urllib.parse import quote_plus
 
 from tieline.definitions import template
 from tieline.definitions.fill.json_body import JsonTemplate
@@ -102,7 +101,7 @@ def _fields(body: Body, named: Sequence[str], scope: Scope) -> list[Field]:
 
 
 def _form(fields: list[Field], scope: Scope) -> BodyMaker:
-    pairs = tuple(FormPair(quote_plus(field.name) + "=", pieces, scope) for field, pieces in fields)
+    pairs = tuple(FormPair(field.name, pieces, scope) for field, pieces in fields)
 
     def make(run: Run) -> FilledBody:
         content = render_pairs(pairs, run, BODY_MOST, body_too_large)

@@ -6,15 +6,14 @@ encoding. Results are bounded: 64 KiB of path and query each, 32 KiB of a header
 
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import quote_plus
 
 from tieline.core.secret import Secret
 from tieline.definitions import template
 from tieline.definitions.fill.body import compile_body
 from tieline.definitions.fill.pairs import (
     HEADERS_MOST,
-    FormPair,
     Header,
+    QueryPair,
     headers_too_large,
     query_pairs,
     refuse_owned,
@@ -109,12 +108,12 @@ def fill(
     return compile_call(call).fill(given, private, files)
 
 
-def _pairs(call: Call, named: list[str], scope: Scope) -> list[FormPair]:
+def _pairs(call: Call, named: list[str], scope: Scope) -> list[QueryPair]:
     owned = scope.surroundings.query
     for name in (*(pair.name for pair in call.query), *named):
         refuse_owned(name, owned, "query pair")
-    pairs = [FormPair(quote_plus(pair.name) + "=", scope.split(pair.value), scope) for pair in call.query]
-    return pairs + [FormPair(f"{name}=", (Slot(name),), scope) for name in named]
+    pairs = [QueryPair(pair.name, scope.split(pair.value), scope) for pair in call.query]
+    return pairs + [QueryPair(name, (Slot(name),), scope) for name in named]
 
 
 def _slots(call: Call) -> set[str]:

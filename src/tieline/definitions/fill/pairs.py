@@ -5,7 +5,7 @@ What is optional and not given takes its whole pair with it; a list that is a wh
 
 import re
 from collections.abc import Callable
-from urllib.parse import quote_plus, unquote_plus
+from urllib.parse import quote, quote_plus, unquote_plus
 
 from tieline.core.errors import HeadersTooLarge, TielineError
 from tieline.definitions import values
@@ -19,16 +19,16 @@ _NOT_IN_HEADER = re.compile(r"[^\t\x20-\x7e\xa0-\xff]")
 
 
 class FormPair:
-    """A pair as forms and queries write it (WHATWG URL, section 5.2)."""
+    """A pair as forms write it (WHATWG URL, section 5.2), blanks as ``+``."""
 
     __slots__ = ("_listed", "_needs", "_pieces", "_start")
 
-    def __init__(self, start: str, pieces: Pieces, scope: Scope, *, encoded: bool = False) -> None:
-        """``start`` is the encoded name with its ``=``; ``encoded`` that the literals of ``pieces`` are so, too."""
-        self._start = start
+    def __init__(self, name: str, pieces: Pieces, scope: Scope) -> None:
+        """``name`` as it is meant; ``pieces`` are the value's."""
+        self._start = self._encoded(name) + "="
         self._needs = scope.needs(pieces)
         self._listed = scope.listed(pieces)
-        self._pieces = tuple(quote_plus(piece) if isinstance(piece, str) and not encoded else piece for piece in pieces)
+        self._pieces = tuple(self._encoded(piece) if isinstance(piece, str) else piece for piece in pieces)
 
     def add(self, run: Run, parts: list[str]) -> None:
         """Append the pair to ``parts``, with an ``&`` after it."""
@@ -36,14 +36,44 @@ class FormPair:
             return
         if self._listed is not None:
             for item in run.items(self._listed):
-                parts += (self._start, quote_plus(item), "&")
+                parts += (self._start, self._encoded(item), "&")
             return
         parts.append(self._start)
-        parts += [piece if isinstance(piece, str) else run.form(piece.name) for piece in self._pieces]
+        parts += [piece if isinstance(piece, str) else self._value(run, piece.name) for piece in self._pieces]
         parts.append("&")
 
+    def _encoded(self, text: str) -> str:
+        return quote_plus(text)
 
-def query_pairs(query: str, scope: Scope) -> list[FormPair]:
+    def _value(self, run: Run, name: str) -> str:
+        return run.form(name)
+
+
+class QueryPair(FormPair):
+    """A pair of a query: as in a form, with blanks as ``%20``, which servers read that do not read ``+`` so."""
+
+    __slots__ = ()
+
+    def _encoded(self, text: str) -> str:
+        return quote(text, safe="")
+
+    def _value(self, run: Run, name: str) -> str:
+        return run.query(name)
+
+
+class WrittenPair(QueryPair):
+    """A pair of a query as a path or URL was written with it: its literal texts are encoded already."""
+
+    __slots__ = ()
+
+    def __init__(self, start: str, pieces: Pieces, scope: Scope) -> None:
+        """``start`` is the name with its ``=``, or empty where the pair has neither."""
+        super().__init__("", pieces, scope)
+        self._start = start
+        self._pieces = pieces
+
+
+def query_pairs(query: str, scope: Scope) -> list[WrittenPair]:
     """The pairs of a query that a path or URL is written with; its literal texts are encoded already."""
     pairs = []
     for text in query.split("&") if query else ():
@@ -53,9 +83,9 @@ def query_pairs(query: str, scope: Scope) -> list[FormPair]:
         if mark:
             refuse_owned(unquote_plus(name), scope.surroundings.query, "query pair")
             literal = "".join(piece for piece in scope.split(name) if isinstance(piece, str))
-            pairs.append(FormPair(literal + mark, scope.split(value), scope, encoded=True))
+            pairs.append(WrittenPair(literal + mark, scope.split(value), scope))
         else:
-            pairs.append(FormPair("", scope.split(text), scope, encoded=True))
+            pairs.append(WrittenPair("", scope.split(text), scope))
     return pairs
 
 

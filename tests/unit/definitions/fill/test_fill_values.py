@@ -31,7 +31,7 @@ def query(parameter: str, given: Mapping[str, Any], private: Mapping[str, Any] |
 @pytest.mark.parametrize(
     ("parameter", "value", "expected"),
     [
-        ("type: text", "a b&c=d", b"q=a+b%26c%3Dd"),
+        ("type: text", "a b&c=d", b"q=a%20b%26c%3Dd"),
         ("type: text", "Zürich", b"q=Z%C3%BCrich"),
         ("type: number", 1.5, b"q=1.5"),
         ("type: number", 3, b"q=3"),
