@@ -201,3 +201,23 @@ async def test_naming_the_secrets_field_in_connection_does_not_remove_it(start_s
     seen = stage.upstream.seen[0]
     assert seen.one(b"authorization") == b"Bearer " + SECRET
     assert seen.one(b"x-custom-key") == b"custom-not-real"
+
+
+@pytest.mark.parametrize("door", [b"/relay/", b"/call/", b"/call/api/"])
+@pytest.mark.parametrize("typed", [b"sk-proj-abcdefghijklmnopqrstuvwxyz", b"a1b2c3d4e5f60718", b"AKIAIOSFODNN7EXAMPLE"])
+async def test_a_providers_key_typed_into_the_path_is_not_repeated(stage: Stage, door: bytes, typed: bytes) -> None:
+    """Neither in the error nor in the record."""
+    lines = [b"GET " + door + typed + b" HTTP/1.1", b"Host: tieline.test", stage.bearer]
+    found = await stage.ask(b"\r\n".join(lines) + b"\r\n\r\n")
+    assert found.status == 404
+    assert typed not in found.raw
+    (record,) = await stage.worker.recorded(1)
+    assert typed.decode() not in record.path
+
+
+async def test_a_name_that_is_none_here_is_repeated(stage: Stage) -> None:
+    """A slip of the finger is easier to see so."""
+    found = await stage.ask(b"GET /relay/opnai/x HTTP/1.1\r\nHost: tieline.test\r\n" + stage.bearer + b"\r\n\r\n")
+    assert b"no API named 'opnai'" in found.body
+    (record,) = await stage.worker.recorded(1)
+    assert record.path == "/relay/opnai/x"

@@ -25,7 +25,7 @@ from tieline.core.errors import (
     TielineError,
     UnknownApi,
 )
-from tieline.core.names import is_api_name
+from tieline.core.names import is_plain_name
 from tieline.dataplane.admission.words import Apis, Words, is_lasting
 from tieline.dataplane.snapshot.plan import Api, Plan
 from tieline.dataplane.snapshot.view import STALE_SECONDS, AppKey
@@ -251,7 +251,7 @@ def _other_environment(key: AppKey) -> EnvironmentNotAllowed:
 def _unknown_api(words: Words) -> UnknownApi:
     """The error for an API that is not there; what cannot be a name is not repeated, it may be a secret."""
     door, name = words.door.decode(), words.shown_name
-    if not is_api_name(name):
+    if not is_plain_name(name):
         return UnknownApi(
             f"What follows {door} in the path is no name of an API. Write {door}{{api}}/ and what follows."
         )

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from tieline.core.errors import InvalidRequest, MethodNotAllowed, UnknownCall
-from tieline.core.names import is_api_name
+from tieline.core.names import is_plain_name
 from tieline.dataplane.admission.admit import Admission, Admitted
 from tieline.dataplane.admission.fields import CONNECTION, PAGES
 from tieline.dataplane.attempt.send import Running
@@ -83,11 +83,11 @@ class CallDoor(Door[CallRequest]):
 def _name(plan: Plan, rest: bytes) -> str:
     """The call that the path names. Raises UnknownCall; what cannot be a name is not repeated, it may be a secret."""
     name = rest[1:65].decode("ascii", "replace")
-    if not is_api_name(name) or len(rest) > 65:
+    if len(rest) <= 65 and name in plan.calls:
+        return name
+    if not is_plain_name(name):
         raise UnknownCall(f"What follows {plan.name} in the path is no name of a call. Write /call/{{api}}/{{call}}.")
-    if name not in plan.calls:
-        raise UnknownCall(f"{plan.title} has no call named {name!r}. Check the path after /call/.", param=name)
-    return name
+    raise UnknownCall(f"{plan.title} has no call named {name!r}. Check the path after /call/.", param=name)
 
 
 def _walks(request: Request) -> bool:

@@ -13,7 +13,7 @@ from collections.abc import Collection
 
 from tieline.access.appkey import hidden
 from tieline.core.errors import ANSWERS, TielineError
-from tieline.core.names import is_api_name
+from tieline.core.names import is_api_name, is_plain_name
 from tieline.dataplane.doors.call_exchange import CallExchange
 from tieline.dataplane.relaying.exchange import Exchange
 from tieline.dataplane.snapshot.view import KEYS_MOST, AppKey
@@ -113,7 +113,7 @@ class Records:
         """Note a request that was not admitted. Without a good key it leaves no record: strangers fill no tables."""
         if key is None:
             return
-        path = _shown(request.target.partition(b"?")[0].decode("ascii", "replace"))
+        path = _shown(request.target.partition(b"?")[0].decode("ascii", "replace"), error.code)
         self._gather(
             RequestRecord(
                 request_id,
@@ -234,12 +234,16 @@ class Records:
         self._used = used | self._used
 
 
-def _shown(path: str) -> str:
-    """A path that was not admitted, without app keys and without what stands for an API or call and cannot be one."""
+def _shown(path: str, code: str | None = None) -> str:
+    """A path that was not admitted, without app keys and without what stands for an API or call and cannot be one.
+
+    What is refused with the ``code`` unknown_api or unknown_call may be a provider's key, and is kept only where it
+    looks like a name.
+    """
     door = next((each for each in _DOORS if path.startswith(each)), "")
     name, slash, rest = path[len(door) :].partition("/")
-    if door and not is_api_name(name):
+    if door and not (is_plain_name if code == "unknown_api" else is_api_name)(name):
         name = "…"
-    if door == _CALL_DOOR and not is_api_name(rest):
+    if door == _CALL_DOOR and not (is_api_name if code is None else is_plain_name)(rest):
         rest = "…" if rest else ""
     return hidden(door + name + slash + rest)[:_PATH_MOST]
