@@ -38,7 +38,7 @@ def refused(body: Any, *, named: bool) -> CommandFailed | None:
 
     The text has the request's id where it is ``named`` or where only the server's log says more.
     """
-    error = body.get("error") if isinstance(body, dict) else None
+    error = body.get("error", body) if isinstance(body, dict) else None  # some shapes have no member around it
     if not isinstance(error, dict) or "message" not in error:
         return None
     lines = [shown(line.rstrip()) if line.strip() else "" for line in str(error["message"]).strip().splitlines()]

@@ -292,6 +292,7 @@ class Definition:
 
     ``rewrite_response_headers`` are fields beside ``Location`` and its kin whose URLs lead back to the relay. ``paths``
     is ``literal`` where the API takes every segment of a path for itself, dot segments too.
+    ``errors`` is the shape that Tieline's own errors have for this API's clients.
     ``private_parameters`` are the credential fields of its calls (see the function of that name).
     """
 
@@ -311,6 +312,7 @@ class Definition:
     drop_response_headers: tuple[str, ...]
     rewrite_response_headers: tuple[str, ...]
     paths: Literal["plain", "literal"]
+    errors: str
     verify: Verify | None
     limits: Limits
     areas: tuple[Area, ...]

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from tieline.access.areas import AreaTable
 from tieline.core import urls
+from tieline.core.error_shapes import ERROR_SHAPES
 from tieline.definitions import template, tree, values, variables
 from tieline.definitions.calls import CALLS
 from tieline.definitions.canonical import to_json, to_yaml
@@ -254,6 +255,7 @@ DEFINITION = Record(
         Key("drop_response_headers", _NAMES, ()),
         Key("rewrite_response_headers", _NAMES, ()),
         Key("paths", Choice(("plain", "literal")), "plain"),
+        Key("errors", Choice(tuple(ERROR_SHAPES)), "tieline"),
         Key("verify", VERIFY, None),
         Key("limits", LIMITS, Limits(), shows="all defaults"),
         Key("areas", Many(AREA, MOST_AREAS), ()),

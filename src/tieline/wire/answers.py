@@ -1,51 +1,51 @@
 """The answers that Tieline itself makes on the app listener, in the contract's shape (section 4)."""
 
-import json
-import math
 from email.utils import formatdate
 from http import HTTPStatus
+from typing import Protocol
 
+from tieline.core.error_shapes import ERROR_SHAPES, ErrorFacts
 from tieline.core.errors import ANSWERS, TielineError
 
 _PHRASES = {status.value: status.phrase for status in HTTPStatus}
 _INTERNAL = "Something went wrong inside Tieline. Report the request id to whoever runs it."
 
 
-def error_body(error: TielineError, request_id: str) -> bytes:
-    """The JSON of an error answer or of an ``event: error``."""
-    return json.dumps(
-        {
-            "error": {
-                "message": error.public,
-                "type": "tieline_error",
-                "code": error.code,
-                "param": error.param,
-                "request_id": request_id,
-            }
-        },
-        ensure_ascii=False,
-    ).encode()
+class Refusable(Protocol):
+    """What an error answer has to know of the request it answers."""
+
+    method: bytes
+    error_shape: str
+
+    @property
+    def closes(self) -> bool: ...
 
 
-def error_answer(
-    error: TielineError, request_id: str, *, close: bool, head_only: bool = False, status: int | None = None
-) -> bytes:
-    """A whole error answer: head and body. ``close`` adds ``Connection: close``; ``head_only`` is for HEAD.
+def error_body(error: TielineError, request_id: str, shape: str = "tieline") -> bytes:
+    """What an error answer or an ``event: error`` says, in one of ``ERROR_SHAPES``."""
+    return ERROR_SHAPES[shape].body(ErrorFacts(error, ANSWERS[error.code].status, request_id)).encode()
+
+
+def error_answer(error: TielineError, request: Refusable, request_id: str, *, status: int | None = None) -> bytes:
+    """A whole error answer to ``request``, in the shape of its API: head and body, no body for HEAD.
 
     ``status`` is that of an upstream whose error this repeats, else the one of the error's code. The request id stands
     in ``x-request-id`` too, where SDKs look for it; upstreams put their own there.
     """
     rule = ANSWERS[error.code]
+    shape = ERROR_SHAPES[request.error_shape]
+    facts = ErrorFacts(error, status or rule.status, request_id)
     fields = [f"tieline-error: {error.code}", f"x-request-id: {request_id}"]
+    fields += [f"{name}: {value}" for name, value in shape.fields(facts).items()]
     if rule.retry is not None:
         fields.append(f"x-should-retry: {'true' if rule.retry else 'false'}")
     if error.retry_after is not None:
-        fields.append(f"retry-after: {max(1, math.ceil(error.retry_after))}")
-    if close:
+        fields.append(f"retry-after: {max(1, round(error.retry_after))}")
+    if request.closes:
         fields.append("connection: close")
-    body = error_body(error, request_id)
-    head = _head(status or rule.status, "application/json", len(body), request_id, fields)
-    return head if head_only else head + body
+    body = shape.body(facts).encode("utf-8", "backslashreplace")
+    head = _head(facts.status, shape.media_type, len(body), request_id, fields)
+    return head if request.method == b"HEAD" else head + body
 
 
 def internal_error() -> TielineError:

@@ -90,6 +90,7 @@ class Request:
         "complete",
         "connection",
         "connection_field",
+        "error_shape",
         "expects",
         "fault",
         "headers",
@@ -128,6 +129,7 @@ class Request:
         self.protocol = b""
         self.connection_field = b""
         self.noted = _NOTHING
+        self.error_shape = "tieline"
         self.keep_alive = True
         self.live = False
         self.fault: RequestError | None = None
@@ -214,9 +216,7 @@ class Request:
     def refuse(self, error: TielineError, request_id: str) -> None:
         """Answer with an error and be done; only before an answer was begun."""
         self.sink = None
-        close = self.closes
-        head_only = self.method == b"HEAD"
-        self.send(answers.error_answer(error, request_id, close=close, head_only=head_only))
+        self.send(answers.error_answer(error, self, request_id))
         self.finish()
 
     def become_tunnel(self) -> bytes:

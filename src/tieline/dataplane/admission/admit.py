@@ -137,6 +137,11 @@ class Admission:
             self._remember(request, admitted)
         return admitted
 
+    def error_shape(self, request: Request, door: bytes) -> str:
+        """The shape of errors that the API has which ``request`` asks for; Tieline's own where there is none."""
+        api = self._snapshot.api(request.target.partition(b"?")[0][len(door) :].partition(b"/")[0])
+        return api.plans["live"].errors if api is not None else "tieline"
+
     def perhaps(self, error: TielineError, admitted: Admitted) -> NeedsStore:
         """``error`` is what an admitted request fails with, unless an operator has just changed that."""
         return NeedsStore(Rejected(error, admitted.key), self._snapshot.version, None, admitted.words)

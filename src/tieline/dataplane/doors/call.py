@@ -77,6 +77,7 @@ class CallDoor(Door[CallRequest]):
         return CallRequest(admitted, target, holder, admitted.words.query, boundary_of(content_type))
 
     def _serve(self, request: Request, request_id: str, way: CallRequest) -> None:
+        request.error_shape = way.target.plan.errors
         CallExchange(self, request, request_id, way).begin()
 
 

@@ -138,6 +138,7 @@ class Door(ABC, Generic[Way]):
 
     def _refuse(self, request: Request, request_id: str, rejected: Rejected) -> None:
         self._refusals.refused(request, request_id, rejected.key, rejected.error)
+        request.error_shape = self._admission.error_shape(request, self._prefix)
         request.refuse(rejected.error, request_id)
 
 

@@ -54,6 +54,7 @@ class Relay(Door[Route]):
         return Route(plan, key, path, verdict.area, verdict.level, message, prepared, holder)
 
     def _serve(self, request: Request, request_id: str, way: Route) -> None:
+        request.error_shape = way.plan.errors
         Exchange(request, request_id, way, self._relaying).open()
 
 

@@ -97,7 +97,7 @@ class Reply:
     def refuse(self, error: TielineError, status: int | None = None) -> None:
         """Write an error; ``status`` other than that of its code where an upstream said it."""
         request = self._request
-        data = answers.error_answer(error, self._id, close=request.closes, status=status)
+        data = answers.error_answer(error, request, self._id, status=status)
         request.sink = None
         request.send(data)
         request.finish()

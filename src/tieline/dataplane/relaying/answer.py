@@ -85,7 +85,7 @@ class RelayedAnswer:
         """
         if self._whole is None:
             return b""
-        event = b"\n\nevent: error\ndata: " + answers.error_body(error, self._request_id) + b"\n\n"
+        event = b"\n\nevent: error\ndata: " + answers.error_body(error, self._request_id, self._plan.errors) + b"\n\n"
         return framing.chunk(event) + framing.last_chunk(())
 
     def _passed_on(self, answer: Answer) -> tuple[list[bytes], bytes, bool]:

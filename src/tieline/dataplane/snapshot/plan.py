@@ -41,6 +41,7 @@ class Plan:
     title: str
     environment: Environment
     table: AreaTable
+    errors: str
     places: KeyPlaces
     limits: Limits
     first_byte: float
