@@ -92,7 +92,7 @@ def test_an_app_gets_and_loses_apis(cli: Cli, weather: str, sandbox: str) -> Non
     lost = cli("app", "update", "bot", "--no-api", "weather")
     assert "Its keys lose what they were granted on weather." in lost.err
     assert cli("app", "show", "bot", "--json").json["apis"] == ["second"]
-    assert "may not use that" in cli("app", "update", "bot", "--no-api", "weather").err
+    assert "names what it may not use" in cli("app", "update", "bot", "--no-api", "weather").err
     assert cli("app", "update", "bot", "--name", "robot").code == 0
     assert cli("app", "remove", "robot").code == 0
     assert cli("api", "remove", "second").code == 0

@@ -360,7 +360,10 @@ class Tour:
             ("app", "show", "shell", "--json"),
             ("key", "list"),
             ("key", "show", ids[0]),
+            ("app", "update", "shell", "--name", "shelled"),
+            ("app", "update", "shelled", "--name", "shell"),
             ("key", "update", ids[1], "--name", "renamed"),
+            ("token", "show", "ci"),
             ("key", "allows", ids[0], "GET", "/things", "--api", "typed"),
             ("token", "list", "--json"),
             ("audit", "list"),
@@ -370,6 +373,8 @@ class Tour:
             ("version",),
         ):
             await self.command(*words)
+        for noun, name in (("app", "shell"), ("key", ids[1]), ("api", "typed")):
+            await self.command(noun, "edit", name, env={"VISUAL": "true"})
         await command_calls(self, made[0]["secret"])
         await command_connections(self)
         await self._commands_refused()
@@ -403,6 +408,8 @@ class Tour:
             ("api", "export", "typed"),
             ("api", "export", "named", "--json"),
             ("api", "verify", "typed"),
+            ("api", "update", "typed", "--file", str(written)),
+            ("check", str(written)),
         ):
             await self.command(*words)
         file.unlink()
@@ -417,6 +424,10 @@ class Tour:
             ("api", "add", "x", "--credential-env"),
             ("key", "revoke"),
             ("app", "show"),
+            ("app", "update", "shell", "--no-api"),
+            ("key", "show"),
+            ("token", "show"),
+            ("connection", "show"),
         ):
             await self.command(*words, self.provider(f"an argument of {words[:2]}", odd=False), stdin="x")
         newline = "one\n" + self.provider("a secret with a line break")
@@ -439,7 +450,7 @@ def misplacements(secret: str, key_id: str) -> list[tuple[str, str, object]]:
         ("POST", "/apis", {"name": "x", "base_url": secret}),
         ("POST", "/apis", {"name": "x", "base_url": "https://example.com", "hosts": [secret + "/"]}),
         ("PUT", "/apis/bearer/credentials/live", {"fields": {secret: "x"}}),
-        ("PUT", "/apis/bearer/credentials/live", {"fields": {"key": secret + "\n"}}),
+        ("PUT", "/apis/bearer/credentials/live", {"fields": {"key": f"{secret}\nx"}}),
         ("PUT", "/apis/bearer/credentials/live", {"fields": {"key": f"a\r\nx: {secret}"}}),
         ("PUT", "/apis/bearer/credentials/live", {"fields": {"key": "x", "other": secret}}),
         ("PUT", "/apis/bearer/credentials/live", {"fields": {"key": [secret]}}),

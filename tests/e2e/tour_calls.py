@@ -75,6 +75,7 @@ async def command_calls(tour: "Tour", key: str) -> None:
         ("call", "update", place, "--file", str(file), "--json"),
         ("call", "list", "typed"),
         ("call", "show", place, "--json"),
+        ("call", "export", place),
         ("call", "schema", place),
         ("call", "initialize", place, "-p", "a=b", "--save"),
         ("call", "initialize", place, "--sample", str(sample), "--json"),
@@ -82,6 +83,7 @@ async def command_calls(tour: "Tour", key: str) -> None:
         ("call", "run", place, "-p", "a=b"),
     ):
         await tour.command(*words)
+    await tour.command("call", "edit", place, env={"VISUAL": "true"})
     await tour.command("call", "run", place, "-p", "a=b", "--stream", env=env)
     for refused in (("call", "run", place), ("call", "show"), ("call", "run", place, "-p")):
         await tour.command(*refused, tour.provider(f"an argument of {refused[:2]}", odd=False), env=env)

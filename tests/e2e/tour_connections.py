@@ -44,6 +44,7 @@ async def command_connections(tour: "Tour") -> None:
     await tour.command("connection", "sign-in", "issued", "--no-wait")
     (found,) = (await tour.command("connection", "list", "--api", "issued", "--json"))["items"]
     await tour.command("connection", "list")
+    await tour.command("connection", "show", found["id"])
     await tour.command("connection", "remove", found["id"])
     await tour.command("connection", "sign-in", "typed", "--no-wait")
 

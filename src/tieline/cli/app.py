@@ -88,9 +88,7 @@ def update(
     wanted = dict(members_of(text_of(file))) if file else {"name": before["name"], "apis": before["apis"]}
     unknown = set(no_api or ()) - set(before["apis"])
     if unknown:
-        raise SettingsError(
-            f"--no-api {min(unknown)}: {name} may not use that. It may use {output.shown(before['apis'])}."
-        )
+        raise SettingsError(f"--no-api names what it may not use. It may use {output.shown(before['apis'])}.")
     wanted["apis"] = [
         each for each in {**dict.fromkeys(wanted["apis"]), **dict.fromkeys(api or ())} if each not in (no_api or ())
     ]

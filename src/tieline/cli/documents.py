@@ -116,7 +116,9 @@ def changeable(before: Mapping[str, Any], wanted: Mapping[str, Any], members: Se
     """
     strange = [each for each in wanted if each not in before]
     if strange:
-        raise SettingsError(f"{output.shown(strange[0][:40])} is no member of this; it has {', '.join(members)}.")
+        from tieline.definitions.problems import shown
+
+        raise SettingsError(f"{shown(strange[0])} is no member of this; it has {', '.join(members)}.")
     return {each: wanted[each] for each in members if each in wanted}
 
 
