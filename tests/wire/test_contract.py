@@ -12,6 +12,7 @@ from tests.wire.raw import Message, Peer, Upstream, answer, saying, until
 from tests.wire.stage import Stage
 from tieline.core.errors import ANSWERS
 from tieline.testing.dataplane import MemorySource
+from tieline.wire.proxies import TrustedProxies
 
 
 def check(got: Message, code: str) -> Any:
@@ -99,6 +100,20 @@ async def test_a_key_from_elsewhere_is_address_not_allowed(stage: Stage, network
         assert got.status == 200
     else:
         check(got, "address_not_allowed")
+
+
+async def test_a_key_sees_the_client_behind_a_trusted_proxy(stage: Stage) -> None:
+    """And only behind such a one; a refusal names the address that was seen."""
+    stage.key = stage.worker.source.put_key("api", from_ip=["203.0.113.0/24"])
+    for trusted, told, seen in (
+        (["10.0.0.0/8"], b"203.0.113.9", "127.0.0.1"),
+        (["127.0.0.1"], b"192.0.2.1", "192.0.2.1"),
+        (["127.0.0.1"], b"203.0.113.9", ""),
+    ):
+        stage.worker.service.listener.proxies = TrustedProxies(trusted)
+        got = await stage.get(b"/thing", b"X-Forwarded-For: " + told)
+        assert (got.status == 200) is (not seen)
+        assert not seen or f"which is {seen} as" in got.json["error"]["message"]
 
 
 async def test_an_area_that_is_not_granted_is_missing_permission(start_stage: StartStage) -> None:

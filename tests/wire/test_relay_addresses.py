@@ -6,7 +6,7 @@ from tests.wire.conftest import StartStage
 from tests.wire.raw import answer, saying
 from tests.wire.stage import Stage
 from tieline.dataplane.relaying.answer_urls import led_back
-from tieline.wire.request import Request
+from tieline.testing.requests import FakeClient
 
 HOST = b"http://tieline.test"
 
@@ -94,8 +94,7 @@ async def test_a_server_that_takes_itself_for_http_leads_back_to_https(stage: St
     await stage.worker.caught_up()
     api = stage.worker.service.snapshot.api(b"far")
     assert api is not None
-    request = Request(None, b"GET", b"/", 1)  # type: ignore[arg-type]
-    request.authority = b"relay.test"
+    request = FakeClient().request(b"GET", b"/", authority=b"relay.test")
     plan = api.plans["live"]
     for url in (b"http://API.example.com/v1/x", b"https://api.example.com:443/v1/x", b"//api.example.com/v1/x"):
         assert led_back(plan, request, b"Location", url) == b"http://relay.test/relay/far/x"

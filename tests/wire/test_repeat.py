@@ -10,6 +10,7 @@ import pytest
 from tieline.core.errors import RequestError
 from tieline.wire.deadlines import Deadlines, Patience
 from tieline.wire.ingress import IngressConnection
+from tieline.wire.proxies import TrustedProxies
 from tieline.wire.request import Request
 
 BODY = b"\r\n\r\nGET / HT"  # twelve bytes that would show if they were taken for anything else
@@ -53,6 +54,7 @@ class Door:
     deadlines: Deadlines = field(default_factory=Deadlines)
     patience: Patience = field(default_factory=Patience)
     draining: bool = False
+    proxies: TrustedProxies | None = None
     notable: frozenset[bytes] = frozenset({b"idempotency-key"})
     requests: list[Request] = field(default_factory=list)
     asked: list[tuple[object, ...]] = field(default_factory=list)

@@ -12,6 +12,7 @@ from tieline.storage.leases import SqlConnections
 from tieline.storage.snapshots import SqlSnapshots
 from tieline.telemetry.logs import Log, capture_logging
 from tieline.wire.guard import Guard
+from tieline.wire.proxies import TrustedProxies
 from tieline.wire.tls import Trust
 
 
@@ -29,9 +30,9 @@ async def run(assignment: Assignment, supervisor: ControlSocket) -> None:
     source = SqlSnapshots(opened.database, settings.database_url)
     try:
         guard = Guard(settings.allow_destinations, lambda: own_listeners(settings))
-        service = Service(
-            Resources(source, SqlConnections(opened.database), opened.keyring, guard, Trust(settings.ca_bundle))
-        )
+        connections, trust = SqlConnections(opened.database), Trust(settings.ca_bundle)
+        proxies = TrustedProxies(settings.trusted_proxies) if settings.trusted_proxies else None
+        service = Service(Resources(source, connections, opened.keyring, guard, trust, proxies))
         await service.start(open_listener(settings.app_listen))
         supervisor.report(listening=True)
         await supervisor.unready()

@@ -27,6 +27,7 @@ from tieline.wire.deadlines import Deadlines
 from tieline.wire.guard import Guard
 from tieline.wire.listener import Listener
 from tieline.wire.pool import Pool
+from tieline.wire.proxies import TrustedProxies
 from tieline.wire.request import Request
 from tieline.wire.tls import Trust
 
@@ -37,13 +38,14 @@ FINISH_SECONDS = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Resources:
-    """What a worker is given: the store's side, opened keys, the egress guard, whom to trust."""
+    """What a worker is given: the store's side, opened keys, the egress guard, whom to trust upstream and in front."""
 
     source: SnapshotSource
     connections: ConnectionStore
     keyring: Keyring
     guard: Guard
     trust: Trust = field(default_factory=Trust)
+    proxies: TrustedProxies | None = None
 
 
 class Service:
@@ -60,7 +62,7 @@ class Service:
         preparer = Preparer(self.sessions)
         self._relay = Relay(admission, preparer, self.records, new_id)
         self.calls = CallDoor(admission, Running(preparer), self.records, new_id)
-        self.listener = Listener(self._door, self.deadlines, new_id, NOTABLE)
+        self.listener = Listener(self._door, self.deadlines, new_id, NOTABLE, resources.proxies)
         self.telling = Telling(self.calls.runner.drifts, resources.source)
         self._lasting = (
             Lasting("snapshot", self.snapshot.follow),

@@ -62,6 +62,7 @@ class ServeSettings:
     console_url: str | None = None
     return_origins: tuple[str, ...] = ()
     allow_destinations: tuple[str, ...] = ()
+    trusted_proxies: tuple[str, ...] = ()
     ca_bundle: Path | None = None
     log_format: LogFormat = "text"
     log_level: LogLevel = "info"

@@ -34,6 +34,7 @@ def serve_settings(options: Given, environ: Mapping[str, str] | None = None) -> 
         console_url=values.console_url(source),
         return_origins=values.return_origins(source),
         allow_destinations=values.destinations(source),
+        trusted_proxies=values.trusted_proxies(source),
         ca_bundle=values.ca_bundle(source),
         log_format=values.choice(source, "log_format", ("text", "json")),
         log_level=values.choice(source, "log_level", ("debug", "info", "warning", "error")),

@@ -98,6 +98,16 @@ SERVE_SETTINGS: tuple[Setting, ...] = (
         repeats=True,
     ),
     Setting(
+        "trusted_proxies",
+        "--trusted-proxy",
+        "TIELINE_TRUSTED_PROXIES",
+        None,
+        "A network or address of proxies in front of the app listener that are believed what they say of clients; "
+        "repeatable.",
+        "CIDR",
+        repeats=True,
+    ),
+    Setting(
         "ca_bundle", "--ca-bundle", "TIELINE_CA_BUNDLE", None, "Authorities (PEM) to trust beside the system's.", "FILE"
     ),
     Setting("log_format", "--log-format", "TIELINE_LOG_FORMAT", "text", "How log lines look.", "text|json"),

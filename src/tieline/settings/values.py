@@ -200,6 +200,21 @@ def _destination(text: str, where: str) -> str:
         ) from None
 
 
+def trusted_proxies(source: Source) -> tuple[str, ...]:
+    """Networks of proxies that are believed what they say of clients."""
+    return tuple(_network(text, where) for text, where in listed(source, "trusted_proxies"))
+
+
+def _network(text: str, where: str) -> str:
+    try:
+        return str(ip_network(text))
+    except ValueError:
+        raise SettingsError(
+            f'{where} holds "{text}": give a network, such as 10.0.0.0/8 without bits beyond it, or an address.',
+            param="trusted_proxies",
+        ) from None
+
+
 def ca_bundle(source: Source) -> Path | None:
     """A file of authorities, None for the system's alone."""
     given = source.text("ca_bundle")

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any
 
+from tieline.wire.proxies import TrustedProxies
 from tieline.wire.request import Request
 
 
@@ -12,6 +13,7 @@ class FakeClient:
 
     def __init__(self, peer: str = "127.0.0.1") -> None:
         self.peer = peer
+        self.proxies: TrustedProxies | None = None
         self.memo: object = None
         self.draining = False
         self.written = b""

@@ -41,6 +41,7 @@ ENGINE_OWNED = HOP_BY_HOP | {b"content-length", b"host", b"expect"}
 _REFUSED_METHODS = frozenset({b"CONNECT", b"TRACE"})
 _VERSIONS = frozenset({"1.0", "1.1"})
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_AUTHORITY = re.compile(rb"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
 _TARGET = re.compile(rb"[\x21-\x7e]+")
 _VALUE = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
 _UNDERSCORE_TWINS = frozenset(
@@ -74,6 +75,11 @@ def is_value(value: bytes) -> bool:
 def is_target(target: bytes) -> bool:
     """Whether ``target`` can stand in a request line: visible ASCII only (RFC 9112 section 3)."""
     return _TARGET.fullmatch(target) is not None
+
+
+def is_authority(text: bytes) -> bool:
+    """Whether ``text`` is a host name or address as ``Host`` has it, with a port if need be."""
+    return _AUTHORITY.fullmatch(text) is not None
 
 
 def is_engine_owned(lower: bytes) -> bool:
@@ -129,7 +135,6 @@ class Framed(Protocol):
 
 
 _FRAMING_FIELDS = frozenset({b"content-length", b"transfer-encoding", b"expect", b"upgrade", b"connection"})
-_AUTHORITY = re.compile(rb"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
 _ABSOLUTE = re.compile(rb"(?P<scheme>[Hh][Tt][Tt][Pp][Ss]?)://(?P<authority>[^/?]*)(?P<rest>.*)")
 
 
@@ -182,7 +187,7 @@ def _take_host(framed: Framed, hosts: list[bytes], version: str) -> None:
     if len(hosts) != 1 and (hosts or version != "1.0"):
         raise InvalidRequest("The request must have exactly one Host header field (RFC 9112, section 3.2).")
     host = hosts[0].rstrip() if hosts else b""
-    if host and _AUTHORITY.fullmatch(host) is None:
+    if host and not is_authority(host):
         raise InvalidRequest("The Host header field is no host name or address, with a port if need be. Send one.")
     framed.authority = host
 
@@ -193,7 +198,7 @@ def _take_target(framed: Framed, method: bytes) -> None:
     if target == b"*" and method == b"OPTIONS":
         return
     found = _ABSOLUTE.fullmatch(target)
-    if found is None or _AUTHORITY.fullmatch(found["authority"]) is None:
+    if found is None or not is_authority(found["authority"]):
         raise InvalidRequest("The request target must begin with '/', or be an http or https URL without user name.")
     framed.authority = found["authority"]
     rest = found["rest"]

@@ -31,6 +31,7 @@ from typing import Any, Protocol, cast
 
 from tieline.core.errors import InvalidRequest, RequestError
 from tieline.wire.deadlines import NEVER, Deadlines, Patience
+from tieline.wire.proxies import TrustedProxies
 from tieline.wire.repeat import Repeat
 from tieline.wire.request import HOLD_BUFFER, HOLD_QUEUE, HOLD_SINK, Request, Sink
 from tieline.wire.request_parser import BytesAfterTheEnd, RequestParser
@@ -51,6 +52,7 @@ class Host(Protocol):
     patience: Patience
     draining: bool
     notable: frozenset[bytes]
+    proxies: TrustedProxies | None
 
     def opened(self, connection: "IngressConnection") -> None: ...
 
@@ -86,12 +88,14 @@ class IngressConnection(asyncio.Protocol):
         "listener",
         "memo",
         "peer",
+        "proxies",
     )
 
     def __init__(self, listener: Host) -> None:
         self.listener = listener
         self.deadline = NEVER
         self.peer = ""
+        self.proxies = listener.proxies
         self.memo: object = None
         self._parser = RequestParser(self, listener.notable)
         self._active: Request | None = None

@@ -15,6 +15,7 @@ from tieline.core.errors import TielineError
 from tieline.wire import answers
 from tieline.wire.deadlines import Deadlines, Patience
 from tieline.wire.ingress import IngressConnection
+from tieline.wire.proxies import TrustedProxies
 from tieline.wire.request import Request
 
 log = logging.getLogger("tieline.wire.listener")
@@ -23,7 +24,8 @@ log = logging.getLogger("tieline.wire.listener")
 class Listener:
     """Accepts clients on a socket and gives their requests to the door.
 
-    ``notable`` are lower-case names of fields that the door looks for; they are found in ``Request.noted``.
+    ``notable`` are lower-case names of fields that the door looks for; they are found in ``Request.noted``. ``proxies``
+    are believed what they say of clients.
     """
 
     def __init__(
@@ -32,8 +34,10 @@ class Listener:
         deadlines: Deadlines,
         new_request_id: Callable[[], str],
         notable: frozenset[bytes] = frozenset(),
+        proxies: TrustedProxies | None = None,
     ) -> None:
         self.notable = notable
+        self.proxies = proxies
         self.deadlines = deadlines
         self.patience = Patience()
         self.draining = False

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from tieline.core.errors import RequestError, TielineError
 from tieline.wire import answers
+from tieline.wire.proxies import TrustedProxies
 
 HOLD_SINK = 1
 HOLD_QUEUE = 2
@@ -43,6 +44,8 @@ class ClientConnection(Protocol):
     """The connection that carries a request."""
 
     peer: str
+    proxies: TrustedProxies | None
+    """The proxies in front that are believed; None where there are none."""
     memo: object
     """What the door remembers of the connection, for the next request on it; None at first."""
 
@@ -137,19 +140,25 @@ class Request:
 
     @property
     def peer(self) -> str:
-        """The client's IP address."""
-        return self.connection.peer
+        """The client's IP address: as trusted proxies tell it, else that of the connection's other end."""
+        proxies = self.connection.proxies
+        return self.connection.peer if proxies is None else proxies.client(self.connection.peer, self.headers)
 
     @property
     def address(self) -> bytes:
         """Scheme, host and port under which the client reached this listener; empty where it named no host.
 
-        The scheme is https where a proxy says that it was: believed of anybody, as it can only make a link stricter.
+        As trusted proxies tell it. https is believed of anybody, as it can only make a link stricter.
         """
-        if not self.authority:
+        proxies = self.connection.proxies
+        scheme, host = (b"", b"") if proxies is None else proxies.address(self.connection.peer, self.headers)
+        host = host or self.authority
+        if not host:
             return b""
-        secure = any(name.lower() == _PROTO and value.lower() == b"https" for name, value in self.headers)
-        return (b"https://" if secure else b"http://") + self.authority
+        if not scheme:
+            secure = any(name.lower() == _PROTO and value.lower() == b"https" for name, value in self.headers)
+            scheme = b"https" if secure else b"http"
+        return scheme + b"://" + host
 
     @property
     def closes(self) -> bool:

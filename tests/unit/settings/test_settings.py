@@ -119,6 +119,8 @@ def test_an_empty_name_is_refused() -> None:
         ("data_dir", "/dev/null"),
         ("allow_destinations", ["10.0.0.1/8"]),
         ("allow_destinations", ["http://host"]),
+        ("trusted_proxies", ["10.0.0.1/8"]),
+        ("trusted_proxies", ["proxy.example"]),
         ("console_hosts", ["tieline.example:8601"]),
     ],
 )
@@ -161,6 +163,13 @@ def test_destinations_come_as_a_list() -> None:
     assert given.allow_destinations == ("10.0.0.0/8", "build.example")
     environ = {**HOME, "TIELINE_ALLOW_DESTINATIONS": "10.0.0.0/8, ::1  intra.example"}
     assert serve_settings({}, environ).allow_destinations == ("10.0.0.0/8", "::1/128", "intra.example")
+
+
+def test_trusted_proxies_are_networks_and_addresses() -> None:
+    """Nobody is trusted unless named; names are not, as they may come to mean others."""
+    assert serve_settings({}, HOME).trusted_proxies == ()
+    environ = {**HOME, "TIELINE_TRUSTED_PROXIES": "10.0.0.0/8, ::1"}
+    assert serve_settings({}, environ).trusted_proxies == ("10.0.0.0/8", "::1/128")
 
 
 def test_a_relative_data_home_is_ignored() -> None:

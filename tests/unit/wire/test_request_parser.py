@@ -1,12 +1,9 @@
 """Bytes become the same requests wherever they are cut."""
 
-import asyncio
-from collections.abc import Coroutine
-from typing import Any
-
 import pytest
 
 from tieline.core.errors import InvalidRequest
+from tieline.testing.requests import FakeClient
 from tieline.wire.request import Request
 from tieline.wire.request_parser import BytesAfterTheEnd, RequestParser
 
@@ -29,14 +26,11 @@ REQUESTS = [
 WHOLE = b"".join(REQUESTS)
 
 
-class Collecting:
+class Collecting(FakeClient):
     """A connection that only collects the requests that begin on it."""
 
-    peer = "192.0.2.1"
-    memo: object = None
-    draining = False
-
     def __init__(self) -> None:
+        super().__init__()
         self.requests: list[Request] = []
         self.parser = RequestParser(self, NOTABLE)
 
@@ -47,28 +41,12 @@ class Collecting:
                 self.parser.feed(piece)
 
     def request_begun(self, request: Request) -> None:
+        """A head is whole."""
         self.requests.append(request)
 
     def request_whole(self) -> None:
+        """The last request is whole."""
         assert self.requests[-1].complete
-
-    def write(self, data: bytes) -> None: ...
-
-    def hold(self, reason: int) -> None: ...
-
-    def release(self, reason: int) -> None: ...
-
-    def run(self, request: Request, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        raise NotImplementedError
-
-    def finished(self, request: Request) -> None: ...
-
-    def abort(self) -> None: ...
-
-    def become_tunnel(self, request: Request) -> bytes:
-        raise NotImplementedError
-
-    def close(self) -> None: ...
 
 
 def parsed(*pieces: bytes) -> list[tuple[object, ...]]:

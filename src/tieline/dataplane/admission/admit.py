@@ -214,7 +214,7 @@ class Admission:
         if key.expires_at is not None and key.expires_at <= time.time():
             error = ExpiredAppKey("This app key has expired. Ask an operator for a new one.")
         elif key.networks and not key.may_call_from(ip_address(peer.partition("%")[0])):
-            error = _wrong_network()
+            error = _wrong_network(peer)
         elif api is None:
             error = _unknown_api(words)
         elif api.row.id not in key.api_ids:
@@ -236,8 +236,11 @@ def _unknown_key() -> InvalidAppKey:
     return InvalidAppKey("No such app key exists here. Check that it was copied whole and from this Tieline.")
 
 
-def _wrong_network() -> AddressNotAllowed:
-    return AddressNotAllowed("This app key may not be used from your address. Ask an operator to add your network.")
+def _wrong_network(peer: str) -> AddressNotAllowed:
+    return AddressNotAllowed(
+        f"This app key may not be used from your address, which is {peer} as Tieline sees it. Ask an operator to add "
+        "your network to the key, or to name the proxy in between with --trusted-proxy."
+    )
 
 
 def _not_of_app(api: Api, key: AppKey) -> MissingPermission:
