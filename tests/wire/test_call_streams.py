@@ -219,3 +219,12 @@ async def test_undeclared_events_are_handed_out_and_counted(
     await stage.worker.service.telling.flush()
     (told,) = stage.worker.source.drifts
     assert (told.call, told.path, told.kind, told.found) == ("it", "odd", "new", "event")
+
+
+async def test_a_picture_of_two_megabytes_in_one_event_passes(start_stage: StartStage) -> None:
+    """Up to 16 MiB of an event are read, in a thread, so that others do not wait."""
+    picture = "x" * 2_000_000
+    calls = {"it": {"path": "/it", "response": {"type": "stream"}}}
+    stage = await start_stage(saying(answer(b'data: {"b64_json":"%b"}\n\n' % picture.encode())), calls=calls)
+    (name, told), (end, _) = events(await calling.run(stage, "it"))
+    assert (name, told["fields"], end) == ("event", {"b64_json": picture}, "done")

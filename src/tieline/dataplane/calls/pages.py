@@ -22,7 +22,8 @@ from tieline.dataplane.calls.results import PageItem, PagesDone, Receiver
 from tieline.dataplane.snapshot.calls import ReadyCall
 
 _AT_ONCE: Final = 500
-"""Items that are shaped and written before others get their turn."""
+_BYTES_AT_ONCE: Final = 128 * 1024
+"""Items, and about how many bytes of them, that are shaped and written before others get their turn."""
 Draw = Callable[[Mapping[str, Any]], Awaitable[Order]]
 """Makes the order for a page: the caller's values, with those given in their place."""
 
@@ -139,11 +140,17 @@ class Walk:
         call = self._call
         assert call.items is not None  # it has pages
         shape, hide = call.items.shape, self._mask.json
-        for start in range(0, len(items), _AT_ONCE):
-            some = items[start : start + _AT_ONCE]
-            await receiver.items([PageItem(hide(encoded(call, shape(each)))) for each in some])
-            self.items += len(some)
-            await asyncio.sleep(0)
+        some: list[PageItem] = []
+        size = 0
+        for at, item in enumerate(items, 1):
+            data = hide(encoded(call, shape(item)))
+            some.append(PageItem(data))
+            size += len(data)
+            if size > _BYTES_AT_ONCE or len(some) == _AT_ONCE or at == len(items):
+                await receiver.items(some)
+                self.items += len(some)
+                some, size = [], 0
+                await asyncio.sleep(0)
 
     def _stop(self, error: TielineError) -> None:
         """A page could not be fetched: for want of time, which ends the walk as agreed, or in earnest."""

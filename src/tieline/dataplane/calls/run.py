@@ -248,7 +248,7 @@ class Run:
         self, call: ReadyCall, reached: Reached, receiver: Receiver, cached: tuple[Hashable | None, int]
     ) -> None:
         if reached.status < 300 and call.call.response.type == "stream":
-            undeclared = await pass_stream(receiver, reached, call)
+            undeclared = await pass_stream(receiver, reached, call, self._runner.in_thread)
             if undeclared:
                 self._runner.drifts.note_events(self._watched(call), undeclared)
             with suppress(asyncio.CancelledError):  # all is said: this is for the connection's sake only

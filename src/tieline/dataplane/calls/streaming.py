@@ -3,8 +3,9 @@
 Owns the order of reading and writing. How a provider's stream is read is for ``answers.streams`` to say.
 """
 
-from collections.abc import Callable, Mapping
-from typing import Final
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+from typing import Any, Final
 
 from tieline.core.errors import UpstreamError, UpstreamFailed
 from tieline.dataplane.answers.content_coding import Coding, coding
@@ -13,7 +14,7 @@ from tieline.dataplane.answers.item_mask import ItemMask
 from tieline.dataplane.answers.streams import CONTENT_TYPE, Failed, StreamItem, StreamReader
 from tieline.dataplane.attempt.send import Reached
 from tieline.dataplane.calls.answering import sentence
-from tieline.dataplane.calls.reading import ERROR_MOST
+from tieline.dataplane.calls.reading import ERROR_MOST, LARGE
 from tieline.dataplane.calls.results import Receiver
 from tieline.dataplane.snapshot.calls import ReadyCall
 
@@ -21,11 +22,14 @@ STREAM_MOST: Final = 1024 * 1024 * 1024
 """Bytes that an encoded stream may become in all."""
 REST_SECONDS: Final = 0.5
 """How long what follows a stream's last event is read, so that the connection may be used again."""
+InThread = Callable[[Callable[[], Any]], Awaitable[Any]]
 _DOCUMENT: Final = (b"{", b"[", b"<", b'"')
 """What a document of JSON or a page begins with, and no line of server-sent events does."""
 
 
-async def pass_stream(receiver: Receiver, reached: Reached, call: ReadyCall) -> Mapping[str | None, int]:
+async def pass_stream(
+    receiver: Receiver, reached: Reached, call: ReadyCall, in_thread: InThread
+) -> Mapping[str | None, int]:
     """Pass a stream on to its end, good or bad; the events that its description does not declare, by name.
 
     Raises UpstreamError before anything was handed out, UpstreamFailed where a document came instead of events: so
@@ -46,8 +50,11 @@ async def pass_stream(receiver: Receiver, reached: Reached, call: ReadyCall) -> 
     receiver.begin_events()
     is_over = False
     while not is_over:
-        items = masked.feed(reader.feed(begun) if begun else await _next(reached, reader, undo))
+        data = begun or await _next(reached, undo)
         begun = None
+        step = partial(_read, reader, masked, data)
+        is_large = isinstance(data, bytes) and reader.waiting + len(data) > LARGE
+        items = await in_thread(step) if is_large else step()
         is_over = reader.ended or (bool(items) and isinstance(items[-1], Failed))
         if items:
             await receiver.items(items)
@@ -63,14 +70,21 @@ async def _beginning(reached: Reached, undo: Coding | None, enough: Callable[[by
     return bytes(found)
 
 
-async def _next(reached: Reached, reader: StreamReader, undo: Coding | None) -> list[StreamItem]:
-    """What the next bytes of the upstream, or their end, complete."""
+async def _next(reached: Reached, undo: Coding | None) -> bytes | UpstreamError | None:
+    """The next bytes of the body, decoded; None at its end, or what ended it badly."""
     try:
         data = await reached.read()
         if data:
-            return reader.feed(data if undo is None else undo.feed(data))
+            return data if undo is None else undo.feed(data)
         if undo is not None:
             undo.finish()
-        return reader.finish()
     except UpstreamError as error:
-        return [Failed(error, reader.usage)]
+        return error
+    return None
+
+
+def _read(reader: StreamReader, masked: ItemMask, data: bytes | UpstreamError | None) -> list[StreamItem]:
+    """What the next bytes, or their end, complete, with secrets hidden. Waits for nothing, and may run in a thread."""
+    if isinstance(data, UpstreamError):
+        return masked.feed([Failed(data, reader.usage)])
+    return masked.feed(reader.finish() if data is None else reader.feed(data))

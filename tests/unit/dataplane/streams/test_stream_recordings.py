@@ -341,3 +341,20 @@ def test_what_other_providers_send_beside_the_text_is_handed_out() -> None:
     )
     line = b'{"model":"m","message":{"role":"assistant","content":"a"},"done":false,"logprobs":[1]}\n'
     assert read(Stream(preset="ollama"), line)[:2] == [Delta("a"), Event(None, {"logprobs": [1]})]
+
+
+def test_a_message_that_is_repeated_whole_in_each_event_is_not() -> None:
+    """Perplexity sends it beside the delta; it would grow with the square of the text."""
+    chunk = {"index": 0, "delta": {"content": "a"}, "message": {"role": "assistant", "content": "a" * 1000}}
+    assert chat(json.dumps({"choices": [chunk]})) == [Delta("a")]
+
+
+def test_thoughts_are_events_by_whatever_name_they_come() -> None:
+    """``reasoning_content`` and ``reasoning``; the same piece twice is two; ``data:`` needs no blank."""
+    events = [{"choices": [{"index": 0, "delta": {name: "Hm"}}]} for name in ("reasoning", "reasoning_content")]
+    data = "".join(f"data:{json.dumps(event)}\n\n" for event in (*events, events[1])) + "data:[DONE]\n\n"
+    assert read(Stream(preset="openai_chat"), data.encode())[:-1] == [
+        Event(None, {"reasoning": "Hm"}),
+        Event(None, {"reasoning_content": "Hm"}),
+        Event(None, {"reasoning_content": "Hm"}),
+    ]

@@ -1,33 +1,18 @@
 """What reads text of outsiders takes steps as many as there are characters, whatever they are."""
 
-import sys
 from collections.abc import Callable
-from types import FrameType
 from typing import Any
 
 import pytest
 
+from tests.steps import steps
+from tieline.definitions.infer.data_keys import is_data
+from tieline.definitions.infer.detect import detect
 from tieline.definitions.infer.embedded import embedded, read
+from tieline.definitions.infer.links import MOST_LENGTH, next_link
+from tieline.definitions.infer.page_fields import list_of_items, page_members, says_more
 from tieline.definitions.infer.table import MOST_COLUMNS, read_csv
 from tieline.definitions.infer.unreadable import UnreadableAnswer
-
-
-def steps(work: Callable[[], Any]) -> int:
-    """How many lines of Python ``work`` runs."""
-    count = 0
-
-    def trace(_frame: FrameType, event: str, _argument: Any) -> Any:
-        nonlocal count
-        count += event == "line"
-        return trace
-
-    before = sys.gettrace()
-    sys.settrace(trace)
-    try:
-        work()
-    finally:
-        sys.settrace(before)
-    return count
 
 
 def test_a_header_of_one_name_costs_what_it_is_long() -> None:
@@ -67,3 +52,47 @@ def test_fences_are_read_as_models_write_them() -> None:
         assert embedded(text) == {"a": 1}
     assert read('Here:\n```json\n{"a": 1}\n```\nDone.') == {"a": 1}
     assert read('```json\n{"a": 1}\n```\nor\n```json\n{"a": 2}\n```') is None
+
+
+GROWING: dict[str, tuple[Callable[[Any], Any], Callable[[int], Any]]] = {
+    "items": (detect, lambda many: [{"id": number, "tags": ["a"]} for number in range(many)]),
+    "members": (detect, lambda many: {f"name {number}": [number] for number in range(many)}),
+    "values of a map": (detect, lambda many: {str(number): {"x": number} for number in range(many)}),
+    "objects that share no names": (detect, lambda many: [{f"k{number}": 1} for number in range(many)]),
+    "lists in lists": (detect, lambda many: [[[number]] for number in range(many)]),
+    "JSON in text": (detect, lambda many: ['{"a": {"b": 1}}'] * many),
+    "holders of page members": (says_more, lambda many: {"meta": {f"k{number}": {} for number in range(many)}}),
+    "names of page members": (
+        lambda document: page_members(document, {"next"}),
+        lambda many: {f"n.e.x.t.{number}": 1 for number in range(many)},
+    ),
+    "lists of which one has the items": (list_of_items, lambda many: {f"k{number}": [1] for number in range(many)}),
+    "links": (lambda text: next_link([text]), lambda many: "<a>; rel=prev, " * many),
+    "parameters of a link": (lambda text: next_link([text]), lambda many: "<a>" + ";x=y" * many),
+}
+
+
+@pytest.mark.parametrize("name", GROWING)
+def test_twice_as_much_takes_at_most_twice_the_steps(name: str) -> None:
+    """Whatever an answer has many of."""
+    work, made = GROWING[name]
+    small, large = (made(many) for many in (300, 600))
+    work(small)  # what is remembered of names is so for both
+    work(large)
+    assert steps(lambda: work(large)) <= 2.1 * steps(lambda: work(small)) + 50
+
+
+@pytest.mark.parametrize(
+    "piece", ["<a>;a=", '<a>;x="\\', "<", "<a>" + " " * 50, "<a>;;", '<a>;x="', "<a>; rel=next ;", "<a> \t;\t x", ";="]
+)
+def test_a_link_of_the_greatest_length_is_read_once(piece: str) -> None:
+    """With one step back for each character it would take billions of them."""
+    for _ in range(5):
+        next_link([piece * (MOST_LENGTH // len(piece))])
+
+
+@pytest.mark.parametrize("piece", ["a", "a.", "a-", "a:", "1", "1.", "A1-", "/a", "a@", "-", "aA1", "a_1", "x/y "])
+def test_names_are_told_from_data_in_one_look(piece: str) -> None:
+    """Every alternative of the pattern, and none that ends."""
+    for _ in range(2_000):
+        is_data((piece * 200)[:199] + "!")

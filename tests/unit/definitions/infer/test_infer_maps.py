@@ -28,6 +28,7 @@ KEYS = {
     "media types": ["application/json", "text/plain"],
     "hosts": ["10.0.0.1:80", "10.0.0.2:80"],
     "instances": ["i-abcd1234", "i-abcd1235"],
+    "servers": ["server-01", "server-02"],
 }
 
 

@@ -77,7 +77,7 @@ def _beyond(value: Any, known: frozenset[str]) -> dict[str, Any] | None:
 _CHAT_KNOWN = frozenset(
     "id object created model choices usage system_fingerprint service_tier obfuscation error".split()  # noqa: SIM905
 )
-_CHOICE_KNOWN = frozenset({"index", "delta", "finish_reason"})
+_CHOICE_KNOWN = frozenset({"index", "delta", "finish_reason", "message"})  # some repeat the whole message so far
 
 
 def _chat_text(_: str | None, value: Any) -> Any:

@@ -37,11 +37,13 @@ class StreamReader:
 
     ``feed`` until ``ended`` or the bytes are over, then ``finish``. Where the caller leaves in between, ``usage`` and
     ``text`` tell what there was. ``drift`` counts, by name, the events that the description does not declare.
+    ``waiting`` counts the bytes since the last event that was whole: where they are many, the next ``feed`` may take
+    long, and belongs into a thread.
     """
 
     __slots__ = (
         "_around", "_begin", "_decoder", "_framed", "_half", "_kept", "_room", "_shape", "_text", "_used", "_utf8",
-        "_whole", "cut", "drift", "ended",
+        "_whole", "cut", "drift", "ended", "waiting",
     )  # fmt: skip
 
     def __init__(self, stream: Stream | Shape, fields: Sequence[Field] = ()) -> None:
@@ -60,6 +62,7 @@ class StreamReader:
         ] = {}  # fingerprints of what was handed out of repeated members
         self._begin = b""  # the first bytes, as long as no event came
         self._framed = False
+        self.waiting = 0
         self.cut = False
         self.ended = False
         self.drift: dict[str | None, int] = {}
@@ -80,6 +83,7 @@ class StreamReader:
             return []
         if self._decoder is None:
             return self._plain(data, last=False)
+        self.waiting += len(data)
         if not self._framed and len(self._begin) < _BEGINNING:
             self._begin += data[:_BEGINNING]
         found = self._read(self._decoder.feed(data))
@@ -103,7 +107,7 @@ class StreamReader:
         found: list[StreamItem] = []
         try:
             for frame in frames:
-                self._framed = True
+                self._framed, self.waiting = True, 0
                 self._event(frame, found)
                 if self.ended:
                     break
