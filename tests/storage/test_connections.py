@@ -22,7 +22,7 @@ from tieline.storage.store import SqlStore
 from tieline.storage.vault import SqlDataKeys
 from tieline.vault.ports import WrappedDataKey
 
-BASIS = bytes(32)
+FINGERPRINT = bytes(32)
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def shared(owner: ApiRow) -> ConnectionKey:
 def a_token(number: int = 1, ends: float | None = None) -> SealedToken:
     """A token with two values."""
     values = {"access": sealed(number), "refresh": sealed(number + 1)}
-    return SealedToken(BASIS, values, ends, ("read", "write"), "ann@example.com")
+    return SealedToken(FINGERPRINT, values, ends, ("read", "write"), "ann@example.com")
 
 
 async def renewed(tokens: SqlConnections, key: ConnectionKey, token: SealedToken) -> SealedConnection:
@@ -64,7 +64,7 @@ async def connect(store: SqlStore, whose: ConnectionKey, number: int = 1) -> str
     """What a sign-in leaves."""
     async with store.write(OWNER) as tx:
         connection_id, generation = await tx.connections.slot(whose, OWNER.id, NOW)
-        kept = SealedToken(BASIS, {"access": sealed(number)}, None, (), None)
+        kept = SealedToken(FINGERPRINT, {"access": sealed(number)}, None, (), None)
         await tx.connections.fill(connection_id, generation, kept, NOW)
         await tx.audit.add(ConnectionRemoved(connection_id, api="openai", environment="live", app=None, user=""))
     return connection_id
@@ -89,7 +89,7 @@ async def test_a_renewal_is_kept_whole_and_told(tokens: SqlConnections, owner: A
     """Values, expiry, scopes and account read back, the turn is free again, and workers hear of it."""
     ends = datetime(2027, 1, 1, tzinfo=UTC).timestamp()
     row = await renewed(tokens, shared(owner), a_token(1, ends))
-    assert (row.state, row.generation, row.basis, row.expires_at) == ("active", 1, BASIS, ends)
+    assert (row.state, row.generation, row.fingerprint, row.expires_at) == ("active", 1, FINGERPRINT, ends)
     assert (row.scopes, row.account) == (("read", "write"), "ann@example.com")
     assert row.secrets == {"access": sealed(1), "refresh": sealed(2)}
     async with database.read() as connection:
@@ -99,7 +99,7 @@ async def test_a_renewal_is_kept_whole_and_told(tokens: SqlConnections, owner: A
 
 async def test_what_an_issuer_says_is_made_to_fit(tokens: SqlConnections, owner: ApiRow) -> None:
     """No token is lost over an endless list of scopes, an odd account name or a date that has no form."""
-    odd = SealedToken(BASIS, {"access": sealed()}, 1e300, ("\0" * 500,) * 500, "ann\0\ud800" * 100)
+    odd = SealedToken(FINGERPRINT, {"access": sealed()}, 1e300, ("\0" * 500,) * 500, "ann\0\ud800" * 100)
     row = await renewed(tokens, shared(owner), odd)
     assert (row.expires_at, len(row.scopes)) == (None, 100)
     assert row.account is not None
@@ -126,7 +126,7 @@ async def test_who_comes_too_late_changes_nothing(tokens: SqlConnections, owner:
     await asyncio.sleep(0.2)
     row = await renewed(tokens, shared(owner), a_token(1))
     assert not await tokens.renewed(slow, a_token(3))
-    assert not await tokens.refused(slow, "slow", Refusal("No.", final=True, pause=1, basis=BASIS))
+    assert not await tokens.refused(slow, "slow", Refusal("No.", final=True, pause=1, fingerprint=FINGERPRINT))
     assert await tokens.connection(shared(owner)) == row
 
 
@@ -144,10 +144,10 @@ async def test_a_refusal_is_kept_and_ends_the_turn(
     await renewed(tokens, shared(owner), a_token())
     leased = await tokens.lease(shared(owner), 1, "one", 20)
     assert leased is not None
-    assert await tokens.refused(leased, "one", Refusal("It said no.", final=final, pause=60, basis=b"other"))
+    assert await tokens.refused(leased, "one", Refusal("It said no.", final=final, pause=60, fingerprint=b"other"))
     row = await tokens.connection(shared(owner))
     assert row is not None
-    assert (row.state, row.last_error, row.failures, row.basis) == (state, "It said no.", 1, BASIS)
+    assert (row.state, row.last_error, row.failures, row.fingerprint) == (state, "It said no.", 1, FINGERPRINT)
     assert row.retry_at is not None
     assert row.retry_at - row.updated_at == pytest.approx(60)
     assert row.secrets["refresh"] == sealed(2)
@@ -158,7 +158,7 @@ async def test_a_refusal_that_only_a_sign_in_heals_has_no_next_try(tokens: SqlCo
     await renewed(tokens, shared(owner), a_token())
     leased = await tokens.lease(shared(owner), 1, "one", 20)
     assert leased is not None
-    assert await tokens.refused(leased, "one", Refusal("It is over.", final=True, pause=None, basis=BASIS))
+    assert await tokens.refused(leased, "one", Refusal("It is over.", final=True, pause=None, fingerprint=FINGERPRINT))
     row = await tokens.connection(shared(owner))
     assert row is not None
     assert (row.state, row.retry_at) == ("reauthorization_required", None)
@@ -169,7 +169,7 @@ async def test_what_a_refusal_brought_is_kept_with_it(tokens: SqlConnections, ow
     await renewed(tokens, shared(owner), a_token(1))
     leased = await tokens.lease(shared(owner), 1, "one", 20)
     assert leased is not None
-    assert await tokens.renewed(leased, a_token(5), Refusal("Odd.", final=False, pause=60, basis=BASIS))
+    assert await tokens.renewed(leased, a_token(5), Refusal("Odd.", final=False, pause=60, fingerprint=FINGERPRINT))
     row = await tokens.connection(shared(owner))
     assert row is not None
     assert (row.generation, row.state, row.last_error, row.failures) == (2, "active", "Odd.", 1)
@@ -251,7 +251,7 @@ async def add_sign_in(store: SqlStore, owner: ApiRow, of: AppRow | None = None, 
 async def test_a_sign_in_is_found_by_its_link_and_then_by_its_state(store: SqlStore, owner: ApiRow) -> None:
     """What the scheme keeps, and the browser's mark, read back; it is used once."""
     row = await add_sign_in(store, owner)
-    begun = replace(row, basis=BASIS, browser_hash=b"b" * 32, kept=sealed(9))
+    begun = replace(row, fingerprint=FINGERPRINT, browser_hash=b"b" * 32, context=sealed(9))
     async with store.write(OWNER) as tx:
         assert await tx.sign_ins.by_link(bytes(32)) == row
         await tx.sign_ins.begin(begun, b"s" * 32)

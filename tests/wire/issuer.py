@@ -16,7 +16,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from tieline.access.appkey import KeyPlaces
 from tieline.core.secret import Secret
-from tieline.schemes.base import Applier, Field, Options, Outgoing
+from tieline.schemes.base import Applier, Options, Outgoing, SchemeField
 from tieline.schemes.flow import DeviceSignIn, Flow, IssuerAnswer, IssuerRefused, IssuerRequest, Pending, SignIn, Token
 from tieline.schemes.signal import Signal
 
@@ -120,8 +120,8 @@ class Loopback:
     name = "loopback"
     sentence = "Tokens of the tests' own issuer"
 
-    def fields(self, options: Options) -> Sequence[Field]:
-        return (Field("client", "Client id", secret=False), Field("secret", "Client secret"))
+    def fields(self, options: Options) -> Sequence[SchemeField]:
+        return (SchemeField("client", "Client id", secret=False), SchemeField("secret", "Client secret"))
 
     def check(self, options: Options) -> list[str]:
         return []

@@ -94,8 +94,8 @@ class Bench:
             for name in ("access", "refresh")
         }
         ends = None if grant["expires_in"] is None else self.clock() + grant["expires_in"]
-        basis = fingerprint_of(renewal, self.keyring.derive(PURPOSE))
-        self.store.put(key, SealedToken(basis, sealed, ends, ("read",), "ann@example.com"))
+        fingerprint = fingerprint_of(renewal, self.keyring.derive(PURPOSE))
+        self.store.put(key, SealedToken(fingerprint, sealed, ends, ("read",), "ann@example.com"))
 
 
 @pytest.fixture

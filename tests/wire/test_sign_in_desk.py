@@ -49,12 +49,12 @@ class Bench:
 
     async def begun(self, sign_in_id: str = "sgn_1") -> SignInRow:
         """A sign-in on its way, kept as the control plane keeps it."""
-        sign_in, basis = await self.desk.begin(TARGET, BACK, STATE)
+        sign_in, fingerprint = await self.desk.begin(TARGET, BACK, STATE)
         query = parse_qs(urlsplit(sign_in.url).query)
         assert (query["state"], query["redirect_uri"]) == ([STATE], [BACK])
         place = Place("sign_ins", sign_in_id, "kept", 0, "live")
-        kept = Intake(self.source.keyring).seal(place, pack(sign_in.context))
-        return SignInRow(sign_in_id, TARGET, "crm", None, NOW, "op_1", NOW, basis=basis, kept=kept)
+        context = Intake(self.source.keyring).seal(place, pack(sign_in.context))
+        return SignInRow(sign_in_id, TARGET, "crm", None, NOW, "op_1", NOW, fingerprint=fingerprint, context=context)
 
 
 @pytest.fixture
@@ -135,8 +135,8 @@ async def test_a_verify_request_and_a_trial_use_the_token_of_the_end_user_they_n
         name: intake.seal(Place("connection_secrets", "conn_1", name, 1, "live"), value)
         for name, value in token.values.items()
     }
-    _, basis = await bench.desk.begin(TARGET, BACK, STATE)
-    store.put(TARGET._replace(app_id="app_1", user="ann"), SealedToken(basis, sealed, None, (), token.account))
+    _, fingerprint = await bench.desk.begin(TARGET, BACK, STATE)
+    store.put(TARGET._replace(app_id="app_1", user="ann"), SealedToken(fingerprint, sealed, None, (), token.account))
     opening = Opening(bench.source, store, bench.source.keyring, Guard(["127.0.0.1"]), Trust())
 
     assert "end user" in ((await Verifier(opening).probe("crm", "live")).problem or "")

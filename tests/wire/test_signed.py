@@ -354,17 +354,17 @@ async def test_a_person_signs_in_and_the_relay_uses_their_token(
     intake = Intake(source.keyring)
     desk = SignIns(Opening(source, MemoryConnections(), source.keyring, Guard(["127.0.0.1"]), Trust()))
 
-    sign_in, basis = await desk.begin(target, "https://tieline.example/back", "state-1")
+    sign_in, fingerprint = await desk.begin(target, "https://tieline.example/back", "state-1")
     came = judge.allow(sign_in.url)
-    kept = intake.seal(Place("sign_ins", "sgn_1", "kept", 0, "live"), pack(sign_in.context))
+    context = intake.seal(Place("sign_ins", "sgn_1", "kept", 0, "live"), pack(sign_in.context))
     now = datetime.now(UTC)
-    row = SignInRow("sgn_1", target, "api", None, now, "op_1", now, basis=basis, kept=kept)
+    row = SignInRow("sgn_1", target, "api", None, now, "op_1", now, fingerprint=fingerprint, context=context)
     token = await desk.finish(row, came)
     sealed = {
         name: intake.seal(Place("connection_secrets", "conn_1", name, 1, "live"), value)
         for name, value in token.values.items()
     }
-    store.put(ConnectionKey("api_api", "live", 0, "", ""), SealedToken(basis, sealed, None, (), token.account))
+    store.put(ConnectionKey("api_api", "live", 0, "", ""), SealedToken(fingerprint, sealed, None, (), token.account))
 
     got = await api.ask(b"GET", b"/photos")
     assert came["state"] == "state-1"

@@ -143,13 +143,15 @@ async def open_link(services: Services, link: str, browser: str | None) -> Opene
     row = _current(row, services.clock.now())
     state = secrets.token_urlsafe(_TOKEN_BYTES)
     mark = browser if browser is not None and _FORM.fullmatch(browser) else secrets.token_urlsafe(_TOKEN_BYTES)
-    begun, basis = await services.issuers.begin(row.key, services.console_url + CALLBACK, state)
+    begun, fingerprint = await services.issuers.begin(row.key, services.console_url + CALLBACK, state)
     place = Place(KEPT_TABLE, row.id, "kept", 0, row.key.environment)
-    kept = services.intake.seal(place, pack(begun.context)) if begun.context else None
+    context = services.intake.seal(place, pack(begun.context)) if begun.context else None
     async with services.store.write(_browser(row)) as tx:
         if await tx.sign_ins.get(row.id) is None:
             raise _unknown()
-        await tx.sign_ins.begin(replace(row, basis=basis, browser_hash=_hash(mark), kept=kept), _hash(state))
+        await tx.sign_ins.begin(
+            replace(row, fingerprint=fingerprint, browser_hash=_hash(mark), context=context), _hash(state)
+        )
     return Opened(begun.url, mark)
 
 
@@ -197,12 +199,12 @@ async def begin_device(services: Services, caller: Caller, new: NewSignIn) -> De
     now = services.clock.now()
     async with services.store.read() as rx:
         row = await _new_row(rx, caller, new, now, device=True)
-    shown, basis = await services.issuers.begin_device(row.key)
+    shown, fingerprint = await services.issuers.begin_device(row.key)
     place = Place(KEPT_TABLE, row.id, "kept", 0, row.key.environment)
     row = replace(
         row,
-        basis=basis,
-        kept=services.intake.seal(place, pack(shown.context)) if shown.context else None,
+        fingerprint=fingerprint,
+        context=services.intake.seal(place, pack(shown.context)) if shown.context else None,
         expires_at=now + timedelta(seconds=min(shown.expires_in, DEVICE_SECONDS_MOST)),
         next_poll_at=now + timedelta(seconds=max(shown.interval, INTERVAL_LEAST)),
     )
@@ -272,7 +274,7 @@ async def _connect(services: Services, by: Caller, row: SignInRow, token: Token)
             for name, value in token.values.items()
             if value
         }
-        kept = SealedToken(row.basis, sealed, token.expires_at, token.scopes, token.account)
+        kept = SealedToken(row.fingerprint, sealed, token.expires_at, token.scopes, token.account)
         await tx.connections.fill(connection_id, generation, kept, now)
         connection = await tx.connections.get(connection_id)
         assert connection is not None  # it was just kept

@@ -52,14 +52,15 @@ class ConnectionRow:
 class SealedConnection:
     """A token as it is kept, its values still sealed; ``previous`` are those of the generation before.
 
-    ``basis`` tells what credential and options it was got with. ``generation`` counts its tokens, 0 before the first.
-    Times are seconds since the epoch. After ``failures`` failures in a row it is not tried again before ``retry_at``.
+    ``fingerprint`` tells what credential and options it was got with, ``generation`` counts its tokens, 0 before the
+    first. Times are seconds since the epoch. After ``failures`` failures in a row it is not tried again before
+    ``retry_at``.
     """
 
     id: str
     key: ConnectionKey
     state: ConnectionState
-    basis: bytes
+    fingerprint: bytes
     generation: int
     secrets: Mapping[str, SealedSecret]
     previous: Mapping[str, SealedSecret]
@@ -77,7 +78,7 @@ class SealedConnection:
 class SealedToken:
     """A token to be kept: its values sealed for the generation it will have, and what may be told of it."""
 
-    basis: bytes
+    fingerprint: bytes
     secrets: Mapping[str, SealedSecret]
     expires_at: float | None
     scopes: tuple[str, ...]
@@ -88,13 +89,14 @@ class SealedToken:
 class Refusal:
     """Why there is no new token, in words for operators; ``final``: not before somebody has signed in again.
 
-    ``basis`` is what it was asked for with. It is not tried again for ``pause`` seconds; None: not before a sign-in.
+    ``fingerprint`` is what it was asked for with. It is not tried again for ``pause`` seconds; None: not before a
+    sign-in.
     """
 
     text: str
     final: bool
     pause: float | None
-    basis: bytes
+    fingerprint: bytes
 
 
 class ConnectionReader(Protocol):

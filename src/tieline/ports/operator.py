@@ -86,12 +86,12 @@ class Issuers(Protocol):
     """Asks the issuers of tokens, through the data plane's own exit, with the API's active credential.
 
     Every method raises ``IssuerRefused`` where the issuer refuses, ``CredentialMissing`` where the API cannot be used
-    now, and the errors of the exit. ``basis`` tells with what credential and options: where it is not that of a sign-in
-    any more, the sign-in is refused.
+    now, and the errors of the exit. The fingerprint tells with what credential and options: where it is not that of a
+    sign-in any more, the sign-in is refused.
     """
 
     async def begin(self, key: ConnectionKey, back: str, state: str) -> tuple[SignIn, bytes]:
-        """Where to send the person, who comes back to ``back`` with ``state``; and the basis."""
+        """Where to send the person, who comes back to ``back`` with ``state``; and the fingerprint of the sign-in."""
         ...
 
     async def finish(self, sign_in: SignInRow, answer: Mapping[str, str]) -> Token:
@@ -99,7 +99,7 @@ class Issuers(Protocol):
         ...
 
     async def begin_device(self, key: ConnectionKey) -> tuple[DeviceSignIn, bytes]:
-        """What to show the person; and the basis."""
+        """What to show the person; and the fingerprint of the sign-in."""
         ...
 
     async def poll_device(self, sign_in: SignInRow) -> Token | Pending:

@@ -10,7 +10,7 @@ from tieline.vault.intake import SealedSecret
 
 @dataclass(frozen=True, slots=True)
 class SignInRow:
-    """A sign-in on its way. ``kept`` is what the scheme needs to finish it, sealed; None before a browser began it.
+    """A sign-in on its way. ``context`` is what the scheme needs to finish it, sealed; None before a browser began it.
 
     ``api`` and ``app`` are names, read but not stored; ``app`` is None for the shared connection. ``browser_hash`` is
     the hash of the cookie of the browser that began it, None where a device is polled for.
@@ -24,9 +24,9 @@ class SignInRow:
     created_by: str
     expires_at: datetime
     return_to: str | None = None
-    basis: bytes = b""
+    fingerprint: bytes = b""
     browser_hash: bytes | None = None
-    kept: SealedSecret | None = None
+    context: SealedSecret | None = None
     next_poll_at: datetime | None = None
 
 
@@ -46,7 +46,7 @@ class SignInWriter(SignInReader, Protocol):
     async def add(self, row: SignInRow, link_hash: bytes | None = None) -> None: ...
 
     async def begin(self, row: SignInRow, state_hash: bytes) -> None:
-        """Store ``basis``, ``browser_hash`` and ``kept`` of ``row``; from now on ``state_hash`` finds it."""
+        """Store ``fingerprint``, ``browser_hash`` and ``context`` of ``row``; from now on ``state_hash`` finds it."""
         ...
 
     async def postpone(self, sign_in_id: str, next_poll_at: datetime) -> None:

@@ -15,7 +15,7 @@ from tieline.access.appkey import KeyPlaces
 from tieline.core.errors import CredentialMissing
 from tieline.core.secret import Secret
 from tieline.definitions.infer.paths import is_path, split
-from tieline.schemes.base import Applier, Field, Options, Outgoing, media_type, unknown_options, without_pairs
+from tieline.schemes.base import Applier, Options, Outgoing, SchemeField, media_type, unknown_options, without_pairs
 from tieline.schemes.json_member import NoPlaceError, put_member
 
 _KNOWN = frozenset({"in", "name", "format", "encoding"})
@@ -124,8 +124,8 @@ class ApiKey:
     name = "api_key"
     sentence = "A key in a header, the query, a cookie or the body."
 
-    def fields(self, options: Options) -> Sequence[Field]:  # the interface
-        return (Field("key", "API key"),)
+    def fields(self, options: Options) -> Sequence[SchemeField]:  # the interface
+        return (SchemeField("key", "API key"),)
 
     def check(self, options: Options) -> list[str]:
         problems = unknown_options(options, _KNOWN)
@@ -186,8 +186,8 @@ class Bearer:
     name = "bearer"
     sentence = "A token as Authorization: Bearer."
 
-    def fields(self, options: Options) -> Sequence[Field]:  # the interface
-        return (Field("key", "Token"),)
+    def fields(self, options: Options) -> Sequence[SchemeField]:  # the interface
+        return (SchemeField("key", "Token"),)
 
     def check(self, options: Options) -> list[str]:
         return unknown_options(options, frozenset())

@@ -36,7 +36,7 @@ _KEYS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Role:
+class AwsRole:
     """A role, and how it is assumed; ``duration`` in seconds, ``sts_url`` None for the region's own service."""
 
     role_arn: str
@@ -82,8 +82,8 @@ def _fitting(pattern: re.Pattern[str], message: str) -> Callable[[str], str]:
     return checked
 
 
-def _role(found: Mapping[str, Any], _: Place) -> Role:
-    return Role(**found)
+def _role(found: Mapping[str, Any], _: Place) -> AwsRole:
+    return AwsRole(**found)
 
 
 ASSUME_ROLE = Record(
@@ -99,13 +99,13 @@ ASSUME_ROLE = Record(
 )
 
 
-def _token(told: IssuerAnswer) -> Token:
+def _token(answer: IssuerAnswer) -> Token:
     try:
-        document = read_xml(told.body)
+        document = read_xml(answer.body)
     except UnreadableAnswer:
         document = {}
-    if told.status != 200:
-        raise _refusal(told.status, _at(document, "ErrorResponse", "Error", "Code"))
+    if answer.status != 200:
+        raise _refusal(answer.status, _at(document, "ErrorResponse", "Error", "Code"))
     result = "AssumeRoleResponse", "AssumeRoleResult"
     keys = {name: _at(document, *result, "Credentials", theirs) for name, theirs in _KEYS.items()}
     expiration = _at(document, *result, "Credentials", "Expiration")

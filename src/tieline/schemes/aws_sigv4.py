@@ -17,14 +17,14 @@ from tieline.core.errors import CredentialMissing
 from tieline.core.secret import Secret
 from tieline.definitions.schema import Choice, Flag, Key, Place, Record, Text, Whole
 from tieline.schemes import declared
-from tieline.schemes.aws_role import ASSUME_ROLE, Role
-from tieline.schemes.base import Applier, Field, Headers, Options, Outgoing, field_value
+from tieline.schemes.aws_role import ASSUME_ROLE, AwsRole
+from tieline.schemes.base import Applier, Headers, Options, Outgoing, SchemeField, field_value
 from tieline.schemes.flow import Flow, Token
 from tieline.schemes.signal import Signal, check_signal, signal_of
 from tieline.schemes.sigv4 import (
     ALGORITHM,
     UNSIGNED_PAYLOAD,
-    Signer,
+    SigV4Signer,
     canonical,
     encoded,
     moment_of,
@@ -56,7 +56,7 @@ def _scope(text: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Signing:
+class SigV4Signing:
     """The options as values."""
 
     service: str
@@ -66,7 +66,7 @@ class Signing:
     path: str
     expires: int
     sign_session_token: bool
-    assume_role: Role | None
+    assume_role: AwsRole | None
 
     @property
     def is_s3(self) -> bool:
@@ -79,13 +79,13 @@ class Signing:
         return self.payload == "signed" and not (self.is_s3 and self.place == "query")
 
 
-def _signing(found: Mapping[str, Any], place: Place) -> Signing:
+def _signing(found: Mapping[str, Any], place: Place) -> SigV4Signing:
     service = found["service"]
     if found["payload"] == "signed" and found["in"] == "query" and service in _S3:
         place.key("payload").problem("S3 takes no signed payload in the query form; leave it out")
     values = {name: found[name] for name in ("region", "expires", "sign_session_token", "assume_role")}
     path = found["path"] or ("s3" if service in _S3 else "normalised")
-    return Signing(service=service, place=found["in"], payload=found["payload"] or "signed", path=path, **values)
+    return SigV4Signing(service=service, place=found["in"], payload=found["payload"] or "signed", path=path, **values)
 
 
 OPTIONS = Record(
@@ -110,7 +110,7 @@ class _SigV4Applier(Applier):
     replaces_query = _IN_QUERY
     lasting = False
 
-    def __init__(self, signing: Signing, secrets: Mapping[str, Secret], clock: Callable[[], float]) -> None:
+    def __init__(self, signing: SigV4Signing, secrets: Mapping[str, Secret], clock: Callable[[], float]) -> None:
         key_id = secrets["access_key_id"].reveal_bytes()
         if _KEY_ID.fullmatch(key_id) is None or not all(map(_SCOPE.fullmatch, (signing.region, signing.service))):
             raise CredentialMissing(
@@ -120,7 +120,7 @@ class _SigV4Applier(Applier):
         self._signing = signing
         self._secret = secrets["secret_access_key"]
         self._token = secrets.get("session_token", Secret(b""))
-        self._signer = Signer(key_id.decode(), self._secret.reveal_bytes(), signing.region, signing.service)
+        self._signer = SigV4Signer(key_id.decode(), self._secret.reveal_bytes(), signing.region, signing.service)
         self._clock = clock
 
     def wants_body(self, headers: Headers) -> bool:
@@ -200,11 +200,11 @@ class AwsSigV4:
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
 
-    def fields(self, options: Options) -> Sequence[Field]:  # the interface
+    def fields(self, options: Options) -> Sequence[SchemeField]:  # the interface
         return (
-            Field("access_key_id", "Access key id", secret=False),
-            Field("secret_access_key", "Secret access key"),
-            Field("session_token", "Session token", required=False),
+            SchemeField("access_key_id", "Access key id", secret=False),
+            SchemeField("secret_access_key", "Secret access key"),
+            SchemeField("session_token", "Session token", required=False),
         )
 
     def check(self, options: Options) -> list[str]:
@@ -232,7 +232,7 @@ class AwsSigV4:
         return False
 
     def hosts(self, options: Options) -> Sequence[str]:
-        signing: Signing = declared.read(OPTIONS, options)
+        signing: SigV4Signing = declared.read(OPTIONS, options)
         return (signing.assume_role.host(signing.region),) if signing.assume_role is not None else ()
 
     def signal(self, options: Options) -> Signal:
@@ -240,11 +240,11 @@ class AwsSigV4:
 
     def renew(self, options: Options, secrets: Mapping[str, Secret], token: Token | None, now: float) -> Flow[Token]:
         """The role's keys, asked of STS in a request that this scheme signs."""
-        signing: Signing = declared.read(OPTIONS, options)
+        signing: SigV4Signing = declared.read(OPTIONS, options)
         assert signing.assume_role is not None  # it renews
         region = signing.region
         signer = _SigV4Applier(
-            Signing("sts", region, "header", "signed", "normalised", 300, True, None), secrets, lambda: now
+            SigV4Signing("sts", region, "header", "signed", "normalised", 300, True, None), secrets, lambda: now
         )
         return signing.assume_role.assume(region, signer.apply)
 

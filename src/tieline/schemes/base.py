@@ -20,7 +20,7 @@ Headers = Sequence[tuple[bytes, bytes]]
 
 
 @dataclass(frozen=True, slots=True)
-class Field:
+class SchemeField:
     """One value of a credential: its name, what a person calls it, and how it may look.
 
     ``secret`` values are never shown, and masked where an answer reflects them; names and ids are not. The value of a
@@ -125,7 +125,7 @@ class Scheme(Protocol):
     name: str
     sentence: str
 
-    def fields(self, options: Options) -> Sequence[Field]:
+    def fields(self, options: Options) -> Sequence[SchemeField]:
         """The credential's fields under these options."""
 
     def check(self, options: Options) -> list[str]:

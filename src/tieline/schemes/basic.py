@@ -11,7 +11,7 @@ from tieline.access.appkey import KeyPlaces
 from tieline.core.secret import Secret
 from tieline.definitions.schema import Choice, Key, Record
 from tieline.schemes import declared
-from tieline.schemes.base import Applier, Field, Options, Outgoing
+from tieline.schemes.base import Applier, Options, Outgoing, SchemeField
 
 _USERNAME, _PASSWORD = "username", "password"  # names of fields
 OPTIONS = Record(
@@ -39,11 +39,11 @@ class Basic:
     name = "basic"
     sentence = "A user name and a password; either may be the key."
 
-    def fields(self, options: Options) -> Sequence[Field]:
+    def fields(self, options: Options) -> Sequence[SchemeField]:
         beside = _PASSWORD if declared.read(OPTIONS, options) == _PASSWORD else None
         return (
-            Field(_USERNAME, "User name", required=False, public_beside=beside),
-            Field(_PASSWORD, "Password", required=False),
+            SchemeField(_USERNAME, "User name", required=False, public_beside=beside),
+            SchemeField(_PASSWORD, "Password", required=False),
         )
 
     def check(self, options: Options) -> list[str]:

@@ -38,7 +38,7 @@ def challenges(headers: Headers) -> Sequence[Challenge]:
     for name, value in headers:
         if name.lower() == b"www-authenticate":
             try:
-                found += _Field(value.decode("latin-1")).challenges()
+                found += _FieldReader(value.decode("latin-1")).challenges()
             except _MalformedError:
                 continue
     return found
@@ -47,7 +47,7 @@ def challenges(headers: Headers) -> Sequence[Challenge]:
 def parameters(value: bytes) -> Mapping[str, str]:
     """The parameters of a field that is a list of them (RFC 7616 section 3.5); none where it is malformed."""
     try:
-        return _Field(value.decode("latin-1")).parameters()
+        return _FieldReader(value.decode("latin-1")).parameters()
     except _MalformedError:
         return {}
 
@@ -57,7 +57,7 @@ def quoted(text: str) -> str:
     return '"' + re.sub(r'(["\\])', r"\\\1", text) + '"'
 
 
-class _Field:
+class _FieldReader:
     """One reading of a field's value."""
 
     def __init__(self, text: str) -> None:

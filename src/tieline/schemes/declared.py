@@ -19,7 +19,7 @@ from tieline.definitions.problems import DefinitionError, Findings, shown
 from tieline.definitions.schema import Data, Flag, Key, Many, Named, Place, Record, Text
 from tieline.definitions.sections import TITLE, named, slotted
 from tieline.definitions.tree import plant
-from tieline.schemes.base import Field, Options, unknown_options
+from tieline.schemes.base import Options, SchemeField, unknown_options
 
 _MOST_PAIRS = 50
 _MOST_FIELDS = 30
@@ -80,9 +80,9 @@ class DeclaredField:
     secret: bool
 
     @property
-    def field(self) -> Field:
+    def field(self) -> SchemeField:
         """The field as credentials have it."""
-        return Field(self.name, self.label, secret=self.secret)
+        return SchemeField(self.name, self.label, secret=self.secret)
 
 
 def _declared_field(found: Mapping[str, Any], _: Place) -> DeclaredField:

@@ -17,7 +17,7 @@ from tieline.access.appkey import KeyPlaces
 from tieline.core.secret import Secret
 from tieline.definitions.schema import Choice, Key, Many, Record
 from tieline.schemes import declared
-from tieline.schemes.base import Applier, Field, Headers, Options, Outgoing, field_value
+from tieline.schemes.base import Applier, Headers, Options, Outgoing, SchemeField, field_value
 from tieline.schemes.challenge import Challenge, challenges, parameters, quoted
 
 _QOPS = ("auth", "auth-int")
@@ -44,7 +44,7 @@ def _available(algorithm: str) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
+class DigestTerms:
     """What a server asks for. ``algorithm`` is as it wrote it, ``qop`` what was chosen of its offers, None for none."""
 
     realm: str
@@ -71,14 +71,14 @@ class Terms:
         return made.hexdigest().encode()
 
 
-def terms_of(challenge: Challenge, algorithms: Sequence[str], preferred: str) -> Terms | None:
+def terms_of(challenge: Challenge, algorithms: Sequence[str], preferred: str) -> DigestTerms | None:
     """The terms of a challenge that can be met, or None."""
     given = challenge.parameters
     if challenge.scheme != "digest" or not given.keys() >= {"realm", "nonce"}:
         return None
     offered = [each.strip().lower() for each in given["qop"].split(",")] if "qop" in given else []
     qop = next((each for each in (preferred, *_QOPS) if each in offered), None)
-    found = Terms(
+    found = DigestTerms(
         realm=given["realm"],
         nonce=given["nonce"],
         algorithm=given.get("algorithm"),
@@ -92,13 +92,13 @@ def terms_of(challenge: Challenge, algorithms: Sequence[str], preferred: str) ->
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class Login:
+class DigestLogin:
     """A user name and a password, in UTF-8."""
 
     username: bytes
     password: bytes
 
-    def answer(self, terms: Terms, outgoing: Outgoing, count: int, cnonce: str) -> bytes:
+    def answer(self, terms: DigestTerms, outgoing: Outgoing, count: int, cnonce: str) -> bytes:
         """The value of ``Authorization`` for a request (RFC 7616 section 3.4); ``count`` is that of the nonce."""
         uri = outgoing.path + (b"?" + outgoing.query if outgoing.query else b"")
         nonce, client = terms.nonce.encode("latin-1"), cnonce.encode()
@@ -127,7 +127,7 @@ class Login:
             fields.append("userhash=true")
         return _SCHEME + ", ".join(fields).encode("latin-1")
 
-    def _named(self, terms: Terms) -> str:
+    def _named(self, terms: DigestTerms) -> str:
         if terms.userhash:
             return f'username="{terms.hashed(self.username, terms.realm.encode("latin-1")).decode()}"'
         if self.username.isascii():
@@ -143,12 +143,12 @@ class _DigestApplier(Applier):
     reads_body = True
     listens = True
 
-    def __init__(self, login: Login, algorithms: Sequence[str], qop: str, random: Callable[[], str]) -> None:
+    def __init__(self, login: DigestLogin, algorithms: Sequence[str], qop: str, random: Callable[[], str]) -> None:
         self._login = login
         self._algorithms = algorithms
         self._qop = qop
         self._random = random
-        self._terms: Terms | None = None
+        self._terms: DigestTerms | None = None
         self._count = 0
         self._cnonce = ""
         self._accepted = False
@@ -187,12 +187,12 @@ class _DigestApplier(Applier):
         self._learn(offered)
         return hopeful
 
-    def _strongest(self, headers: Headers) -> Terms | None:
+    def _strongest(self, headers: Headers) -> DigestTerms | None:
         met = [terms_of(each, self._algorithms, self._qop) for each in challenges(headers)]
         strength = list(_HASHES).index
         return max((each for each in met if each is not None), key=lambda each: strength(each.family), default=None)
 
-    def _learn(self, terms: Terms) -> None:
+    def _learn(self, terms: DigestTerms) -> None:
         self._terms = terms
         self._count = 0
         self._cnonce = self._random()
@@ -203,7 +203,7 @@ class _DigestApplier(Applier):
         following = parameters(info).get("nextnonce") if info else None
         if following and self._terms is not None and following != self._terms.nonce:
             was = self._terms
-            self._learn(Terms(was.realm, following, was.algorithm, was.qop, was.opaque, was.userhash))
+            self._learn(DigestTerms(was.realm, following, was.algorithm, was.qop, was.opaque, was.userhash))
 
 
 class Digest:
@@ -215,8 +215,8 @@ class Digest:
     def __init__(self, random: Callable[[], str] = lambda: randomness.token_hex(16)) -> None:
         self._random = random
 
-    def fields(self, options: Options) -> Sequence[Field]:  # the interface
-        return (Field("username", "User name", secret=False), Field("password", "Password"))
+    def fields(self, options: Options) -> Sequence[SchemeField]:  # the interface
+        return (SchemeField("username", "User name", secret=False), SchemeField("password", "Password"))
 
     def check(self, options: Options) -> list[str]:
         return declared.problems(OPTIONS, options)
@@ -225,6 +225,6 @@ class Digest:
         return KeyPlaces(headers=frozenset({_AUTHORIZATION}))
 
     def bind(self, options: Options, secrets: Mapping[str, Secret]) -> Applier:
-        login = Login(secrets["username"].reveal_bytes(), secrets["password"].reveal_bytes())
+        login = DigestLogin(secrets["username"].reveal_bytes(), secrets["password"].reveal_bytes())
         found = declared.read(OPTIONS, options)
         return _DigestApplier(login, found["algorithms"], found["qop"], self._random)

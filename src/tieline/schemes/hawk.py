@@ -19,7 +19,7 @@ from tieline.core.errors import CredentialMissing
 from tieline.core.secret import Secret
 from tieline.definitions.schema import Choice, Flag, Key, Place, Record, Text
 from tieline.schemes import declared
-from tieline.schemes.base import Applier, Field, Headers, Options, Outgoing, media_type
+from tieline.schemes.base import Applier, Headers, Options, Outgoing, SchemeField, media_type
 from tieline.schemes.challenge import challenges
 
 # What the header may hold beside its quotes: printable ASCII without " and \.
@@ -35,7 +35,7 @@ def _attribute(text: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class _Signing:
+class _HawkSigning:
     algorithm: str
     payload: bool
     ext: str | None
@@ -43,10 +43,10 @@ class _Signing:
     dlg: str | None
 
 
-def _signing(found: Mapping[str, object], place: Place) -> _Signing:
+def _signing(found: Mapping[str, object], place: Place) -> _HawkSigning:
     if found["dlg"] is not None and found["app"] is None:
         place.key("dlg").problem("stands only beside app; add it, or remove this")
-    return _Signing(**found)  # type: ignore[arg-type]  # the record's keys are the fields
+    return _HawkSigning(**found)  # type: ignore[arg-type]  # the record's keys are the fields
 
 
 OPTIONS = Record(
@@ -67,7 +67,7 @@ class _Signed(Applier):
     lasting = False
     listens = True
 
-    def __init__(self, signing: _Signing, secrets: Mapping[str, Secret], scheme: "Hawk") -> None:
+    def __init__(self, signing: _HawkSigning, secrets: Mapping[str, Secret], scheme: "Hawk") -> None:
         self.reads_body = signing.payload
         self._signing = signing
         self._id = secrets["id"].reveal_bytes().decode()
@@ -140,8 +140,8 @@ class Hawk:
         self.clock = clock
         self.nonce = nonce
 
-    def fields(self, options: Options) -> Sequence[Field]:  # the interface
-        return (Field("id", "Key id", secret=False), Field("key", "Key"))
+    def fields(self, options: Options) -> Sequence[SchemeField]:  # the interface
+        return (SchemeField("id", "Key id", secret=False), SchemeField("key", "Key"))
 
     def check(self, options: Options) -> list[str]:
         return declared.problems(OPTIONS, options)

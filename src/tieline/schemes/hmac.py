@@ -28,7 +28,7 @@ from tieline.definitions import values
 from tieline.definitions.schema import Choice, Key, Many, Place, Record, Text
 from tieline.definitions.sections import HEADER_NAME, bounded
 from tieline.schemes import declared
-from tieline.schemes.base import Applier, Field, Options, Outgoing
+from tieline.schemes.base import Applier, Options, Outgoing, SchemeField
 from tieline.schemes.signed_text import SIGNATURE, SLOTS, SignedText, template_of, values_of
 
 _ALGORITHMS = ("sha1", "sha256", "sha384", "sha512")
@@ -56,7 +56,7 @@ _TIMESTAMPS: Mapping[str, Callable[[float], str]] = {
     "iso8601_ms": lambda moment: _utc(moment).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
     "rfc1123": lambda moment: formatdate(moment, usegmt=True),
 }
-_NONCES: Mapping[str, Callable[["Sources"], str]] = {
+_NONCES: Mapping[str, Callable[["HmacSources"], str]] = {
     "hex": lambda sources: sources.random(16).hex(),
     "uuid": lambda sources: str(uuid.UUID(bytes=sources.random(16), version=4)),
     "base64": lambda sources: base64.b64encode(sources.random(16)).decode(),
@@ -69,14 +69,14 @@ def _utc(moment: float) -> datetime:
 
 
 @dataclass(frozen=True, slots=True)
-class Sources:
+class HmacSources:
     """Where the time, in seconds since the epoch, and random bytes come from."""
 
     clock: Callable[[], float] = time.time
     random: Callable[[int], bytes] = randomness.token_bytes
 
 
-_LIVE = Sources()
+_LIVE = HmacSources()
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +190,7 @@ OPTIONS = Record(
 class _HmacApplier(Applier):
     lasting = False
 
-    def __init__(self, recipe: Recipe, secrets: Mapping[str, Secret], sources: Sources) -> None:
+    def __init__(self, recipe: Recipe, secrets: Mapping[str, Secret], sources: HmacSources) -> None:
         self._recipe = recipe
         self._key = _decoded(recipe, secrets["secret"])
         self._secret = secrets["secret"]
@@ -281,13 +281,13 @@ class Hmac:
     name = "hmac"
     sentence = "A signature of the API's own design, over what you say."
 
-    def __init__(self, sources: Sources = _LIVE) -> None:
+    def __init__(self, sources: HmacSources = _LIVE) -> None:
         self._sources = sources
 
-    def fields(self, options: Options) -> Sequence[Field]:
+    def fields(self, options: Options) -> Sequence[SchemeField]:
         recipe: Recipe = declared.read(OPTIONS, options)
-        secret = Field("secret", "Secret")
-        return (Field("key_id", "Key id", secret=False), secret) if "key_id" in recipe.slots else (secret,)
+        secret = SchemeField("secret", "Secret")
+        return (SchemeField("key_id", "Key id", secret=False), secret) if "key_id" in recipe.slots else (secret,)
 
     def check(self, options: Options) -> list[str]:
         return declared.problems(OPTIONS, options)

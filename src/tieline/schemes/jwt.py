@@ -20,7 +20,7 @@ from tieline.core.secret import Secret
 from tieline.definitions.schema import Choice, Data, Flag, Key, Place, Record
 from tieline.definitions.sections import bounded
 from tieline.schemes import claims, declared, jose, placement
-from tieline.schemes.base import Applier, Field, Headers, Options, Outgoing
+from tieline.schemes.base import Applier, Headers, Options, Outgoing, SchemeField
 from tieline.schemes.declared import DeclaredField
 
 Clock = Callable[[], float]
@@ -135,9 +135,9 @@ class Jwt:
     def __init__(self, clock: Clock = time.time) -> None:
         self._clock = clock
 
-    def fields(self, options: Options) -> Sequence[Field]:  # the interface
+    def fields(self, options: Options) -> Sequence[SchemeField]:  # the interface
         minting: Minting = declared.read(OPTIONS, options)
-        return (Field("key", "Signing key", multiline=True), *(each.field for each in minting.fields))
+        return (SchemeField("key", "Signing key", multiline=True), *(each.field for each in minting.fields))
 
     def check(self, options: Options) -> list[str]:
         return declared.problems(OPTIONS, options) or placement.check(options)

@@ -29,13 +29,13 @@ from tieline.core.errors import CredentialMissing
 from tieline.core.secret import Secret
 from tieline.definitions.schema import Choice, Key, Record
 from tieline.schemes import declared
-from tieline.schemes.base import Applier, Field, Options, Outgoing
+from tieline.schemes.base import Applier, Options, Outgoing, SchemeField
 from tieline.schemes.jose import with_lines
 from tieline.wire.tls import TlsIdentity
 
 _UNREADABLE = (ValueError, TypeError, UnsupportedAlgorithm)
-_PASSWORD = Field("password", "Password of the key", required=False)
-_AUTHORITIES = Field("authorities", "Authorities (PEM)", secret=False, multiline=True, required=False)
+_PASSWORD = SchemeField("password", "Password of the key", required=False)
+_AUTHORITIES = SchemeField("authorities", "Authorities (PEM)", secret=False, multiline=True, required=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,20 +54,20 @@ OPTIONS = Record("mtls", KEYS, lambda found, _: Presentation(**found))
 
 
 @dataclass(frozen=True, slots=True)
-class _Pair:
+class _KeyPair:
     """A key and its certificates, the one that is for the key first."""
 
     key: PrivateKeyTypes
     certificates: Sequence[x509.Certificate]
 
 
-def identity_fields(presentation: Presentation, *, required: bool) -> tuple[Field, ...]:
+def identity_fields(presentation: Presentation, *, required: bool) -> tuple[SchemeField, ...]:
     """The credential's fields of a client certificate."""
     if presentation.format == "pkcs12":
-        return (Field("bundle", "PKCS#12 in base64", multiline=True, required=required), _PASSWORD, _AUTHORITIES)
+        return (SchemeField("bundle", "PKCS#12 in base64", multiline=True, required=required), _PASSWORD, _AUTHORITIES)
     return (
-        Field("certificate", "Certificate and chain (PEM)", secret=False, multiline=True, required=required),
-        Field("key", "Private key (PEM)", multiline=True, required=required),
+        SchemeField("certificate", "Certificate and chain (PEM)", secret=False, multiline=True, required=required),
+        SchemeField("key", "Private key (PEM)", multiline=True, required=required),
         _PASSWORD,
         _AUTHORITIES,
     )
@@ -93,7 +93,7 @@ def identity(presentation: Presentation, secrets: Mapping[str, Secret]) -> TlsId
     return TlsIdentity(print_of_parts, certificate, key, authorities, presentation.server_name)
 
 
-def _paired(given: Mapping[str, bytes]) -> _Pair | None:
+def _paired(given: Mapping[str, bytes]) -> _KeyPair | None:
     if "certificate" not in given and "key" not in given:
         return None
     for name, other in (("certificate", "key"), ("key", "certificate")):
@@ -109,7 +109,7 @@ def _paired(given: Mapping[str, bytes]) -> _Pair | None:
     return _matched(key, certificates, "key")
 
 
-def _bundled(given: Mapping[str, bytes]) -> _Pair | None:
+def _bundled(given: Mapping[str, bytes]) -> _KeyPair | None:
     if "bundle" not in given:
         return None
     try:
@@ -124,7 +124,7 @@ def _bundled(given: Mapping[str, bytes]) -> _Pair | None:
     return _matched(key, [certificate, *further], "bundle")
 
 
-def _matched(key: PrivateKeyTypes, certificates: Sequence[x509.Certificate], field: str) -> _Pair:
+def _matched(key: PrivateKeyTypes, certificates: Sequence[x509.Certificate], field: str) -> _KeyPair:
     own = key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     fitting = [
         each
@@ -133,7 +133,7 @@ def _matched(key: PrivateKeyTypes, certificates: Sequence[x509.Certificate], fie
     ]
     if not fitting:
         raise CredentialMissing("The key does not belong to the certificate. Give the two of one pair.", param=field)
-    return _Pair(key, [fitting[0], *(each for each in certificates if each is not fitting[0])])
+    return _KeyPair(key, [fitting[0], *(each for each in certificates if each is not fitting[0])])
 
 
 def _certificates(text: bytes, field: str) -> Sequence[x509.Certificate]:
@@ -172,7 +172,7 @@ class Mtls:
     name = "mtls"
     sentence = "A client certificate and its key, or authorities of the API's own."
 
-    def fields(self, options: Options) -> Sequence[Field]:  # the interface
+    def fields(self, options: Options) -> Sequence[SchemeField]:  # the interface
         return identity_fields(declared.read(OPTIONS, options), required=False)
 
     def check(self, options: Options) -> list[str]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from tieline.access.appkey import KeyPlaces
 from tieline.core.secret import Secret
-from tieline.schemes.base import Applier, Field, Options, Outgoing, unknown_options
+from tieline.schemes.base import Applier, Options, Outgoing, SchemeField, unknown_options
 
 
 class _Nothing(Applier):
@@ -21,7 +21,7 @@ class NoScheme:
     name = "none"
     sentence = "The API needs no key."
 
-    def fields(self, options: Options) -> Sequence[Field]:  # the interface
+    def fields(self, options: Options) -> Sequence[SchemeField]:  # the interface
         return ()
 
     def check(self, options: Options) -> list[str]:

@@ -23,13 +23,13 @@ from tieline.core.secret import Secret
 from tieline.core.urls import host_of
 from tieline.definitions.schema import Choice, Flag, Key, Place, Record, Text
 from tieline.schemes import declared
-from tieline.schemes.base import Applier, Field, Headers, Options, Outgoing, media_type, without_pairs
+from tieline.schemes.base import Applier, Headers, Options, Outgoing, SchemeField, media_type, without_pairs
 from tieline.schemes.flow import Flow, IssuerAnswer, IssuerRefused, IssuerRequest, SignIn, Token
 from tieline.schemes.issuer_url import IssuerUrl
 from tieline.schemes.oauth1_signature import (
     METHODS,
     PLAINTEXT,
-    Signer,
+    OAuth1Signer,
     UnusableKeyError,
     base_string,
     body_hash,
@@ -61,14 +61,14 @@ Pair = tuple[bytes, bytes]
 
 
 @dataclass(frozen=True, slots=True)
-class Sources:
+class OAuth1Sources:
     """Where the time, in seconds since the epoch, and nonces come from."""
 
     clock: Callable[[], float] = time.time
     nonce: Callable[[], str] = lambda: randomness.token_hex(16)
 
 
-_LIVE = Sources()
+_LIVE = OAuth1Sources()
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -77,8 +77,8 @@ class Party:
 
     consumer_key: bytes
     token: bytes
-    signer: Signer
-    sources: Sources
+    signer: OAuth1Signer
+    sources: OAuth1Sources
 
     def protocol(self, *more: Pair) -> list[Pair]:
         """The protocol parameters of one request, without the signature (RFC 5849 section 3.1)."""
@@ -118,7 +118,7 @@ class SignInUrls:
 
 
 @dataclass(frozen=True, slots=True)
-class Setup:
+class OAuth1Setup:
     """The options as values."""
 
     signature_method: str
@@ -134,11 +134,11 @@ def _realm(text: str) -> str:
     return text
 
 
-def _setup(found: Mapping[str, Any], place: Place) -> Setup:
+def _setup(found: Mapping[str, Any], place: Place) -> OAuth1Setup:
     if found[RENEW_ON] is not None and found["sign_in"] is None:
         place.key(RENEW_ON).problem("has a meaning with sign_in only; a token that is given is never renewed")
     names = ("signature_method", "realm", "body_hash", "sign_in")
-    return Setup(place=found["in"], **{name: found[name] for name in names})
+    return OAuth1Setup(place=found["in"], **{name: found[name] for name in names})
 
 
 _SIGN_IN = Record(
@@ -166,7 +166,7 @@ class _OAuth1Applier(Applier):
     lasting = False
     reads_body = True
 
-    def __init__(self, party: Party, setup: Setup) -> None:
+    def __init__(self, party: Party, setup: OAuth1Setup) -> None:
         self._party = party
         self._place = setup.place
         self._realm = setup.realm
@@ -212,17 +212,20 @@ class OAuth1:
     name = "oauth1"
     sentence = "Requests signed with OAuth 1.0, for a token that you have or a person who signs in."
 
-    def __init__(self, sources: Sources = _LIVE) -> None:
+    def __init__(self, sources: OAuth1Sources = _LIVE) -> None:
         self._sources = sources
 
-    def fields(self, options: Options) -> Sequence[Field]:
-        found = [Field("consumer_key", "Consumer key", secret=False)]
+    def fields(self, options: Options) -> Sequence[SchemeField]:
+        found = [SchemeField("consumer_key", "Consumer key", secret=False)]
         if takes_private_key(_read(options).signature_method):
-            found.append(Field("private_key", "Private key (PEM)", multiline=True))
+            found.append(SchemeField("private_key", "Private key (PEM)", multiline=True))
         else:
-            found.append(Field("consumer_secret", "Consumer secret"))
+            found.append(SchemeField("consumer_secret", "Consumer secret"))
         if not self.renews(options):
-            found += [Field("token", "Token", required=False), Field("token_secret", "Token secret", required=False)]
+            found += [
+                SchemeField("token", "Token", required=False),
+                SchemeField("token_secret", "Token secret", required=False),
+            ]
         return found
 
     def check(self, options: Options) -> list[str]:
@@ -269,8 +272,8 @@ class OAuth1:
         """Temporary credentials (RFC 5849 section 2.1), and where the person allows them (section 2.2)."""
         callback = _with_query(back, state=state)
         url = _urls(options).request_url
-        told = yield self._ask(options, self._party(options, secrets), url, (b"oauth_callback", callback.encode()))
-        given = _given(told)
+        reply = yield self._ask(options, self._party(options, secrets), url, (b"oauth_callback", callback.encode()))
+        given = _given(reply)
         if given.get("oauth_callback_confirmed") != "true":
             raise IssuerRefused("The provider did not confirm where to send people back to: it speaks no OAuth 1.0a.")
         where = _with_query(_urls(options).authorize_url, oauth_token=given["oauth_token"])
@@ -286,8 +289,8 @@ class OAuth1:
             raise IssuerRefused("The provider sent the person back with another sign-in's token. Begin again.")
         party = self._party(options, secrets, context["token"], context["token_secret"])
         url = _urls(options).token_url
-        told = yield self._ask(options, party, url, (b"oauth_verifier", answer["oauth_verifier"].encode()))
-        given = _given(told)
+        reply = yield self._ask(options, party, url, (b"oauth_verifier", answer["oauth_verifier"].encode()))
+        given = _given(reply)
         account = next((given[name] for name in _ACCOUNTS if given.get(name)), None)
         lifetime = given.get("oauth_expires_in", "")
         expires = self._sources.clock() + int(lifetime) if _SECONDS.fullmatch(lifetime) else None
@@ -298,7 +301,7 @@ class OAuth1:
     ) -> Party:
         consumer_secret, private_key = secrets.get("consumer_secret", _NONE), secrets.get("private_key", _NONE)
         try:
-            signer = Signer(
+            signer = OAuth1Signer(
                 _read(options).signature_method,
                 consumer_secret.reveal_bytes(),
                 token_secret.reveal_bytes(),
@@ -318,8 +321,8 @@ class OAuth1:
         return IssuerRequest("POST", url, (("Authorization", authorization(signed, _read(options).realm).decode()),))
 
 
-def _read(options: Options) -> Setup:
-    setup: Setup = declared.read(OPTIONS, options)
+def _read(options: Options) -> OAuth1Setup:
+    setup: OAuth1Setup = declared.read(OPTIONS, options)
     return setup
 
 
@@ -333,13 +336,13 @@ def _with_query(url: str, **pairs: str) -> str:
     return f"{url}{'&' if '?' in url else '?'}{urlencode(pairs)}"
 
 
-def _given(told: IssuerAnswer) -> Mapping[str, str]:
+def _given(reply: IssuerAnswer) -> Mapping[str, str]:
     """The form that a server answers with (RFC 5849 section 2.1)."""
-    if told.status != 200:
+    if reply.status != 200:
         raise IssuerRefused(
-            "The provider gave no token. Check consumer key, secret and URLs.", detail=f"it answered {told.status}"
+            "The provider gave no token. Check consumer key, secret and URLs.", detail=f"it answered {reply.status}"
         )
-    given = dict(parse_qsl(told.body.decode("utf-8", "replace"), keep_blank_values=True))
+    given = dict(parse_qsl(reply.body.decode("utf-8", "replace"), keep_blank_values=True))
     if not given.get("oauth_token") or "oauth_token_secret" not in given:
         raise IssuerRefused("The provider's answer holds no token. Check the URLs of sign_in.")
     return given

@@ -61,7 +61,7 @@ def body_hash(method: str, body: bytes) -> bytes:
     return base64.b64encode(hashlib.new(name, body, usedforsecurity=False).digest())
 
 
-class Signer:
+class OAuth1Signer:
     """A signature method with its key: shared secrets, or an RSA key in PEM. Raises UnusableKeyError."""
 
     def __init__(self, method: str, consumer_secret: bytes, token_secret: bytes, private_key: bytes = b"") -> None:

@@ -10,7 +10,7 @@ from tieline.definitions.model import AuthSpec, Definition
 from tieline.definitions.variables import fill_options, samples
 from tieline.schemes.api_key import ApiKey, Bearer
 from tieline.schemes.aws_sigv4 import AwsSigV4
-from tieline.schemes.base import Applier, Checking, Field, Options, Scheme, Static
+from tieline.schemes.base import Applier, Checking, Options, Scheme, SchemeField, Static
 from tieline.schemes.basic import Basic
 from tieline.schemes.connections import OPTION as CONNECTIONS
 from tieline.schemes.connections import check_mode, mode_of
@@ -77,7 +77,7 @@ class CredentialField:
     """
 
     name: str
-    field: Field
+    field: SchemeField
     scheme: int | None
 
 
@@ -92,7 +92,7 @@ def credential_fields(definition: Definition) -> tuple[CredentialField, ...]:
         prefix = _prefix(definition.auth, position)
         fields = SCHEMES.get(auth.scheme).fields(auth.options)
         found += [CredentialField(prefix + field.name, field, position) for field in fields]
-    found += [CredentialField(name, Field(name, name), None) for name in definition.private_fields()]
+    found += [CredentialField(name, SchemeField(name, name), None) for name in definition.private_fields()]
     return tuple(found)
 
 

@@ -118,7 +118,7 @@ def canonical(outgoing: Outgoing, fields: dict[bytes, bytes], payload: str, *, n
     return Canonical(b"\n".join(lines), names.decode("ascii"))
 
 
-class Signer:
+class SigV4Signer:
     """Signs for one access key, region and service; the key of a day is derived once."""
 
     def __init__(self, access_key_id: str, secret_access_key: bytes, region: str, service: str) -> None:

@@ -18,13 +18,13 @@ from tieline.access.appkey import KeyPlaces
 from tieline.core.secret import Secret
 from tieline.definitions.schema import Choice, Flag, Key, Record
 from tieline.schemes import declared
-from tieline.schemes.base import Applier, Field, Options, Outgoing
+from tieline.schemes.base import Applier, Options, Outgoing, SchemeField
 
 _NONCE_BYTES = 16
 
 
 @dataclass(frozen=True, slots=True)
-class _Profile:
+class _WsseProfile:
     algorithm: str
     nonce: str
     digest: str
@@ -39,14 +39,14 @@ OPTIONS = Record(
         Key("digest", Choice(("bytes", "hex")), "bytes"),
         Key("authorization", Flag(), default=True),
     ),
-    lambda found, _: _Profile(**found),
+    lambda found, _: _WsseProfile(**found),
 )
 
 
-class _Token(Applier):
+class _WsseApplier(Applier):
     lasting = False
 
-    def __init__(self, profile: _Profile, secrets: Mapping[str, Secret], scheme: "Wsse") -> None:
+    def __init__(self, profile: _WsseProfile, secrets: Mapping[str, Secret], scheme: "Wsse") -> None:
         self.replaces = frozenset({b"x-wsse", b"authorization"} if profile.authorization else {b"x-wsse"})
         self._profile = profile
         self._username = secrets["username"].reveal_bytes()
@@ -88,8 +88,8 @@ class Wsse:
         self.clock = clock
         self.nonce = nonce
 
-    def fields(self, options: Options) -> Sequence[Field]:  # the interface
-        return (Field("username", "User name", secret=False), Field("password", "Password"))
+    def fields(self, options: Options) -> Sequence[SchemeField]:  # the interface
+        return (SchemeField("username", "User name", secret=False), SchemeField("password", "Password"))
 
     def check(self, options: Options) -> list[str]:
         return declared.problems(OPTIONS, options)
@@ -98,7 +98,7 @@ class Wsse:
         return KeyPlaces(headers=frozenset({b"x-wsse"}))
 
     def bind(self, options: Options, secrets: Mapping[str, Secret]) -> Applier:
-        return _Token(declared.read(OPTIONS, options), secrets, self)
+        return _WsseApplier(declared.read(OPTIONS, options), secrets, self)
 
 
 def _quoted(text: bytes) -> bytes:

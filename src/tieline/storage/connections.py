@@ -61,7 +61,7 @@ class ConnectionChanges(Connections):
         return connection_id, generation + 1
 
     async def fill(self, connection_id: str, generation: int, token: SealedToken, at: datetime) -> None:
-        sealed = SealedToken(token.basis, token.secrets, token.expires_at, token.scopes, token.account)
+        sealed = SealedToken(token.fingerprint, token.secrets, token.expires_at, token.scopes, token.account)
         this = update(connections).where(connections.c.id == connection_id)
         await self._connection.execute(this.values(generation=generation, **kept_values(sealed, at)))
         await keep_secrets(self._connection, connection_id, generation, token.secrets)
@@ -159,13 +159,13 @@ def _key(row: Row[Any]) -> ConnectionKey:
 
 
 def _begun(row: SignInRow) -> dict[str, Any]:
-    kept = row.kept
+    context = row.context
     return {
-        "basis": row.basis,
+        "basis": row.fingerprint,
         "browser_hash": row.browser_hash,
-        "data_key_id": kept and kept.data_key_id,
-        "nonce": kept and kept.nonce,
-        "ciphertext": kept and kept.ciphertext,
+        "data_key_id": context and context.data_key_id,
+        "nonce": context and context.nonce,
+        "ciphertext": context and context.ciphertext,
     }
 
 
@@ -179,8 +179,8 @@ def _sign_in(row: Row[Any]) -> SignInRow:
         created_by=row.created_by,
         expires_at=row.expires_at,
         return_to=row.return_to,
-        basis=row.basis,
+        fingerprint=row.basis,
         browser_hash=row.browser_hash,
-        kept=SealedSecret(row.data_key_id, row.nonce, row.ciphertext) if row.data_key_id else None,
+        context=SealedSecret(row.data_key_id, row.nonce, row.ciphertext) if row.data_key_id else None,
         next_poll_at=row.next_poll_at,
     )

@@ -78,8 +78,8 @@ class SqlConnections:
             connections.c.lease_holder == holder,
         )
         note = _noted(row, refusal, at)
-        if row.generation == 0:  # there is no token that another basis belongs to
-            note["basis"] = refusal.basis
+        if row.generation == 0:  # there is no token that another fingerprint belongs to
+            note["basis"] = refusal.fingerprint
         async with self._database.write() as connection:
             await lock_log(connection)
             if (await connection.execute(mine.values(note))).rowcount == 0:
@@ -114,7 +114,7 @@ def kept_values(token: SealedToken, at: datetime) -> dict[str, Any]:
     ends = token.expires_at
     return {
         "state": "active",
-        "basis": token.basis,
+        "basis": token.fingerprint,
         "scopes": [storable(scope, _SCOPE) for scope in token.scopes[:_SCOPES]],
         "account": None if token.account is None else storable(token.account, NAME),
         "expires_at": None if ends is None or not 0 <= ends < _LAST else datetime.fromtimestamp(ends, UTC),
@@ -206,7 +206,7 @@ async def _found(connection: AsyncConnection, key: ConnectionKey) -> SealedConne
         id=row.id,
         key=key,
         state=row.state,
-        basis=row.basis,
+        fingerprint=row.basis,
         generation=row.generation,
         secrets=sealed.get(row.generation, {}),
         previous=sealed.get(row.generation - 1, {}),

@@ -84,7 +84,7 @@ def _noted(row: SealedConnection, refusal: Refusal, failures: int, now: float) -
     return replace(
         row,
         state="reauthorization_required" if refusal.final else row.state,
-        basis=row.basis if row.generation else refusal.basis,
+        fingerprint=row.fingerprint if row.generation else refusal.fingerprint,
         last_error=refusal.text,
         failures=failures + 1,
         retry_at=None if refusal.pause is None else now + refusal.pause,
@@ -96,7 +96,7 @@ def _after(row: SealedConnection, token: SealedToken) -> SealedConnection:
     return replace(
         row,
         state="active",
-        basis=token.basis,
+        fingerprint=token.fingerprint,
         generation=row.generation + 1,
         secrets=token.secrets,
         previous=row.secrets,

@@ -92,7 +92,7 @@ class FixedIssuers:
 
     def __init__(self) -> None:
         self.asked: list[tuple[str, object]] = []
-        self.basis = b"basis"
+        self.fingerprint = b"fingerprint"
         self.token = Token({"access": Secret(b"access-" + b"not-real-0123456789")}, None, ("read",), "ann@example.com")
         self.polled: Token | Pending = Pending(5.0)
         self.problem: TielineError | None = None
@@ -100,7 +100,7 @@ class FixedIssuers:
     async def begin(self, whose: ConnectionKey, back: str, state: str) -> tuple[SignIn, bytes]:
         self._note("begin", whose)
         url = f"https://id.example.com/authorize?state={state}&redirect_uri={back}"
-        return SignIn(url, {"verifier": Secret(b"verifier-" + b"not-real-0123456789")}), self.basis
+        return SignIn(url, {"verifier": Secret(b"verifier-" + b"not-real-0123456789")}), self.fingerprint
 
     async def finish(self, sign_in: SignInRow, answer: Mapping[str, str]) -> Token:
         self._note("finish", dict(answer))
@@ -109,7 +109,7 @@ class FixedIssuers:
     async def begin_device(self, whose: ConnectionKey) -> tuple[DeviceSignIn, bytes]:
         self._note("begin_device", whose)
         kept = {"device": Secret(b"device-" + b"not-real-0123456789")}
-        return DeviceSignIn("ABCD-EFGH", "https://id.example.com/device", None, 5.0, 900.0, kept), self.basis
+        return DeviceSignIn("ABCD-EFGH", "https://id.example.com/device", None, 5.0, 900.0, kept), self.fingerprint
 
     async def poll_device(self, sign_in: SignInRow) -> Token | Pending:
         self._note("poll_device", sign_in.id)

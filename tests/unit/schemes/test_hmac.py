@@ -19,7 +19,7 @@ from tieline.core.secret import Secret
 from tieline.definitions.environment import resolve
 from tieline.definitions.parse import parse
 from tieline.schemes.base import Applier, Outgoing
-from tieline.schemes.hmac import Hmac, Sources
+from tieline.schemes.hmac import Hmac, HmacSources
 from tieline.schemes.registry import SCHEMES
 
 PAGE = (Path(__file__).parents[3] / "docs/schemes.md").read_text(encoding="utf-8")
@@ -39,7 +39,7 @@ def documented(provider: str) -> Mapping[str, Any]:
 def bound(options: Mapping[str, Any], now: float = NOW, **fields: str) -> Applier:
     """The scheme at a known moment, whose random bytes count up from 0."""
     sealed = {name: Secret.from_text(value) for name, value in {"secret": SECRET, **fields}.items()}
-    return Hmac(Sources(lambda: now, lambda count: bytes(range(count)))).bind(options, sealed)
+    return Hmac(HmacSources(lambda: now, lambda count: bytes(range(count)))).bind(options, sealed)
 
 
 def signed(applier: Applier, target: bytes = b"/v1/x?a=1", body: bytes | None = None, **more: Any) -> Outgoing:

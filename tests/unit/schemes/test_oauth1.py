@@ -21,8 +21,8 @@ from tieline.core.secret import Secret
 from tieline.core.urls import Origin
 from tieline.schemes.base import Outgoing
 from tieline.schemes.flow import IssuerRefused, IssuerRequest, Token
-from tieline.schemes.oauth1 import OAuth1, Sources
-from tieline.schemes.oauth1_signature import METHODS, Signer, base_string, pairs_of
+from tieline.schemes.oauth1 import OAuth1, OAuth1Sources
+from tieline.schemes.oauth1_signature import METHODS, OAuth1Signer, base_string, pairs_of
 
 PHOTOS = {
     "consumer_key": "dpf43f3p2l4k3l03",
@@ -45,7 +45,7 @@ def sealed(fields: Mapping[str, str]) -> dict[str, Secret]:
 
 def scheme(timestamp: int = 137131202, nonce: str = "chapoH") -> OAuth1:
     """The scheme at a known moment."""
-    return OAuth1(Sources(lambda: timestamp + 0.9, lambda: nonce))
+    return OAuth1(OAuth1Sources(lambda: timestamp + 0.9, lambda: nonce))
 
 
 def signed(
@@ -86,7 +86,7 @@ def test_the_base_string_is_the_one_that_the_standard_prints() -> None:
         b"%26oauth_timestamp%3D137131201%26oauth_token%3Dkkk9d7dh3k39sjv7"
     )
     # the signature of erratum 2550: the one in the text was made for another string
-    assert Signer("HMAC-SHA1", b"j49sk3j29djd", b"dh893hdasih9").sign(base) == b"r6/TJjbCOr97/+UU0NsvSne7s5g="
+    assert OAuth1Signer("HMAC-SHA1", b"j49sk3j29djd", b"dh893hdasih9").sign(base) == b"r6/TJjbCOr97/+UU0NsvSne7s5g="
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def sign_of(protocol: Mapping[str, str], outgoing: Outgoing, token_secret: str =
     pairs = [(name.encode(), value.encode()) for name, value in protocol.items()]
     pairs += pairs_of(outgoing.query)
     base = base_string(outgoing.method, outgoing.origin, outgoing.path, pairs)
-    return Signer("HMAC-SHA1", PHOTOS["consumer_secret"].encode(), token_secret.encode()).sign(base)
+    return OAuth1Signer("HMAC-SHA1", PHOTOS["consumer_secret"].encode(), token_secret.encode()).sign(base)
 
 
 @pytest.mark.parametrize(

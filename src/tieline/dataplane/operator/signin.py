@@ -37,7 +37,7 @@ class SignIns:
         self._pepper = opening.keyring.derive(PURPOSE)
 
     async def begin(self, key: ConnectionKey, back: str, state: str) -> tuple[SignIn, bytes]:
-        """Where to send the person, and the basis of the sign-in."""
+        """Where to send the person, and the fingerprint of the sign-in."""
         async with self._renewal(key) as (plan, renewal):
             if not isinstance(renewal.scheme, SigningIn):
                 raise _no_sign_in(plan)
@@ -56,7 +56,7 @@ class SignIns:
             )
 
     async def begin_device(self, key: ConnectionKey) -> tuple[DeviceSignIn, bytes]:
-        """What to show the person, and the basis of the sign-in."""
+        """What to show the person, and the fingerprint of the sign-in."""
         async with self._renewal(key) as (plan, renewal):
             if not isinstance(renewal.scheme, SigningInByDevice):
                 raise _no_sign_in(plan)
@@ -83,20 +83,20 @@ class SignIns:
             yield plan, renewal
 
     def _check(self, renewal: Renewal, sign_in: SignInRow) -> None:
-        if sign_in.basis != fingerprint_of(renewal, self._pepper):
+        if sign_in.fingerprint != fingerprint_of(renewal, self._pepper):
             raise IssuerRefused("The API was changed since this sign-in began. Begin it again.", final=True)
 
     async def _context(self, sign_in: SignInRow) -> Mapping[str, Secret]:
-        """What the scheme kept as the sign-in began."""
-        if sign_in.kept is None:
+        """What the scheme needs to finish a sign-in that it began."""
+        if sign_in.context is None:
             return {}
         keyring = self._opening.keyring
         place, revealer = Place("sign_ins", sign_in.id, "kept", 0, sign_in.key.environment), Revealer(keyring)
         try:
-            return unpack(revealer.reveal(place, sign_in.kept))
+            return unpack(revealer.reveal(place, sign_in.context))
         except SealBroken:
             await keyring.refresh()  # another process may have sealed with a newer data key
-            return unpack(revealer.reveal(place, sign_in.kept))
+            return unpack(revealer.reveal(place, sign_in.context))
 
 
 def _no_sign_in(plan: Plan) -> IssuerRefused:

@@ -192,7 +192,7 @@ class Renewer:
                 raise ConnectionRequired(f"Nobody has signed in to {plan.title} yet. {_remedy(plan, key, person=True)}")
             if row is None:
                 return
-        if row.basis != fingerprint:
+        if row.fingerprint != fingerprint:
             if person:
                 await self._outdated(plan, key, row, fingerprint)
             return
@@ -210,7 +210,9 @@ class Renewer:
         if row.state == "active" and self._clock() - row.updated_at > _STALE_PLAN_SECONDS:
             leased = await self._store.lease(key, row.generation, self._name, LEASE_SECONDS)
             if leased is not None:
-                await self._store.refused(leased, self._name, Refusal(text, final=True, pause=0.0, basis=fingerprint))
+                await self._store.refused(
+                    leased, self._name, Refusal(text, final=True, pause=0.0, fingerprint=fingerprint)
+                )
         raise _must_act(plan, key, text, person=True)
 
     async def _in_turn(self, attempt: _Attempt) -> StoredToken | None:
@@ -243,7 +245,7 @@ class Renewer:
             raise
         except _MISTAKES:
             log.exception("the answer of the issuer of connection %s", row.id)
-            note = Refusal(_UNFORESEEN, final=False, pause=PAUSE_MOST, basis=attempt.fingerprint)
+            note = Refusal(_UNFORESEEN, final=False, pause=PAUSE_MOST, fingerprint=attempt.fingerprint)
             await self._store.refused(row, self._name, note)
             raise UpstreamFailed(_UNFORESEEN, retry_after=PAUSE_MOST) from None
         if not await self._stored(attempt, sealed):
@@ -257,12 +259,12 @@ class Renewer:
         if isinstance(error, IssuerRefused) and error.final and not lives:
             only_person_helps = attempt.needs_person and not error.for_client
             pause = None if only_person_helps else PAUSE_MOST
-            return Refusal(error.public, final=True, pause=pause, basis=attempt.fingerprint)
+            return Refusal(error.public, final=True, pause=pause, fingerprint=attempt.fingerprint)
         pause = min(PAUSE_MOST, PAUSE_FIRST * (1 << min(row.failures, _DOUBLINGS_MOST)))
         if lives and row.expires_at is not None:  # at its end, nobody shall wait for a pause that is left over
             pause = max(0.0, min(pause, row.expires_at - SOON_SECONDS - now))
         pause = max(pause, min(error.retry_after or 0.0, ASKED_PAUSE_MOST))
-        return Refusal(error.public, final=False, pause=pause, basis=attempt.fingerprint)
+        return Refusal(error.public, final=False, pause=pause, fingerprint=attempt.fingerprint)
 
     async def _noted(self, attempt: _Attempt, refusal: Refusal, rescued: Mapping[str, Secret]) -> bool:
         """Note a refusal, and store what its answer held all the same; False where the connection moved on."""
@@ -270,7 +272,7 @@ class Renewer:
         if not rescued:
             return await self._store.refused(row, self._name, refusal)
         token = Token(rescued, 0.0)  # it has ended: nobody uses it, and the next try begins with what it holds
-        if row.generation and row.basis == attempt.fingerprint:
+        if row.generation and row.fingerprint == attempt.fingerprint:
             before = await self._opened(row, row.generation, row.secrets)
             token = replace(before, values={**before.values, **rescued})
         return await self._stored(attempt, self._sealed(attempt, token), refusal)
@@ -279,7 +281,7 @@ class Renewer:
         """Ask the issuer. Where it says that the newest token is over for good, the one before it gets a last try."""
         row = attempt.row
         end = time.monotonic() + issuers.FLOW_SECONDS
-        if row.generation == 0 or row.basis != attempt.fingerprint:
+        if row.generation == 0 or row.fingerprint != attempt.fingerprint:
             return await self._run(attempt, None, end)
         token = await self._opened(row, row.generation, row.secrets)
         try:
@@ -359,7 +361,7 @@ class Renewer:
 
 def _is_good(row: SealedConnection, fingerprint: bytes, now: float) -> bool:
     lasts = row.expires_at is None or now < row.expires_at - SOON_SECONDS
-    return row.state == "active" and row.basis == fingerprint and lasts
+    return row.state == "active" and row.fingerprint == fingerprint and lasts
 
 
 def _must_act(plan: Plan, key: ConnectionKey, why: str, *, person: bool) -> CredentialError:

@@ -57,7 +57,7 @@ class _TokenInUse:
 
 
 @dataclass(frozen=True, slots=True)
-class _Failure:
+class _RecentFailure:
     """Why a token could not be got, for those who ask until ``until``; without the traceback, which holds secrets."""
 
     kind: type[TielineError]
@@ -81,7 +81,7 @@ class TokenSessions:
         self._chance = chance
         self._tokens: dict[ConnectionKey, _TokenInUse] = {}
         self._flights: dict[ConnectionKey, asyncio.Task[_TokenInUse]] = {}
-        self._failures: dict[ConnectionKey, _Failure] = {}
+        self._failures: dict[ConnectionKey, _RecentFailure] = {}
         self._signalled: dict[ConnectionKey, float] = {}
         self._stored: WeakKeyDictionary[Applier, StoredToken] = WeakKeyDictionary()
         self._epoch = 0
@@ -198,7 +198,7 @@ class TokenSessions:
             until = min(until, token.good_until)
         if len(self._failures) >= TOKENS_MOST:
             self._failures.clear()
-        self._failures[key] = _Failure(type(error), error.public, error.retry_after, until)
+        self._failures[key] = _RecentFailure(type(error), error.public, error.retry_after, until)
 
     def _landed(self, key: ConnectionKey, flight: "asyncio.Task[_TokenInUse]") -> None:
         """A flight is over. Nobody may have waited for it: a failure is heard here, and the next try is a bit later."""

@@ -48,9 +48,9 @@ class Jar:
         """All of it as one secret, to be kept."""
         return Secret(orjson.dumps([astuple(each) for each in self._cookies.values()]))
 
-    def learn(self, told: IssuerAnswer, host: str, now: float) -> None:
+    def learn(self, answer: IssuerAnswer, host: str, now: float) -> None:
         """Take in what an answer of ``host`` sets and drop what it ends; ``now`` is seconds since the epoch."""
-        for name, value in told.headers:
+        for name, value in answer.headers:
             if name == "set-cookie":
                 self._set(value, host, now)
 
@@ -82,9 +82,9 @@ class Jar:
             self._cookies[key] = cookie
 
 
-def cookie_of(told: IssuerAnswer, name: str) -> str | None:
+def cookie_of(answer: IssuerAnswer, name: str) -> str | None:
     """The value of the cookie ``name`` that an answer sets, None where it sets none."""
-    for each, line in told.headers:
+    for each, line in answer.headers:
         found, _, value = (part.strip() for part in line.partition(";")[0].partition("="))
         if each == "set-cookie" and found == name:
             return value

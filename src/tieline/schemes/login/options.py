@@ -105,7 +105,7 @@ class Placed:
 
 
 @dataclass(frozen=True, slots=True)
-class Login:
+class LoginSetup:
     """The options as values; ``lifetime`` in seconds."""
 
     fields: tuple[DeclaredField, ...]
@@ -119,9 +119,9 @@ class Login:
         return template.names_in([each.value for each in self.place])
 
 
-def login(options: Options) -> Login:
+def login(options: Options) -> LoginSetup:
     """What ``options``, in which nothing is wrong, say."""
-    found: Login = declared.read(OPTIONS, options)
+    found: LoginSetup = declared.read(OPTIONS, options)
     return found
 
 
@@ -147,8 +147,8 @@ def _placed(found: Mapping[str, Any], place: Place) -> Placed:
     return Placed(found["in"], found["name"], found["value"])
 
 
-def _login(found: Mapping[str, Any], place: Place) -> Login:
-    made = Login(**{key: value for key, value in found.items() if key != declared.RENEW_ON.name})
+def _login(found: Mapping[str, Any], place: Place) -> LoginSetup:
+    made = LoginSetup(**{key: value for key, value in found.items() if key != declared.RENEW_ON.name})
     known = {each.name for each in made.fields}
     for index, step in enumerate(made.steps):
         spot = place.key("steps").item(index)

@@ -7,7 +7,7 @@ from tieline.core.secret import Secret
 from tieline.definitions import template
 from tieline.schemes import declared
 from tieline.schemes.api_key import ApiKey
-from tieline.schemes.base import Applier, Field, Options, Outgoing
+from tieline.schemes.base import Applier, Options, Outgoing, SchemeField
 from tieline.schemes.flow import Flow, Token
 from tieline.schemes.login.jar import Jar
 from tieline.schemes.login.options import COOKIES, OPTIONS, login
@@ -50,7 +50,7 @@ class Login:
     name = "login"
     sentence = "Requests that log in, whose answers hold a token or cookie for all others."
 
-    def fields(self, options: Options) -> Sequence[Field]:  # the interface
+    def fields(self, options: Options) -> Sequence[SchemeField]:  # the interface
         return [each.field for each in login(options).fields]
 
     def check(self, options: Options) -> list[str]:

@@ -13,27 +13,27 @@ from tieline.schemes import expiry
 from tieline.schemes.declared import at_path
 from tieline.schemes.flow import Flow, IssuerAnswer, IssuerRefused, IssuerRequest, Token
 from tieline.schemes.login.jar import Jar, cookie_of
-from tieline.schemes.login.options import COOKIES, Login, Step, Taken
+from tieline.schemes.login.options import COOKIES, LoginSetup, Step, Taken
 
 _BODY_MOST = 1024 * 1024
 _VALUE_MOST = 16 * 1024
 _WRONG = frozenset({400, 401, 403, 422})
 
 
-def log_in(login: Login, secrets: Mapping[str, Secret], now: float) -> Flow[Token]:
+def log_in(login: LoginSetup, secrets: Mapping[str, Secret], now: float) -> Flow[Token]:
     """Every step in order; raises IssuerRefused where one does not give what it should."""
     texts = {name: secret.reveal_bytes().decode() for name, secret in secrets.items()}
     jar = Jar()
     end = now + login.lifetime if login.lifetime is not None else None
     for number, step in enumerate(login.steps, 1):
-        told = yield _request(number, step, texts, jar)
-        _check_status(number, step, told)
-        jar.learn(told, step.host, now)
-        document = _document(told) if _reads_body(step) else None
+        answer = yield _request(number, step, texts, jar)
+        _check_status(number, step, answer)
+        jar.learn(answer, step.host, now)
+        document = _document(answer) if _reads_body(step) else None
         for name, taken in step.take.items():
-            texts[name] = _text(number, step, name, _value(taken, told, document))
+            texts[name] = _text(number, step, name, _value(taken, answer, document))
         if step.expires is not None:
-            end = expiry.moment(_value(step.expires.taken, told, document), step.expires.unit, now) or end
+            end = expiry.moment(_value(step.expires.taken, answer, document), step.expires.unit, now) or end
     kept = {name: Secret.from_text(texts[name]) for name in login.placed_names() if name not in secrets}
     if login.cookies:
         kept[COOKIES] = jar.sealed()
@@ -65,12 +65,12 @@ def _request(number: int, step: Step, texts: Mapping[str, str], jar: Jar) -> Iss
     return IssuerRequest(step.method, f"{filled.url}{query}", tuple(headers), content or b"")
 
 
-def _check_status(number: int, step: Step, told: IssuerAnswer) -> None:
+def _check_status(number: int, step: Step, answer: IssuerAnswer) -> None:
     """Anything below 400 will do: a page of a browser's login often answers with a redirect."""
-    if told.status < 400:
+    if answer.status < 400:
         return
-    what = f"{step.host} answered {told.status} to step {number} of the login"
-    if told.status in _WRONG:
+    what = f"{step.host} answered {answer.status} to step {number} of the login"
+    if answer.status in _WRONG:
         raise IssuerRefused(f"{what}. Check the credential's values and set them again.", detail=what, final=True)
     raise IssuerRefused(f"{what}. Try again.", detail=what)
 
@@ -80,15 +80,15 @@ def _reads_body(step: Step) -> bool:
     return any(each.source == "body" for each in taken)
 
 
-def _document(told: IssuerAnswer) -> Any:
+def _document(answer: IssuerAnswer) -> Any:
     """The body as JSON, as XML where it says so, else as text."""
-    if len(told.body) > _BODY_MOST:
+    if len(answer.body) > _BODY_MOST:
         return None
     try:
-        return orjson.loads(told.body)
+        return orjson.loads(answer.body)
     except orjson.JSONDecodeError:
-        text = told.body.decode("utf-8", "replace").strip()
-    if "xml" not in (told.header("content-type") or ""):
+        text = answer.body.decode("utf-8", "replace").strip()
+    if "xml" not in (answer.header("content-type") or ""):
         return text
     try:
         return read_answer("xml", text)
@@ -96,11 +96,11 @@ def _document(told: IssuerAnswer) -> Any:
         return text
 
 
-def _value(taken: Taken, told: IssuerAnswer, document: Any) -> Any:
+def _value(taken: Taken, answer: IssuerAnswer, document: Any) -> Any:
     if taken.source == "body":
         return at_path(document, taken.path or "$")
     name = taken.name or ""
-    return told.header(name.lower()) if taken.source == "header" else cookie_of(told, name)
+    return answer.header(name.lower()) if taken.source == "header" else cookie_of(answer, name)
 
 
 def _text(number: int, step: Step, name: str, value: Any) -> str:

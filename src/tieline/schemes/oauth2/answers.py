@@ -18,7 +18,16 @@ from tieline.core.secret import Secret
 from tieline.schemes import expiry
 from tieline.schemes.declared import at_path
 from tieline.schemes.flow import IssuerAnswer, IssuerRefused, Token
-from tieline.schemes.oauth2.options import ASSERTION, CODE, DEVICE, EXCHANGE, PASSWORD, REFRESH, AnswerPaths, Setup
+from tieline.schemes.oauth2.options import (
+    ASSERTION,
+    CODE,
+    DEVICE,
+    EXCHANGE,
+    PASSWORD,
+    REFRESH,
+    AnswerPaths,
+    OAuth2Setup,
+)
 
 _MOST = 1024 * 1024
 _TOKEN_MOST = 16 * 1024
@@ -78,7 +87,7 @@ def document(answer: IssuerAnswer) -> Mapping[str, Any] | None:
 
 
 def token(  # an answer, what was asked, and what there was before
-    setup: Setup, answer: IssuerAnswer, asked: str, before: Token | None, now: float, *, refreshed: bool = False
+    setup: OAuth2Setup, answer: IssuerAnswer, asked: str, before: Token | None, now: float, *, refreshed: bool = False
 ) -> Token:
     """The token in ``answer``, about the grant ``asked``; what it leaves out stays as it was ``before``.
 
@@ -142,7 +151,7 @@ def sign_in_refusal(code: str, host: str) -> IssuerRefused:
     return IssuerRefused(f"{_ADVICE.get(shown, 'Sign in again')} ({shown} from {host}).", detail=detail, final=True)
 
 
-def _problem(setup: Setup, answer: IssuerAnswer, asked: str, access: Any, kind: Any) -> IssuerRefused | None:
+def _problem(setup: OAuth2Setup, answer: IssuerAnswer, asked: str, access: Any, kind: Any) -> IssuerRefused | None:
     """What keeps ``access`` of an answer, a token of type ``kind``, from being used; None where nothing does."""
     if answer.status >= 400 or not isinstance(access, str):
         return refusal(answer, asked, setup.token_url)
@@ -192,7 +201,7 @@ def _form(body: bytes) -> Mapping[str, Any] | None:
     return found if "error" in found or any("token" in name for name in found) else None
 
 
-def _scopes(given: Any, setup: Setup, before: Token | None) -> tuple[str, ...]:
+def _scopes(given: Any, setup: OAuth2Setup, before: Token | None) -> tuple[str, ...]:
     if isinstance(given, str):
         given = given.replace(setup.scope_separator or " ", " ").replace(",", " ").split()
     if isinstance(given, list):

@@ -12,9 +12,9 @@ from urllib.parse import quote_plus
 from tieline.core.errors import CredentialMissing
 from tieline.core.secret import Secret
 from tieline.schemes import jose
-from tieline.schemes.base import Field
+from tieline.schemes.base import SchemeField
 from tieline.schemes.mtls import identity, identity_fields
-from tieline.schemes.oauth2.options import ASSERTION, Setup
+from tieline.schemes.oauth2.options import ASSERTION, OAuth2Setup
 from tieline.wire.tls import TlsIdentity
 
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
@@ -30,22 +30,22 @@ class Proof:
     tls: TlsIdentity | None = None
 
 
-def client_fields(setup: Setup) -> tuple[Field, ...]:
+def client_fields(setup: OAuth2Setup) -> tuple[SchemeField, ...]:
     """The credential's fields of this way to authenticate."""
     way = setup.client_authentication
-    client = Field("client_id", "Client id", secret=False, required=setup.grant != ASSERTION or way != "none")
-    secret = Field("client_secret", "Client secret")
+    client = SchemeField("client_id", "Client id", secret=False, required=setup.grant != ASSERTION or way != "none")
+    secret = SchemeField("client_secret", "Client secret")
     if way == "none":
         return (client,)
     if way == "private_key_jwt":
-        key = Field("client_key", "Client's private key (PEM or JWK)", multiline=True)
-        return (client, key, Field("client_key_id", "Id of the client's key", secret=False, required=False))
+        key = SchemeField("client_key", "Client's private key (PEM or JWK)", multiline=True)
+        return (client, key, SchemeField("client_key_id", "Id of the client's key", secret=False, required=False))
     if way == "mtls":
         return (client, *identity_fields(setup.certificate, required=True))
     return (client, secret)
 
 
-def prove(setup: Setup, secrets: Mapping[str, Secret], now: float) -> Proof:
+def prove(setup: OAuth2Setup, secrets: Mapping[str, Secret], now: float) -> Proof:
     """Who the client is, for a request made ``now``. Raises CredentialMissing for a key that is none."""
     client = _text(secrets, "client_id")
     proof = Proof()
@@ -67,7 +67,7 @@ def prove(setup: Setup, secrets: Mapping[str, Secret], now: float) -> Proof:
     return proof
 
 
-def check_client(setup: Setup, secrets: Mapping[str, Secret]) -> None:
+def check_client(setup: OAuth2Setup, secrets: Mapping[str, Secret]) -> None:
     """Raises CredentialMissing for a key or certificate that cannot be used."""
     if setup.client_authentication == "mtls":
         identity(setup.certificate, secrets)
@@ -75,7 +75,7 @@ def check_client(setup: Setup, secrets: Mapping[str, Secret]) -> None:
         _assertion(setup, secrets, "", 0)
 
 
-def _assertion(setup: Setup, secrets: Mapping[str, Secret], client: str, now: int) -> str:
+def _assertion(setup: OAuth2Setup, secrets: Mapping[str, Secret], client: str, now: int) -> str:
     """RFC 7523 section 3, with the claims that OpenID Connect Core section 9 requires."""
     name = "client_key" if setup.client_authentication == "private_key_jwt" else "client_secret"
     try:

@@ -12,11 +12,11 @@ import orjson
 from tieline.core.errors import CredentialMissing
 from tieline.core.secret import Secret
 from tieline.schemes import claims, jose
-from tieline.schemes.base import Field
+from tieline.schemes.base import SchemeField
 from tieline.schemes.flow import Flow, IssuerRefused, IssuerRequest, Token
 from tieline.schemes.oauth2 import answers
 from tieline.schemes.oauth2.client import prove
-from tieline.schemes.oauth2.options import ASSERTION, BY_PERSON, CLIENT, EXCHANGE, PASSWORD, REFRESH, Setup
+from tieline.schemes.oauth2.options import ASSERTION, BY_PERSON, CLIENT, EXCHANGE, PASSWORD, REFRESH, OAuth2Setup
 
 Pairs = Sequence[tuple[str, str]]
 _URN = "urn:ietf:params:oauth:grant-type:"
@@ -27,28 +27,31 @@ NAMES: Mapping[str, str] = {
 }
 
 
-def grant_fields(setup: Setup) -> tuple[Field, ...]:
+def grant_fields(setup: OAuth2Setup) -> tuple[SchemeField, ...]:
     """The credential's fields that the grant itself needs."""
     if setup.grant == PASSWORD:
-        return (Field("username", "User name", secret=False), Field("password", "Password"))
+        return (SchemeField("username", "User name", secret=False), SchemeField("password", "Password"))
     if setup.grant == REFRESH:
-        return (Field("refresh_token", "Refresh token"),)
+        return (SchemeField("refresh_token", "Refresh token"),)
     if setup.grant == EXCHANGE:
-        return (Field("subject_token", "Subject token"), Field("actor_token", "Actor token", required=False))
+        return (
+            SchemeField("subject_token", "Subject token"),
+            SchemeField("actor_token", "Actor token", required=False),
+        )
     if setup.grant == ASSERTION:
         named = set(setup.assertion.names())
         own = [
-            Field("issuer", "Issuer", secret=False),
-            Field("subject", "Subject", secret=False, required=False),
-            Field("key_id", "Key id", secret=False),
+            SchemeField("issuer", "Issuer", secret=False),
+            SchemeField("subject", "Subject", secret=False, required=False),
+            SchemeField("key_id", "Key id", secret=False),
         ]
         further = [each.field for each in setup.assertion.fields]
         fields = [each for each in own if each.name in named]
-        return (Field("private_key", "Signing key (PEM or JWK)", multiline=True), *fields, *further)
+        return (SchemeField("private_key", "Signing key (PEM or JWK)", multiline=True), *fields, *further)
     return ()
 
 
-def renew(setup: Setup, secrets: Mapping[str, Secret], token: Token | None, now: float) -> Flow[Token]:
+def renew(setup: OAuth2Setup, secrets: Mapping[str, Secret], token: Token | None, now: float) -> Flow[Token]:
     """The next token: refreshed where there is a refresh token, else asked for as the first time."""
     refresh = token.values.get("refresh") if token is not None else None
     if refresh is None and setup.grant == REFRESH:
@@ -70,7 +73,7 @@ def renew(setup: Setup, secrets: Mapping[str, Secret], token: Token | None, now:
 
 
 def token_request(
-    setup: Setup, secrets: Mapping[str, Secret], grant: str, parameters: Pairs, now: float
+    setup: OAuth2Setup, secrets: Mapping[str, Secret], grant: str, parameters: Pairs, now: float
 ) -> IssuerRequest:
     """A request to the token endpoint; ``parameters`` are those of the grant, in their order."""
     refreshing = grant == REFRESH
@@ -82,7 +85,7 @@ def token_request(
 
 
 def request(  # everything that makes one request
-    setup: Setup, secrets: Mapping[str, Secret], url: str, pairs: Pairs, now: float, headers: Mapping[str, str]
+    setup: OAuth2Setup, secrets: Mapping[str, Secret], url: str, pairs: Pairs, now: float, headers: Mapping[str, str]
 ) -> IssuerRequest:
     """A request of the client with ``pairs`` as its body."""
     proof = prove(setup, secrets, now)
@@ -98,21 +101,21 @@ def request(  # everything that makes one request
     )
 
 
-def audience(setup: Setup) -> Pairs:
+def audience(setup: OAuth2Setup) -> Pairs:
     """Scope, audience and resource, where they are asked for."""
     pairs = [("scope", setup.scope)] if setup.scopes else []
     pairs += [("audience", each) for each in setup.audience]
     return pairs + [("resource", each) for each in setup.resource]
 
 
-def check_grant(setup: Setup, secrets: Mapping[str, Secret]) -> None:
+def check_grant(setup: OAuth2Setup, secrets: Mapping[str, Secret]) -> None:
     """Raises CredentialMissing for a key that is none."""
     if setup.grant == ASSERTION:
         _assertion(setup, secrets, 0.0)
 
 
 def _refresh(
-    setup: Setup, secrets: Mapping[str, Secret], refresh: Secret, token: Token | None, now: float
+    setup: OAuth2Setup, secrets: Mapping[str, Secret], refresh: Secret, token: Token | None, now: float
 ) -> Flow[Token]:
     parameters = [("refresh_token", refresh.reveal_bytes().decode())]
     answer = yield token_request(setup, secrets, REFRESH, parameters, now)
@@ -121,7 +124,7 @@ def _refresh(
     return answers.token(setup, answer, asked, before, now, refreshed=True)
 
 
-def _own_parameters(setup: Setup, secrets: Mapping[str, Secret], now: float) -> Pairs:
+def _own_parameters(setup: OAuth2Setup, secrets: Mapping[str, Secret], now: float) -> Pairs:
     def text(name: str) -> str:
         return secrets[name].reveal_bytes().decode()
 
@@ -139,7 +142,7 @@ def _own_parameters(setup: Setup, secrets: Mapping[str, Secret], now: float) -> 
     return audience(setup)
 
 
-def _assertion(setup: Setup, secrets: Mapping[str, Secret], now: float) -> str:
+def _assertion(setup: OAuth2Setup, secrets: Mapping[str, Secret], now: float) -> str:
     """The JWT that is the grant (RFC 7523 section 3). Claims whose only slot has no value are left out."""
     made = setup.assertion
     try:
@@ -153,7 +156,7 @@ def _assertion(setup: Setup, secrets: Mapping[str, Secret], now: float) -> str:
     return jose.sign(made.algorithm, key, header, body).decode()
 
 
-def _written(setup: Setup, pairs: Pairs) -> tuple[str, bytes]:
+def _written(setup: OAuth2Setup, pairs: Pairs) -> tuple[str, bytes]:
     if setup.token_body == "form":  # noqa: S105  # a way to write it
         return "application/x-www-form-urlencoded", urlencode(pairs).encode()
     several: dict[str, list[str]] = {}

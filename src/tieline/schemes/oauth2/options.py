@@ -76,7 +76,7 @@ STANDARD_PATHS: Final = AnswerPaths("access_token", "refresh_token", "expires_in
 
 
 @dataclass(frozen=True, slots=True)
-class Setup:
+class OAuth2Setup:
     """The options as values; ``lifetime`` in seconds.
 
     ``refresh_paths`` are tried in order: the first that lead to a token are those of the answer.
@@ -129,9 +129,9 @@ class Setup:
         return [url for url in found if url is not None]
 
 
-def setup(options: Options) -> Setup:
+def setup(options: Options) -> OAuth2Setup:
     """What ``options``, in which nothing is wrong, say."""
-    found: Setup = declared.read(OPTIONS, options)
+    found: OAuth2Setup = declared.read(OPTIONS, options)
     return found
 
 
@@ -147,7 +147,7 @@ def _assertion(found: Mapping[str, Any], place: Place) -> Assertion:
     return made
 
 
-def _setup(found: Mapping[str, Any], place: Place) -> Setup:
+def _setup(found: Mapping[str, Any], place: Place) -> OAuth2Setup:
     grant = found["grant"]
     if grant == CODE and found["authorize_url"] is None:
         place.problem("authorize_url is missing; people are sent there to sign in")
@@ -171,7 +171,7 @@ def _setup(found: Mapping[str, Any], place: Place) -> Setup:
         "refresh_paths": (refreshed,) if refreshed is not None else (paths, STANDARD_PATHS),
     }
     rest = {key.name for key in (*placement.KEYS, declared.RENEW_ON, *_PATHS)} | {"refresh_answer"}
-    return Setup(**{name: value for name, value in found.items() if name not in rest} | made)
+    return OAuth2Setup(**{name: value for name, value in found.items() if name not in rest} | made)
 
 
 def _beside(path: str, name: str) -> str:

@@ -7,7 +7,7 @@ from tieline.access.appkey import KeyPlaces
 from tieline.core.secret import Secret
 from tieline.core.urls import host_of
 from tieline.schemes import declared, placement
-from tieline.schemes.base import Applier, Field, Options
+from tieline.schemes.base import Applier, Options, SchemeField
 from tieline.schemes.flow import DeviceSignIn, Flow, IssuerRefused, Pending, SignIn, Token
 from tieline.schemes.mtls import identity
 from tieline.schemes.oauth2 import device, grants, signin
@@ -25,7 +25,7 @@ class OAuth2:
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
 
-    def fields(self, options: Options) -> Sequence[Field]:  # the interface
+    def fields(self, options: Options) -> Sequence[SchemeField]:  # the interface
         said = setup(options)
         return (*client_fields(said), *grants.grant_fields(said))
 

@@ -17,7 +17,7 @@ from tieline.schemes.flow import Flow, IssuerRefused, IssuerRequest, SignIn, Tok
 from tieline.schemes.jose import encoded
 from tieline.schemes.oauth2 import answers
 from tieline.schemes.oauth2.grants import audience, token_request
-from tieline.schemes.oauth2.options import CODE, Profile, Setup
+from tieline.schemes.oauth2.options import CODE, OAuth2Setup, Profile
 
 _VERIFIER_BYTES = 32
 _CODE = re.compile(r"[\x20-\x7e]{1,8192}")
@@ -29,7 +29,7 @@ def challenge(verifier: str) -> str:
     return encoded(hashlib.sha256(verifier.encode()).digest()).decode()
 
 
-def begin(setup: Setup, secrets: Mapping[str, Secret], back: str, state: str) -> SignIn:
+def begin(setup: OAuth2Setup, secrets: Mapping[str, Secret], back: str, state: str) -> SignIn:
     """Where the person goes (section 4.1.1), and what the exchange needs when they are back."""
     assert setup.authorize_url is not None
     client = secrets["client_id"].reveal_bytes().decode()
@@ -48,7 +48,7 @@ def begin(setup: Setup, secrets: Mapping[str, Secret], back: str, state: str) ->
 
 
 def finish(  # both halves of a sign-in meet here
-    setup: Setup,
+    setup: OAuth2Setup,
     options: Options,
     secrets: Mapping[str, Secret],
     context: Mapping[str, Secret],
@@ -70,7 +70,7 @@ def finish(  # both halves of a sign-in meet here
     return (yield from with_account(setup, options, answers.token(setup, reply, CODE, None, now)))
 
 
-def with_account(setup: Setup, options: Options, token: Token) -> Flow[Token]:
+def with_account(setup: OAuth2Setup, options: Options, token: Token) -> Flow[Token]:
     """``token`` with who signed in, from the profile endpoint.
 
     Without where that does not say, or cannot be asked: the code is used up, so the token must not be lost over a name.
@@ -100,7 +100,7 @@ def _profile_request(profile: Profile, options: Options, token: Token) -> Issuer
     return IssuerRequest("GET", url, (("Accept", "application/json"), *headers))
 
 
-def _check_issuer(setup: Setup, answer: Mapping[str, str], host: str) -> None:
+def _check_issuer(setup: OAuth2Setup, answer: Mapping[str, str], host: str) -> None:
     """RFC 9207 section 2.4: who answers must be who was asked."""
     if setup.issuer is None:
         return
