@@ -41,12 +41,13 @@ class _Leaf:
 
 
 class _Node:
-    """One step into the patterns: by literal segment, by any one segment, by all that follows, or at its end."""
+    """One step into the patterns: by literal segment, ``:verb`` of one segment, any one, all others, or its end."""
 
-    __slots__ = ("end", "literals", "one", "rest")
+    __slots__ = ("end", "literals", "one", "rest", "verbs")
 
     def __init__(self) -> None:
         self.literals: dict[bytes, _Node] = {}
+        self.verbs: dict[bytes, _Node] = {}
         self.one: _Node | None = None
         self.rest: _Leaf | None = None
         self.end: _Leaf | None = None
@@ -60,6 +61,13 @@ class _Node:
             match = child.find(segments, index + 1, method)
             if match is not None:
                 return match
+        if self.verbs:
+            name, colon, verb = segments[index].rpartition(b":")
+            child = self.verbs.get(colon + verb) if name else None
+            if child is not None:
+                match = child.find(segments, index + 1, method)
+                if match is not None:
+                    return match
         if self.one is not None:
             match = self.one.find(segments, index + 1, method)
             if match is not None:
@@ -156,8 +164,9 @@ class AreaTable:
     def find(self, method: bytes | str, path: bytes | str, *, upgrade: bool = False) -> Match | None:
         """The area and level that ``method`` on ``path``, one reading of it, needs; None where no area covers it.
 
-        A literal segment goes before a wildcard, left to right, then a rule for the method before one for any. HEAD
-        counts as GET where no rule names it. A trailing slash makes no difference. An ``upgrade`` never counts as read.
+        A literal segment goes before a verb, a verb before a wildcard, left to right, then a rule for the method before
+        one for any. HEAD counts as GET where no rule names it. A trailing slash makes no difference. An ``upgrade``
+        never counts as read.
         """
         match = self._strict.find(_octets(method), _octets(path))
         return self._as_upgrade(match) if upgrade else match
@@ -192,13 +201,16 @@ def _octets(text: bytes | str) -> bytes:
 
 
 def _is_wild(segment: bytes) -> bool:
-    return segment == b"*" or segment.startswith(b"{")
+    return segment.startswith((b"*", b"{"))
 
 
 def _step(node: _Node, segment: bytes) -> _Node:
     """The node behind ``segment``, made where it is missing."""
     if not _is_wild(segment):
         return node.literals.setdefault(segment, _Node())
+    _, colon, verb = segment.partition(b":")
+    if colon:
+        return node.verbs.setdefault(colon + verb, _Node())
     if node.one is None:
         node.one = _Node()
     return node.one
@@ -208,7 +220,7 @@ def _leaves(node: _Node) -> Iterator[_Leaf]:
     for leaf in (node.end, node.rest):
         if leaf is not None:
             yield leaf
-    for child in node.literals.values():
+    for child in (*node.literals.values(), *node.verbs.values()):
         yield from _leaves(child)
     if node.one is not None:
         yield from _leaves(node.one)

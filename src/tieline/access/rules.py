@@ -12,7 +12,7 @@ NEVER_ALLOWED = frozenset({b"TRACE", b"CONNECT"})
 
 _SHOWN = 40
 _METHOD = re.compile(r"[A-Z][A-Z-]{0,31}")
-_NAMED = re.compile(r"\{[A-Za-z][A-Za-z0-9_-]*\}")
+_WILD = re.compile(r"(?:\*|\{[A-Za-z][A-Za-z0-9_-]*\})(?::[A-Za-z0-9_.~-]+)?")
 _PARTS = re.compile(r"(?P<methods>\S+)\s+(?P<pattern>\S+?)(?:\s*=\s*(?P<level>\S+))?")
 
 
@@ -20,7 +20,8 @@ _PARTS = re.compile(r"(?P<methods>\S+)\s+(?P<pattern>\S+?)(?:\s*=\s*(?P<level>\S
 class Rule:
     """Operations by method and path pattern. ``methods`` None means any; ``level`` None means what the method implies.
 
-    In a pattern ``*`` or ``{name}`` stands for exactly one segment, and a ``*`` at the end for one or more.
+    In a pattern ``*`` or ``{name}`` stands for exactly one segment, and a ``*`` at the end for one or more; ``*:verb``
+    for one segment that ends in this verb, as in ``/models/*:generateContent``.
     """
 
     methods: frozenset[str] | None
@@ -101,8 +102,8 @@ def _parse_pattern(text: str) -> str:
         msg = f'"{text}" is not written plainly. Write "{plain.rstrip("/") or "/"}".'
         raise ValueError(msg)
     for segment in text[1:].split("/"):
-        if segment != "*" and _NAMED.fullmatch(segment) is None and not {"*", "{", "}"}.isdisjoint(segment):
-            msg = f'"{segment}" in "{text}": * and {{name}} stand for a whole segment. Write /* or /{{name}}.'
+        if _WILD.fullmatch(segment) is None and not {"*", "{", "}"}.isdisjoint(segment):
+            msg = f'"{segment}" in "{text}": * and {{name}} stand for a whole segment. Write /*, /{{name}} or /*:verb.'
             raise ValueError(msg)
     return text
 

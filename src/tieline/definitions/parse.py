@@ -15,6 +15,7 @@ from tieline.definitions.calls import CALLS
 from tieline.definitions.canonical import to_json, to_yaml
 from tieline.definitions.model import (
     ENVIRONMENTS,
+    AuthSpec,
     Definition,
     Limits,
     SharedHeader,
@@ -40,6 +41,7 @@ from tieline.definitions.sections import (
     USAGE,
     VARIABLES,
     VERIFY,
+    refuse_secret,
     slotted,
 )
 from tieline.definitions.slots import settle_calls
@@ -223,12 +225,22 @@ def _check_schemes(definition: Definition, place: Place, schemes: SchemeRules, f
         if auth.scheme not in schemes.names():
             spot.key("scheme").problem(f"{shown(auth.scheme)} is no scheme{suggestion(auth.scheme, schemes.names())}")
             continue
+        _refuse_secrets(auth, spot)
         for message in schemes.check(auth.scheme, variables.fill_options(auth.options, found)):
             option, colon, rest = message.partition(":")
             if colon and spot.has(option):
                 spot.key(option).problem(rest.strip())
             else:
                 spot.problem(message)
+
+
+def _refuse_secrets(auth: AuthSpec, place: Place) -> None:
+    """Headers among a scheme's options, as they are written: what a private variable fills in is no secret here."""
+    for option, value in auth.options.items():
+        if option.endswith("headers") and isinstance(value, Mapping):
+            for name, text in value.items():
+                if isinstance(text, str):
+                    refuse_secret(name, text, place.key(option))
 
 
 _NAMES = Many(Text("header name", lambda text: values.header_name(text).lower(), most=128), 100)

@@ -179,3 +179,34 @@ def test_areas_that_contradict_are_refused(areas: list[Area], problem: str) -> N
     """The table cannot be built, and the error names the area and what to change."""
     with pytest.raises(ValueError, match=re.escape(problem)):
         AreaTable(areas)
+
+
+GENERATING = AreaTable(
+    (
+        area("generate", (REQUEST,), "POST /models/*:generateContent", "POST /models/{model}:streamGenerateContent"),
+        area("batches", (WRITE,), "POST /models/*:batchDelete", "* /models/*:generateContent/log"),
+        area("models", (READ,), "GET /models", "GET /models/*"),
+    )
+)
+
+
+@pytest.mark.parametrize(
+    ("request_line", "expected"),
+    [
+        ("POST /models/gemini-pro:generateContent", "generate=request"),
+        ("POST /models/tuned:mine:generateContent", "generate=request"),
+        ("POST /models/gemini-pro:streamGenerateContent", "generate=request"),
+        ("POST /models/gemini-pro:batchDelete", "batches=write"),
+        ("PUT /models/gemini-pro:generateContent/log", "batches=write"),
+        ("GET /models/gemini-pro:generateContent", "models=read"),
+        ("POST /models/gemini-pro:generatecontent", None),
+        ("POST /models/gemini-pro:generateContent:batchDelete", "batches=write"),
+        ("POST /models/:generateContent", None),
+        ("POST /models/generateContent", None),
+        ("POST /models/gemini-pro", None),
+    ],
+)
+def test_a_rule_may_name_the_verb_that_a_segment_ends_in(request_line: str, expected: str | None) -> None:
+    """The last colon parts it from a name, which may not be empty; without a rule for the method the wildcard holds."""
+    method, path = request_line.split(" ")
+    assert found(GENERATING, method, path) == expected

@@ -5,6 +5,7 @@ from typing import Unpack
 import pytest
 
 from tests.unit.access.tables import small_table
+from tieline.access.areas import Area, AreaTable, parse_rule
 from tieline.access.decide import Allowed, Asked, Denied, decide
 from tieline.access.levels import Level
 from tieline.access.permissions import Mode, Permissions
@@ -246,3 +247,22 @@ def test_a_level_that_is_asked_for_is_the_one_that_is_needed(
 def test_no_area_covers_what_is_elsewhere(permissions: Permissions, request_line: str, expected: bool) -> None:
     """Whatever its path looks like."""
     assert allowed(asked(permissions, request_line, elsewhere=True)) is expected
+
+
+def test_a_key_may_have_one_verb_of_a_model_and_not_another() -> None:
+    """However the colon is written: an upstream may undo its encoding."""
+    table = AreaTable(
+        (
+            Area("generate", "Generate", (REQUEST,), None, (parse_rule("POST /models/*:generateContent"),)),
+            Area("other", "Other", (WRITE,), None, (parse_rule("POST /models/*"),)),
+        )
+    )
+    key = restricted(generate=REQUEST)
+    for path, good in (
+        (b"/models/gemini:generateContent", True),
+        (b"/models/gemini:batchDelete", False),
+        (b"/models/gemini%3AbatchDelete", False),
+        (b"/models/gemini:batchDelete;x=:generateContent", False),
+        (b"/models/gemini%3AgenerateContent", False),
+    ):
+        assert allowed(decide(key, "openai", table, "OpenAI", b"POST", path)) is good, path

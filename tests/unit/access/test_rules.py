@@ -23,7 +23,9 @@ def test_a_rule_reads_as_written(text: str, rule: Rule) -> None:
     assert parse_rule(text) == rule
 
 
-@pytest.mark.parametrize("text", ["* /chat/*", "GET,HEAD /files", "POST /stores/*/search = read"])
+@pytest.mark.parametrize(
+    "text", ["* /chat/*", "GET,HEAD /files", "POST /stores/*/search = read", "POST /v1/{model}:predict = request"]
+)
 def test_a_rule_writes_itself_as_it_was_read(text: str) -> None:
     """The text of a rule is the text it came from."""
     assert str(parse_rule(text)) == text
@@ -51,6 +53,9 @@ def test_a_rule_writes_itself_as_it_was_read(text: str) -> None:
         ("GET /{id", "stand for a whole segment"),
         ("GET /a{id}", "stand for a whole segment"),
         ("GET /{}", "stand for a whole segment"),
+        ("POST /*:", "stand for a whole segment"),
+        ("POST /*:a:b", "stand for a whole segment"),
+        ("POST /a*:run", "stand for a whole segment"),
         ("GET /files = none", '"none" is no level'),
         ("GET /files = all", '"all" is no level'),
     ],

@@ -7,6 +7,7 @@ import pytest
 from tieline.core.errors import InvalidInput
 from tieline.core.secret import Secret
 from tieline.core.urls import Origin
+from tieline.definitions.environment import with_values
 from tieline.definitions.model import Definition
 from tieline.definitions.parse import DefinitionError, parse_data
 from tieline.schemes.base import Applier, Outgoing
@@ -162,3 +163,22 @@ def test_an_options_variable_is_tried_when_the_definition_is_put(variable: dict[
     else:
         with pytest.raises(DefinitionError, match="token_url"):
             definition(auth, variables={"tenant": variable})
+
+
+@pytest.mark.parametrize(("value", "refused"), [("<k>", False), ("a-secret-itself", True)])
+def test_a_header_of_token_requests_may_hold_a_private_variable(value: str, *, refused: bool) -> None:
+    """Its value is in the vault; written out it is a secret in the wrong place."""
+    auth = {
+        "scheme": "oauth2",
+        "grant": "client_credentials",
+        "token_url": "https://a.example/token",
+        "token_headers": {"X-Api-Key": value},
+    }
+    data = {"tieline": "v1", "api": "a", "base_url": "https://a.example", "auth": auth}
+    data |= {"variables": {"k": {"private": True}}} if "<" in value else {}
+    if refused:
+        with pytest.raises(DefinitionError, match=r"auth.token_headers: the header X-Api-Key carries a secret"):
+            parse_data(data, schemes=SCHEMES)
+    else:
+        filled = with_values(parse_data(data, schemes=SCHEMES), {"k": "a-secret-itself"})
+        assert SCHEMES.check("oauth2", filled.auth[0].options) == []

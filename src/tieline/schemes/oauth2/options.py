@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from tieline.definitions import values
 from tieline.definitions.schema import Choice, Data, Flag, Key, Many, Place, Record, Text
-from tieline.definitions.sections import bounded, refuse_secret
+from tieline.definitions.sections import bounded
 from tieline.schemes import claims, declared, expiry, jose, placement
 from tieline.schemes.base import Options
 from tieline.schemes.declared import DeclaredField
@@ -191,10 +191,7 @@ def _paths(found: Mapping[str, Any]) -> AnswerPaths:
 
 
 def _refuse_own(found: Mapping[str, Any], place: Place) -> None:
-    """Note further parameters that would take the place of the protocol's own, and headers that carry secrets."""
-    for option in ("token_headers", "refresh_headers"):
-        for name, value in found[option].items():
-            refuse_secret(name, value, place.key(option))
+    """Note further parameters that would take the place of the protocol's own."""
     for option, own in (
         ("authorize_parameters", _OWN_AUTHORIZE),
         ("token_parameters", _OWN_TOKEN),
