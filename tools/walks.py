@@ -3,10 +3,12 @@
 Four walks are taken in one process, over loopback and a store in memory: a relayed request whose key is unknown, the
 same again on its connection (a memo hit), the first run of a call, and a later one. A profile hook notes the module of
 every Python function of ``tieline`` that is called while the request is under way. A *crossing* is a call in another
-module than the call before; a *return* is a crossing into a module that the walk had left already.
+module than the call before; a *return* is a crossing into a module that the walk had left already. A coroutine that
+goes on after a wait is not called again.
 """
 
 import asyncio
+import inspect
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,11 +32,16 @@ class Walk:
 
     modules: list[str] = field(default_factory=list)
     calls: int = 0
+    _frames: set[FrameType] = field(default_factory=set)
 
     def note(self, frame: FrameType, event: str, _argument: Any) -> None:
         """The profile hook."""
         module = frame.f_globals.get("__name__", "")
         if event == "call" and module.startswith("tieline.") and not module.startswith("tieline.testing"):
+            if frame in self._frames:
+                return
+            if frame.f_code.co_flags & inspect.CO_COROUTINE:
+                self._frames.add(frame)
             self.calls += 1
             if not self.modules or self.modules[-1] != module:
                 self.modules.append(module)
@@ -115,6 +122,7 @@ async def walks() -> dict[str, Walk]:
         reader, writer = await asyncio.open_connection("127.0.0.1", worker.port)
         await worker.caught_up()
         found["relay, unknown key"] = await _ask(reader, writer, RELAYED % key)
+        await _ask(reader, writer, RELAYED % key)
         found["relay, memo hit"] = await _ask(reader, writer, RELAYED % key)
         found["call, first run"] = await _ask(reader, writer, CALLED % key)
         found["call, repeated"] = await _ask(reader, writer, CALLED % key)

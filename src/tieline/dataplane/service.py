@@ -17,7 +17,7 @@ from tieline.dataplane.doors.call import CallDoor
 from tieline.dataplane.doors.relay import PREFIX, Relay
 from tieline.dataplane.records.recorder import Records
 from tieline.dataplane.snapshot.view import Snapshot
-from tieline.dataplane.supervised import Lasting
+from tieline.dataplane.supervised import SupervisedTask
 from tieline.dataplane.tokens.sessions import TokenSessions
 from tieline.ports.connections import ConnectionStore
 from tieline.ports.snapshot import Change, SnapshotSource
@@ -64,10 +64,10 @@ class Service:
         self.calls = CallDoor(admission, Running(preparer), self.records, new_id)
         self.listener = Listener(self._door, self.deadlines, new_id, NOTABLE, resources.proxies)
         self.telling = Telling(self.calls.runner.drifts, resources.source)
-        self._lasting = (
-            Lasting("snapshot", self.snapshot.follow),
-            Lasting("records", self.records.run),
-            Lasting("drift", self.telling.run),
+        self._supervised = (
+            SupervisedTask("snapshot", self.snapshot.follow),
+            SupervisedTask("records", self.records.run),
+            SupervisedTask("drift", self.telling.run),
         )
         self._loaded = False
         self._leaving = False
@@ -86,7 +86,7 @@ class Service:
         await self.snapshot.load()
         self._loaded = True
         self.deadlines.start()
-        for each in self._lasting:
+        for each in self._supervised:
             each.start()
         await self.listener.start(sock)
 
@@ -96,7 +96,7 @@ class Service:
         await self.listener.drain(seconds)
         await self.calls.stop(seconds)
         await self.sessions.close(seconds)
-        for each in self._lasting:
+        for each in self._supervised:
             await each.stop()
         await self.records.close()
         await self.telling.flush()

@@ -1,4 +1,4 @@
-"""Work that must go on for as long as a worker lives. Knows nothing of what the work is."""
+"""A task that a worker cannot do without: begun again whenever it fails, ended when the worker ends."""
 
 import asyncio
 import logging
@@ -10,8 +10,8 @@ log = logging.getLogger("tieline.dataplane.supervised")
 PAUSE_SECONDS = 1.0
 
 
-class Lasting:
-    """A task that is begun again, a second later, whenever it fails; nothing that is relied on stops in silence."""
+class SupervisedTask:
+    """Runs ``work`` until ``stop``. Whatever it ends with is logged, and it is begun again a second later."""
 
     def __init__(self, name: str, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         self._name = name
