@@ -134,7 +134,7 @@ async def workplace(*answers: bytes) -> AsyncIterator[Workplace]:
     pool = Pool(guard, Deadlines(), Trust())
     snapshot = Snapshot(source, keyring, guard, pool)
     await snapshot.load()
-    api = snapshot.api(b"api")
+    api = snapshot.apis.get(b"api")
     assert api is not None
     issuer = OAuthIssuer(list(answers))
     server = await asyncio.start_server(issuer.serve, "127.0.0.1", 0)

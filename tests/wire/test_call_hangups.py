@@ -100,6 +100,6 @@ async def test_only_calls_that_are_run_are_made_ready(start_stage: StartStage) -
     stage = await start_stage(answer_slowly, calls=calls)
     await calling.run(stage, "call7")
     await calling.run(stage, "call7")
-    api = stage.worker.service.snapshot.api(b"api")
+    api = stage.worker.service.snapshot.apis.get(b"api")
     assert api is not None
     assert len(api.plans["live"].calls._ready) == 1

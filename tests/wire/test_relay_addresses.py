@@ -92,7 +92,7 @@ async def test_a_server_that_takes_itself_for_http_leads_back_to_https(stage: St
         {"tieline": "v1", "api": "far", "base_url": "https://api.example.com/v1", "auth": {"scheme": "none"}}
     )
     await stage.worker.caught_up()
-    api = stage.worker.service.snapshot.api(b"far")
+    api = stage.worker.service.snapshot.apis.get(b"far")
     assert api is not None
     request = FakeClient().request(b"GET", b"/", authority=b"relay.test")
     plan = api.plans["live"]

@@ -9,7 +9,7 @@ from tests.wire.conftest import StartStage
 from tests.wire.raw import Peer, Upstream, answer, until
 from tests.wire.stage import PROVIDER_KEY, Stage, definition
 from tieline.core.errors import NotReady
-from tieline.dataplane import supervised as lasting
+from tieline.dataplane import supervised
 from tieline.dataplane.snapshot import view as snapshot
 from tieline.testing.dataplane import MemorySource, serving
 from tieline.testing.vault import memory_keyring
@@ -70,7 +70,7 @@ async def test_an_unforeseen_failure_of_the_follower_is_survived(
     stage: Stage, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Revocations are seen again a moment later, and the failure is in the log."""
-    monkeypatch.setattr(lasting, "PAUSE_SECONDS", 0.05)
+    monkeypatch.setattr(supervised, "PAUSE_SECONDS", 0.05)
     monkeypatch.setattr(snapshot, "POLL_SECONDS", 0.1)
     source = stage.worker.source
     assert (await stage.get()).status == 200
@@ -95,7 +95,7 @@ async def test_records_outlive_an_unforeseen_failure(
     stage: Stage, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """What could not be saved is saved later, once."""
-    monkeypatch.setattr(lasting, "PAUSE_SECONDS", 0.05)
+    monkeypatch.setattr(supervised, "PAUSE_SECONDS", 0.05)
     source = stage.worker.source
     add_records = source.add_records
     failures = 0

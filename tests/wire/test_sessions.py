@@ -108,7 +108,7 @@ async def bench() -> AsyncIterator[Bench]:
     pool = Pool(guard, Deadlines(), Trust())
     snapshot = Snapshot(source, keyring, guard, pool)
     await snapshot.load()
-    api = snapshot.api(b"api")
+    api = snapshot.apis.get(b"api")
     assert api is not None
     async with issuing() as issuer:
         yield Bench(issuer, keyring, api.plans["live"])

@@ -103,6 +103,7 @@ class Request:
         "method",
         "minor",
         "noted",
+        "paused",
         "pieces",
         "protocol",
         "sink",
@@ -121,6 +122,7 @@ class Request:
         self.headers: list[tuple[bytes, bytes]] = []
         self.trailers: list[tuple[bytes, bytes]] = []
         self.pieces: list[bytes] = []
+        self.paused = False
         self.complete = False
         self.sink: Sink | None = None
         self.began = time.perf_counter()
@@ -192,10 +194,12 @@ class Request:
 
     def pause(self) -> None:
         """Read no more of the client's body for now."""
+        self.paused = True
         self.connection.hold(HOLD_SINK)
 
     def resume(self) -> None:
         """Read on."""
+        self.paused = False
         self.connection.release(HOLD_SINK)
 
     def run(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:

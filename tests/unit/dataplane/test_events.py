@@ -1,5 +1,8 @@
 """Events are passed on whole, and no byte is lost."""
 
+import sys
+from types import FrameType
+
 import pytest
 
 from tieline.dataplane.answers.whole_events import HELD_MOST, WholeEvents
@@ -44,3 +47,25 @@ def test_cut_anywhere_the_bytes_are_the_same() -> None:
     for cut in range(len(stream) + 1):
         events = WholeEvents()
         assert events.feed(stream[:cut], last=False) + events.feed(stream[cut:], last=True) == stream
+
+
+def test_an_event_that_comes_byte_by_byte_is_not_searched_again_and_again() -> None:
+    """What is looked through grows with the bytes, not with their square."""
+
+    def looked_at(length: int) -> int:
+        events, calls = WholeEvents(), 0
+
+        def note(frame: FrameType, event: str, argument: object) -> None:
+            nonlocal calls
+            if event == "call" and frame.f_code.co_name == "end_of_events":
+                calls += len(frame.f_locals["data"])
+
+        sys.setprofile(note)
+        try:
+            for _ in range(length):
+                events.feed(b"x", last=False)
+        finally:
+            sys.setprofile(None)
+        return calls
+
+    assert looked_at(8000) <= 2 * looked_at(4000) + 8

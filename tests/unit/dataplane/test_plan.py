@@ -45,7 +45,7 @@ async def served(source: MemorySource) -> Api:
     guard = Guard()
     snapshot = Snapshot(source, source.keyring, guard, Pool(guard, Deadlines(), Trust()))
     await snapshot.load()
-    api = snapshot.api(b"api")
+    api = snapshot.apis.get(b"api")
     assert api is not None
     return api
 
@@ -118,16 +118,16 @@ async def test_an_api_whose_definition_does_not_fit_says_so_and_no_other_suffers
     guard = Guard()
     snapshot = Snapshot(source, source.keyring, guard, Pool(guard, Deadlines(), Trust()))
     await snapshot.load()
-    found = snapshot.api(b"bad")
+    found = snapshot.apis.get(b"bad")
     assert found is not None
     assert {code(plan) for plan in found.plans.values()} == {"definition_unusable"}
     for name in (b"unreadable", b"odd"):
-        found = snapshot.api(name)
+        found = snapshot.apis.get(name)
         assert found is not None
         assert {code(plan) for plan in found.plans.values()} == {"definition_unusable"}
         with pytest.raises(DefinitionUnusable):
             found.plans["live"].calls.find("any")
-    good = snapshot.api(b"good")
+    good = snapshot.apis.get(b"good")
     assert good is not None
     assert code(good.plans["live"]) is None
 
@@ -230,10 +230,10 @@ async def test_another_credential_does_not_read_the_definition_again() -> None:
     guard = Guard()
     snapshot = Snapshot(source, source.keyring, guard, Pool(guard, Deadlines(), Trust()))
     await snapshot.load()
-    before = snapshot.api(b"api")
+    before = snapshot.apis.get(b"api")
     source.put_credential("api", {"key": "another-key-of-the-api"})
     await snapshot.freshen()
-    after = snapshot.api(b"api")
+    after = snapshot.apis.get(b"api")
     assert before is not None
     assert after is not None
     assert after is not before
@@ -312,7 +312,7 @@ async def test_replaced_secrets_are_collectable_at_once() -> None:
     for turn in range(30):
         source.put_credential("api", {"key": f"{PROVIDER_KEY}-{turn}"})
         await snapshot.freshen()
-        api = snapshot.api(b"api")
+        api = snapshot.apis.get(b"api")
         assert api is not None
         appliers.append(weakref.ref(api.plans["live"].auth[0]))
         sent(api.plans["live"])

@@ -83,16 +83,16 @@ class SlowLookup:
 async def test_a_key_is_looked_up_once(snapshot: Snapshot, source: MemorySource) -> None:
     """After that it is known, until it changes."""
     keyed_hash = hashed(source, source.put_key("api"))
-    assert snapshot.known_key(keyed_hash) is None
+    assert snapshot.keys.get(keyed_hash) is None
     found = await snapshot.find_key(keyed_hash)
     assert found is not None
-    assert snapshot.known_key(keyed_hash) is found
+    assert snapshot.keys.get(keyed_hash) is found
 
 
 async def test_a_key_that_nobody_has_is_not_remembered(snapshot: Snapshot) -> None:
     """It may be made in the next moment, and strangers do not fill the memory."""
     assert await snapshot.find_key(b"x" * 32) is None
-    assert snapshot.known_key(b"x" * 32) is None
+    assert snapshot.keys.get(b"x" * 32) is None
 
 
 async def test_a_key_that_changes_while_it_is_looked_up_is_looked_up_again(
@@ -121,7 +121,7 @@ async def test_a_change_seen_after_the_lookup_drops_the_key(snapshot: Snapshot, 
     await snapshot.find_key(keyed_hash)
     source.change_key(secret, revoked=True)
     await seen(snapshot, source)
-    assert snapshot.known_key(keyed_hash) is None
+    assert snapshot.keys.get(keyed_hash) is None
 
 
 async def test_a_change_of_the_app_drops_its_keys(snapshot: Snapshot, source: MemorySource) -> None:
@@ -131,7 +131,7 @@ async def test_a_change_of_the_app_drops_its_keys(snapshot: Snapshot, source: Me
     await snapshot.find_key(keyed_hash)
     source._note("app", "app_1")
     await seen(snapshot, source)
-    assert snapshot.known_key(keyed_hash) is None
+    assert snapshot.keys.get(keyed_hash) is None
 
 
 async def test_other_keys_stay(snapshot: Snapshot, source: MemorySource) -> None:
@@ -142,8 +142,8 @@ async def test_other_keys_stay(snapshot: Snapshot, source: MemorySource) -> None
     source.change_key(one, revoked=True)
     source.put_credential("api", {"key": "sk-sandbox-" + "rotated"})
     await seen(snapshot, source)
-    assert snapshot.known_key(hashed(source, one)) is None
-    assert snapshot.known_key(hashed(source, two)) is known[1]
+    assert snapshot.keys.get(hashed(source, one)) is None
+    assert snapshot.keys.get(hashed(source, two)) is known[1]
 
 
 async def test_a_log_that_was_cut_loads_everything_again(snapshot: Snapshot, source: MemorySource) -> None:
@@ -156,9 +156,9 @@ async def test_a_log_that_was_cut_loads_everything_again(snapshot: Snapshot, sou
     source.put_api(definition(9, title="Another title"))
     source.put_api(definition(9, api="new"))
     await seen(snapshot, source)
-    assert snapshot.known_key(hashed(source, secret)) is None
-    assert snapshot.api(b"new") is not None
-    api = snapshot.api(b"api")
+    assert snapshot.keys.get(hashed(source, secret)) is None
+    assert snapshot.apis.get(b"new") is not None
+    api = snapshot.apis.get(b"api")
     assert api is not None
     assert api.plans["live"].title == "Another title"
 
@@ -208,7 +208,7 @@ async def test_a_secret_sealed_with_a_newer_data_key_opens(source: MemorySource)
     assert theirs.current[0] != ours.current[0]
     source.put_credential("api", {"key": PROVIDER_KEY}, keyring=theirs)
     await made.load()
-    api = made.api(b"api")
+    api = made.apis.get(b"api")
     assert api is not None
     assert api.plans["live"].problem is None
 
@@ -224,7 +224,7 @@ async def test_a_secret_that_does_not_open_is_told_by_its_environment_alone(
     source.sealed[("api_api", "live")] = type(row)(row.id, row.api_id, "live", row.version, (), {"key": broken})
     source._note("credential", "api_api")
     await seen(snapshot, source)
-    api, other = snapshot.api(b"api"), snapshot.api(b"other")
+    api, other = snapshot.apis.get(b"api"), snapshot.apis.get(b"other")
     assert api is not None
     assert other is not None
     assert (api.plans["live"].problem, api.plans["live"].lane) != (None, None)
@@ -234,10 +234,10 @@ async def test_a_secret_that_does_not_open_is_told_by_its_environment_alone(
 
 async def test_an_api_that_did_not_change_keeps_its_plans(snapshot: Snapshot, source: MemorySource) -> None:
     """What is remembered about a plan stays true."""
-    before = snapshot.api(b"api")
+    before = snapshot.apis.get(b"api")
     source._note("api", "api_api")
     await seen(snapshot, source)
-    assert snapshot.api(b"api") is before
+    assert snapshot.apis.get(b"api") is before
 
 
 async def test_a_renamed_api_is_found_by_its_new_name_only(snapshot: Snapshot, source: MemorySource) -> None:
@@ -247,8 +247,8 @@ async def test_a_renamed_api_is_found_by_its_new_name_only(snapshot: Snapshot, s
     source.rows["api_api"] = replace(row, name="renamed", definition=text, revision=row.revision + 1)
     source._note("api", "api_api")
     await seen(snapshot, source)
-    assert snapshot.api(b"api") is None
-    assert snapshot.api(b"renamed") is not None
+    assert snapshot.apis.get(b"api") is None
+    assert snapshot.apis.get(b"renamed") is not None
 
 
 async def test_a_store_that_comes_back_is_followed_on(
@@ -264,7 +264,7 @@ async def test_a_store_that_comes_back_is_followed_on(
     source.change_key(secret, revoked=True)
     source.away = False
     await seen(snapshot, source)
-    assert snapshot.known_key(keyed_hash) is None
+    assert snapshot.keys.get(keyed_hash) is None
     assert "cannot be reached" in caplog.text
 
 
@@ -285,7 +285,7 @@ async def test_a_change_that_could_not_be_read_to_its_end_is_read_again(
     source.api = failing  # type: ignore[method-assign]
     source.put_api(definition(9, title="Another title"))
     await seen(snapshot, source)
-    found = snapshot.api(b"api")
+    found = snapshot.apis.get(b"api")
     assert found is not None
     assert found.plans["live"].title == "Another title"
 
@@ -333,7 +333,7 @@ async def test_the_memory_of_keys_is_bounded(
     await seen(snapshot, source)
     for secret in secrets:
         assert await snapshot.find_key(hashed(source, secret)) is not None
-    assert len(snapshot._keys) <= 10
+    assert len(snapshot.keys) <= 10
 
 
 @pytest.mark.parametrize(

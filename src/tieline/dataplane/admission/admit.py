@@ -7,6 +7,7 @@ Nothing is sent and nothing is waited for here: a door looks at the outcome, and
 
 import asyncio
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Final, Protocol
@@ -26,11 +27,13 @@ from tieline.core.errors import (
     UnknownApi,
 )
 from tieline.core.names import is_plain_name
-from tieline.dataplane.admission.words import Apis, Words, is_lasting
+from tieline.dataplane.admission.words import Words
 from tieline.dataplane.snapshot.plan import Api, Plan
 from tieline.dataplane.snapshot.view import STALE_SECONDS, AppKey
 from tieline.wire.request import Request
 
+_LASTING = frozenset({b"", b"keep-alive"})
+"""Values of ``Connection`` that ask for nothing that holds for one request only."""
 LOOKING_MOST: Final = 2_000
 """How many requests may wait for a look into the store at once; the next are answered by what the snapshot knows."""
 
@@ -47,11 +50,11 @@ class Rejected:
 class NeedsStore:
     """What the snapshot knows speaks against a request, but the store may know better: ask it, then admit again.
 
-    ``otherwise`` is what stands if the store knows no better. ``keyed_hash`` is a key to be looked up; where it is
-    None, a change is looked for that came after ``version`` of the snapshot. ``words`` need not be read again.
+    ``keyed_hash`` is a key to be looked up. Where it is None, a change is looked for that came after ``version`` of the
+    snapshot, and ``otherwise`` is what stands if there is none. ``words`` need not be read again.
     """
 
-    otherwise: Rejected
+    otherwise: Rejected | None
     version: int
     keyed_hash: bytes | None = None
     words: Words | None = None
@@ -76,22 +79,53 @@ class Admitted:
 class Memo:
     """What a client's connection remembers of its last request, as clients mostly ask the same with another body."""
 
-    __slots__ = ("__weakref__", "admitted")
+    __slots__ = ("__weakref__", "_headers", "_method", "_target", "admitted")
 
     def __init__(self) -> None:
         self.admitted: Admitted | None = None
+        self._method = b""
+        self._target = b""
+        self._headers: list[tuple[bytes, bytes]] = []
+
+    def keep(self, request: Request, admitted: Admitted) -> None:
+        """Remember how ``request`` was admitted."""
+        self._method = request.method
+        self._target = request.target
+        self._headers = request.headers
+        self.admitted = admitted
+
+    def forget(self) -> None:
+        """Hold nothing any more."""
+        self.admitted = None
+        self._headers = []
+
+    def recall(self, request: Request) -> Admitted | None:
+        """How an earlier request in the same words was admitted, its body may have been another; None where none is."""
+        if (
+            self._target == request.target
+            and self._headers == request.headers
+            and self._method == request.method
+            and not request.upgrade
+            and request.connection_field in _LASTING
+        ):
+            return self.admitted
+        return None
 
 
-class Known(Apis, Protocol):
-    """What is known of APIs and keys; a ``Snapshot``, whose methods say what they do."""
+class Known(Protocol):
+    """What is known of APIs and keys; a ``Snapshot``, which says what all this is."""
+
+    @property
+    def apis(self) -> Mapping[bytes, Api]: ...
+
+    @property
+    def keys(self) -> Mapping[bytes, AppKey]: ...
 
     @property
     def version(self) -> int: ...
 
     @property
-    def fresh(self) -> bool: ...
-
-    def known_key(self, keyed_hash: bytes) -> AppKey | None: ...
+    def fresh_until(self) -> float: ...
 
     async def find_key(self, keyed_hash: bytes) -> AppKey | None: ...
 
@@ -115,25 +149,23 @@ class Admission:
         """
         snapshot = self._snapshot
         memo = request.connection.memo
-        known = memo.admitted if isinstance(memo, Memo) else None
-        if known is not None and not known.words.same(request):
-            known = None
+        known = memo.recall(request) if isinstance(memo, Memo) else None
         words = known.words if known is not None else read
-        if words is None or snapshot.api(words.name) is not words.api:
+        if words is None or snapshot.apis.get(words.name) is not words.api:
             found = self._read(request, door)
             if not isinstance(found, Words):
                 return found
             words = found
-        key = snapshot.known_key(words.keyed_hash)
+        key = snapshot.keys.get(words.keyed_hash)
         if key is None:
-            return NeedsStore(Rejected(_unknown_key()), snapshot.version, words.keyed_hash, words)
-        plan = self._checked(words, key, request.peer)
+            return NeedsStore(None, snapshot.version, words.keyed_hash, words)
+        plan = self._checked(words, key, request)
         if not isinstance(plan, Plan):
             return plan
         if known is not None and known.words is words and known.key is key:
             return known
         admitted = Admitted(words, key, plan)
-        if is_lasting(request):
+        if not request.upgrade and request.connection_field in _LASTING:
             self._remember(request, admitted)
         return admitted
 
@@ -154,8 +186,11 @@ class Admission:
             if admitted is None:
                 continue
             words = admitted.words
-            if snapshot.api(words.name) is not words.api or snapshot.known_key(words.keyed_hash) is not admitted.key:
-                memo.admitted = None
+            if (
+                snapshot.apis.get(words.name) is not words.api
+                or snapshot.keys.get(words.keyed_hash) is not admitted.key
+            ):
+                memo.forget()
 
     async def look(self, needed: NeedsStore, *, again: bool = False) -> Rejected | None:
         """Ask the store; None where it knows more than the snapshot did, so that the request may be admitted now.
@@ -163,16 +198,16 @@ class Admission:
         ``again``: for this request a change was looked for already, and what was found did not help.
         """
         snapshot = self._snapshot
-        key = needed.otherwise.key
         try:
-            if needed.keyed_hash is not None:
-                key = snapshot.known_key(needed.keyed_hash) or await snapshot.find_key(needed.keyed_hash)
-                return None if key is not None else needed.otherwise
+            if needed.otherwise is None:
+                keyed_hash = needed.keyed_hash or b""
+                found = keyed_hash in snapshot.keys or await snapshot.find_key(keyed_hash) is not None
+                return None if found else Rejected(_unknown_key())
             if again or self.looking >= LOOKING_MOST:
                 return needed.otherwise
             await self._freshen()
         except TielineError as error:
-            return Rejected(error, key)
+            return Rejected(error, needed.otherwise.key if needed.otherwise is not None else None)
         return None if snapshot.version != needed.version else needed.otherwise
 
     def _remember(self, request: Request, admitted: Admitted) -> None:
@@ -180,7 +215,7 @@ class Admission:
         if not isinstance(memo, Memo):
             memo = request.connection.memo = Memo()
             self._memos.add(memo)
-        memo.admitted = admitted
+        memo.keep(request, admitted)
 
     async def _freshen(self) -> None:
         """Have the snapshot compared with the store. Raises NotReady where that cannot be done within five seconds."""
@@ -195,7 +230,7 @@ class Admission:
 
     def _read(self, request: Request, door: bytes) -> Words | Rejected | NeedsStore:
         try:
-            words = Words(request, door, self._snapshot, self._pepper)
+            words = Words(request, door, self._snapshot.apis, self._pepper)
             appkey.check(words.found.key)
         except AppKeyError as error:  # where and how a key stands is said by the API, which may have come just now
             return NeedsStore(Rejected(error), self._snapshot.version)
@@ -203,9 +238,9 @@ class Admission:
             return Rejected(error)
         return words
 
-    def _checked(self, words: Words, key: AppKey, peer: str) -> Plan | Rejected | NeedsStore:
+    def _checked(self, words: Words, key: AppKey, request: Request) -> Plan | Rejected | NeedsStore:
         """The plan that ``key`` uses, or what speaks against it: first what is wrong with the key itself."""
-        if not self._snapshot.fresh:
+        if time.monotonic() >= self._snapshot.fresh_until:
             return Rejected(_not_fresh(), key)
         api = words.api
         error: TielineError
@@ -213,8 +248,8 @@ class Admission:
             return Rejected(RevokedAppKey("This app key was revoked. Ask an operator for a new one."), key)
         if key.expires_at is not None and key.expires_at <= time.time():
             error = ExpiredAppKey("This app key has expired. Ask an operator for a new one.")
-        elif key.networks and not key.may_call_from(ip_address(peer.partition("%")[0])):
-            error = _wrong_network(peer)
+        elif key.networks and not key.may_call_from(ip_address(request.peer.partition("%")[0])):
+            error = _wrong_network(request.peer)
         elif api is None:
             error = _unknown_api(words)
         elif api.row.id not in key.api_ids:

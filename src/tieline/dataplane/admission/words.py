@@ -3,7 +3,7 @@
 Reads the request line and the fields, nothing else: whether the key exists and may do that is ``admit``'s.
 """
 
-from typing import Protocol
+from collections.abc import Mapping
 
 from tieline.access import appkey
 from tieline.access.overrides import check_override
@@ -13,14 +13,7 @@ from tieline.dataplane.snapshot.plan import Api
 from tieline.wire.request import Request
 
 _NO_PLACES = appkey.KeyPlaces()
-_LASTING = frozenset({b"", b"keep-alive"})
 _NAME_MOST = 64
-
-
-class Apis(Protocol):
-    """What there is to be asked for; a ``Snapshot``."""
-
-    def api(self, name: bytes) -> Api | None: ...
 
 
 class Words:
@@ -33,9 +26,6 @@ class Words:
     """
 
     __slots__ = (
-        "_headers",
-        "_method",
-        "_target",
         "api",
         "door",
         "environment",
@@ -46,21 +36,18 @@ class Words:
         "rest",
     )
 
-    def __init__(self, request: Request, door: bytes, apis: Apis, pepper: bytes) -> None:
+    def __init__(self, request: Request, door: bytes, apis: Mapping[bytes, Api], pepper: bytes) -> None:
         """Read ``request``, whose target begins with ``door``; ``pepper`` keys the hash of app keys.
 
         Raises:
             AppKeyError: no app key stands in any place for one.
             InvalidRequest: several different keys.
         """
-        self._method = request.method
-        self._target = request.target
-        self._headers = request.headers
         path, _, query = request.target.partition(b"?")
         self.door = door
         self.name, slash, rest = path[len(door) :].partition(b"/")
         self.rest = slash + rest
-        self.api: Api | None = apis.api(self.name)
+        self.api: Api | None = apis.get(self.name)
         self.found = appkey.find(request.headers, query, self.api.places if self.api is not None else _NO_PLACES)
         self.keyed_hash = appkey.keyed_hash(pepper, self.found.key)
         self.environment = request.noted.get(ENVIRONMENT)
@@ -75,21 +62,6 @@ class Words:
     def shown_name(self) -> str:
         """The API's name as text, cut after 64 characters; it may be anything."""
         return self.name[:_NAME_MOST].decode("ascii", "replace")
-
-    def same(self, request: Request) -> bool:
-        """Whether ``request`` says the same in the same words; its body may be another."""
-        return (
-            self._target == request.target
-            and self._headers == request.headers
-            and self._method == request.method
-            and not request.upgrade
-            and request.connection_field in _LASTING
-        )
-
-
-def is_lasting(request: Request) -> bool:
-    """Whether what is found out of a request holds for others like it: its connection asks for nothing of its own."""
-    return not request.upgrade and request.connection_field in _LASTING
 
 
 def _fault(request: Request, query: bytes) -> TielineError | None:

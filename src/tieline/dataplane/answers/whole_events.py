@@ -7,8 +7,10 @@ with an event, as nearly all do, go through untouched and at once.
 
 from typing import Final
 
+from tieline.dataplane.answers.streams.sse import end_of_events
+
 HELD_MOST: Final = 64 * 1024
-_ENDS: Final = (b"\n\n", b"\r\n\r\n", b"\r\r")
+_LONGEST_END: Final = 4
 
 
 class WholeEvents:
@@ -17,19 +19,35 @@ class WholeEvents:
     __slots__ = ("_held",)
 
     def __init__(self) -> None:
-        self._held = b""
+        self._held = bytearray()
 
     def feed(self, data: bytes, *, last: bool) -> bytes:
         """What can be passed on of the stream so far; everything once ``data`` is its ``last`` piece."""
-        if self._held:
-            data = self._held + data
-            self._held = b""
-        if last or data.endswith(_ENDS):
-            return data
-        end = max([data.rfind(mark) + len(mark) for mark in _ENDS if mark in data], default=0)
+        held = self._held
+        if not held:
+            end = len(data) if last else end_of_events(data)
+            return data if end == len(data) or self._passes(data, end) else self._hold(data, end)
+        # An end may lie across what is held and what came; what was held alone has none, and is not searched again.
+        before = max(0, len(held) - _LONGEST_END + 1)
+        found = end_of_events(bytes(held[before:]) + data)
+        held += data
+        if last or (found and before + found == len(held)) or len(held) > HELD_MOST or self._is_comment(held):
+            whole = bytes(held)
+            held.clear()
+            return whole
+        if not found:
+            return b""
+        return self._hold(bytes(held), before + found)
+
+    def _passes(self, data: bytes, end: int) -> bool:
+        """Whether all of ``data`` goes on though no event ends with it."""
         rest = data[end:]
-        is_comment = rest.startswith(b":") and rest.endswith(b"\n")  # keeps a connection alive and waits for nothing
-        if is_comment or len(rest) > HELD_MOST:
-            return data
-        self._held = rest
+        return len(rest) > HELD_MOST or self._is_comment(rest)
+
+    def _is_comment(self, rest: bytes | bytearray) -> bool:
+        """Whether ``rest`` keeps a connection alive, and waits for nothing."""
+        return rest.startswith(b":") and rest.endswith(b"\n")
+
+    def _hold(self, data: bytes, end: int) -> bytes:
+        self._held = bytearray(data[end:])
         return data[:end]

@@ -89,7 +89,11 @@ class Policy:
 
 @dataclass(slots=True, repr=False)
 class Job:
-    """What is to be sent, for whom. ``heads`` remembers the heads of a steady plan, whose messages come again."""
+    """What is to be sent, for whom.
+
+    Of a steady plan, ``prepared`` is the message as it goes out, where that is known; else ``heads`` remembers it for
+    messages that come again.
+    """
 
     plan: Plan
     message: Message
@@ -97,6 +101,7 @@ class Job:
     holder: Holder | None = None
     permit: Permit = anything
     heads: Memory[Prepared] | None = None
+    prepared: Prepared | None = None
 
 
 class Attempts(Generic[Head]):
@@ -170,6 +175,8 @@ class Attempts(Generic[Head]):
     def _steady(self) -> Prepared:
         """The head for a steady plan: the same for the same path, query and headers, whatever the body."""
         plan, message, heads = self._job.plan, self._message, self._job.heads
+        if message is self._job.message and self._job.prepared is not None:
+            return self._job.prepared
         asked = (message.method, message.target, *message.headers)
         known = heads.get(asked) if heads is not None else None
         if known is not None:

@@ -7,6 +7,7 @@ whose key it is was found out before (``admission``), what happens afterwards is
 from collections.abc import Callable
 from typing import Protocol
 
+from tieline.access.appkey import hidden
 from tieline.access.decide import Allowed, Denied, decide
 from tieline.access.overrides import check_path_override
 from tieline.core.errors import MissingPermission
@@ -51,7 +52,8 @@ class Relay(Door[Route]):
         message = _message(request, admitted, path)
         prepared = prepare(plan, steady_appliers(plan), message) if plan.steady else None
         holder = named_holder(key.app_id, request.noted.get(CONNECTION)) if prepared is None else None
-        return Route(plan, key, path, verdict.area, verdict.level, message, prepared, holder)
+        shown = hidden(path.decode("ascii"))
+        return Route(plan, key, shown, verdict.area, verdict.level, message, prepared, holder)
 
     def _serve(self, request: Request, request_id: str, way: Route) -> None:
         request.error_shape = way.plan.errors

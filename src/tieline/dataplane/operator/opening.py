@@ -61,7 +61,7 @@ class Opening:
         deadlines.start()
         try:
             await snapshot.load(only=name)
-            api = snapshot.api(name.encode())
+            api = snapshot.apis.get(name.encode())
             if api is None:
                 raise CredentialMissing(
                     f"The API {name} is gone, or its definition or credential cannot be used: the log of the server "

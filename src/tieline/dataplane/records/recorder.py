@@ -65,7 +65,7 @@ class Records:
                 route.plan.name,
                 key.environment,
                 request.method.decode("ascii"),
-                hidden(route.path.decode("ascii"))[:_PATH_MOST],
+                route.path[:_PATH_MOST],
                 route.area,
                 route.level,
                 exchange.status or (ANSWERS[error.code].status if error is not None else 0),

@@ -6,8 +6,8 @@ Writes nothing itself: it turns what came into what goes on. Who reads and who w
 from typing import Final
 
 from tieline.core.errors import TielineError
-from tieline.dataplane.answers.mask import StreamMask, mask
-from tieline.dataplane.answers.whole_events import WholeEvents
+from tieline.dataplane.answers.mask import mask
+from tieline.dataplane.answers.tee import Tee
 from tieline.dataplane.relaying.answer_urls import led_back
 from tieline.dataplane.relaying.body import kept_trailers
 from tieline.dataplane.snapshot.header_fate import ADDRESS, CONTENT_ENCODING, CONTENT_TYPE
@@ -19,25 +19,38 @@ from tieline.wire.request import Request
 _BODYLESS = frozenset({204, 304})
 _LIVE = (b"text/event-stream", b"application/x-ndjson", b"application/stream+json", b"application/jsonl")
 _KNOWN_MOST: Final = 1000
+_NONE: frozenset[bytes] = frozenset()
 _status_lines: dict[tuple[int, bytes], bytes] = {}
 
 
 class RelayedAnswer:
-    """One answer. ``head`` first, then ``body`` for each piece, the last one with the answer's trailers."""
+    """One answer, from its head. ``passed`` counts the bytes of its body that went on."""
 
-    __slots__ = ("_chunking", "_mask", "_plan", "_reflections", "_request", "_request_id", "_whole")
+    __slots__ = (
+        "_chunking",
+        "_head",
+        "_is_stream",
+        "_plan",
+        "_reflections",
+        "_request",
+        "_request_id",
+        "_tee",
+        "passed",
+    )
 
     def __init__(self, request: Request, request_id: str, plan: Plan, reflections: tuple[bytes, ...]) -> None:
+        self.passed = 0
         self._request = request
         self._request_id = request_id
         self._plan = plan
         self._reflections = reflections
         self._chunking = False
-        self._mask: StreamMask | None = None
-        self._whole: WholeEvents | None = None
+        self._is_stream = False
+        self._head = b""
+        self._tee: Tee | None = None
 
-    def head(self, answer: Answer, timing: bytes) -> bytes:
-        """The head for the client; ``timing`` is a header line that goes with it unless it begins a stream."""
+    def begin(self, answer: Answer, timing: bytes) -> None:
+        """Make the head for the client; ``timing`` is a header line that goes with it unless it begins a stream."""
         request = self._request
         out, content_type, encoded = self._passed_on(answer)
         bodyless = request.method == b"HEAD" or answer.status in _BODYLESS
@@ -48,42 +61,38 @@ class RelayedAnswer:
         out.append(b"tieline-request-id: %b\r\n" % self._request_id.encode())
         if content_type.startswith(_LIVE):
             request.live = True
-            if self._chunking and not encoded and content_type.startswith(b"text/event-stream"):
-                self._whole = WholeEvents()
+            self._is_stream = self._chunking and not encoded and content_type.startswith(b"text/event-stream")
         else:
             out.append(timing)
         out.append(self._persist())
-        data = b"".join(out)
-        if self._reflections:
-            data = mask(data, self._reflections)
-            if not bodyless:
-                self._mask = StreamMask(self._reflections)
-        return data
+        self._head = b"".join(out)
 
-    def body(self, data: bytes, *, last: bool) -> bytes:
-        """What can be passed on of the body so far, not framed yet; everything once ``data`` is its last piece."""
-        if self._mask is not None:
-            data = self._mask.feed(data, last=last)
-        if self._whole is not None:
-            data = self._whole.feed(data, last=last)
-        return data
+    def pieces(self, pieces: list[bytes]) -> bytes:
+        """What is written once ``pieces`` of the body came, and more will."""
+        data, self._head = mask(self._head, self._reflections), b""
+        if self._tee is None:
+            self._tee = Tee(self._reflections, has_events=self._is_stream)
+        body = self._tee.feed(pieces[0] if len(pieces) == 1 else b"".join(pieces), last=False)
+        self.passed += len(body)
+        return data + self._framed(body)
 
-    def framed(self, data: bytes) -> bytes:
-        """Body bytes as they are written."""
-        return b"%x\r\n%b\r\n" % (len(data), data) if self._chunking else data
-
-    def end(self, trailers: list[tuple[bytes, bytes]]) -> bytes:
-        """What ends the body properly."""
-        if not self._chunking:
-            return b""
-        return mask(framing.last_chunk(kept_trailers(trailers, self._plan.answer_fate)), self._reflections)
+    def last(self, pieces: list[bytes], trailers: list[tuple[bytes, bytes]]) -> bytes:
+        """What is written once the last ``pieces`` of the body came: an answer that is here whole is masked at once."""
+        body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        if self._tee is not None:
+            body = self._tee.feed(body, last=True)
+        self.passed += len(body)
+        data = self._head + self._framed(body)
+        if self._chunking:
+            data += framing.last_chunk(kept_trailers(trailers, self._plan.answer_fate))
+        return mask(data, self._reflections) if self._reflections else data
 
     def error_event(self, error: TielineError) -> bytes:
         """What ends a stream of events that broke off; empty where the body is no such stream and can only be cut.
 
         An event so large that its beginning was passed on is ended by the empty line; else that means nothing.
         """
-        if self._whole is None:
+        if not self._is_stream:
             return b""
         event = b"\n\nevent: error\ndata: " + answers.error_body(error, self._request_id, self._plan.errors) + b"\n\n"
         return framing.chunk(event) + framing.last_chunk(())
@@ -92,7 +101,7 @@ class RelayedAnswer:
         """The status line and the fields that go on, the content type in lower case, and whether a coding is said."""
         out = [status_line(answer.status, answer.reason)]
         fates = self._plan.answer_fate
-        named = framing.named_by_connection(answer.connection)
+        named = framing.named_by_connection(answer.connection) if answer.connection else _NONE
         content_type = b""
         encoded = False
         for name, value in answer.headers:
@@ -107,6 +116,9 @@ class RelayedAnswer:
             elif fate == CONTENT_ENCODING:
                 encoded = True
         return out, content_type, encoded
+
+    def _framed(self, body: bytes) -> bytes:
+        return b"%x\r\n%b\r\n" % (len(body), body) if self._chunking and body else body
 
     def _delimit(self) -> bytes:
         """How a body of unknown length is delimited for this client."""

@@ -50,13 +50,14 @@ _IDEMPOTENT = frozenset({b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE"})
 class Route:
     """How an admitted request goes out; the same for every request in the same words.
 
-    ``path`` is as it came, below the base URL. ``prepared`` has the head for the upstream but for what frames the body;
-    None where the API's schemes have to prepare each request anew, for ``holder``.
+    ``path`` is as it came, below the base URL, as a record shows it: app keys hidden. ``prepared`` has the head for the
+    upstream but for what frames the body; None where the API's schemes have to prepare each request anew, for
+    ``holder``.
     """
 
     plan: Plan
     key: AppKey
-    path: bytes
+    path: str
     area: str | None
     level: str | None
     message: Message
@@ -163,7 +164,8 @@ class Exchange:
         request, route = self.request, self.route
         message = replace(route.message, length=request.length, body=b"" if request.length == 0 else None)
         idempotent = request.method in _IDEMPOTENT or b"idempotency-key" in request.noted
-        job = Job(route.plan, message, Policy(route.plan.limits.retry_attempts, idempotent), route.holder)
+        policy = Policy(route.plan.limits.retry_attempts, idempotent)
+        job = Job(route.plan, message, policy, route.holder, prepared=route.prepared)
         try:
             head = await Attempts(job, self, self._relaying.preparer).run(lost)
         except TielineError as error:
@@ -271,15 +273,16 @@ class Exchange:
         self.unsent = False
         self.sent_at = time.perf_counter()
         self._until = connection.clock.now + self._plan.limits.total
-        connection.begin(self, head_only=request.method == b"HEAD", expects_upgrade=request.upgrade)
         body = self._whole_body
         if body is None:
-            body = self._take_body()
+            body = self._take_body() if request.pieces or request.chunked else b""
             if self._done:
                 return
             if request.complete and len(body) <= HELD_MOST:
                 self._whole_body = body
-        connection.write(prepared.head + framing_of(request) + body)
+        data = prepared.head + framing_of(request) + body
+        connection.begin(self, head_only=request.method == b"HEAD", expects_upgrade=request.upgrade)
+        connection.write(data)
         if request.expects:
             request.continue_()
         if request.complete:
@@ -287,7 +290,8 @@ class Exchange:
             connection.deadline = connection.clock.now + self._plan.first_byte
         else:
             self._expect_more(connection)
-        request.resume()
+        if request.paused:
+            request.resume()
 
     def _take_body(self) -> bytes:
         """The body bytes that wait, framed for the upstream; refuses or cuts the request where they are too many."""
@@ -363,7 +367,6 @@ class Exchange:
     def _pass_on(self, connection: EgressConnection) -> None:
         """Pass on what came of the answer since."""
         request, answer = self.request, self._answer
-        data = b""
         if answer is None:
             head = connection.answer
             assert head is not None  # it arrived
@@ -374,23 +377,20 @@ class Exchange:
             if head.status == _SWITCHING:
                 self._switch(connection, head)
                 return
+            timing = self._server_timing()
             answer = self._answer = RelayedAnswer(request, self.id, self._plan, self._reflections)
-            data = answer.head(head, self._server_timing())
-        complete = connection.complete
+            answer.begin(head, timing)
         pieces = connection.pieces
-        if pieces or complete:
-            body = answer.body(pieces[0] if len(pieces) == 1 else b"".join(pieces), last=complete)
+        if pieces:
             connection.pieces = []
-            if body:
-                self.bytes_out += len(body)
-                data += answer.framed(body)
-        if not complete:
+        if not connection.complete:
             connection.deadline = min(connection.clock.now + self._plan.limits.idle, self._until)
+            data = answer.pieces(pieces)
             if data:
                 request.send(data)
             return
         self._connection = None
-        request.send(data + answer.end(connection.trailers))
+        request.send(answer.last(pieces, connection.trailers))
         connection.release(reusable=self._sent)
         self._end("complete", None)
         request.finish()
@@ -491,6 +491,8 @@ class Exchange:
     def _end(self, outcome: Outcome, error: TielineError | None) -> None:
         if not self._done:
             self._done = True
+            if self._answer is not None:
+                self.bytes_out = self._answer.passed
             self._relaying.ledger.ended(self, outcome, error)
 
 

@@ -119,8 +119,9 @@ class AppKeys:
 
 
 class Snapshot:
-    """What a worker knows. ``fresh`` says that it was compared with the store less than five seconds ago.
+    """What a worker knows: ``apis`` by name, ``keys`` by the hash of the key, those that were looked up so far.
 
+    ``fresh_until`` is five seconds after it was last compared with the store, on the clock of ``time.monotonic``.
     ``tell`` hears of every change once it is served, and of None where everything was read anew.
     """
 
@@ -135,15 +136,15 @@ class Snapshot:
         self._compiler = Compiler(guard, pool.lane)
         self._version = -1
         self._epoch = 0
-        self._by_name: dict[bytes, Api] = {}
+        self.apis: dict[bytes, Api] = {}
         self._by_id: dict[str, Api] = {}
-        self._keys: dict[bytes, AppKey] = {}
+        self.keys: dict[bytes, AppKey] = {}
         self._app_keys = AppKeys()
         self._lookups = asyncio.Semaphore(_LOOKUPS_AT_ONCE)
         self._waiting = 0
         self._catching_up = asyncio.Lock()
         self._looked = 0.0
-        self._seen = 0.0
+        self.fresh_until = 0.0
 
     @property
     def version(self) -> int:
@@ -152,15 +153,8 @@ class Snapshot:
 
     @property
     def fresh(self) -> bool:
-        return time.monotonic() - self._seen < STALE_SECONDS
-
-    def api(self, name: bytes) -> Api | None:
-        """The API called ``name``."""
-        return self._by_name.get(name)
-
-    def known_key(self, keyed_hash: bytes) -> AppKey | None:
-        """The key of this hash if it was looked up since it last changed."""
-        return self._keys.get(keyed_hash)
+        """Whether what it knows may still be relied on."""
+        return time.monotonic() < self.fresh_until
 
     async def find_key(self, keyed_hash: bytes) -> AppKey | None:
         """The key of this hash from the store, or None where there is none.
@@ -190,17 +184,17 @@ class Snapshot:
         if row is None:
             return None
         key = self._app_keys.key(keyed_hash, row)
-        if len(self._keys) >= KEYS_MOST:
-            self._keys.clear()
+        if len(self.keys) >= KEYS_MOST:
+            self.keys.clear()
             self._app_keys.clear()
-        self._keys[keyed_hash] = key
+        self.keys[keyed_hash] = key
         return key
 
     async def load(self, *, only: str | None = None) -> None:
         """Read everything, or the one API named ``only``."""
         version = await self._source.version()
         self._epoch += 1
-        self._keys.clear()
+        self.keys.clear()
         self._app_keys.clear()
         credentials: dict[str, list[SealedCredential]] = {}
         for credential in await self._source.credentials():
@@ -208,13 +202,13 @@ class Snapshot:
         rows = [row for row in await self._source.apis() if only is None or row.name == only]
         compiled = [await self._compiled(row, credentials.get(row.id, [])) for row in rows]
         self._by_id.clear()
-        self._by_name.clear()
+        self.apis.clear()
         for api in compiled:
             self._put(api)
         self._forget_lanes()
         self._tell(None)
         self._version = version
-        self._seen = time.monotonic()
+        self.fresh_until = time.monotonic() + STALE_SECONDS
 
     async def freshen(self) -> bool:
         """Look for changes now instead of waiting to be told; whether there were any.
@@ -242,7 +236,7 @@ class Snapshot:
                 log.warning("the store cannot be reached: %s", error.explained)
                 await asyncio.sleep(0.2)
             else:
-                self._seen = time.monotonic()
+                self.fresh_until = time.monotonic() + STALE_SECONDS
 
     async def _catch_up(self) -> None:
         try:
@@ -256,9 +250,9 @@ class Snapshot:
         owners = {change.ref for change in changes if change.kind in {"app", "key"}}
         if owners:  # first: a revocation does not wait for a definition to be compiled
             self._epoch += 1
-            stale = [held for held, key in self._keys.items() if key.key_id in owners or key.app_id in owners]
+            stale = [held for held, key in self.keys.items() if key.key_id in owners or key.app_id in owners]
             for held in stale:
-                del self._keys[held]
+                del self.keys[held]
         for api_id in apis:
             await self._refresh(api_id)
         if apis:
@@ -272,13 +266,13 @@ class Snapshot:
         compiled = await self._compiled(row, credentials) if row is not None else None
         old = self._by_id.pop(api_id, None)
         if old is not None:
-            self._by_name.pop(old.row.name.encode(), None)
+            self.apis.pop(old.row.name.encode(), None)
         if compiled is not None:
             self._put(compiled)
 
     def _put(self, api: Api) -> None:
         self._by_id[api.row.id] = api
-        self._by_name[api.row.name.encode()] = api
+        self.apis[api.row.name.encode()] = api
 
     async def _compiled(self, row: ApiRow, credentials: Sequence[SealedCredential]) -> Api:
         """The API; the one that is served already where nothing has changed. What cannot be used says so in its plans.

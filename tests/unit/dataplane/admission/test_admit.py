@@ -39,7 +39,7 @@ async def compiled(**changes: Any) -> Api:
     guard = Guard(["127.0.0.1"])
     snapshot = Snapshot(source, source.keyring, guard, Pool(guard, Deadlines(), Trust()))
     await snapshot.load()
-    api = snapshot.api(b"api")
+    api = snapshot.apis.get(b"api")
     assert api is not None
     return api
 
@@ -69,16 +69,10 @@ class Known:
         self.apis = {b"api": api} if api is not None else {}
         self.keys = {each.keyed_hash: each for each in keys}
         self.version = 1
-        self.fresh = True
+        self.fresh_until = float("inf")
         self.stored: list[tuple[Api | None, tuple[AppKey, ...]]] = []
         self.looks: list[str] = []
         self.error: NotReady | None = None
-
-    def api(self, name: bytes) -> Api | None:
-        return self.apis.get(name)
-
-    def known_key(self, keyed_hash: bytes) -> AppKey | None:
-        return self.keys.get(keyed_hash)
 
     async def find_key(self, keyed_hash: bytes) -> AppKey | None:
         self.looks.append("key")
@@ -107,7 +101,7 @@ def code(outcome: object) -> str:
     if isinstance(outcome, Rejected):
         return outcome.error.code
     if isinstance(outcome, NeedsStore):
-        return outcome.otherwise.error.code + "?"
+        return outcome.otherwise.error.code + "?" if outcome.otherwise is not None else "key?"
     assert isinstance(outcome, Admitted)
     return "admitted"
 
@@ -173,7 +167,7 @@ async def test_nobody_is_admitted_by_a_stale_snapshot(known: Known, *, remembere
     admission, client = Admission(known, PEPPER), FakeClient()
     if remembered:
         admission.admit(asked(client), DOOR)
-    known.fresh = False
+    known.fresh_until = 0.0
     assert code(admission.admit(asked(client), DOOR)) == "not_ready"
 
 
@@ -190,7 +184,7 @@ async def test_a_memo_does_not_outlive_key_or_api(known: Known) -> None:
     assert isinstance(third, Admitted)
     assert third.plan is known.apis[b"api"].plans["live"]
     known.keys.clear()
-    assert code(admission.admit(asked(client), DOOR)) == "invalid_app_key?"
+    assert code(admission.admit(asked(client), DOOR)) == "key?"
     known.keys[HASH] = key()
     known.apis.clear()
     assert code(admission.admit(asked(client), DOOR)) == "unknown_api?"
@@ -255,6 +249,7 @@ async def test_a_name_that_cannot_be_one_is_not_repeated(known: Known) -> None:
     """It may be a secret that somebody put in the wrong place."""
     outcome = Admission(known, PEPPER).admit(asked(FakeClient(), path=b"/sk-Secret_1/x"), DOOR)
     assert isinstance(outcome, NeedsStore)
+    assert outcome.otherwise is not None
     assert "Secret" not in outcome.otherwise.error.public
 
 
@@ -266,8 +261,8 @@ async def test_a_look_for_a_key_finds_it_or_is_final(known: Known) -> None:
     assert isinstance(needed, NeedsStore)
     assert await admission.look(needed) is None
     assert code(admission.admit(asked(client), DOOR, needed.words)) == "admitted"
-    gone = replace(needed, keyed_hash=b"another")
-    assert await admission.look(gone) is needed.otherwise
+    rejected = await admission.look(replace(needed, keyed_hash=b"another"))
+    assert code(rejected) == "invalid_app_key"
     assert known.looks == ["key", "key"]
 
 
@@ -289,5 +284,4 @@ async def test_a_store_that_is_away_is_said(known: Known) -> None:
     needed = admission.admit(asked(FakeClient(), path=b"/nothing/x"), DOOR)
     known.error = NotReady("away")
     assert isinstance(needed, NeedsStore)
-    rejected = await admission.look(needed)
-    assert rejected == Rejected(known.error, needed.otherwise.key)
+    assert await admission.look(needed) == Rejected(known.error, known.keys[HASH])

@@ -138,7 +138,7 @@ async def plan(**changes: Any) -> Plan:
     guard = Guard(["127.0.0.1"])
     snapshot = Snapshot(source, source.keyring, guard, Pool(guard, Deadlines(), Trust()))
     await snapshot.load()
-    api = snapshot.api(b"api")
+    api = snapshot.apis.get(b"api")
     assert api is not None
     assert api.plans["live"].problem is None
     return api.plans["live"]

@@ -27,7 +27,7 @@ async def plan() -> Plan:
     guard = Guard([])
     snapshot = Snapshot(source, keyring, guard, Pool(guard, Deadlines(), Trust()))
     await snapshot.load()
-    api = snapshot.api(b"api")
+    api = snapshot.apis.get(b"api")
     assert api is not None
     return api.plans["live"]
 

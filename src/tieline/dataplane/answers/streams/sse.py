@@ -5,10 +5,21 @@ event that the end of the stream cuts, where a browser drops it.
 """
 
 from collections.abc import Iterator
+from typing import Final
 
 from tieline.dataplane.answers.streams.frames import Frame, text_of
 from tieline.dataplane.answers.streams.items import MOST_EVENT, too_large, truncated
 from tieline.dataplane.answers.streams.lines import Lines
+
+EVENT_ENDS: Final = (b"\n\n", b"\r\n\r\n", b"\r\r")
+"""What ends an event: the end of its last line, then an empty line (section 9.2.5)."""
+
+
+def end_of_events(data: bytes) -> int:
+    """Where the last whole event in ``data`` ends; 0 where none does."""
+    if data.endswith(EVENT_ENDS):
+        return len(data)
+    return max([data.rfind(mark) + len(mark) for mark in EVENT_ENDS if mark in data], default=0)
 
 
 class SseDecoder:
