@@ -171,7 +171,7 @@ class Admission:
 
     def error_shape(self, request: Request, door: bytes) -> str:
         """The shape of errors that the API has which ``request`` asks for; Tieline's own where there is none."""
-        api = self._snapshot.api(request.target.partition(b"?")[0][len(door) :].partition(b"/")[0])
+        api = self._snapshot.apis.get(request.target.partition(b"?")[0][len(door) :].partition(b"/")[0])
         return api.plans["live"].errors if api is not None else "tieline"
 
     def perhaps(self, error: TielineError, admitted: Admitted) -> NeedsStore:
