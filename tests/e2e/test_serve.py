@@ -271,6 +271,23 @@ def test_a_signal_to_one_worker_restarts_it_in_peace(start_server: Any, sandbox:
     assert eventually(lambda: answers(server.app))
 
 
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_what_the_admin_api_confirmed_holds_for_the_next_request(start_server: Any, sandbox: str, workers: str) -> None:
+    """A key that is revoked is refused, one that is widened is let through: by every worker, at once, each time."""
+    server = start_server("--allow-destination", "127.0.0.1", "--workers", workers)
+    server.open_line(sandbox)
+    wide, narrow = {"mode": "all"}, {"mode": "restricted", "grants": {}}
+    for number in range(10):
+        key = server.admin("POST", "/apps/website/keys", {"name": f"key {number}", "permissions": narrow})
+        fields = {"Authorization": f"Bearer {key['secret']}"}
+        asked = []
+        for method, body in ((None, None), ("PATCH", {"permissions": wide}), ("DELETE", None)):
+            if method is not None:
+                server.admin(method, f"/keys/{key['id']}", body)
+            asked.append({get(server.app, "/relay/openai/models", fields)[0] for _ in range(3)})
+        assert asked == [{403}, {200}, {401}], number
+
+
 @contextmanager
 def held_request(server: Any) -> Iterator[socket.socket]:
     """A request to the console listener that has begun and is not whole yet."""

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import asyncpg
 import pytest
-from sqlalchemy import delete, select
+from sqlalchemy import delete, select, text
 
 from tests.stopwatch import Stopwatch
 from tests.storage.rows import (
+    AUDIT_KEY,
     NOW,
     OWNER,
     add_api,
@@ -31,9 +32,9 @@ from tieline.ports.credentials import SealedCredential
 from tieline.ports.snapshot import Change, SnapshotSource, TooOld
 from tieline.storage import changes as changes_module
 from tieline.storage import postgresql as postgresql_module
-from tieline.storage.bell import SqliteBell
+from tieline.storage.change_notifier import SqliteChangeNotifier
 from tieline.storage.engine import Database
-from tieline.storage.postgresql import PostgresBell
+from tieline.storage.postgresql import PostgresChangeNotifier
 from tieline.storage.schema import apps, changes
 from tieline.storage.snapshots import SqlSnapshots
 from tieline.storage.store import SqlStore
@@ -349,10 +350,13 @@ async def test_waiting_on_a_lost_server_does_not_spin(free_port: Callable[[], in
     await database.close()
 
 
-async def test_a_bell_without_a_store_keeps_quiet(tmp_path: Path, free_port: Callable[[], int]) -> None:
+async def test_a_notifier_without_a_store_keeps_quiet(tmp_path: Path, free_port: Callable[[], int]) -> None:
     """What cannot be watched now is waited for like silence, and raises nothing."""
     nowhere = tmp_path / "none" / "tieline.db"
-    for bell in (SqliteBell(str(nowhere)), PostgresBell(f"postgresql://postgres@127.0.0.1:{free_port()}/none")):
+    for bell in (
+        SqliteChangeNotifier(str(nowhere)),
+        PostgresChangeNotifier(f"postgresql://postgres@127.0.0.1:{free_port()}/none"),
+    ):
         started = time.monotonic()
         await bell.wait(0.25)
         assert time.monotonic() - started > 0.2
@@ -387,3 +391,35 @@ async def test_touching_keys_never_waits_for_a_write(store: SqlStore, source: Sq
         found = await rx.keys.get(made.id)
     assert found is not None
     assert found.last_used_at is None
+
+
+async def test_who_waits_again_has_taken_up_what_was_found(database: Database, store: SqlStore, url: str) -> None:
+    """The version of a change is told as served at the next wait, not before; a push ends a wait at once."""
+    served: list[int] = []
+    snapshots = SqlSnapshots(database, url, served.append)
+    await snapshots.wait_for_change(0)
+    row = await add_api(store)
+    waiting = asyncio.create_task(snapshots.wait_for_change(60))
+    snapshots.push()
+    await waiting
+    version = (await snapshots.changes_since(0))[-1].version
+    assert (row.name, served) == ("openai", [0])
+    snapshots.push()
+    await snapshots.wait_for_change(0)
+    assert served == [0, version]
+    await snapshots.close()
+
+
+async def test_a_write_is_spread_before_it_is_confirmed(database: Database) -> None:
+    """With its version; a write that changes nothing of what is served is not."""
+    spread: list[int] = []
+
+    async def spreading(version: int) -> None:
+        spread.append(version)
+
+    store = SqlStore(database, audit_key=AUDIT_KEY, spread=spreading)
+    await add_api(store)
+    async with store.write(OWNER):
+        pass
+    async with database.read() as connection:
+        assert spread == [(await connection.execute(text("SELECT max(version) FROM changes"))).scalar_one()]

@@ -28,6 +28,7 @@ class Child:
         self.listening_since: float | None = None
         self.restart_at: float | None = None
         self.gone = False
+        self.served = 0  # the version of the latest change that a data plane said it serves
         self._process: subprocess.Popen[bytes] | None = None
         self._heard = b""
         self._failures = 0
@@ -52,7 +53,7 @@ class Child:
             )
         self.socket, self._heard = ours, b""
         self.listening_since = self.restart_at = None
-        self.gone = False
+        self.gone, self.served = False, 0
         self.tell(assignment=encode(self.assignment))
         return ours
 

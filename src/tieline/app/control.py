@@ -40,7 +40,7 @@ async def run(assignment: Assignment, supervisor: ControlSocket) -> None:
     opened = await create(settings)
     try:
         guard = Guard(settings.allow_destinations, lambda: own_listeners(settings))
-        services = _services(settings, opened, guard)
+        services = _services(settings, opened, guard, supervisor)
         made = await admin_token(services, settings)
         supervisor.report(prepared=_notes(settings, opened, token_made=made))
         forgetting = asyncio.create_task(forget_old_records(opened.database))
@@ -69,11 +69,11 @@ class Console(uvicorn.Server):
         self._on_listening()
 
 
-def _services(settings: ServeSettings, opened: Opened, guard: Guard) -> Services:
+def _services(settings: ServeSettings, opened: Opened, guard: Guard, supervisor: ControlSocket) -> Services:
     keyring, clock = opened.keyring, SystemClock()
     upstreams = OperatorExit(settings, opened, guard)
     return Services(
-        store=SqlStore(opened.database, audit_key=keyring.derive("audit"), clock=clock),
+        store=SqlStore(opened.database, audit_key=keyring.derive("audit"), clock=clock, spread=supervisor.spread),
         intake=Intake(keyring),
         prober=upstreams,
         trier=upstreams,

@@ -27,7 +27,8 @@ async def run(assignment: Assignment, supervisor: ControlSocket) -> None:
     if not await supervisor.prepared():
         return
     opened = await open_existing(settings)
-    source = SqlSnapshots(opened.database, settings.database_url)
+    source = SqlSnapshots(opened.database, settings.database_url, lambda version: supervisor.report(served=version))
+    supervisor.on_changed(source.push)
     try:
         guard = Guard(settings.allow_destinations, lambda: own_listeners(settings))
         connections, trust = SqlConnections(opened.database), Trust(settings.ca_bundle)

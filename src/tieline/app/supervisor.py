@@ -88,6 +88,7 @@ class Supervisor:
         self._prepared = settings.only == "data"
         self._ready = False
         self._leaving = False
+        self._changed = 0
         self._drain_at: float | None = None
         self._drain_until: float | None = None
         self._status: int | None = None
@@ -153,6 +154,11 @@ class Supervisor:
                 self._failed(child, message["failed"])
             elif "prepared" in message:
                 self._begin_data(message["prepared"])
+            elif "changed" in message:
+                self._spread(message["changed"])
+            elif "served" in message:
+                child.served = message["served"]
+                self._tell_served()
         if child.gone and heard is not None:
             self._selector.unregister(heard)
             self._ended(child, child.wait())
@@ -168,6 +174,25 @@ class Supervisor:
             for child in self._children:
                 if child.assignment.plane == "data":
                     child.tell(prepared=True)
+
+    def _spread(self, version: int) -> None:
+        """The control plane has changed something: every data plane shall look at once."""
+        self._changed = version
+        for child in self._data_children():
+            child.tell(changed=version)
+        self._tell_served()
+
+    def _tell_served(self) -> None:
+        """Tell the control plane which version all data planes serve; one that is starting reads the newest anyway."""
+        served = min((child.served for child in self._data_children()), default=self._changed)
+        for child in self._children:
+            if child.assignment.plane == "control":
+                child.tell(served=served)
+
+    def _data_children(self) -> list[Child]:
+        return [
+            child for child in self._children if child.assignment.plane == "data" and child.listening_since is not None
+        ]
 
     def _announce(self) -> None:
         self._ready = True

@@ -27,9 +27,9 @@ class ChangeLog:
         self._last = 0
 
     @property
-    def made(self) -> bool:
-        """Whether anything was noted."""
-        return self._last > 0
+    def last(self) -> int:
+        """The version of the last change that was noted, 0 where there is none."""
+        return self._last
 
     async def note(self, kind: ChangeKind, ref: str) -> None:
         """Note that the API, credential (by its API), app, key or connection ``ref`` is not what it was."""
@@ -38,8 +38,8 @@ class ChangeLog:
         self._last = added.inserted_primary_key[0]
 
     async def finish(self) -> None:
-        """Shorten the log to the newest 10,000 and, on PostgreSQL, ring for the listeners at commit."""
-        if not self.made:
+        """Shorten the log to the newest 10,000 and, on PostgreSQL, notify the listeners at commit."""
+        if not self._last:
             return
         await self._connection.execute(delete(changes).where(changes.c.version <= self._last - KEPT))
         if self._connection.dialect.name == "postgresql":

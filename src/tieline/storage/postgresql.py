@@ -1,4 +1,4 @@
-"""PostgreSQL by asyncpg: how it is connected to, what its loss looks like, and the bell that listens.
+"""PostgreSQL by asyncpg: how it is connected to, what its loss looks like, and what listens for changes.
 
 Loaded only where the database is one, because it takes five MiB. asyncpg reads the URL itself, so everything that libpq
 users know about URLs holds.
@@ -24,7 +24,7 @@ LOST = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
 
 one_active.dialect_options["postgresql"]["where"] = one_active.dialect_options["sqlite"]["where"]
 
-__all__ = ["LOST", "PostgresBell", "insert", "open_engine"]
+__all__ = ["LOST", "PostgresChangeNotifier", "insert", "open_engine"]
 
 
 def open_engine(url: str, pool: int) -> Engine:
@@ -40,19 +40,19 @@ def open_engine(url: str, pool: int) -> Engine:
     )
 
 
-class PostgresBell:
-    """Listens on a connection of its own, opened again when it is lost; rings each second in any case."""
+class PostgresChangeNotifier:
+    """Listens on a connection of its own, opened again when it is lost; ends a wait after a second in any case."""
 
     def __init__(self, url: str) -> None:
         self._connect = _connector(url, CONNECT_SECONDS)
         self._connection: Any = None
-        self._rung = asyncio.Event()
+        self._notified = asyncio.Event()
 
     async def wait(self, seconds: float) -> None:
         if await self._listening():
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._rung.wait(), min(POLL, seconds))
-            self._rung.clear()
+                await asyncio.wait_for(self._notified.wait(), min(POLL, seconds))
+            self._notified.clear()
         else:
             await asyncio.sleep(min(POLL, seconds))
 
@@ -62,21 +62,21 @@ class PostgresBell:
             connection.terminate()
 
     async def _listening(self) -> bool:
-        """Whether somebody would hear a notification; a connection that was opened just now rings at once."""
+        """Whether somebody would hear a notification; a connection that was opened just now counts as one."""
         if self._connection is not None and not self._connection.is_closed():
             return True
         try:
             self._connection = await self._connect()
-            await self._connection.add_listener(CHANNEL, self._ring)
-            self._connection.add_termination_listener(self._ring)
+            await self._connection.add_listener(CHANNEL, self.push)
+            self._connection.add_termination_listener(self.push)
         except LOST:
             await self.close()
             return False
-        self._rung.set()
+        self._notified.set()
         return True
 
-    def _ring(self, *_about: object) -> None:
-        self._rung.set()
+    def push(self, *_about: object) -> None:
+        self._notified.set()
 
 
 def _connector(url: str, command_seconds: float | None) -> Callable[..., Any]:

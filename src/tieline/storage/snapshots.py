@@ -5,7 +5,7 @@ nothing of the control plane, and opens no sealed value.
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 
 from sqlalchemy import bindparam, or_, select, update
@@ -17,7 +17,7 @@ from tieline.ports.drift import DriftRecord
 from tieline.ports.keys import ResolvedKey
 from tieline.ports.requests import RequestRecord
 from tieline.ports.snapshot import Change
-from tieline.storage.bell import Bell, SqliteBell
+from tieline.storage.change_notifier import ChangeNotifier, SqliteChangeNotifier
 from tieline.storage.changes import changes_after, latest_version
 from tieline.storage.drift import add_drifts
 from tieline.storage.engine import Database
@@ -63,11 +63,15 @@ _KEY = (
 
 
 class SqlSnapshots:
-    """The data plane's side of the store. ``url`` is the one that ``database`` was opened with."""
+    """The data plane's side of the store. ``url`` is the one that ``database`` was opened with.
 
-    def __init__(self, database: Database, url: str) -> None:
+    ``served`` is told the version of the latest change that whoever waits for changes has taken up.
+    """
+
+    def __init__(self, database: Database, url: str, served: Callable[[int], None] = lambda _version: None) -> None:
+        self._served = served
         self._database = database
-        self._bell = _bell(database, url)
+        self._notifier = _notifier(database, url)
         self._records = open_records(database)
         self._told: int | None = None
 
@@ -125,8 +129,11 @@ class SqlSnapshots:
     async def wait_for_change(self, seconds: float) -> None:
         """Return when the change log has grown since this method last returned, at the latest after ``seconds``.
 
-        While the store cannot be reached it returns after a second, and what is called next says so.
+        While the store cannot be reached it returns after a second, and what is called next says so. Whoever calls
+        again has taken up what was found the last time.
         """
+        if self._told is not None:
+            self._served(self._told)
         loop = asyncio.get_running_loop()
         end = loop.time() + seconds
         while True:
@@ -141,7 +148,11 @@ class SqlSnapshots:
             left = end - loop.time()
             if left <= 0:
                 return
-            await self._bell.wait(left)
+            await self._notifier.wait(left)
+
+    def push(self) -> None:
+        """Look for changes now: another process of this server has made one."""
+        self._notifier.push()
 
     async def touch_keys(self, used: Mapping[str, float]) -> None:
         """Note last uses. A key that another write holds just now is left for the next time, so nobody waits here."""
@@ -160,7 +171,7 @@ class SqlSnapshots:
 
     async def close(self) -> None:
         """Stop watching and close the records. The database stays open."""
-        await self._bell.close()
+        await self._notifier.close()
         await self._records.close()
 
     async def _touch(self, ids: list[str], at: datetime) -> None:
@@ -171,9 +182,9 @@ class SqlSnapshots:
             await connection.execute(update(app_keys).where(app_keys.c.id.in_(free), earlier).values(last_used_at=at))
 
 
-def _bell(database: Database, url: str) -> Bell:
+def _notifier(database: Database, url: str) -> ChangeNotifier:
     if database.kind == "sqlite":
-        return SqliteBell(database.location)
-    from tieline.storage.postgresql import PostgresBell  # noqa: PLC0415  loaded where the database is one
+        return SqliteChangeNotifier(database.location)
+    from tieline.storage.postgresql import PostgresChangeNotifier  # noqa: PLC0415  loaded where the database is one
 
-    return PostgresBell(url)
+    return PostgresChangeNotifier(url)

@@ -4,7 +4,7 @@ Owns what one write is: a transaction in which use cases change things, with the
 that tells the data plane, all kept or nothing. Knows no table; each resource has its own module.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -77,10 +77,22 @@ class SqlWriting:
 
 
 class SqlStore:
-    """The control plane's store. ``audit_key`` is ``keyring.derive("audit")``."""
+    """The control plane's store. ``audit_key`` is ``keyring.derive("audit")``.
 
-    def __init__(self, database: Database, *, audit_key: bytes, clock: Clock | None = None) -> None:
+    ``spread`` is awaited after each write that changes something, with its version: it returns once the data plane
+    serves it, or when that takes too long.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        audit_key: bytes,
+        clock: Clock | None = None,
+        spread: Callable[[int], Awaitable[None]] | None = None,
+    ) -> None:
         self._database = database
+        self._spread = spread
         self._audit_key = audit_key
         self._clock = clock or SystemClock()
 
@@ -121,9 +133,11 @@ class SqlStore:
                 DriftChanges(connection),
             )
             yield writing
-            if log.made and not writing.audit.added:
+            if log.last and not writing.audit.added:
                 raise RuntimeError("a write that changes something must leave an audit event")
             await log.finish()
+        if log.last and self._spread is not None:
+            await self._spread(log.last)
 
     async def touch_token(self, token_id: str, at: datetime) -> None:
         async with self._database.write() as connection:

@@ -6,6 +6,7 @@ Knows nothing of what changed; who is woken asks the change log.
 
 import asyncio
 import sqlite3
+from contextlib import suppress
 from typing import Protocol
 
 import aiosqlite
@@ -13,11 +14,15 @@ import aiosqlite
 SQLITE_POLL = 0.1
 
 
-class Bell(Protocol):
-    """Rings when something may have changed since it last rang; it may ring too often, never too seldom."""
+class ChangeNotifier(Protocol):
+    """Ends a wait when something may have changed since the last one ended; too often perhaps, never too seldom."""
 
     async def wait(self, seconds: float) -> None:
-        """Return when it rings, at the latest after ``seconds``. A store that is gone makes no noise here."""
+        """Return when something may have changed, at the latest after ``seconds``; also while the store is gone."""
+        ...
+
+    def push(self) -> None:
+        """End the wait now, or the next one at once: another process of this server has changed something."""
         ...
 
     async def close(self) -> None:
@@ -25,22 +30,29 @@ class Bell(Protocol):
         ...
 
 
-class SqliteBell:
+class SqliteChangeNotifier:
     """Polls the file's ``data_version``, which any commit of another connection moves, ten times a second."""
 
     def __init__(self, path: str) -> None:
         self._path = path
+        self._pushed = asyncio.Event()
         self._connection: aiosqlite.Connection | None = None
         self._seen: int | None = None
 
     async def wait(self, seconds: float) -> None:
         loop = asyncio.get_running_loop()
         end = loop.time() + seconds
-        while not await self._moved():
+        while not (self._pushed.is_set() or await self._moved()):
             left = end - loop.time()
             if left <= 0:
                 return
-            await asyncio.sleep(min(SQLITE_POLL, left))
+            with suppress(TimeoutError):
+                async with asyncio.timeout(min(SQLITE_POLL, left)):
+                    await self._pushed.wait()
+        self._pushed.clear()
+
+    def push(self) -> None:
+        self._pushed.set()
 
     async def close(self) -> None:
         if self._connection is not None:
