@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.property.test_infer import PLAIN, grown
-from tieline.dataplane.answers.streams.sighting import sight
+from tieline.dataplane.answers.streams.recognition import recognise_stream
 from tieline.definitions.canonical import call_to_json, pagination_to_json, parameter_to_json
-from tieline.definitions.infer.lesson import Answer, changes, learn, read_lessons
+from tieline.definitions.infer.learning import AnswerSample, changes, learn, read_samples
 from tieline.definitions.infer.media import kind_of_answer
 from tieline.definitions.infer.pagination import PageSample, propose
 from tieline.definitions.infer.samples import keep_in
@@ -51,24 +51,24 @@ def test_any_answer_teaches_or_is_refused(body: bytes, media: str, disposition: 
     """What is learned can be saved as it is, kept in any way; learning it again changes nothing."""
     assert kind_of_answer(body, media, disposition) in RESPONSE_TYPES
     before = Response()
-    answer = Answer(body, media, disposition, sight(body, media, None))
+    answer = AnswerSample(body, media, disposition, recognise_stream(body, media, None))
     with suppress(UnreadableAnswer):
-        after = learn(before, read_lessons(before, [answer]))
+        after = learn(before, read_samples(before, [answer]))
         for how in ("none", "masked", "whole"):
             kept = keep_in(after, before, how)
             call = call_of({"path": "/x"})
             assert call_of(call_to_json(replace(call, response=kept))).response == kept
-        again = Answer(body, media, disposition, sight(body, media, after.stream))
-        assert changes(after, learn(after, read_lessons(after, [again]))) == ()
+        again = AnswerSample(body, media, disposition, recognise_stream(body, media, after.stream))
+        assert changes(after, learn(after, read_samples(after, [again]))) == ()
 
 
 @given(st.lists(BODIES, min_size=1, max_size=3), MEDIA, st.sampled_from(RESPONSE_TYPES), st.booleans())
 def test_a_chosen_type_stays_unless_all_is_learned_anew(bodies: list[bytes], media: str, kind: str, anew: bool) -> None:
     """Or the answers are refused."""
     before = call_of({"path": "/x", "response": {"type": kind}}).response
-    answers = [Answer(body, media, "", sight(body, media, before.stream)) for body in bodies]
+    answers = [AnswerSample(body, media, "", recognise_stream(body, media, before.stream)) for body in bodies]
     with suppress(UnreadableAnswer):
-        after = learn(before, read_lessons(before, answers, anew=anew), anew=anew)
+        after = learn(before, read_samples(before, answers, anew=anew), anew=anew)
         assert anew or kind in {"json", after.type}
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from tieline.app.opening import Opened
 from tieline.core.names import Environment
-from tieline.definitions.infer.lesson import StreamSeen
+from tieline.definitions.infer.learning import StreamSample
 from tieline.definitions.model import Stream
 from tieline.ports.connections import ConnectionKey, EndUser
 from tieline.ports.operator import TrialAnswer, TrialRun, VerifyResult
@@ -41,8 +41,8 @@ class OperatorExit:
     async def run(self, wanted: TrialRun) -> TrialAnswer:
         return await self._trial.run(wanted)
 
-    def sight(self, body: bytes, content_type: str, known: Stream | None) -> StreamSeen | None:
-        return self._trial.sight(body, content_type, known)
+    def recognise_stream(self, body: bytes, content_type: str, known: Stream | None) -> StreamSample | None:
+        return self._trial.recognise_stream(body, content_type, known)
 
     async def begin(self, key: ConnectionKey, back: str, state: str) -> tuple[SignIn, bytes]:
         return await self._sign_ins.begin(key, back, state)

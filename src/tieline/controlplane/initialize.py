@@ -20,7 +20,15 @@ from tieline.controlplane.services import Services
 from tieline.core.errors import AdminError, InvalidInput, LostUpdate, UpstreamError
 from tieline.core.names import Environment
 from tieline.definitions.infer.detect import Source, detect
-from tieline.definitions.infer.lesson import Answer, Change, Lesson, changes, learn, read_lessons, typed_events
+from tieline.definitions.infer.learning import (
+    AnswerSample,
+    Change,
+    ReadAnswer,
+    changes,
+    learn,
+    read_samples,
+    typed_events,
+)
 from tieline.definitions.infer.media import kind_of_bytes
 from tieline.definitions.infer.pagination import PageSample, Proposal, propose
 from tieline.definitions.infer.samples import hide_secrets, keep_in
@@ -34,7 +42,7 @@ SAMPLE_MOST = 4 * 1024 * 1024
 _COOKIE = re.compile(r"((?:^|, )[^=;,]+=)[^;,]*")
 
 Kept = Literal["none", "masked", "whole"]
-Place = tuple[str, str]
+CallRef = tuple[str, str]
 """The names of an API and of one of its calls."""
 
 
@@ -93,10 +101,10 @@ class Learned:
 
 
 @dataclass(frozen=True, slots=True)
-class _Pupil:
+class _LearningTask:
     """The answers to learn from, and what for; of an answer to a request of our own also how that was."""
 
-    answers: Sequence[Answer]
+    answers: Sequence[AnswerSample]
     purpose: Purpose
     headers: Mapping[str, str] = field(default_factory=dict)
     given: Mapping[str, Any] = field(default_factory=dict)
@@ -106,28 +114,28 @@ class _Pupil:
     def learn(self, call: Call) -> Learned:
         """What the answers teach ``call``. Raises ``UnreadableAnswer``."""
         purpose, before = self.purpose, call.response
-        lessons = read_lessons(before, self.answers, anew=purpose.anew)
-        after = learn(before, lessons, anew=purpose.anew)
-        seen = [each.seen for each in lessons if each.seen is not None]
+        samples = read_samples(before, self.answers, anew=purpose.anew)
+        after = learn(before, samples, anew=purpose.anew)
+        seen = [each.seen for each in samples if each.seen is not None]
         kept = keep_in(after, before, purpose.keep)
         return Learned(
             response=kept,
-            fields=_shown(after, lessons),
+            fields=_shown(after, samples),
             events=typed_events(seen) if seen else None,
             text=seen[0].text if seen else None,
             changes=changes(before, kept),
-            proposal=self._pages(call, lessons),
+            proposal=self._pages(call, samples),
         )
 
-    def _pages(self, call: Call, lessons: Sequence[Lesson]) -> Proposal | None:
+    def _pages(self, call: Call, samples: Sequence[ReadAnswer]) -> Proposal | None:
         """How the call seems to be paged, where it does not say so itself."""
-        if call.pagination is not None or lessons[0].kind != "json":
+        if call.pagination is not None or samples[0].kind != "json":
             return None
-        return propose(call, [PageSample(each.document, self.headers, self.given) for each in lessons])
+        return propose(call, [PageSample(each.document, self.headers, self.given) for each in samples])
 
 
-async def look_at(services: Services, caller: Caller, place: Place, samples: Samples, purpose: Purpose) -> Learned:
-    """Learn what the call ``place`` answers from pasted samples. Sends nothing. Needs the role editor.
+async def look_at(services: Services, caller: Caller, ref: CallRef, samples: Samples, purpose: Purpose) -> Learned:
+    """Learn what the call ``ref`` answers from pasted samples. Sends nothing. Needs the role editor.
 
     Raises:
         NotFound: there is no such API or call.
@@ -136,23 +144,23 @@ async def look_at(services: Services, caller: Caller, place: Place, samples: Sam
     """
     require(caller, Role.EDITOR)
     _check(samples)
-    call = await _call(services, place)
+    call = await _call(services, ref)
     known = call.response.stream
     answers = []
     for text in samples.texts:
         body = text.encode()
-        seen = services.trier.sight(body, samples.content_type, None if purpose.anew else known)
-        answers.append(Answer(body, samples.content_type, seen=seen))
-    pupil = _Pupil(answers, purpose)
+        seen = services.trier.recognise_stream(body, samples.content_type, None if purpose.anew else known)
+        answers.append(AnswerSample(body, samples.content_type, seen=seen))
+    task = _LearningTask(answers, purpose)
     try:
-        learned = await asyncio.to_thread(pupil.learn, call)
+        learned = await asyncio.to_thread(task.learn, call)
     except UnreadableAnswer as error:
         raise InvalidInput(f"Nothing was learned: {error}.", param="sample") from None
-    return await _save(services, caller, place, (call, pupil, learned)) if purpose.save else learned
+    return await _save(services, caller, ref, (call, task, learned)) if purpose.save else learned
 
 
-async def send_once(services: Services, caller: Caller, place: Place, sending: Sending, purpose: Purpose) -> Learned:
-    """Run the call ``place`` once for real and learn from what comes. Needs the role editor, as the credential is used.
+async def send_once(services: Services, caller: Caller, ref: CallRef, sending: Sending, purpose: Purpose) -> Learned:
+    """Run the call ``ref`` once for real and learn from what comes. Needs the role editor, as the credential is used.
 
     An answer that tells of an error, or cannot be read, is shown and not learned from.
 
@@ -165,24 +173,24 @@ async def send_once(services: Services, caller: Caller, place: Place, sending: S
     """
     require(caller, Role.EDITOR)
     async with services.store.read() as rx:
-        row = await find_api(rx.apis, place[0])
+        row = await find_api(rx.apis, ref[0])
         end_user = await end_user_of(rx, row, *sending.whose)
-    call = find_call(definition_of(row.definition), place[1])
-    run = TrialRun(*place, sending.environment, sending.values, sending.files, end_user)
+    call = find_call(definition_of(row.definition), ref[1])
+    run = TrialRun(*ref, sending.environment, sending.values, sending.files, end_user)
     try:
         tried = await services.trier.run(run)
     except UpstreamError:
-        await _note(services, caller, place, sending.environment, None)
+        await _note(services, caller, ref, sending.environment, None)
         raise
     try:
-        learned = await _learn_from(services, caller, place, call, (sending, tried, purpose))
+        learned = await _learn_from(services, caller, ref, call, (sending, tried, purpose))
     except UnreadableAnswer as error:
         learned = Learned(call.response, problem=f"Nothing was learned: {error}.")
     except AdminError:
-        await _note(services, caller, place, sending.environment, tried.status)
+        await _note(services, caller, ref, sending.environment, tried.status)
         raise
     if learned.revision is None:
-        await _note(services, caller, place, sending.environment, tried.status)
+        await _note(services, caller, ref, sending.environment, tried.status)
     return replace(learned, tried=tried)
 
 
@@ -207,7 +215,7 @@ def _headers(tried: TrialAnswer) -> dict[str, str]:
 
 
 async def _learn_from(
-    services: Services, caller: Caller, place: Place, call: Call, seen: tuple[Sending, TrialAnswer, Purpose]
+    services: Services, caller: Caller, ref: CallRef, call: Call, seen: tuple[Sending, TrialAnswer, Purpose]
 ) -> Learned:
     """What the answer to a request of our own teaches, saved if it shall be. Raises ``UnreadableAnswer``."""
     sending, tried, purpose = seen
@@ -215,45 +223,47 @@ async def _learn_from(
         raise UnreadableAnswer(f"the upstream answered {tried.status}, and only good answers are learned from")
     headers = _headers(tried)
     content_type = headers.get("content-type", "")
-    sight = services.trier.sight(tried.body, content_type, None if purpose.anew else call.response.stream)
-    answer = Answer(tried.body, content_type, headers.get("content-disposition", ""), sight, whole=tried.whole)
-    pupil = _Pupil([answer], purpose, headers, sending.values, sending.environment, tried.status)
-    learned = await asyncio.to_thread(pupil.learn, call)
-    return await _save(services, caller, place, (call, pupil, learned)) if purpose.save else learned
+    stream = services.trier.recognise_stream(tried.body, content_type, None if purpose.anew else call.response.stream)
+    answer = AnswerSample(tried.body, content_type, headers.get("content-disposition", ""), stream, whole=tried.whole)
+    task = _LearningTask([answer], purpose, headers, sending.values, sending.environment, tried.status)
+    learned = await asyncio.to_thread(task.learn, call)
+    return await _save(services, caller, ref, (call, task, learned)) if purpose.save else learned
 
 
-async def _note(services: Services, caller: Caller, place: Place, environment: Environment, status: int | None) -> None:
+async def _note(services: Services, caller: Caller, ref: CallRef, environment: Environment, status: int | None) -> None:
     """Leave word that a credential was used, where nothing else does."""
     async with services.store.write(caller) as tx:
-        row = await tx.apis.get(place[0])
-        target = row.id if row is not None else place[0]
-        await tx.audit.add(CallInitialized(target, place[0], place[1], environment, status))
+        row = await tx.apis.get(ref[0])
+        target = row.id if row is not None else ref[0]
+        await tx.audit.add(CallInitialized(target, ref[0], ref[1], environment, status))
 
 
-async def _call(services: Services, place: Place) -> Call:
+async def _call(services: Services, ref: CallRef) -> Call:
     async with services.store.read() as rx:
-        row = await find_api(rx.apis, place[0])
-    return find_call(definition_of(row.definition), place[1])
+        row = await find_api(rx.apis, ref[0])
+    return find_call(definition_of(row.definition), ref[1])
 
 
-async def _save(services: Services, caller: Caller, place: Place, lesson: tuple[Call, _Pupil, Learned]) -> Learned:
+async def _save(
+    services: Services, caller: Caller, ref: CallRef, learnt: tuple[Call, _LearningTask, Learned]
+) -> Learned:
     """Save what was learned; where the response changed meanwhile, learned once more into it as it is now."""
-    looked_at, pupil, learned = lesson
+    looked_at, task, learned = learnt
     async with services.store.write(caller) as tx:
-        row = await find_api(tx.apis, place[0])
-        call = find_call(definition_of(row.definition), place[1])
+        row = await find_api(tx.apis, ref[0])
+        call = find_call(definition_of(row.definition), ref[1])
         if replace(call, response=looked_at.response) != looked_at:
             msg = "The call was changed meanwhile: what it answers now may be something else. Initialize it again."
             raise LostUpdate(msg)
         if call != looked_at:
             try:
-                learned = await asyncio.to_thread(pupil.learn, call)
+                learned = await asyncio.to_thread(task.learn, call)
             except UnreadableAnswer:
                 msg = "The call's response was changed meanwhile and does not fit the answer. Initialize it again."
                 raise LostUpdate(msg) from None
-        after = await store_call(services, tx, row, place[1], as_json(_taught(call, learned, pupil.purpose)))
+        after = await store_call(services, tx, row, ref[1], as_json(_taught(call, learned, task.purpose)))
         revision = after.revision if after.revision != row.revision else None
-        await tx.audit.add(CallInitialized(row.id, row.name, place[1], pupil.environment, pupil.status, revision))
+        await tx.audit.add(CallInitialized(row.id, row.name, ref[1], task.environment, task.status, revision))
     return replace(learned, revision=after.revision)
 
 
@@ -275,11 +285,10 @@ def _check(samples: Samples) -> None:
         raise InvalidInput(msg, param="sample")
 
 
-def _shown(after: Response, lessons: Sequence[Lesson]) -> tuple[Field, ...]:
+def _shown(after: Response, samples: Sequence[ReadAnswer]) -> tuple[Field, ...]:
     """The fields with the samples of these answers, as far as those have any; secrets masked."""
-    fresh: dict[str, Any] = {}
-    for each in lessons:
-        if each.document is not None and each.kind in {"json", "xml", "csv"}:
-            found = detect(each.document, source=cast("Source", each.kind))
-            fresh |= {one.path: one.sample for one in found if one.sample is not None}
+    documents = [each.document for each in samples if each.document is not None]
+    is_read = samples[0].kind in {"json", "xml", "csv"}
+    found = detect(*documents, source=cast("Source", samples[0].kind)) if is_read else ()
+    fresh = {one.path: one.sample for one in found if one.sample is not None}
     return hide_secrets(replace(one, sample=fresh.get(one.path, one.sample)) for one in after.fields)

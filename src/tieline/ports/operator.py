@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from tieline.core.names import Environment
-from tieline.definitions.infer.lesson import StreamSeen
+from tieline.definitions.infer.learning import StreamSample
 from tieline.definitions.model import Stream
 from tieline.ports.connections import ConnectionKey, EndUser
 from tieline.ports.signins import SignInRow
@@ -74,7 +74,7 @@ class Trier(Protocol):
         """
         ...
 
-    def sight(self, body: bytes, content_type: str, known: Stream | None) -> StreamSeen | None:
+    def recognise_stream(self, body: bytes, content_type: str, known: Stream | None) -> StreamSample | None:
         """The stream that ``body`` is the beginning of, in the shape ``known``, else proposed; None where it is none.
 
         Does no input or output.

@@ -20,8 +20,8 @@ from tieline.controlplane.services import Services
 from tieline.core.errors import TielineError
 from tieline.core.names import Environment
 from tieline.core.secret import Secret
-from tieline.dataplane.answers.streams.sighting import sight
-from tieline.definitions.infer.lesson import StreamSeen
+from tieline.dataplane.answers.streams.recognition import recognise_stream
+from tieline.definitions.infer.learning import StreamSample
 from tieline.definitions.model import Stream
 from tieline.ports.connections import ConnectionKey, EndUser
 from tieline.ports.operator import TrialAnswer, TrialRun, VerifyResult
@@ -136,8 +136,8 @@ class FixedTrier:
             raise self.answer
         return self.answer
 
-    def sight(self, body: bytes, content_type: str, known: Stream | None) -> StreamSeen | None:
-        return sight(body, content_type, known)
+    def recognise_stream(self, body: bytes, content_type: str, known: Stream | None) -> StreamSample | None:
+        return recognise_stream(body, content_type, known)
 
 
 @dataclass

@@ -64,7 +64,7 @@ async def test_saving_puts_the_fields_into_the_call(admin: Admin) -> None:
     assert (event["kind"], event["data"]["name"], event["data"]["revision"]) == ("call.initialized", "things", 2)
 
 
-async def test_several_samples_are_one_lesson(admin: Admin) -> None:
+async def test_several_samples_are_learned_from_together(admin: Admin) -> None:
     """Null decides nothing, whole numbers and decimals widen, what is missing in one is optional."""
     await things(admin)
     texts = ['{"a": null, "b": 1, "c": "x"}', '{"a": 5, "b": 1.5}', '{"a": 6, "b": 2, "c": null}']

@@ -12,13 +12,13 @@ from tieline.core.errors import UnknownCall, UpstreamTimeout
 from tieline.dataplane.answers.charset import charset_of, is_marked, text_of
 from tieline.dataplane.answers.content_coding import Coding, coding
 from tieline.dataplane.answers.mask import StreamMask
-from tieline.dataplane.answers.streams import sighting
+from tieline.dataplane.answers.streams import recognition
 from tieline.dataplane.answers.streams.detection import is_stream_type
 from tieline.dataplane.attempt.send import Order, Reached, Running
 from tieline.dataplane.operator.opening import OpenedApi, Opening
 from tieline.dataplane.tokens.holder import Holder
 from tieline.definitions.fill.request import FilePart, Piece
-from tieline.definitions.infer.lesson import StreamSeen
+from tieline.definitions.infer.learning import StreamSample
 from tieline.definitions.model import Stream
 from tieline.ports.operator import TrialAnswer, TrialFile, TrialRun
 
@@ -51,9 +51,9 @@ class Trial:
         except TimeoutError:
             raise UpstreamTimeout(f"The call took longer than {TRIAL_SECONDS:.0f} s. Ask for less.") from None
 
-    def sight(self, body: bytes, content_type: str, known: Stream | None) -> StreamSeen | None:
+    def recognise_stream(self, body: bytes, content_type: str, known: Stream | None) -> StreamSample | None:
         """The stream that ``body`` begins, in the shape ``known``, else in a proposed one; None where it is none."""
-        return sighting.sight(body, content_type, known)
+        return recognition.recognise_stream(body, content_type, known)
 
 
 async def _run(opened: OpenedApi, wanted: TrialRun) -> TrialAnswer:

@@ -8,13 +8,13 @@ from pydantic import Field
 
 from tieline.controlplane import calls, drift, initialize
 from tieline.controlplane.calls import CallView
-from tieline.controlplane.initialize import Learned, Place, Purpose, Samples, Sending
+from tieline.controlplane.initialize import Learned, CallRef, Purpose, Samples, Sending
 from tieline.core.errors import InvalidInput
 from tieline.core.names import Environment
 from tieline.definitions import model
 from tieline.definitions.canonical import fields_to_json, pagination_to_json, parameter_to_json, response_to_json
 from tieline.definitions.infer.difference import Difference
-from tieline.definitions.infer.lesson import Change
+from tieline.definitions.infer.learning import Change
 from tieline.definitions.infer.pagination import Proposal
 from tieline.ports.operator import TrialFile
 from tieline.web.api.etags import etag, revisions
@@ -28,7 +28,7 @@ RAW_MOST = 256 * 1024
 Tag = Annotated[str | None, Header(max_length=1000)]
 
 
-def _place(api: str, call: str) -> Place:
+def _place(api: str, call: str) -> CallRef:
     return api, call
 
 
@@ -225,7 +225,7 @@ async def show_call(api: str, call: str, response: Response, services: ServicesH
 
 @router.put("/{call}", openapi_extra=DEFINITION_BODY)
 async def change_call(
-    place: Annotated[Place, Depends(_place)],
+    place: Annotated[CallRef, Depends(_place)],
     request: Request,
     response: Response,
     services: ServicesHere,
@@ -240,7 +240,7 @@ async def change_call(
 
 @router.delete("/{call}", status_code=204)
 async def remove_call(
-    place: Annotated[Place, Depends(_place)], services: ServicesHere, caller: CallerHere, if_match: Tag = None
+    place: Annotated[CallRef, Depends(_place)], services: ServicesHere, caller: CallerHere, if_match: Tag = None
 ) -> None:
     """Remove a call from its API. ``If-Match`` guards against lost updates. Needs the role editor."""
     await calls.remove(services, caller, place, revisions(if_match))
@@ -263,7 +263,7 @@ async def list_drift(api: str, call: str, services: ServicesHere, caller: Caller
 
 @router.post("/{call}/initialize")
 async def initialize_call(
-    place: Annotated[Place, Depends(_place)], body: InitializeBody, services: ServicesHere, caller: CallerHere
+    place: Annotated[CallRef, Depends(_place)], body: InitializeBody, services: ServicesHere, caller: CallerHere
 ) -> InitializedShown:
     """Learn what a call answers, by one real request or from samples; save it if asked to. Needs the role editor."""
     source = body.source()

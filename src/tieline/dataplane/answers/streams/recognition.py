@@ -11,13 +11,13 @@ import orjson
 from tieline.dataplane.answers.streams.detection import MOST_SAMPLE, Seen, detect, events, is_stream_type
 from tieline.dataplane.answers.streams.presets import PRESETS
 from tieline.dataplane.answers.streams.reader import StreamReader
-from tieline.definitions.infer.lesson import StreamSeen
+from tieline.definitions.infer.learning import StreamSample
 from tieline.definitions.model import Stream
 
 _UNSAID: Final = frozenset({"", "application/octet-stream", "text/plain"})
 
 
-def sight(sample: bytes, content_type: str = "", known: Stream | None = None) -> StreamSeen | None:
+def recognise_stream(sample: bytes, content_type: str = "", known: Stream | None = None) -> StreamSample | None:
     """The stream that ``sample``, the first bytes of an answer, is the beginning of; None where it is no stream.
 
     ``known`` is the shape that the call says its streams have: then no other is proposed.
@@ -28,7 +28,7 @@ def sight(sample: bytes, content_type: str = "", known: Stream | None = None) ->
     if not is_stream_type(content_type) and not _looks_so(sample, content_type, proposed, framing, seen):
         return None
     stream = proposed if known is None or known == Stream() else known
-    return StreamSeen(stream, tuple(seen), _text(stream, sample))
+    return StreamSample(stream, tuple(seen), _text(stream, sample))
 
 
 def _looks_so(sample: bytes, content_type: str, proposed: Stream, framing: str, seen: list[Seen]) -> bool:

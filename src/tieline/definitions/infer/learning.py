@@ -29,7 +29,7 @@ _STREAM_CAME = "the answer is a stream, and the call has fields of another answe
 
 
 @dataclass(frozen=True, slots=True)
-class StreamSeen:
+class StreamSample:
     """A stream as its beginning shows it: the shape it has or seems to have, its events by name and value, its text."""
 
     stream: Stream
@@ -38,7 +38,7 @@ class StreamSeen:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class AnswerSample:
     """An answer to learn from: its body, the headers of these names, and what was seen where it streams.
 
     ``whole`` is False where only the beginning of the body is here.
@@ -47,17 +47,17 @@ class Answer:
     body: bytes
     content_type: str = ""
     disposition: str = ""
-    seen: StreamSeen | None = None
+    seen: StreamSample | None = None
     whole: bool = True
 
 
 @dataclass(frozen=True, slots=True)
-class Lesson:
+class ReadAnswer:
     """One answer as its response type reads it: the ``document``, or what was ``seen`` of a stream."""
 
     kind: str
     document: Any = None
-    seen: StreamSeen | None = None
+    seen: StreamSample | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,37 +68,37 @@ class Change:
     event: str | None = None
 
 
-def read_lessons(before: Response, answers: Sequence[Answer], *, anew: bool = False) -> tuple[Lesson, ...]:
+def read_samples(before: Response, answers: Sequence[AnswerSample], *, anew: bool = False) -> tuple[ReadAnswer, ...]:
     """Each answer as a response of the type that ``before`` has, or that all of them seem to have.
 
     A type counts as chosen when it is not the default or has fields. Empty answers beside others say nothing. Raises
     ``UnreadableAnswer`` where an answer is not of the chosen type, or the answers are of several.
     """
     chosen = None if anew or (before.type == "json" and not before.fields) else before.type
-    lessons = [_lesson(before, answer, chosen) for answer in answers]
-    lessons = [each for each in lessons if each.kind != "empty"] or lessons[:1]
-    if lessons[0].kind == "empty" and chosen not in {None, "empty"}:
+    samples = [_read(before, answer, chosen) for answer in answers]
+    samples = [each for each in samples if each.kind != "empty"] or samples[:1]
+    if samples[0].kind == "empty" and chosen not in {None, "empty"}:
         raise UnreadableAnswer(_EMPTY)
-    kinds = sorted({each.kind for each in lessons})
+    kinds = sorted({each.kind for each in samples})
     if len(kinds) > 1:
         raise UnreadableAnswer(f"the answers are of several types: {', '.join(kinds)}; give answers of one type")
-    return tuple(lessons)
+    return tuple(samples)
 
 
-def learn(before: Response, lessons: Sequence[Lesson], *, anew: bool = False) -> Response:
-    """``before`` with what ``lessons``, all of one kind, teach; samples are whole.
+def learn(before: Response, samples: Sequence[ReadAnswer], *, anew: bool = False) -> Response:
+    """``before`` with what ``samples``, all of one kind, teach; samples are whole.
 
     Fields that are there are widened; with ``anew``, or where the type is another, what earlier answers showed is
     forgotten and only people's decisions stay.
     """
-    kind = lessons[0].kind
+    kind = samples[0].kind
     if kind == "stream":
-        stream = _stream(before, [each.seen for each in lessons if each.seen], anew)
+        stream = _stream(before, [each.seen for each in samples if each.seen], anew)
         return replace(before, type=kind, stream=stream, fields=before.fields if before.type == kind else ())
     if kind not in _WITH_FIELDS:
         return replace(before, type=kind, fields=(), stream=None)
     source = cast("Source", kind)
-    documents = [each.document for each in lessons]
+    documents = [each.document for each in samples]
     fields = before.fields if before.type == kind else ()
     widened = renew if anew or not fields else merge
     fields = widened(fields, *documents, source=source)
@@ -115,7 +115,7 @@ def changes(before: Response, after: Response) -> tuple[Change, ...]:
     return tuple(found)
 
 
-def typed_events(seen: Sequence[StreamSeen]) -> tuple[StreamEvent, ...]:
+def typed_events(seen: Sequence[StreamSample]) -> tuple[StreamEvent, ...]:
     """The events that were seen, each name once, with the fields of all that it stood over."""
     values: dict[str | None, list[Any]] = {}
     for name, value in (event for each in seen for event in each.events):
@@ -124,33 +124,33 @@ def typed_events(seen: Sequence[StreamSeen]) -> tuple[StreamEvent, ...]:
     return tuple(StreamEvent(name, _merged((), held)) for name, held in values.items())
 
 
-def _lesson(before: Response, answer: Answer, chosen: str | None) -> Lesson:
+def _read(before: Response, answer: AnswerSample, chosen: str | None) -> ReadAnswer:
     if chosen in _UNREAD:
-        return Lesson(chosen)
+        return ReadAnswer(chosen)
     if answer.seen is not None:
         if chosen not in {None, "stream"}:
             raise UnreadableAnswer(_STREAM_CAME)
-        return Lesson("stream", seen=answer.seen)
+        return ReadAnswer("stream", seen=answer.seen)
     if chosen == "stream":
         raise UnreadableAnswer(_STREAM_WANTED)
     if not answer.whole:
         kind = kind_of_bytes(answer.body, answer.content_type)
         if chosen is not None or kind is None:
             raise UnreadableAnswer(_TOO_LONG)
-        return Lesson(kind)
+        return ReadAnswer(kind)
     kind = chosen or kind_of_answer(answer.body, answer.content_type, answer.disposition)
     if kind in _UNREAD or (chosen is not None and not answer.body.strip()):
-        return Lesson(kind if kind in _UNREAD else "empty")
+        return ReadAnswer(kind if kind in _UNREAD else "empty")
     try:
         text = answer.body.decode("utf-8-sig")
     except UnicodeDecodeError:
         if kind == "xml":
-            return Lesson(kind, read_xml(answer.body, before.fields))  # its declaration names the encoding
+            return ReadAnswer(kind, read_xml(answer.body, before.fields))  # its declaration names the encoding
         raise UnreadableAnswer("the answer is not UTF-8 text; check the answer's type") from None
-    return Lesson(kind, read_answer(kind, text, before.fields))
+    return ReadAnswer(kind, read_answer(kind, text, before.fields))
 
 
-def _stream(before: Response, seen: Sequence[StreamSeen], anew: bool) -> Stream:  # noqa: FBT001  says what it says
+def _stream(before: Response, seen: Sequence[StreamSample], anew: bool) -> Stream:  # noqa: FBT001  says what it says
     known = before.stream
     if known is None or known == Stream() or anew:
         proposed = seen[0].stream

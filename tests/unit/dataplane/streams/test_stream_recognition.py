@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tieline.dataplane.answers.streams.sighting import sight
+from tieline.dataplane.answers.streams.recognition import recognise_stream
 from tieline.definitions.model import Spot, Stream
 
 RECORDINGS = Path(__file__).parent / "recordings"
@@ -16,7 +16,7 @@ def test_a_providers_recorded_stream_is_recognised(path: Path) -> None:
     """With its media type and without, whole and cut; by the preset of its name, with its text."""
     content = path.read_bytes()
     for sample, media in ((content, MEDIA[path.suffix]), (content, ""), (content[: len(content) * 3 // 4], "")):
-        found = sight(sample, media)
+        found = recognise_stream(sample, media)
         assert found is not None
         assert found.stream.preset == path.stem
         assert found.text
@@ -47,16 +47,16 @@ def test_a_providers_recorded_stream_is_recognised(path: Path) -> None:
 )
 def test_one_document_is_no_stream(sample: bytes, media: str, is_stream: bool) -> None:
     """Whatever it begins like; several of them are, where the media type allows it."""
-    assert (sight(sample, media) is not None) == is_stream
+    assert (recognise_stream(sample, media) is not None) == is_stream
 
 
 def test_a_shape_that_is_known_is_not_proposed_again() -> None:
     """The call's own shape reads the text; the default one counts as none."""
     sample = b'data: {"w": "a", "text": "no"}\n\n'
     known = Stream(text=Spot("w"))
-    found = sight(sample, "text/event-stream", known)
+    found = recognise_stream(sample, "text/event-stream", known)
     assert found is not None
     assert (found.stream, found.text) == (known, "a")
-    proposed = sight(sample, "text/event-stream", Stream())
+    proposed = recognise_stream(sample, "text/event-stream", Stream())
     assert proposed is not None
     assert proposed.stream.text == Spot("text")

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tieline.definitions.infer.lesson import Answer, StreamSeen, changes, learn, read_lessons
+from tieline.definitions.infer.learning import AnswerSample, StreamSample, changes, learn, read_samples
 from tieline.definitions.infer.media import kind_of_answer
 from tieline.definitions.infer.samples import hide_secrets, keep_in
 from tieline.definitions.infer.unreadable import UnreadableAnswer
@@ -16,13 +16,13 @@ PNG = b"\x89PNG\r\n\x1a\n\x00\x00"
 
 def taught(before: Response, *bodies: bytes, anew: bool = False, **said: Any) -> Response:
     """What answers of these bodies teach."""
-    lessons = read_lessons(before, [Answer(body, **said) for body in bodies], anew=anew)
-    return learn(before, lessons, anew=anew)
+    samples = read_samples(before, [AnswerSample(body, **said) for body in bodies], anew=anew)
+    return learn(before, samples, anew=anew)
 
 
-def streamed(*events: tuple[str | None, Any], stream: Stream | None = None) -> Answer:
+def streamed(*events: tuple[str | None, Any], stream: Stream | None = None) -> AnswerSample:
     """An answer that was seen to be a stream."""
-    return Answer(b"", seen=StreamSeen(stream or Stream(), events, ""))
+    return AnswerSample(b"", seen=StreamSample(stream or Stream(), events, ""))
 
 
 @pytest.mark.parametrize(
@@ -108,21 +108,21 @@ def test_answers_that_are_not_utf8_cannot_be_read_as_text() -> None:
 def test_events_are_typed_by_name() -> None:
     """Each name once, with what its events have together; a provider's preset needs none."""
     seen = streamed(("a", {"x": 1}), (None, {"y": "z"}), ("a", {"x": 1.5, "w": True}))
-    stream = learn(Response(), read_lessons(Response(), [seen])).stream
+    stream = learn(Response(), read_samples(Response(), [seen])).stream
     assert stream is not None
     assert [(event.name, [(one.path, one.type) for one in event.fields]) for event in stream.events] == [
         ("a", [("x", "number"), ("w", "boolean")]),
         (None, [("y", "text")]),
     ]
     preset = Stream(preset="openai_chat")
-    assert learn(Response(), read_lessons(Response(), [streamed((None, {}), stream=preset)])).stream == preset
+    assert learn(Response(), read_samples(Response(), [streamed((None, {}), stream=preset)])).stream == preset
 
 
 def test_a_shape_that_people_gave_stays() -> None:
     """Its events widen and no others are added; anew, what came is proposed."""
     before = Response("stream", stream=Stream("ndjson", end="STOP", events=(StreamEvent("a"),)))
     seen = streamed(("a", {"x": 1}), ("b", {"y": 2}))
-    after = learn(before, read_lessons(before, [seen]))
+    after = learn(before, read_samples(before, [seen]))
     assert after.stream is not None
     assert (after.stream.format, after.stream.end, [event.name for event in after.stream.events]) == (
         "ndjson", "STOP", ["a"],
@@ -130,7 +130,7 @@ def test_a_shape_that_people_gave_stays() -> None:
     assert [(each.event, each.difference.path, each.difference.kind) for each in changes(before, after)] == [
         ("a", "x", "new")
     ]
-    renewed = learn(before, read_lessons(before, [seen], anew=True), anew=True)
+    renewed = learn(before, read_samples(before, [seen], anew=True), anew=True)
     assert renewed.stream is not None
     assert [event.name for event in renewed.stream.events] == ["a", "b"]
 
