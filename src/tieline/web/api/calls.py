@@ -8,7 +8,7 @@ from pydantic import Field
 
 from tieline.controlplane import calls, drift, initialize
 from tieline.controlplane.calls import CallView
-from tieline.controlplane.initialize import Learned, CallRef, Purpose, Samples, Sending
+from tieline.controlplane.initialize import CallRef, Learned, Purpose, Samples, Sending
 from tieline.core.errors import InvalidInput
 from tieline.core.names import Environment
 from tieline.definitions import model
