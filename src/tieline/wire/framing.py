@@ -72,6 +72,12 @@ def is_value(value: bytes) -> bool:
     return _VALUE.fullmatch(value) is not None
 
 
+def are_fields(headers: Headers) -> bool:
+    """Whether every name is one, and every value can stand in its line."""
+    token, text = _TOKEN.fullmatch, _VALUE.fullmatch
+    return all([token(name) is not None and text(value) is not None for name, value in headers])
+
+
 def is_target(target: bytes) -> bool:
     """Whether ``target`` can stand in a request line: visible ASCII only (RFC 9112 section 3)."""
     return _TARGET.fullmatch(target) is not None

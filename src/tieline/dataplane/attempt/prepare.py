@@ -198,7 +198,7 @@ def _drop_replaced(plan: Plan, auth: Sequence[Applier], outgoing: Outgoing) -> N
 
 
 def _head(plan: Plan, outgoing: Outgoing) -> bytes:
-    fields = all(framing.is_name(name) and framing.is_value(value) for name, value in outgoing.headers)
+    fields = framing.are_fields(outgoing.headers)
     if not fields or not framing.is_target(outgoing.path + b"?" + outgoing.query):
         raise CredentialMissing(
             f"What the schemes of {plan.title} add holds a character that cannot be sent. An operator sets the "

@@ -155,6 +155,8 @@ class Running:
         plan, call, limits = order.plan, order.call.call, order.plan.limits
         seconds = call.timeout if call.timeout is not None else limits.total
         end = order.end if order.end is not None else asyncio.get_running_loop().time() + seconds
+        message = _message(order)
+        sender = ConversationSender(plan, end, order.filled, order.upload)
         policy = Policy(
             attempts=limits.retry_attempts if call.retry_attempts is None else call.retry_attempts,
             idempotent=order.call.repeatable,
@@ -162,8 +164,8 @@ class Running:
             redirects=call.follow_redirects,
             end=end,
         )
-        job = Job(plan, _message(order), policy, order.holder, order.permit, order.call.heads)
-        return Attempts(job, ConversationSender(plan, end, order.filled, order.upload), self._preparer).run()
+        job = Job(plan, message, policy, order.holder, order.permit, order.call.heads)
+        return Attempts(job, sender, self._preparer).run()
 
     async def connections(self, order: Order) -> frozenset[str]:
         """The ids of the connections whose tokens ``order`` would be sent with now. Raises as ``send``."""
@@ -193,7 +195,10 @@ class ConversationSender:
         self._files = files
 
     async def send(self, message: Message, prepared: Prepared) -> Reached:
-        plan = self._plan
+        plan, body = self._plan, prepared.body if prepared.body is not None else message.body
+        data = prepared.head + _framing(message.method, message.length if body is None else len(body))
+        if body:
+            data += body
         connection = None if self.stale else prepared.lane.take()
         self.stale = connection is not None
         self.unsent = True
@@ -205,15 +210,12 @@ class ConversationSender:
         self.unsent = False
         sent_at = time.perf_counter()
         conversation = Conversation(connection, Waits(plan.first_byte, plan.limits.idle, self._end))
-        body = prepared.body if prepared.body is not None else message.body
         is_here = False
         try:
             if body is not None:
-                head = prepared.head + _framing(message.method, len(body))
-                await conversation.ask(head + body, head_only=message.method == b"HEAD")
+                await conversation.ask(data, head_only=message.method == b"HEAD")
             else:
-                head = prepared.head + _framing(message.method, message.length)
-                await conversation.ask(head, self._source(), chunked=message.length is None)
+                await conversation.ask(data, self._source(), chunked=message.length is None)
             is_here = True
             self.stale = False
         finally:

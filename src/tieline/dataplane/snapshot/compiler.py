@@ -293,7 +293,7 @@ def _unsendable(
                 applier.apply(sample)
     except CredentialMissing as error:
         return error
-    fields = all(framing.is_name(name) and framing.is_value(value) for name, value in sample.headers)
+    fields = framing.are_fields(sample.headers)
     if fields and framing.is_target(sample.path + b"?" + sample.query):
         return None
     return CredentialMissing(

@@ -90,7 +90,7 @@ def _message(request: IssuerRequest, origin: Origin, target: bytes, method: str)
         raise _unsendable(origin) from None
     fields = [pair for pair in fields if pair[0].lower() not in _OURS and not framing.is_engine_owned(pair[0].lower())]
     sendable = framing.is_target(target) and framing.is_name(method.encode())
-    if not sendable or not all(framing.is_name(name) and framing.is_value(value) for name, value in fields):
+    if not sendable or not framing.are_fields(fields):
         raise _unsendable(origin)
     lines = [
         b"%b %b HTTP/1.1\r\nhost: %b\r\naccept-encoding: identity\r\n" % (method.encode(), target, origin.authority)
