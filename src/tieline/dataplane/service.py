@@ -10,7 +10,7 @@ from tieline.core.ids import RequestIds
 from tieline.dataplane.admission.admit import Admission
 from tieline.dataplane.admission.fields import NOTABLE
 from tieline.dataplane.attempt.prepare import Preparer
-from tieline.dataplane.attempt.send import Running
+from tieline.dataplane.attempt.send import CallSender
 from tieline.dataplane.calls.drift_flush import Telling
 from tieline.dataplane.doors.call import PREFIX as CALL_PREFIX
 from tieline.dataplane.doors.call import CallDoor
@@ -61,7 +61,7 @@ class Service:
         self.admission = admission = Admission(self.snapshot, resources.keyring.derive("app-key"))
         preparer = Preparer(self.sessions)
         self._relay = Relay(admission, preparer, self.records, new_id)
-        self.calls = CallDoor(admission, Running(preparer), self.records, new_id)
+        self.calls = CallDoor(admission, CallSender(preparer), self.records, new_id)
         self.listener = Listener(self._door, self.deadlines, new_id, NOTABLE, resources.proxies)
         self.telling = Telling(self.calls.runner.drifts, resources.source)
         self._supervised = (

@@ -75,7 +75,7 @@ def is_value(value: bytes) -> bool:
 def are_fields(headers: Headers) -> bool:
     """Whether every name is one, and every value can stand in its line."""
     token, text = _TOKEN.fullmatch, _VALUE.fullmatch
-    return all([token(name) is not None and text(value) is not None for name, value in headers])
+    return all(token(name) is not None and text(value) is not None for name, value in headers)
 
 
 def is_target(target: bytes) -> bool:

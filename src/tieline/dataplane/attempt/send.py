@@ -5,7 +5,7 @@ The seam for whoever runs calls: the door, and what tries one call for an operat
 and ``close`` whatever happens:
 
     filled = call.template.fill(values, call.private, files)
-    reached = await running.send(Order(plan, call, filled, upload))
+    reached = await sender.send(Order(plan, call, filled, upload))
     try:
         body = await reached.read_all(most)
     finally:
@@ -68,7 +68,7 @@ class Order:
     end: float | None = None
 
 
-class Reached:
+class UpstreamAnswer:
     """An answer whose head is here. ``sent_at`` and ``answered_at`` are on the clock of ``time.perf_counter``.
 
     Nothing in it is hidden yet: a secret may stand in it in any coding. Whoever hands out what was read of it, whole or
@@ -144,13 +144,13 @@ class Reached:
         self._conversation.close()
 
 
-class Running:
+class CallSender:
     """Sends orders, with the tokens that ``preparer`` gets."""
 
     def __init__(self, preparer: Preparer) -> None:
         self._preparer = preparer
 
-    def send(self, order: Order) -> Awaitable[Reached]:
+    def send(self, order: Order) -> Awaitable[UpstreamAnswer]:
         """The answer to ``order``, of whatever status; raises what ``Attempts.run`` does."""
         plan, call, limits = order.plan, order.call.call, order.plan.limits
         seconds = call.timeout if call.timeout is not None else limits.total
@@ -173,7 +173,7 @@ class Running:
             return frozenset()
         return self._preparer.connections(order.plan, await self._preparer.appliers(order.plan, order.holder))
 
-    def connections_of(self, plan: Plan, reached: Reached) -> frozenset[str]:
+    def connections_of(self, plan: Plan, reached: UpstreamAnswer) -> frozenset[str]:
         """The ids of the connections whose tokens an answer was got with."""
         return frozenset() if plan.steady else self._preparer.connections(plan, reached.prepared.auth)
 
@@ -194,7 +194,7 @@ class ConversationSender:
         self._filled = filled
         self._files = files
 
-    async def send(self, message: Message, prepared: Prepared) -> Reached:
+    async def send(self, message: Message, prepared: Prepared) -> UpstreamAnswer:
         plan, body = self._plan, prepared.body if prepared.body is not None else message.body
         data = prepared.head + _framing(message.method, message.length if body is None else len(body))
         if body:
@@ -221,7 +221,7 @@ class ConversationSender:
         finally:
             if not is_here:
                 conversation.close()
-        return Reached(conversation, prepared, message.target, sent_at)
+        return UpstreamAnswer(conversation, prepared, message.target, sent_at)
 
     def repeatable(self, message: Message) -> bool:
         return message.body is not None or self._files is None or not self._files.passes

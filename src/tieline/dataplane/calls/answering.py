@@ -15,7 +15,7 @@ from tieline.dataplane.answers.content_coding import Coding, coding, codings
 from tieline.dataplane.answers.error_text import complaint, told
 from tieline.dataplane.answers.mask import StreamMask
 from tieline.dataplane.attempt.retry import retry_after
-from tieline.dataplane.attempt.send import Reached
+from tieline.dataplane.attempt.send import UpstreamAnswer
 from tieline.dataplane.calls.reading import document_of, encoded, error_document, gather, gather_some, raw_json
 from tieline.dataplane.calls.results import FileHead, Receiver, Whole
 from tieline.dataplane.snapshot.calls import ReadyCall
@@ -44,7 +44,7 @@ def is_file(call: ReadyCall) -> bool:
     return call.call.response.type in _FILES
 
 
-async def gathered(call: ReadyCall, reached: Reached) -> bytes | None:
+async def gathered(call: ReadyCall, reached: UpstreamAnswer) -> bytes | None:
     """The body of an answer that is read whole; None where nothing of it is handed out.
 
     Raises:
@@ -58,7 +58,7 @@ async def gathered(call: ReadyCall, reached: Reached) -> bytes | None:
     return await gather(reached) if call.call.response.type != "empty" else None
 
 
-def answer_of(call: ReadyCall, reached: Reached, body: bytes | None) -> CallAnswer:
+def answer_of(call: ReadyCall, reached: UpstreamAnswer, body: bytes | None) -> CallAnswer:
     """The answer for what was ``gathered``. Does not wait for anything, and may run in a thread.
 
     Raises:
@@ -85,7 +85,7 @@ def answer_of(call: ReadyCall, reached: Reached, body: bytes | None) -> CallAnsw
     return CallAnswer(_json(call, reached, value), drifts)
 
 
-async def pass_file(receiver: Receiver, call: ReadyCall, reached: Reached) -> None:
+async def pass_file(receiver: Receiver, call: ReadyCall, reached: UpstreamAnswer) -> None:
     """Pass a good answer on as it comes: its bytes, type, length and name.
 
     Secrets are masked in it; for that, the content coding of a text is undone. Raises UpstreamProtocolError where an
@@ -126,7 +126,7 @@ async def pass_file(receiver: Receiver, call: ReadyCall, reached: Reached) -> No
     receiver.end()
 
 
-def _masking(reached: Reached, content_type: bytes) -> tuple[Coding | None, StreamMask | None]:
+def _masking(reached: UpstreamAnswer, content_type: bytes) -> tuple[Coding | None, StreamMask | None]:
     """What undoes a file's coding, if it has to be, and what masks it: a text is, and whatever has no coding."""
     if not reached.mask.secrets:
         return None, None
@@ -135,7 +135,7 @@ def _masking(reached: Reached, content_type: bytes) -> tuple[Coding | None, Stre
     return undo, StreamMask(reached.mask.secrets) if undo is not None or not is_coded else None
 
 
-async def failure(reached: Reached) -> UpstreamFailed:
+async def failure(reached: UpstreamAnswer) -> UpstreamFailed:
     """The error that an upstream's refusal becomes; its message and code are repeated, masked."""
     status = reached.status
     if status < 400:
@@ -147,7 +147,7 @@ async def failure(reached: Reached) -> UpstreamFailed:
     return UpstreamFailed(sentence(reached, *said), retry_after=retry_after(reached.headers))
 
 
-def sentence(reached: Reached, message: str | None, code: str | None, *, what: str = "") -> str:
+def sentence(reached: UpstreamAnswer, message: str | None, code: str | None, *, what: str = "") -> str:
     """An upstream's words as an error tells them; ``what`` is what it sent, where that is wrong already."""
     named = f" ({code})" if code and code not in (message or "") else ""
     sent = f" and sent {what}" if what else ""
@@ -173,7 +173,7 @@ def _is_graphql_error(call: ReadyCall, document: Any) -> bool:
     )
 
 
-def _json(call: ReadyCall, reached: Reached, value: Any, error: Mapping[str, Any] | None = None) -> Whole:
+def _json(call: ReadyCall, reached: UpstreamAnswer, value: Any, error: Mapping[str, Any] | None = None) -> Whole:
     """An answer of JSON: ``value`` alone, or beside its status, error and headers where the call wants them."""
     if call.wrapped:
         headers = {

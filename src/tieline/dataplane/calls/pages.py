@@ -12,7 +12,7 @@ from typing import Any, Final, Protocol
 from tieline.core.errors import InvalidRequest, TielineError, UpstreamProtocolError, UpstreamTimeout
 from tieline.dataplane.answers.mask import Mask
 from tieline.dataplane.answers.streams import Failed
-from tieline.dataplane.attempt.send import Order, Reached, Running
+from tieline.dataplane.attempt.send import CallSender, Order, UpstreamAnswer
 from tieline.dataplane.attempt.target import Target, told_target
 from tieline.dataplane.calls.answering import failure
 from tieline.dataplane.calls.arguments import Arguments
@@ -31,7 +31,7 @@ Draw = Callable[[Mapping[str, Any]], Awaitable[Order]]
 class PageReader(Protocol):
     """The way out, and a thread for what is large; ``run.CallRunner``."""
 
-    running: Running
+    sender: CallSender
 
     async def in_thread(self, work: Callable[[], Any]) -> Any: ...
 
@@ -58,7 +58,7 @@ class Walk:
         self._mask = Mask(())  # that of the page that was read last
         self._end = asyncio.get_running_loop().time() + self._most.most_time
 
-    async def run(self, receiver: Receiver, first: Callable[[Reached], None]) -> None:
+    async def run(self, receiver: Receiver, first: Callable[[UpstreamAnswer], None]) -> None:
         """Walk to the end. ``first`` hears of the first page's answer.
 
         Raises what fetching the first page does, before anything was handed out.
@@ -87,14 +87,14 @@ class Walk:
         self.more = len(given) < len(page.items) or (following is not None and is_full)
         return await self._get(following) if following is not None and not self.more else None
 
-    async def _get(self, asks: NextPage, hear: Callable[[Reached], None] | None = None) -> PageAnswer | None:
+    async def _get(self, asks: NextPage, hear: Callable[[UpstreamAnswer], None] | None = None) -> PageAnswer | None:
         """One page as the upstream sent it; None where it says that there is no such page."""
         call = self._call
         order = await self._draw(asks.values)
         timeout = call.call.timeout if call.call.timeout is not None else order.plan.limits.total
         target = self._named(order, asks.url) if asks.url is not None else order.target
         end = min(self._end, asyncio.get_running_loop().time() + timeout)
-        reached = await self._runner.running.send(replace(order, target=target, end=end))
+        reached = await self._runner.sender.send(replace(order, target=target, end=end))
         self._last = reached.target
         try:
             if hear is not None:
@@ -116,7 +116,7 @@ class Walk:
         self._mask = reached.mask
         return PageAnswer(document, reached.headers, items)
 
-    async def _document(self, reached: Reached) -> Any:
+    async def _document(self, reached: UpstreamAnswer) -> Any:
         body = await gather(reached)
         if len(body) <= LARGE:
             return document_of(self._call, reached, body)

@@ -11,7 +11,7 @@ from tieline.core.errors import UpstreamError, UpstreamProtocolError
 from tieline.dataplane.answers.charset import charset_of, text_of
 from tieline.dataplane.answers.content_coding import coding
 from tieline.dataplane.answers.exact_json import is_json, read_json, read_json_text, write_json
-from tieline.dataplane.attempt.send import Reached
+from tieline.dataplane.attempt.send import UpstreamAnswer
 from tieline.dataplane.snapshot.calls import ReadyCall
 from tieline.definitions.infer.answers import read_answer
 from tieline.definitions.infer.markup import read_xml
@@ -25,7 +25,7 @@ ERROR_MOST: Final = 64 * 1024
 """Bytes of an upstream's error that are looked at."""
 
 
-async def gather(reached: Reached, most: int = ANSWER_MOST) -> bytes:
+async def gather(reached: UpstreamAnswer, most: int = ANSWER_MOST) -> bytes:
     """The whole body without its content coding. Raises UpstreamError."""
     body = await reached.read_all(most)
     undo = coding(reached.headers, most)
@@ -36,7 +36,7 @@ async def gather(reached: Reached, most: int = ANSWER_MOST) -> bytes:
     return plain
 
 
-async def gather_some(reached: Reached, most: int = ERROR_MOST) -> bytes:
+async def gather_some(reached: UpstreamAnswer, most: int = ERROR_MOST) -> bytes:
     """The beginning of a body, as much as is worth looking at, without its content coding; whatever goes wrong."""
     found = bytearray()
     try:
@@ -48,7 +48,7 @@ async def gather_some(reached: Reached, most: int = ERROR_MOST) -> bytes:
     return bytes(found[:most])
 
 
-def document_of(call: ReadyCall, reached: Reached, body: bytes) -> Any:
+def document_of(call: ReadyCall, reached: UpstreamAnswer, body: bytes) -> Any:
     """The value that ``body`` is by the call's response type; null for no body at all.
 
     Raises:

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 from tieline.access.decide import Denied, decide
 from tieline.core.errors import MissingPermission, TielineError
-from tieline.dataplane.attempt.send import Order, Reached, Running
+from tieline.dataplane.attempt.send import CallSender, Order, UpstreamAnswer
 from tieline.dataplane.attempt.target import target_of
 from tieline.dataplane.calls.answering import CallAnswer, answer_of, gathered, is_file, pass_file
 from tieline.dataplane.calls.arguments import Arguments
@@ -62,8 +62,8 @@ Again = Callable[[TielineError], Awaitable[CallTarget]]
 class CallRunner:
     """What all runs of a worker share: the way out, answers kept, keys, counts of drift."""
 
-    def __init__(self, running: Running) -> None:
-        self.running = running
+    def __init__(self, sender: CallSender) -> None:
+        self.sender = sender
         self.cache = AnswerCache()
         self.idempotency = Idempotency()
         self.drifts = Drifts()
@@ -223,11 +223,11 @@ class Run:
         key: Hashable | None = None
         epoch = runner.cache.epoch
         if call.call.cache is not None:
-            self._connections = await runner.running.connections(order)
+            self._connections = await runner.sender.connections(order)
             key = AnswerCache.key(order.plan, call, order.holder, arguments, self._connections)
             if key is not None and self._answer_cached(key, receiver):
                 return
-        reached = await runner.running.send(order)
+        reached = await runner.sender.send(order)
         self._heard(reached)
         try:
             await self._pass_on(call, reached, receiver, (key, epoch))
@@ -245,7 +245,7 @@ class Run:
         return True
 
     async def _pass_on(
-        self, call: ReadyCall, reached: Reached, receiver: Receiver, cached: tuple[Hashable | None, int]
+        self, call: ReadyCall, reached: UpstreamAnswer, receiver: Receiver, cached: tuple[Hashable | None, int]
     ) -> None:
         if reached.status < 300 and call.call.response.type == "stream":
             undeclared = await pass_stream(receiver, reached, call, self._runner.in_thread)
@@ -267,7 +267,7 @@ class Run:
             self._runner.cache.keep(key, kept, call.call.cache.ttl, rests_on, epoch)
         receiver.whole(answer.whole)
 
-    async def _read(self, call: ReadyCall, reached: Reached) -> CallAnswer:
+    async def _read(self, call: ReadyCall, reached: UpstreamAnswer) -> CallAnswer:
         body = await gathered(call, reached)
         if body is None or len(body) <= LARGE:
             return answer_of(call, reached, body)
@@ -277,9 +277,9 @@ class Run:
         plan = self.target.plan
         return Watched(plan.name, plan.environment, call.name)
 
-    def _heard(self, reached: Reached) -> None:
+    def _heard(self, reached: UpstreamAnswer) -> None:
         self.status = reached.status
         self.sent_at = reached.sent_at
         self.answered_at = reached.answered_at
         if self._recorder is not None and not self._connections:
-            self._connections = self._runner.running.connections_of(self.target.plan, reached)
+            self._connections = self._runner.sender.connections_of(self.target.plan, reached)

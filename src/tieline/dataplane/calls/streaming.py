@@ -12,7 +12,7 @@ from tieline.dataplane.answers.content_coding import Coding, coding
 from tieline.dataplane.answers.error_text import complaint
 from tieline.dataplane.answers.item_mask import ItemMask
 from tieline.dataplane.answers.streams import CONTENT_TYPE, Failed, StreamItem, StreamReader
-from tieline.dataplane.attempt.send import Reached
+from tieline.dataplane.attempt.send import UpstreamAnswer
 from tieline.dataplane.calls.answering import sentence
 from tieline.dataplane.calls.reading import ERROR_MOST, LARGE
 from tieline.dataplane.calls.results import Receiver
@@ -28,7 +28,7 @@ _DOCUMENT: Final = (b"{", b"[", b"<", b'"')
 
 
 async def pass_stream(
-    receiver: Receiver, reached: Reached, call: ReadyCall, in_thread: InThread
+    receiver: Receiver, reached: UpstreamAnswer, call: ReadyCall, in_thread: InThread
 ) -> Mapping[str | None, int]:
     """Pass a stream on to its end, good or bad; the events that its description does not declare, by name.
 
@@ -62,7 +62,7 @@ async def pass_stream(
     return reader.drift
 
 
-async def _beginning(reached: Reached, undo: Coding | None, enough: Callable[[bytearray], bool]) -> bytes:
+async def _beginning(reached: UpstreamAnswer, undo: Coding | None, enough: Callable[[bytearray], bool]) -> bytes:
     """What comes of the body, decoded, until it is ``enough`` or over. Raises UpstreamError."""
     found = bytearray()
     while len(found) < ERROR_MOST and not enough(found) and (data := await reached.read()):
@@ -70,7 +70,7 @@ async def _beginning(reached: Reached, undo: Coding | None, enough: Callable[[by
     return bytes(found)
 
 
-async def _next(reached: Reached, undo: Coding | None) -> bytes | UpstreamError | None:
+async def _next(reached: UpstreamAnswer, undo: Coding | None) -> bytes | UpstreamError | None:
     """The next bytes of the body, decoded; None at its end, or what ended it badly."""
     try:
         data = await reached.read()

@@ -12,7 +12,7 @@ from tieline.core.errors import InvalidRequest, MethodNotAllowed, UnknownCall
 from tieline.core.names import is_plain_name
 from tieline.dataplane.admission.admit import Admission, Admitted
 from tieline.dataplane.admission.fields import CONNECTION, PAGES
-from tieline.dataplane.attempt.send import Running
+from tieline.dataplane.attempt.send import CallSender
 from tieline.dataplane.calls.pages import check_walkable
 from tieline.dataplane.calls.run import CallRunner, CallTarget
 from tieline.dataplane.doors.call_exchange import CallExchange, CallRequest, Ledger
@@ -35,10 +35,10 @@ class CallDoor(Door[CallRequest]):
     """Serves requests to ``/call/``."""
 
     def __init__(
-        self, admission: Admission, running: Running, ledger: CallLedger, new_request_id: Callable[[], str]
+        self, admission: Admission, sender: CallSender, ledger: CallLedger, new_request_id: Callable[[], str]
     ) -> None:
         super().__init__(PREFIX, admission, ledger, new_request_id)
-        self.runner = CallRunner(running)
+        self.runner = CallRunner(sender)
         self.ledger = ledger
         self._left: set[asyncio.Task[None]] = set()
 

@@ -14,7 +14,7 @@ from tieline.dataplane.answers.content_coding import Coding, coding
 from tieline.dataplane.answers.mask import StreamMask
 from tieline.dataplane.answers.streams import recognition
 from tieline.dataplane.answers.streams.detection import is_stream_type
-from tieline.dataplane.attempt.send import Order, Reached, Running
+from tieline.dataplane.attempt.send import CallSender, Order, UpstreamAnswer
 from tieline.dataplane.operator.opening import OpenedApi, Opening
 from tieline.dataplane.tokens.holder import Holder
 from tieline.definitions.fill.request import FilePart, Piece
@@ -66,7 +66,7 @@ async def _run(opened: OpenedApi, wanted: TrialRun) -> TrialAnswer:
     }
     filled = call.template.fill(wanted.values, call.private, parts)
     holder = Holder(*wanted.end_user) if wanted.end_user is not None else None
-    reached = await Running(opened.preparer).send(Order(plan, call, filled, _HeldFiles(wanted.files), holder))
+    reached = await CallSender(opened.preparer).send(Order(plan, call, filled, _HeldFiles(wanted.files), holder))
     try:
         return await _read(reached)
     finally:
@@ -86,7 +86,7 @@ class _HeldFiles:
             yield self._files[piece.name].content if isinstance(piece, FilePart) else piece
 
 
-async def _read(reached: Reached) -> TrialAnswer:
+async def _read(reached: UpstreamAnswer) -> TrialAnswer:
     content_type = reached.header(b"content-type") or b""
     media = content_type.decode("latin-1").lower()
     is_stream = is_stream_type(media)
@@ -109,7 +109,7 @@ async def _read(reached: Reached) -> TrialAnswer:
     )
 
 
-async def _beginning(reached: Reached, most: int, seconds: float) -> tuple[bytes, bool]:
+async def _beginning(reached: UpstreamAnswer, most: int, seconds: float) -> tuple[bytes, bool]:
     """The body without its coding, up to ``most`` bytes and as far as it came in ``seconds``; whether that is all.
 
     Raises UpstreamError.

@@ -12,7 +12,7 @@ from tieline.access.permissions import Permissions
 from tieline.core.errors import TielineError
 from tieline.dataplane.answers.mask import Mask
 from tieline.dataplane.answers.streams.items import Delta, Done, Failed
-from tieline.dataplane.attempt.send import Order, Reached, Running
+from tieline.dataplane.attempt.send import CallSender, Order, UpstreamAnswer
 from tieline.dataplane.calls.arguments import Arguments
 from tieline.dataplane.calls.results import FileHead, PageItem, PagesDone, RunItem, Whole
 from tieline.dataplane.calls.run import CallRunner, CallTarget, Run, Terms
@@ -26,7 +26,7 @@ ANN, BOB = Holder("app_1", "ann"), Holder("app_1", "bob")
 
 @dataclass
 class Upstream:
-    """What an upstream answers: a ``Reached`` without a connection. ``go`` is waited for before the body."""
+    """What an upstream answers: a ``UpstreamAnswer`` without a connection. ``go`` is waited for before the body."""
 
     body: bytes = b"{}"
     status: int = 200
@@ -73,7 +73,7 @@ class Way:
         self.orders: list[Order] = []
         self.users: dict[str, str] = {}
 
-    async def send(self, order: Order) -> Reached:
+    async def send(self, order: Order) -> UpstreamAnswer:
         order.permit(order.call.method, b"/it")
         self.orders.append(order)
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
@@ -81,12 +81,12 @@ class Way:
             raise answer
         fresh = Upstream(answer.body, answer.status, answer.headers, answer.go)
         fresh.target = order.target
-        return cast("Reached", fresh)
+        return cast("UpstreamAnswer", fresh)
 
     async def connections(self, order: Order) -> frozenset[str]:
         return frozenset(self.users[order.holder.user] for _ in "x" if order.holder and order.holder.user in self.users)
 
-    def connections_of(self, _plan: Plan, _reached: Reached) -> frozenset[str]:
+    def connections_of(self, _plan: Plan, _reached: UpstreamAnswer) -> frozenset[str]:
         holder = self.orders[-1].holder
         return frozenset([self.users[holder.user]]) if holder is not None and holder.user in self.users else frozenset()
 
@@ -139,7 +139,7 @@ class Stage:
         self.way = way
         self.plan = plan
         self.key = key
-        self.runner = CallRunner(cast("Running", way))
+        self.runner = CallRunner(cast("CallSender", way))
         self.again: CallTarget | None = None
         self.looked = 0
 
