@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from tieline.core.secret import Secret
-from tieline.settings.model import Address, Plane, RootKeySource, ServeSettings
+from tieline.settings.model import Address, Plane, ServeSettings
+from tieline.vault.rootkeys.choice import RootKeySource
 
 DRAIN_SECONDS = 30.0  # what finite streams get to finish
 

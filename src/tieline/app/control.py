@@ -17,7 +17,7 @@ import uvicorn
 from tieline.app.assignment import Assignment
 from tieline.app.control_socket import ControlSocket
 from tieline.app.listeners import BACKLOG, open_listener, own_listeners
-from tieline.app.opening import Opened, create
+from tieline.app.opening import OpenedStore, create
 from tieline.app.operator import OperatorExit
 from tieline.app.prepare import TOKEN_FILE, admin_token
 from tieline.app.retention import forget_old_records
@@ -69,7 +69,7 @@ class Console(uvicorn.Server):
         self._on_listening()
 
 
-def _services(settings: ServeSettings, opened: Opened, guard: Guard, supervisor: ControlSocket) -> Services:
+def _services(settings: ServeSettings, opened: OpenedStore, guard: Guard, supervisor: ControlSocket) -> Services:
     keyring, clock = opened.keyring, SystemClock()
     upstreams = OperatorExit(settings, opened, guard)
     return Services(
@@ -135,7 +135,7 @@ async def _until_drained(state: Any, supervisor: ControlSocket) -> None:
     await supervisor.drain()
 
 
-def _notes(settings: ServeSettings, opened: Opened, *, token_made: bool) -> list[str]:
+def _notes(settings: ServeSettings, opened: OpenedStore, *, token_made: bool) -> list[str]:
     """What the operator is told of a first start."""
     notes = []
     if opened.first:

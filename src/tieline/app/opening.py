@@ -6,17 +6,17 @@ Owns the order in which they are opened and what the first start creates. Knows 
 from dataclasses import dataclass
 
 from tieline.app import datadir
-from tieline.settings.model import RootKeySource, ServeSettings
+from tieline.settings.model import ServeSettings
 from tieline.storage.engine import Database, open_database
 from tieline.storage.migrate import migrate
 from tieline.storage.vault import SqlDataKeys
 from tieline.vault.keyring import Keyring
-from tieline.vault.rootkeys.source import RootKeySource as VaultSource
+from tieline.vault.rootkeys.choice import RootKeySource
 from tieline.vault.rootkeys.source import open_root
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
+class OpenedStore:
     """An open store and the keyring of its vault. ``first`` says that the vault was made just now."""
 
     database: Database
@@ -24,7 +24,7 @@ class Opened:
     first: bool
 
 
-async def create(settings: ServeSettings) -> Opened:
+async def create(settings: ServeSettings) -> OpenedStore:
     """Open store and vault, making what is missing: data directory (0700), schema, root key, first data key.
 
     Raises StorageError, RootKeyError or StartError with the one line that says what to do.
@@ -35,21 +35,15 @@ async def create(settings: ServeSettings) -> Opened:
     return await _open_vault(settings.root_key, database, create=True)
 
 
-async def open_existing(settings: ServeSettings) -> Opened:
+async def open_existing(settings: ServeSettings) -> OpenedStore:
     """Open store and vault as they are. Raises StorageError or RootKeyError, also where nothing was created yet."""
     database = await open_database(settings.database_url)
     await database.check_schema()
     return await _open_vault(settings.root_key, database, create=False)
 
 
-async def _open_vault(source: RootKeySource, database: Database, *, create: bool) -> Opened:
+async def _open_vault(source: RootKeySource, database: Database, *, create: bool) -> OpenedStore:
     store = SqlDataKeys(database)
     record = await store.root_record()
-    root, kept = await open_root(
-        VaultSource(source.kind, str(source.path) if source.path else source.variable),
-        record=record,
-        env_value=source.secret if source.kind == "env" else None,
-        passphrase=source.secret if source.kind == "passphrase" else None,
-        create=create,
-    )
-    return Opened(database, await Keyring.open(root, store, record=kept), record is None)
+    root, kept = await open_root(source, record=record, create=create)
+    return OpenedStore(database, await Keyring.open(root, store, record=kept), record is None)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from tieline.app.opening import Opened
+from tieline.app.opening import OpenedStore
 from tieline.core.names import Environment
 from tieline.definitions.infer.learning import StreamSample
 from tieline.definitions.model import Stream
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 class OperatorExit:
     """A ``Prober``, a ``Trier`` and ``Issuers`` of ``ports.operator``, over one opening."""
 
-    def __init__(self, settings: ServeSettings, opened: Opened, guard: Guard) -> None:
+    def __init__(self, settings: ServeSettings, opened: OpenedStore, guard: Guard) -> None:
         self._settings = settings
         self._opened = opened
         self._guard = guard

@@ -63,7 +63,7 @@ class NewSignIn:
 
 
 @dataclass(frozen=True, slots=True)
-class Link:
+class ConnectLink:
     """Where a browser begins a sign-in, until ``expires_at``."""
 
     url: str
@@ -71,7 +71,7 @@ class Link:
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
+class OpenedLink:
     """Where a browser that opened a link goes, and the mark that it keeps."""
 
     url: str
@@ -79,7 +79,7 @@ class Opened:
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
+class EndedSignIn:
     """How a browser's sign-in ended: ``problem`` is None where it is connected; ``return_to`` is where it goes now."""
 
     row: SignInRow
@@ -98,7 +98,7 @@ class Device:
 
 
 @dataclass(frozen=True, slots=True)
-class Polled:
+class PolledDevice:
     """How a device's sign-in stands; ``interval`` seconds until the next question makes sense."""
 
     state: Literal["pending", "connected", "refused"]
@@ -107,7 +107,7 @@ class Polled:
     problem: str | None = None
 
 
-async def begin(services: Services, caller: Caller, new: NewSignIn) -> Link:
+async def begin(services: Services, caller: Caller, new: NewSignIn) -> ConnectLink:
     """A link that begins a sign-in in a browser, good for ten minutes. Needs the role editor.
 
     Raises:
@@ -124,10 +124,10 @@ async def begin(services: Services, caller: Caller, new: NewSignIn) -> Link:
         await tx.sign_ins.forget(now)
         await tx.sign_ins.add(row, _hash(link))
         await tx.audit.add(_begun(row, device=False))
-    return Link(f"{services.console_url}{START}?link={link}", row.expires_at)
+    return ConnectLink(f"{services.console_url}{START}?link={link}", row.expires_at)
 
 
-async def open_link(services: Services, link: str, browser: str | None) -> Opened:
+async def open_link(services: Services, link: str, browser: str | None) -> OpenedLink:
     """Where a browser that opened ``link`` goes; ``browser`` is the mark it has from an earlier sign-in, if any.
 
     A link may be opened again, as programs that look at links do before people can. It is for whoever holds it.
@@ -152,10 +152,10 @@ async def open_link(services: Services, link: str, browser: str | None) -> Opene
         await tx.sign_ins.begin(
             replace(row, fingerprint=fingerprint, browser_hash=_hash(mark), context=context), _hash(state)
         )
-    return Opened(begun.url, mark)
+    return OpenedLink(begun.url, mark)
 
 
-async def finish(services: Services, answer: Mapping[str, str], browser: str | None) -> Ended:
+async def finish(services: Services, answer: Mapping[str, str], browser: str | None) -> EndedSignIn:
     """What comes of the query that a provider sent a browser back with; ``browser`` is the browser's mark.
 
     The state is used up before the issuer is asked, so that nothing is done twice.
@@ -183,9 +183,9 @@ async def finish(services: Services, answer: Mapping[str, str], browser: str | N
     except TielineError as error:
         async with services.store.write(_browser(row)) as tx:
             await tx.audit.add(_refused(row, error.public))
-        return Ended(row, title, None, error.public)
+        return EndedSignIn(row, title, None, error.public)
     await _connect(services, _browser(row), row, token)
-    return Ended(row, title, token.account, None)
+    return EndedSignIn(row, title, token.account, None)
 
 
 async def begin_device(services: Services, caller: Caller, new: NewSignIn) -> Device:
@@ -215,7 +215,7 @@ async def begin_device(services: Services, caller: Caller, new: NewSignIn) -> De
     return Device(row.id, shown, row.expires_at)
 
 
-async def poll_device(services: Services, caller: Caller, api: str, sign_in_id: str) -> Polled:
+async def poll_device(services: Services, caller: Caller, api: str, sign_in_id: str) -> PolledDevice:
     """How a sign-in on another device stands. Needs the role editor.
 
     The issuer is asked no more often than it wants, however often this is called.
@@ -233,7 +233,7 @@ async def poll_device(services: Services, caller: Caller, api: str, sign_in_id: 
             raise not_found("sign-in on a device")
         wait = (row.next_poll_at - now).total_seconds()
         if wait > 0:
-            return Polled("pending", wait)
+            return PolledDevice("pending", wait)
         await tx.sign_ins.postpone(row.id, now + timedelta(seconds=LINK_SECONDS))
     try:
         polled = await services.issuers.poll_device(row)
@@ -244,11 +244,11 @@ async def poll_device(services: Services, caller: Caller, api: str, sign_in_id: 
         async with services.store.write(caller) as tx:
             await tx.sign_ins.remove(row.id)
             await tx.audit.add(_refused(row, error.public))
-        return Polled("refused", problem=error.public)
+        return PolledDevice("refused", problem=error.public)
     if isinstance(polled, Pending):
         await _postpone(services, caller, row, polled.interval)
-        return Polled("pending", max(polled.interval, INTERVAL_LEAST))
-    return Polled("connected", connection=await _connect(services, caller, row, polled))
+        return PolledDevice("pending", max(polled.interval, INTERVAL_LEAST))
+    return PolledDevice("connected", connection=await _connect(services, caller, row, polled))
 
 
 async def _postpone(services: Services, by: Caller, row: SignInRow, seconds: float) -> None:

@@ -6,9 +6,9 @@ from typing import Literal
 
 from tieline.core.secret import Secret
 from tieline.settings.table import DRAIN_DELAY
+from tieline.vault.rootkeys.choice import RootKeySource
 
 Plane = Literal["data", "control"]
-RootKeyKind = Literal["file", "env", "passphrase"]
 LogFormat = Literal["text", "json"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 
@@ -28,23 +28,6 @@ class Address:
     def url(self) -> str:
         """The address as the base of a URL."""
         return f"http://{self}"
-
-
-@dataclass(frozen=True, slots=True)
-class RootKeySource:
-    """Where the root key comes from.
-
-    ``path`` is the file of kind ``file``; ``variable`` the name that kind ``env`` read; ``secret`` the text of that
-    variable, or the passphrase.
-    """
-
-    kind: RootKeyKind
-    path: Path | None = None
-    variable: str = ""
-    secret: Secret | None = None
-
-    def __str__(self) -> str:
-        return {"file": f"file:{self.path}", "env": f"env:{self.variable}", "passphrase": "passphrase"}[self.kind]
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from tieline.core.errors import SettingsError
 from tieline.core.secret import Secret
-from tieline.settings.model import RootKeySource
 from tieline.settings.table import BY_NAME, PREFIX, variable_names
+from tieline.vault.rootkeys.choice import RootKeySource
 
 Given = Mapping[str, str | Sequence[str] | None]
 FILE_LIMIT = 64 * 1024
@@ -88,14 +88,9 @@ def refuse_unknown(source: Source) -> None:
         )
 
 
-def is_variable(name: str) -> bool:
-    """Whether ``name`` can be one of an environment variable."""
-    return _VARIABLE.fullmatch(name) is not None
-
-
 def variable_secret(variable: str, environ: Mapping[str, str] | None = None) -> Secret:
     """The secret in an environment variable named on the command line. Raises SettingsError if there is none."""
-    if not is_variable(variable):
+    if not _VARIABLE.fullmatch(variable):
         raise SettingsError("That is no name of an environment variable: name the one that holds the secret.")
     value = (os.environ if environ is None else environ).get(variable)
     if not value:

@@ -11,9 +11,10 @@ from typing import TypeVar
 from tieline.core.errors import SettingsError
 from tieline.core.secret import Secret
 from tieline.core.urls import base_url, canonical_host, is_address, parse_url, written_host
-from tieline.settings.model import Address, Plane, RootKeySource
-from tieline.settings.source import Source, is_variable, listed, variable_secret
+from tieline.settings.model import Address, Plane
+from tieline.settings.source import Source, listed, variable_secret
 from tieline.settings.table import BY_NAME, PASSPHRASE
+from tieline.vault.rootkeys.choice import RootKeySource, split_source
 
 Choice = TypeVar("Choice", bound=str)
 _NUMBER = re.compile(r"[0-9]{1,5}")
@@ -230,19 +231,16 @@ def root_key(source: Source, data_dir: Path) -> RootKeySource:
     """Where the root key comes from, with what the environment holds of it."""
     text, where = source.text("root_key") or (f"file:{data_dir / 'root.key'}", "--root-key")
     passphrase = source.variable(PASSPHRASE)
-    kind, _, rest = text.partition(":")
-    if passphrase is not None and text != "passphrase":
+    kind, rest = split_source(text, where)
+    if passphrase is not None and kind != "passphrase":
         raise SettingsError(
             f"{PASSPHRASE} is set, but {where} is not passphrase: change one of them.", param="root_key"
         )
-    if kind == "file" and rest:
+    if kind == "file":
         return RootKeySource("file", path=Path(rest).expanduser().absolute())
-    if kind == "env" and is_variable(rest):
+    if kind == "env":
         source.known.add(rest)
         return RootKeySource("env", variable=rest, secret=variable_secret(rest, source.environ))
-    if text == "passphrase":
-        if passphrase is None:
-            raise SettingsError(f"{where} is passphrase: set {PASSPHRASE} or {PASSPHRASE}_FILE.", param="root_key")
-        return RootKeySource("passphrase", secret=Secret.from_text(passphrase[0]))
-    # The value may be a key given by mistake, so the line does not repeat it.
-    raise SettingsError(f"{where} is not usable: give file:PATH, env:VARIABLE or passphrase.", param="root_key")
+    if passphrase is None:
+        raise SettingsError(f"{where} is passphrase: set {PASSPHRASE} or {PASSPHRASE}_FILE.", param="root_key")
+    return RootKeySource("passphrase", secret=Secret.from_text(passphrase[0]))

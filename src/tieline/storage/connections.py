@@ -72,7 +72,7 @@ class ConnectionChanges(Connections):
         await self._log.note("connection", connection_id)
 
 
-class SignIns:
+class PendingSignIns:
     """Sign-ins on their way, to read."""
 
     def __init__(self, connection: AsyncConnection) -> None:
@@ -92,7 +92,7 @@ class SignIns:
         return None if row is None else _sign_in(row)
 
 
-class SignInChanges(SignIns):
+class SignInChanges(PendingSignIns):
     """Sign-ins on their way, to read and change in one write."""
 
     async def add(self, row: SignInRow, link_hash: bytes | None = None) -> None:

@@ -31,7 +31,7 @@ async def add_drifts(database: Database, drifts: Sequence[DriftRecord], at: date
                 await _begin(database, connection, one, at)
 
 
-class Drift:
+class DriftCounts:
     """Drift, to read."""
 
     def __init__(self, connection: AsyncConnection) -> None:
@@ -43,7 +43,7 @@ class Drift:
         return [DriftRow(**row) for row in (await self._connection.execute(ordered)).mappings()]
 
 
-class DriftChanges(Drift):
+class DriftChanges(DriftCounts):
     """Drift, to read and forget in one write."""
 
     async def forget(self, api_id: str, call: str) -> None:

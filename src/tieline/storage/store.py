@@ -19,9 +19,9 @@ from tieline.storage.apps import AppChanges, Apps
 from tieline.storage.audit import AuditAppend, AuditLog, read_head
 from tieline.storage.changes import ChangeLog
 from tieline.storage.connection import AsyncConnection
-from tieline.storage.connections import ConnectionChanges, Connections, SignInChanges, SignIns
+from tieline.storage.connections import ConnectionChanges, Connections, PendingSignIns, SignInChanges
 from tieline.storage.credentials import CredentialChanges, Credentials
-from tieline.storage.drift import Drift, DriftChanges
+from tieline.storage.drift import DriftChanges, DriftCounts
 from tieline.storage.engine import Database
 from tieline.storage.keys import KeyChanges, Keys
 from tieline.storage.schema import admin_tokens, connection_secrets, data_keys, secrets, sign_ins
@@ -57,8 +57,8 @@ class SqlReading:
     audit: AuditLog
     data_keys: DataKeys
     connections: Connections
-    sign_ins: SignIns
-    drift: Drift
+    sign_ins: PendingSignIns
+    drift: DriftCounts
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +108,8 @@ class SqlStore:
                 AuditLog(connection, self._database, self._audit_key),
                 DataKeys(connection),
                 Connections(connection),
-                SignIns(connection),
-                Drift(connection),
+                PendingSignIns(connection),
+                DriftCounts(connection),
             )
 
     @asynccontextmanager

@@ -13,7 +13,7 @@ from starlette.responses import RedirectResponse, Response
 from tieline.controlplane import signins
 from tieline.controlplane.returning import with_outcome
 from tieline.controlplane.services import Services
-from tieline.controlplane.signins import CALLBACK, START, Ended
+from tieline.controlplane.signins import CALLBACK, START, EndedSignIn
 from tieline.core.errors import ANSWERS, InvalidRequest, TielineError
 from tieline.telemetry.logs import Log
 from tieline.web.pages import page
@@ -64,7 +64,7 @@ async def come_back(request: Request) -> Response:
     return _told(ended)
 
 
-def _told(ended: Ended) -> Response:
+def _told(ended: EndedSignIn) -> Response:
     """The page at the end of a sign-in that goes nowhere else."""
     title = escape(ended.title)
     if ended.problem is not None:

@@ -1,65 +1,25 @@
-"""The setting that says where the root key comes from, and the one way to open it.
+"""The one way to open the root key, from wherever an operator said that it comes.
 
-Owns the syntax ``file:PATH | env:VARIABLE | passphrase`` and the rule that a vault which was sealed under one root key
-never gets another. It reads no environment: values are passed in.
+Owns the rule that a vault which was sealed under one root key never gets another. It reads no environment: what a
+variable holds is in the source.
 """
 
 import asyncio
-import re
-from dataclasses import dataclass
 from pathlib import Path
 
 from tieline.core.clock import Clock, SystemClock
-from tieline.core.errors import RootKeyError, SettingsError
+from tieline.core.errors import RootKeyError
 from tieline.core.secret import Secret
-from tieline.vault.ports import RootKind, RootRecord
+from tieline.vault.ports import RootRecord
 from tieline.vault.rootkeys import env, file, passphrase
+from tieline.vault.rootkeys.choice import RootKeySource
 from tieline.vault.rootkeys.key import RootKey, mismatch
-
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_PARAM = "root_key"
-
-
-@dataclass(frozen=True, slots=True)
-class RootKeySource:
-    """A kind of source; ``value`` is the path of a file, the name of a variable, or empty for a passphrase."""
-
-    kind: RootKind
-    value: str = ""
-
-    def __str__(self) -> str:
-        return f"{self.kind}:{self.value}" if self.value else self.kind
-
-
-def parse(text: str) -> RootKeySource:
-    """Read ``file:PATH``, ``env:VARIABLE`` or ``passphrase``; raises SettingsError for anything else.
-
-    The error does not repeat the text, which may be a key that was given by mistake.
-    """
-    kind, colon, value = text.partition(":")
-    if kind == "awskms" and colon:
-        raise SettingsError(
-            "A root key in AWS KMS (awskms:) is not supported in this version. Give file:PATH, env:VARIABLE or "
-            "passphrase.",
-            param=_PARAM,
-        )
-    if kind == "file" and value and "\0" not in value:
-        return RootKeySource("file", value)
-    if kind == "env" and _VARIABLE.fullmatch(value):
-        return RootKeySource("env", value)
-    if text == "passphrase":
-        return RootKeySource("passphrase")
-    raise SettingsError(
-        "The root key's source is not usable. Give file:PATH, env:VARIABLE or passphrase.", param=_PARAM
-    )
 
 
 async def open_root(
     source: RootKeySource,
     *,
     record: RootRecord | None,
-    env_value: Secret | None,
-    passphrase: Secret | None,
     create: bool,
     clock: Clock | None = None,
 ) -> tuple[RootKey, RootRecord]:
@@ -71,13 +31,13 @@ async def open_root(
     the vault's.
     """
     salt = record.salt if record is not None else None
-    if source.kind == "file":
-        root = _from_file(Path(source.value), record, create=create)
+    if source.path is not None:
+        root = _from_file(source.path, record, create=create)
     elif source.kind == "env":
-        root = _from_env(source.value, env_value, record)
+        root = _from_env(source.variable, source.secret, record)
     else:
         salt = _salt(record, create=create)
-        root = await _from_passphrase(passphrase, salt, record)
+        root = await _from_passphrase(source.secret, salt, record)
     if record is None:
         return root, RootRecord(root.id, source.kind, salt, (clock or SystemClock()).now())
     if record.key_id != root.id:

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Path, Query
 from pydantic import Field
 
 from tieline.controlplane import connections, signins
-from tieline.controlplane.signins import Device, Link, NewSignIn, Polled
+from tieline.controlplane.signins import ConnectLink, Device, NewSignIn, PolledDevice
 from tieline.core.names import Environment
 from tieline.ports.connections import ConnectionRow
 from tieline.web.api.shared import (
@@ -134,7 +134,7 @@ def shown(row: ConnectionRow) -> ConnectionShown:
     )
 
 
-def _link(link: Link) -> LinkShown:
+def _link(link: ConnectLink) -> LinkShown:
     return LinkShown(url=link.url, expires_at=link.expires_at)
 
 
@@ -150,7 +150,7 @@ def _device(device: Device) -> DeviceShown:
     )
 
 
-def _polled(polled: Polled) -> PolledShown:
+def _polled(polled: PolledDevice) -> PolledShown:
     return PolledShown(
         state=polled.state,
         interval=polled.interval,
