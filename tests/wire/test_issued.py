@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 import orjson
+import pytest
 from joserfc import jwt
 from joserfc.jwk import ECKey
 
@@ -188,6 +189,31 @@ async def test_a_header_of_a_login_is_sent_as_a_calls_is(start_stage: StartStage
     await stage.worker.caught_up()
     await stage.get()
     assert stage.upstream.seen[-1].one(b"x-session") == "pässword".encode("latin-1").hex().encode()
+
+
+@pytest.mark.parametrize(
+    ("auth", "fields"),
+    [
+        ({"scheme": "api_key", "in": "body", "name": "auth.key"}, {"key": PASSWORD}),
+        ({"scheme": "hmac", "template": "<body_hash>", "name": "X-Signature"}, {"secret": PASSWORD}),
+    ],
+)
+async def test_a_large_body_is_changed_and_signed_as_a_small_one_is(
+    start_stage: StartStage, auth: Mapping[str, Any], fields: Mapping[str, str]
+) -> None:
+    """In a thread, so that other requests do not wait for it."""
+
+    async def check(seen: Message) -> bytes | None:
+        digest = hashlib.sha256(seen.body).hexdigest().encode()
+        signed = hmac.digest(PASSWORD.encode(), digest, "sha256").hex().encode()
+        is_signed = seen.every(b"x-signature") == [signed]
+        return b"welcome" if is_signed or seen.body.endswith(b',"auth":{"key":"%b"}}' % PASSWORD.encode()) else None
+
+    stage = await start(start_stage, checking(check), auth, **fields)
+    for size in (10, 1_000_000):
+        body = b'{"text":"' + b"x" * size + b'"}'
+        request = stage.request(b"POST", b"/thing", b"Content-Type: application/json", body=body)
+        assert (await stage.ask(request, method=b"POST")).body == b"welcome"
 
 
 async def test_a_wrong_login_is_not_tried_again_and_again(start_stage: StartStage) -> None:

@@ -11,6 +11,7 @@ import hashlib
 import secrets as randomness
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count
 from urllib.parse import quote
 
 from tieline.access.appkey import KeyPlaces
@@ -149,7 +150,7 @@ class _DigestApplier(Applier):
         self._qop = qop
         self._random = random
         self._terms: DigestTerms | None = None
-        self._count = 0
+        self._counts = count(1)
         self._cnonce = ""
         self._accepted = False
 
@@ -158,11 +159,11 @@ class _DigestApplier(Applier):
         return self._terms is None or self._terms.qop == "auth-int"
 
     def apply(self, outgoing: Outgoing) -> None:
-        if self._terms is None:
+        terms, counts = self._terms, self._counts  # large requests are signed in threads, while a nonce may be learnt
+        if terms is None:
             return
-        self._count += 1
-        cnonce = self._cnonce if self._terms.session else self._random()
-        answer = self._login.answer(self._terms, outgoing, self._count, cnonce)
+        cnonce = self._cnonce if terms.session else self._random()
+        answer = self._login.answer(terms, outgoing, next(counts), cnonce)
         outgoing.headers.append((b"Authorization", answer))
 
     def secrets(self) -> Sequence[Secret]:
@@ -193,9 +194,9 @@ class _DigestApplier(Applier):
         return max((each for each in met if each is not None), key=lambda each: strength(each.family), default=None)
 
     def _learn(self, terms: DigestTerms) -> None:
-        self._terms = terms
-        self._count = 0
         self._cnonce = self._random()
+        self._counts = count(1)
+        self._terms = terms
         self._accepted = False
 
     def _follow(self, info: bytes | None) -> None:

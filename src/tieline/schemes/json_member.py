@@ -1,14 +1,19 @@
 """One member put into a JSON document, whose other bytes stay as they are: no number, blank or order changes.
 
-Knows JSON as text (RFC 8259), not what the member is for.
+Knows JSON as bytes (RFC 8259), not what the member is for. What the document holds besides is passed over, not read:
+one pass, a constant amount of memory beside the result, and no step so long that other threads have to wait for it.
 """
 
 import json
 import re
 from collections.abc import Sequence
 
-_BLANKS = re.compile(r"[ \t\n\r]*")
-_DECODER = json.JSONDecoder(parse_int=str, parse_float=str)
+_BLANKS = re.compile(rb"[ \t\n\r]*")
+_STRUCTURE = re.compile(rb'["\[\]{}]')
+_SCALAR_END = re.compile(rb"[,\]} \t\n\r]")
+_STEP = 1024 * 1024
+_LONGEST_ESCAPE = 6  # bytes of a name's character in a document, such as \u00e9
+_OPENING, _QUOTE, _BACKSLASH = b"[{", ord('"'), ord("\\")
 
 
 class NoPlaceError(ValueError):
@@ -21,66 +26,122 @@ def put_member(document: bytes, steps: Sequence[str], value: str) -> bytes:
     A member that is there gets the value, each of several with one name; objects that are missing are made. Raises
     NoPlaceError.
     """
+    writing = _Writing(document, json.dumps(value).encode())
     try:
-        text = document.decode()
-        start = _after_blanks(text, 0)
-        written, end = _Object(text, start).with_member(steps, json.dumps(value))
-    except (ValueError, IndexError, RecursionError):
+        end = writing.put(_after_blanks(document, 0), steps)
+    except (ValueError, IndexError):
         raise NoPlaceError from None
-    if _after_blanks(text, end) != len(text):
+    if _after_blanks(document, end) != len(document):
         raise NoPlaceError
-    return (text[:start] + written + text[end:]).encode()
+    return writing.finished()
 
 
-def _after_blanks(text: str, place: int) -> int:
-    found = _BLANKS.match(text, place)
+class _Writing:
+    """The document as far as it was written anew: ``_pieces``, and from ``_copied`` on what stays as it is."""
+
+    def __init__(self, document: bytes, value: bytes) -> None:
+        self._document = document
+        self._value = value
+        self._pieces: list[bytes] = []
+        self._copied = 0
+
+    def put(self, start: int, steps: Sequence[str]) -> int:
+        """Put the member into the object that begins at ``start``; the place behind that object."""
+        document = self._document
+        self._expect(start, b"{")
+        place = _after_blanks(document, start + 1)
+        is_empty, is_put = document[place : place + 1] == b"}", False
+        while not is_empty:
+            place, was_it = self._member(place, steps)
+            is_put = is_put or was_it
+            if document[place : place + 1] != b",":
+                break
+            place = _after_blanks(document, place + 1)
+        self._expect(place, b"}")
+        if not is_put:
+            made = self._value
+            for each in reversed(steps[1:]):
+                made = b"{" + json.dumps(each).encode() + b":" + made + b"}"
+            comma = b"" if is_empty else b","
+            self._replace(place, place, comma + json.dumps(steps[0]).encode() + b":" + made)
+        return place + 1
+
+    def finished(self) -> bytes:
+        """The whole document."""
+        return b"".join([*self._pieces, self._document[self._copied :]])
+
+    def _member(self, place: int, steps: Sequence[str]) -> tuple[int, bool]:
+        """Pass over the member at ``place``, or into it; the place behind it and blanks, and whether it was the one."""
+        document, (name, *further) = self._document, steps
+        self._expect(place, b'"')
+        end = _string_end(document, place)
+        is_it = end - place <= _LONGEST_ESCAPE * len(name) + 2 and json.loads(document[place:end]) == name
+        place = _after_blanks(document, end)
+        self._expect(place, b":")
+        begin = _after_blanks(document, place + 1)
+        if is_it and further:
+            end = self.put(begin, further)
+        else:
+            end = _value_end(document, begin)
+            if is_it:
+                self._replace(begin, end, self._value)
+        return _after_blanks(document, end), is_it
+
+    def _replace(self, begin: int, end: int, by: bytes) -> None:
+        self._pieces += [self._document[self._copied : begin], by]
+        self._copied = end
+
+    def _expect(self, place: int, character: bytes) -> None:
+        if self._document[place : place + 1] != character:
+            raise NoPlaceError
+
+
+def _after_blanks(document: bytes, place: int) -> int:
+    found = _BLANKS.match(document, place)
     return found.end() if found is not None else place
 
 
-class _Object:
-    """A reading of the object that begins at a place: where the value of each member stands."""
-
-    def __init__(self, text: str, start: int) -> None:
-        self._text = text
-        self._start = start
-        self._members: list[tuple[str, int, int]] = []
-        self._expect(start, "{")
-        place = _after_blanks(text, start + 1)
-        if text[place] != "}":
-            place = self._read_member(place)
-            while text[place] == ",":
-                place = self._read_member(_after_blanks(text, place + 1))
-        self._expect(place, "}")
-        self._end = place
-
-    def _expect(self, place: int, character: str) -> None:
-        if self._text[place] != character:
+def _value_end(document: bytes, place: int) -> int:
+    """The place behind the value at ``place``; raises NoPlaceError where there is none, or no end of it."""
+    if document[place] == _QUOTE:
+        return _string_end(document, place)
+    if document[place] not in _OPENING:
+        end = _found(_SCALAR_END, document, place)
+        if end == place:
             raise NoPlaceError
+        return end
+    depth = 0
+    while True:
+        place = _found(_STRUCTURE, document, place)
+        if document[place] == _QUOTE:
+            place = _string_end(document, place)
+            continue
+        depth += 1 if document[place] in _OPENING else -1
+        place += 1
+        if depth == 0:
+            return place
 
-    def _read_member(self, place: int) -> int:
-        """Note the member at ``place``; the place after it and blanks."""
-        self._expect(place, '"')
-        name, place = _DECODER.raw_decode(self._text, place)
-        place = _after_blanks(self._text, place)
-        self._expect(place, ":")
-        begin = _after_blanks(self._text, place + 1)
-        _, end = _DECODER.raw_decode(self._text, begin)
-        self._members.append((name, begin, end))
-        return _after_blanks(self._text, end)
 
-    def with_member(self, steps: Sequence[str], value: str) -> tuple[str, int]:
-        """The object's text with the member, and where the object ended; ``value`` is JSON."""
-        name, *further = steps
-        pieces, place = [], self._start
-        for each, begin, end in self._members:
-            if each == name:
-                inner = _Object(self._text, begin).with_member(further, value)[0] if further else value
-                pieces += [self._text[place:begin], inner]
-                place = end
-        pieces.append(self._text[place : self._end])
-        if place == self._start:
-            made = value
-            for each in reversed(further):
-                made = f"{{{json.dumps(each)}:{made}}}"
-            pieces.append(f"{',' if self._members else ''}{json.dumps(name)}:{made}")
-        return "".join(pieces) + "}", self._end + 1
+def _string_end(document: bytes, place: int) -> int:
+    """The place behind the string whose quote stands at ``place``: behind the first quote that no backslash escapes."""
+    begin = place + 1
+    while True:
+        quote = document.find(b'"', begin)
+        if quote < 0:
+            raise NoPlaceError
+        first = quote
+        while first > begin and document[first - 1] == _BACKSLASH:
+            first -= 1
+        if (quote - first) % 2 == 0:
+            return quote + 1
+        begin = quote + 1
+
+
+def _found(pattern: re.Pattern[bytes], document: bytes, place: int) -> int:
+    """The next place where ``pattern`` stands, looked for in steps; raises NoPlaceError where there is none."""
+    while place < len(document):
+        found = pattern.search(document, place, place + _STEP)
+        if found is not None:
+            return found.start()
+        place += _STEP
+    raise NoPlaceError

@@ -126,8 +126,7 @@ class SigV4Signer:
         self._secret = secret_access_key
         self._region = region
         self._service = service
-        self._day = ""
-        self._key = b""
+        self._key = "", b""
 
     def credential(self, moment: str) -> str:
         """The access key with its scope, as ``Credential`` and ``X-Amz-Credential`` have it."""
@@ -143,9 +142,10 @@ class SigV4Signer:
         return f"{moment[:8]}/{self._region}/{self._service}/aws4_request"
 
     def _key_of(self, day: str) -> bytes:
-        if day != self._day:
+        known, key = self._key  # read and set as one: large requests are signed in threads
+        if day != known:
             key = b"AWS4" + self._secret
             for part in (day, self._region, self._service, "aws4_request"):
                 key = hmac.digest(key, part.encode(), "sha256")
-            self._day, self._key = day, key
-        return self._key
+            self._key = day, key
+        return key

@@ -21,7 +21,15 @@ from typing import Final, Generic, Protocol, TypeVar
 
 from tieline.core.errors import BodyTooLarge, UpstreamProtocolError, UpstreamUnreachable
 from tieline.dataplane.attempt.judge import AnswerHead, is_judged, judge
-from tieline.dataplane.attempt.prepare import Message, Prepared, Preparer, prepare, steady_appliers, wants_body
+from tieline.dataplane.attempt.prepare import (
+    Message,
+    Prepared,
+    Preparer,
+    prepare,
+    prepare_in_thread,
+    steady_appliers,
+    wants_body,
+)
 from tieline.dataplane.attempt.retry import is_transient, pause
 from tieline.dataplane.attempt.target import told_target
 from tieline.dataplane.snapshot.calls import Memory
@@ -30,6 +38,8 @@ from tieline.dataplane.tokens.holder import Holder
 from tieline.schemes.base import Applier, Headers, field_value
 
 SIGNED_MOST: Final = 16 * 1024 * 1024
+LARGE: Final = 64 * 1024
+"""A body of more bytes is changed and signed in a thread."""
 """Bytes of a body that a scheme may have to read before the request can be sent."""
 HOPS_MOST: Final = 5
 NEVER: Final = float("inf")
@@ -168,8 +178,11 @@ class Attempts(Generic[Head]):
     async def _prepare(self) -> Prepared:
         plan, message = self._job.plan, self._message
         self._auth = await self._preparer.appliers(plan, self._job.holder)
-        if message.body is None and (wants_body(self._auth, message) or (not self._judged and self._sender.small())):
+        wanted = wants_body(self._auth, message)
+        if message.body is None and (wanted or (not self._judged and self._sender.small())):
             message.body = await self._gathered()
+        if wanted and message.body is not None and len(message.body) > LARGE:
+            return await prepare_in_thread(plan, self._auth, message)
         return prepare(plan, self._auth, message)
 
     def _steady(self) -> Prepared:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from tieline.core.errors import ConnectionRequired, CredentialMissing, TielineError
+from tieline.core.urls import Origin
 from tieline.dataplane.attempt.target import Target
 from tieline.dataplane.snapshot.plan import Plan
 from tieline.dataplane.snapshot.reflections import reflected
@@ -150,14 +151,27 @@ def prepare(plan: Plan, auth: tuple[Applier, ...], message: Message) -> Prepared
             certificate cannot be used.
         DestinationNotAllowed: a call's own URL leads where the credential may not go.
     """
-    target = message.target
-    own = target.origin
+    return _prepared(plan, auth, message, *_way(plan, auth, message.target.origin))
+
+
+async def prepare_in_thread(plan: Plan, auth: tuple[Applier, ...], message: Message) -> Prepared:
+    """As ``prepare``, for a body so large that changing or signing it would keep other requests waiting."""
+    return await asyncio.to_thread(_prepared, plan, auth, message, *_way(plan, auth, message.target.origin))
+
+
+def _way(plan: Plan, auth: tuple[Applier, ...], own: Origin | None) -> tuple[Origin, Lane]:
+    """Where the request goes, and on which connections; ``own`` is the origin of a call's own URL."""
     origin, lane = plan.origin, plan.lane
     identity = next((each.tls for each in auth if each.tls is not None), None)
     if (own is not None and own != origin) or identity is not plan.exit.identity:
         origin = own or origin
         lane = plan.exit.lane_to(origin, identity)
     assert lane is not None  # there is one where there is no problem
+    return origin, lane
+
+
+def _prepared(plan: Plan, auth: tuple[Applier, ...], message: Message, origin: Origin, lane: Lane) -> Prepared:
+    target, own = message.target, message.target.origin
     path = target.path if own is not None else plan.base_path + target.path or b"/"
     outgoing = Outgoing(message.method, path, target.query, message.headers, origin, message.body)
     outgoing.mark = message.mark
