@@ -49,9 +49,8 @@ def texts(module: ast.Module) -> Iterator[str]:
     """The texts of a module that are no docstrings; where values are put in stands ``…``."""
     inner: set[ast.AST] = set()
     for node in ast.walk(module):
-        body = getattr(node, "body", None)
-        if isinstance(body, list) and body and isinstance(body[0], ast.Expr):
-            inner.add(body[0].value)
+        if isinstance(node, ast.Expr):
+            inner.add(node.value)
         if isinstance(node, ast.JoinedStr) and node not in inner:
             inner |= set(node.values)
             yield "".join(str(each.value) if isinstance(each, ast.Constant) else "…" for each in node.values)
@@ -188,6 +187,9 @@ def new_api(place: Place, credential: str) -> str:
 
 SITUATIONS: dict[str, Callable[[Place], str]] = {
     "tieline credential set … --stdin": lambda place: new_api(place, ""),
+    "tieline app create my-app --api …": lambda place: place.told(
+        "api", "add", f"{place.api()}b", "--base-url", place.sandbox, "--credential-stdin", stdin="sk-sandbox-one"
+    ),
     "tieline api verify …": lambda place: new_api(place, "sk-sandbox-one"),
     "tieline credential set … --environment … --stdin --activate": unset,
     "tieline credential activate … …": second_credential,

@@ -66,8 +66,10 @@ def add(  # noqa: PLR0913  an option is a parameter
     output.say(f"{name} is added: {added['base_url']}, which apps reach at {added['relay']} of the app listener.")
     if secret is None and field_names(added["definition"], environment):
         output.say(f"It has no credential yet: tieline credential set {name} --stdin")
-    else:
+    elif "verify" in added["definition"]:
         output.say(f"Try it: tieline api verify {name}")
+    else:
+        output.say(f"Let an app use it: tieline app create my-app --api {name}")
 
 
 def _put_first_credential(

@@ -14,6 +14,8 @@ from tieline.core.errors import SettingsError, StartError, TielineError
 
 PREFIX = "tieline: "
 WRONG_USAGE = "wrong_usage"  # the code of every error that ends with exit 2
+OPTIONS = {"Tieline-Pages": "--all", "Tieline-Environment": "--environment"}
+"""The options of ``tieline call run`` by the fields of a request, as which the app listener speaks of them."""
 UNWRITABLE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF})
 """What the system says where standard output takes no more; files that a command was told to write say it themselves.
 """
@@ -43,6 +45,8 @@ def refused(body: Any, *, named: bool) -> CommandFailed | None:
         return None
     lines = [shown(line.rstrip()) if line.strip() else "" for line in str(error["message"]).strip().splitlines()]
     text = "\n".join(lines)
+    if error.get("param") in OPTIONS:
+        text = text.replace(error["param"], OPTIONS[error["param"]])
     request_id = error.get("request_id")
     if request_id and (named or error.get("code") == "internal_error"):
         text += f" (request {shown(request_id)})"

@@ -136,7 +136,8 @@ def _unfit(name: str, known: Rule | None, rules: Mapping[str, Rule], *, is_file:
     """The refusal of what the call does not take under ``name``."""
     if known is None:
         hint = suggestion(name, [each.name for each in rules.values() if not each.private]) or "; it takes none"
-        return InvalidParameter(f"This call has no parameter {shown(name)}{hint}.", param=cut(name))
+        end = "" if hint.endswith("?") else "."
+        return InvalidParameter(f"This call has no parameter {shown(name)}{hint}{end}", param=cut(name))
     if known.private:
         return invalid(name, "is fixed on the server; leave it out")
     if is_file:
