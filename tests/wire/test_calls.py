@@ -45,6 +45,15 @@ async def test_a_call_sends_its_template_and_answers_its_fields(stage: Stage) ->
     assert seen.one(b"content-type") == b"application/json"
 
 
+async def test_a_head_that_comes_again_has_the_body_of_its_own_run(stage: Stage) -> None:
+    """Heads of a call are remembered, bodies never: each run sends what it was given."""
+    for prompt in ("one", "two", "three"):
+        await calling.run(stage, "ask", {"prompt": prompt})
+    assert [seen.body for seen in stage.upstream.seen] == [
+        b'{"model":"small","text":"%b"}' % prompt for prompt in (b"one", b"two", b"three")
+    ]
+
+
 async def test_an_answer_tells_its_id_and_timing(stage: Stage) -> None:
     """As every answer of Tieline's."""
     answer = await calling.run(stage, "ask", {"prompt": "x"})

@@ -194,7 +194,8 @@ class Attempts(Generic[Head]):
         known = heads.get(asked) if heads is not None else None
         if known is not None:
             return known
-        prepared = prepare(plan, steady_appliers(plan), message)
+        # A steady scheme leaves the body alone, and the next message with this head may have another one.
+        prepared = replace(prepare(plan, steady_appliers(plan), message), body=None)
         return heads.keep(asked, prepared, len(prepared.head)) if heads is not None else prepared
 
     async def _gathered(self) -> bytes:
