@@ -131,5 +131,4 @@ class Service:
 
     def _answer(self, request: Request, text: str) -> None:
         head_only = request.method == b"HEAD"
-        request.send(text_answer(text, self._new_request_id(), close=request.closes, head_only=head_only))
-        request.finish()
+        request.send_last(text_answer(text, self._new_request_id(), close=request.closes, head_only=head_only))

@@ -192,6 +192,12 @@ class Request:
         self._head_sent = True
         self.connection.write(data)
 
+    def send_last(self, data: bytes) -> None:
+        """Write what is left of the answer, which is whole then."""
+        self._head_sent = True
+        self.connection.write(data)
+        self.connection.finished(self)
+
     def pause(self) -> None:
         """Read no more of the client's body for now."""
         self.paused = True
@@ -229,8 +235,7 @@ class Request:
     def refuse(self, error: TielineError, request_id: str) -> None:
         """Answer with an error and be done; only before an answer was begun."""
         self.sink = None
-        self.send(answers.error_answer(error, self, request_id))
-        self.finish()
+        self.send_last(answers.error_answer(error, self, request_id))
 
     def become_tunnel(self) -> bytes:
         """From here on the connection carries bytes, not messages. Returns what the client sent beyond its request."""

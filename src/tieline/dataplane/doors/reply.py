@@ -58,8 +58,7 @@ class Reply:
         request = self._request
         length = b"" if status == 204 else b"content-length: %d\r\n" % len(body)
         self.written += len(body)
-        request.send(self._head(status, fields) + length + self._persist() + body)
-        request.finish()
+        request.send_last(self._head(status, fields) + length + self._persist() + body)
 
     def begin(self, status: int, fields: bytes, length: int | None) -> None:
         """Write the head of an answer whose body follows; ``length`` None where nobody knows it yet."""
@@ -99,8 +98,7 @@ class Reply:
         request = self._request
         data = answers.error_answer(error, request, self._id, status=status)
         request.sink = None
-        request.send(data)
-        request.finish()
+        request.send_last(data)
 
     def paused(self) -> None:
         """The client reads more slowly than it is written to."""

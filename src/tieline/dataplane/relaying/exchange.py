@@ -390,10 +390,10 @@ class Exchange:
                 request.send(data)
             return
         self._connection = None
-        request.send(answer.last(pieces, connection.trailers))
+        data = answer.last(pieces, connection.trailers)
         connection.release(reusable=self._sent)
         self._end("complete", None)
-        request.finish()
+        request.send_last(data)
 
     def interim_arrived(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
         if status == 100:  # the client was told already
@@ -472,11 +472,9 @@ class Exchange:
         self._drop_connection()
         request = self.request
         event = self._answer.error_event(error) if self._answer is not None else b""
-        if event:
-            request.send(event)
         self._end(outcome, error)
         if event:
-            request.finish()
+            request.send_last(event)
         else:
             request.cut()
 
