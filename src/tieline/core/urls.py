@@ -29,7 +29,8 @@ _LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
 _PLAIN = r"A-Za-z0-9\-._~!$&'()*+,;=:@"
 _BASE_PATH = re.compile(rf"(?:[/{_PLAIN}]|%[0-9A-Fa-f]{{2}})*")
-_TARGET = re.compile(rf"/(?:[{_PLAIN}/?\[\]|{{}}]|%[0-9A-Fa-f]{{2}})*")
+_TARGET = re.compile(rf"/(?:[{_PLAIN}/?\[\]|]|%[0-9A-Fa-f]{{2}})*")
+_BRACES = re.compile(r"[{}]+([A-Za-z][A-Za-z0-9_]*)?")
 _HIDDEN = re.compile(r"%(?:[01][0-9a-f]|7f|5c|2e)", re.IGNORECASE)
 _FORBIDDEN_SEGMENT = re.compile(r"//|/\.{1,2}(?=[/;]|$)")
 
@@ -116,9 +117,14 @@ def host_of(url: str) -> str:
 def target(text: str, *, query: bool = True) -> str:
     """A path, with a query where ``query`` allows one, that cannot climb, hide a character or be read in two ways."""
     if not text.startswith("/"):
-        raise ValueError('this is no path; begin it with "/"')
+        other = "write it as url" if "://" in text else 'begin it with "/"'
+        raise ValueError(f"this is no path; {other}")
     if "#" in text:
         raise ValueError("a path has no fragment; remove # and what follows")
+    braces = _BRACES.search(text)
+    if braces is not None:
+        name = braces[1] or "name"
+        raise ValueError(f"braces stand for nothing here; write <{name}> for a value, %7B and %7D for braces")
     if _TARGET.fullmatch(text) is None:
         raise ValueError("a path holds visible ASCII characters only, others percent-encoded")
     path, mark, _ = text.partition("?")

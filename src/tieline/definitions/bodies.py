@@ -86,4 +86,5 @@ BODY = Record(
         Key("operation_name", Text("text of 1–200 characters", values.pair_name), None),
     ),
     _body,
+    like="{type: json, template: {text: <text>}}",
 )

@@ -124,8 +124,8 @@ def _check_values(found: Mapping[str, Any], place: Place) -> None:
         place.key("default").problem("is blank; write allow_blank: true, or give another")
 
 
-def _header(found: Mapping[str, Any], place: Place) -> Pair:
-    refuse_secret(found["name"], found["value"], place)
+def _pair(found: Mapping[str, Any], place: Place) -> Pair:
+    refuse_secret(found["name"], found["value"], place, "write a slot of a private parameter")
     return Pair(found["name"], found["value"])
 
 
@@ -152,6 +152,8 @@ def _call(found: Mapping[str, Any], place: Place) -> Call:
     if (found["path"] is None) == (found["url"] is None):
         place.problem("a call has either path (below the base URL) or url (in full); give one of them")
     method, body = found["method"], found["body"]
+    if body.type != "none" and not place.has("method"):
+        place.key("body").problem("a GET has no body; say the method, such as method: POST")
     if method == "HEAD" and body.type != "none":
         place.key("body").problem("HEAD has no body; remove it")
     implied: Literal["data", "action"] = "data" if method in _READING else "action"
@@ -186,16 +188,19 @@ PARAMETER = Record(
         Key("notes", NOTES, None),
     ),
     _parameter,
+    like="{type: text}",
 )
 PAIR = Record(
     "query pair",
     (Key("name", Text("text of 1–200 characters", values.pair_name)), Key("value", Text("text", slots, most=_TEXT))),
-    lambda found, _: Pair(**found),
+    _pair,
+    like="{name: units, value: metric}",
 )
 CALL_HEADER = Record(
     "call header",
     (Key("name", HEADER_NAME), Key("value", Text("text", slotted(values.header_value), most=_TEXT))),
-    _header,
+    _pair,
+    like="{name: X-Version, value: '2'}",
 )
 CACHE = Record(
     "cache",
@@ -266,5 +271,6 @@ CALL = Record(
         Key("follow_redirects", Flag(), default=False),
     ),
     _call,
+    like="{path: /now}",
 )
 CALLS = Named("call name", is_api_name, API_NAME_RULE, CALL, MOST_CALLS)

@@ -5,30 +5,36 @@ variable of the API, unless it looks like one of the parameters written wrong.
 """
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from tieline.core.names import is_parameter_name
-from tieline.core.urls import host_of
+from tieline.core.urls import host_of, is_address, parse_address
 from tieline.definitions import template, tree
+from tieline.definitions.model import Definition
 from tieline.definitions.parse import SchemeRules, parse_tree
-from tieline.definitions.problems import DefinitionError, Problem
+from tieline.definitions.problems import DefinitionError, Findings, Problem
+from tieline.definitions.schema import Place
 
 _CALL = "call"
+_INNER = (".local", ".localhost", ".internal", ".lan", ".home", ".corp", ".intranet", ".test", ".arpa")
 _SHOWN_MOST = 120
 
 
 def check(text: str, *, schemes: SchemeRules | None = None) -> tuple[Problem, ...]:
-    """What is wrong with the file ``text``, in the order of its lines, at most 20 problems; empty if nothing is."""
+    """What is wrong with the file ``text``, in the order of its lines, at most 20 problems; empty if nothing is.
+
+    Where nothing is wrong there may be warnings.
+    """
     try:
         root = tree.compose(text)
     except DefinitionError as error:
         return error.problems
     is_call = _is_call(root)
     try:
-        parse_tree(_api_of(root) if is_call else root, schemes)
+        definition = parse_tree(_api_of(root) if is_call else root, schemes)
     except DefinitionError as error:
         return tuple(_in_call(each) for each in error.problems) if is_call else error.problems
-    return ()
+    return () if is_call else tuple(_warnings(definition, root))
 
 
 def show(name: str, text: str, problems: Sequence[Problem]) -> str:
@@ -37,7 +43,8 @@ def show(name: str, text: str, problems: Sequence[Problem]) -> str:
     shown: list[str] = []
     for each in problems:
         place = f"{name}:{each.line}:{each.column}" if each.line else name
-        shown.append(f"{place}: {f'{each.path}: ' if each.path else ''}{each.message}")
+        kind = "warning: " if each.is_warning else ""
+        shown.append(f"{place}: {kind}{f'{each.path}: ' if each.path else ''}{each.message}")
         if 0 < each.line <= len(lines) and "secret" not in each.message:  # else the line holds it
             shown += _excerpt(lines[each.line - 1], each.column)
     return "\n".join(shown)
@@ -49,6 +56,31 @@ def _excerpt(line: str, column: int) -> list[str]:
     visible = line[begin : begin + _SHOWN_MOST].replace("\t", "→")
     part = "".join(letter if letter.isprintable() else "�" for letter in visible)
     return [f"    {part}", f"    {' ' * (column - 1 - begin)}^"] if column else [f"    {part}"]
+
+
+def _warnings(definition: Definition, root: tree.Node) -> Iterator[Problem]:
+    """A secret that goes to a public host in the open."""
+    top = Place(root, Findings())
+    places = [top, *(top.key("environments").key(name) for name in definition.environments)]
+    if all(each.scheme == "none" for each in definition.auth):
+        return
+    for place in places:
+        spot = place.key("base_url")
+        url = spot.node.value if place.has("base_url") else ""
+        if isinstance(url, str) and url.lower().startswith("http://") and _is_public(host_of(url)):
+            yield Problem(
+                *spot.at_text,
+                spot.path,
+                "the credential goes over the network unencrypted, where anybody on the way can read it; write https://",
+                is_warning=True,
+            )
+
+
+def _is_public(host: str) -> bool:
+    """Whether a host looks like one on the internet; which addresses may be dialled is for the guard to say."""
+    if is_address(host.strip("[]")):
+        return not parse_address(host.strip("[]")).is_private
+    return "." in host and not host.lower().endswith(_INNER)
 
 
 def _is_call(root: tree.Node) -> bool:

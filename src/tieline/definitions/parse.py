@@ -79,6 +79,10 @@ def parse_tree(root: tree.Node, schemes: SchemeRules | None) -> Definition:
     """As ``parse`` for text that was read into a tree."""
     findings = Findings()
     place = Place(root, findings)
+    other = _other_format(root)
+    if other:
+        place.problem(f"this is {other}, not a definition; one begins with `tieline: v1`, `api` and `base_url`")
+        findings.settle()
     definition = _environment(place, schemes)
     if definition is None or findings:
         findings.settle()
@@ -103,6 +107,26 @@ def _environment(place: Place, schemes: SchemeRules | None) -> Definition | None
     if schemes is not None:
         _check_schemes(definition, place, schemes, found)
     return replace(definition, calls=settle_calls(definition, found, place))
+
+
+def _other_format(root: tree.Node) -> str:
+    """What a file of another format that describes APIs is, empty for what may be a definition."""
+    if root.sort is not tree.Sort.MAPPING or "tieline" in root.value:
+        return ""
+    for keys, what in _OTHER_FORMATS.items():
+        if all(key in root.value for key in keys):
+            return what
+    return ""
+
+
+_OTHER_FORMATS = {
+    ("openapi",): "an OpenAPI document",
+    ("swagger",): "a Swagger document",
+    ("asyncapi",): "an AsyncAPI document",
+    ("info", "item"): "a Postman collection",
+    ("log", "entries"): "a HAR file",
+    ("mcpServers",): "a list of MCP servers",
+}
 
 
 def read_environment(root: tree.Node) -> Definition:
@@ -240,7 +264,7 @@ def _refuse_secrets(auth: AuthSpec, place: Place) -> None:
         if option.endswith("headers") and isinstance(value, Mapping):
             for name, text in value.items():
                 if isinstance(text, str):
-                    refuse_secret(name, text, place.key(option))
+                    refuse_secret(name, text, place.key(option), "write a slot of a private variable")
 
 
 _NAMES = Many(Text("header name", lambda text: values.header_name(text).lower(), most=128), 100)

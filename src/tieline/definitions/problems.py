@@ -10,6 +10,29 @@ MOST_PROBLEMS = 20
 _SHOWN = 24
 _COMPARED = 80
 _NAME = 40
+# Words of other formats, and what they are called here.
+_OTHER_WORDS = {
+    "string": "text",
+    "str": "text",
+    "int": "integer",
+    "float": "number",
+    "bool": "boolean",
+    "array": "list",
+    "dict": "object",
+    "map": "object",
+    "binary": "file",
+    "url": "path",
+    "uri": "path",
+    "params": "parameters",
+    "variable": "variables",
+    "server": "base_url",
+    "servers": "base_url",
+    "endpoints": "calls",
+    "apikey": "api_key",
+    "token": "bearer",
+    "name": "api",
+    "description": "notes",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,13 +41,15 @@ class Problem:
 
     ``line`` and ``column`` count from 1, and are 0 where the definition came as data, not text.
 
-    ``path`` names the key, such as ``areas[2].levels``; it is empty for the definition as a whole.
+    ``path`` names the key, such as ``areas[2].levels``; it is empty for the definition as a whole. ``is_warning``: what
+    can be, and is seldom meant.
     """
 
     line: int
     column: int
     path: str
     message: str
+    is_warning: bool = False
 
     def __str__(self) -> str:
         where = [f"line {self.line}"] if self.line else []
@@ -89,6 +114,10 @@ def join(*names: str) -> str:
 def suggestion(given: str, known: Iterable[str]) -> str:
     """``; did you mean "levels"?`` where a known word is close, else the words to choose from."""
     words = list(known)
+    meant = _OTHER_WORDS.get(given.lower(), given.lower())
+    same = next((word for word in words if word.lower() == meant), None)
+    if same is not None:
+        return f'; did you mean "{same}"?'
     close = difflib.get_close_matches(given, words, n=1, cutoff=0.6) if len(given) <= _COMPARED else []
     if close:
         return f'; did you mean "{close[0]}"?'

@@ -12,6 +12,7 @@ from tieline.definitions.problems import Findings, Problem, join, shown, suggest
 from tieline.definitions.tree import Node, Sort, plain
 
 _TEXT_MOST = 10_000
+_FLAGS = {"yes": "true", "on": "true", "1": "true", "no": "false", "off": "false", "0": "false"}
 
 
 class Required:
@@ -37,6 +38,11 @@ class Place:
     def path(self) -> str:
         """Such as ``areas[2].levels``."""
         return join(*self.names())
+
+    @property
+    def at_text(self) -> tuple[int, int]:
+        """Line and column, from 1; 0 where there was no text."""
+        return self._line, self._column
 
     def names(self) -> list[str]:
         """The keys and list places on the way here."""
@@ -72,13 +78,13 @@ class Place:
         """Note a problem here."""
         self.findings.add(Problem(self._line, self._column, self.path, message))
 
-    def expected(self, what: str) -> None:
-        """Note that something else than ``what`` stands here."""
-        hint = ""
+    def expected(self, what: str, like: str = "") -> None:
+        """Note that something else than ``what`` stands here; ``like`` shows how it is written."""
+        hint = f"; write it like {like}" if like else ""
         if self.node.sort is Sort.NULL:
             self.problem(f"has no value; expected {what}, or leave the key out")
             return
-        if what.startswith("text") and self.node.sort in {Sort.WHOLE, Sort.NUMBER, Sort.FLAG}:
+        if what.startswith("text") and not like and self.node.sort in {Sort.WHOLE, Sort.NUMBER, Sort.FLAG}:
             hint = "; write it in quotes"
         self.problem(f"expected {what}, found {self.node.sort.value}{hint}")
 
@@ -98,11 +104,15 @@ class Kind(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """Text that ``check`` turns into the value wanted, raising ValueError with what is wrong and what to do."""
+    """Text that ``check`` turns into the value wanted, raising ValueError with what is wrong and what to do.
+
+    ``like`` is an example.
+    """
 
     what: str
     check: Callable[[str], Any] = str
     most: int = _TEXT_MOST
+    like: str = ""
 
     @property
     def says(self) -> str:
@@ -111,7 +121,7 @@ class Text:
     def read(self, place: Place) -> Any:
         text = place.node.value
         if place.node.sort is not Sort.TEXT:
-            place.expected("text" if self.what.startswith("text") else f"text ({self.what})")
+            place.expected("text" if self.what.startswith("text") else f"text ({self.what})", self.like)
         elif len(text) > self.most:
             place.problem(f"longer than {self.most:,} characters; shorten it")
         else:
@@ -149,7 +159,7 @@ class Flag:
 
     def read(self, place: Place) -> Any:
         if place.node.sort is not Sort.FLAG:
-            place.expected(self.says)
+            place.expected(self.says, _FLAGS.get(str(place.node.value).lower(), ""))
         return place.node.value
 
 
@@ -219,7 +229,7 @@ class Many:
         if place.node.sort is not Sort.LIST:
             if self.single:
                 return (self.kind.read(place),)
-            place.expected("a list")
+            place.expected("a list", f"[{_example(self.kind)}]" if _example(self.kind) else "")
             return ()
         count = len(place.node.value)
         if not self.least <= count <= self.most:
@@ -244,7 +254,7 @@ class Named:
 
     def read(self, place: Place) -> Any:
         if place.node.sort is not Sort.MAPPING:
-            place.expected("a mapping")
+            place.expected("a mapping", f"{{a_name: {_example(self.kind)}}}" if _example(self.kind) else "")
             return {}
         if len(place.node.value) > self.most:
             place.problem(f"holds {len(place.node.value):,}; at most {self.most:,} are allowed")
@@ -272,13 +282,14 @@ class Key:
 class Record:
     """A mapping with fixed keys; ``build`` makes the value of it and may note problems of keys against each other.
 
-    With ``others`` further keys are allowed: ``build`` gets them as plain data under that name.
+    With ``others`` further keys are allowed: ``build`` gets them as plain data under that name. ``like`` is an example.
     """
 
     title: str
     keys: tuple[Key, ...]
     build: Callable[[Mapping[str, Any], Place], Any]
     others: str = ""
+    like: str = ""
     _by_name: dict[str, Key] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -290,7 +301,7 @@ class Record:
 
     def read(self, place: Place) -> Any:
         if place.node.sort is not Sort.MAPPING:
-            place.expected("a mapping")
+            place.expected("a mapping", self.like)
             return None
         before = len(place.findings)
         others = [name for name in place.node.value if name not in self._by_name]
@@ -306,5 +317,10 @@ class Record:
         if place.has(key.name):
             return key.kind.read(place.key(key.name))
         if key.default is REQUIRED:
-            place.problem(f'the key "{key.name}" is missing; it is required')
+            like = f"; write it like {self.like}" if self.like else "; it is required"
+            place.problem(f'the key "{key.name}" is missing{like}')
         return key.default
+
+
+def _example(kind: Kind) -> str:
+    return kind.like if isinstance(kind, Text | Record) else ""

@@ -22,6 +22,15 @@ _STATUS = re.compile(r"[1-5](?:[0-9]{2}|xx)")
 _RULE_LENGTH = 500
 _VALUE_LENGTH = 4096
 _CARRIES_SECRET = frozenset({"authorization", "cookie", "x-api-key", "api-key", "x-auth-token"})
+_SECRET_NAME = re.compile(
+    r"(?:.*[-_.])?(?:api[-_]?key|(?:access|auth|bearer|api|private|refresh)[-_]?token|token|secret|secret[-_]?key"
+    r"|client[-_]?secret|passw(?:or)?d|access[-_]?key|private[-_]?key)",
+    re.IGNORECASE,
+)
+_SECRET_VALUE = re.compile(
+    r"(?:sk|pk|rk|gh[opsu]|glpat|xox[abprs]|AKIA|AIza|eyJ|Bearer |Basic )[-_A-Za-z0-9+/=.]{8,}.*"
+)
+_SECRET_LEAST = 8
 
 TITLE = Text("text of 1–200 characters", values.title)
 NOTES = Text("text of up to 10,000 characters", values.notes)
@@ -73,15 +82,23 @@ def bounded(least: str, most: str) -> Text:
             raise ValueError(f"must be between {least} and {most}")
         return seconds
 
-    return Text(f"duration {least}–{most}", checked)
+    return Text(f"duration {least}–{most}", checked, like="30s")
 
 
-def refuse_secret(name: str, value: str | None, place: Place) -> None:
-    """Note a problem where a header that carries secrets has its value in the definition."""
-    if value is not None and name.lower() in _CARRIES_SECRET and not template.parse(value).names():
-        place.key("value").problem(
-            f"the header {name} carries a secret, which belongs in the vault, not in a definition"
-        )
+def refuse_secret(name: str, value: str | None, place: Place, instead: str = "write private: true") -> None:
+    """Note a problem where what carries a secret, or looks like one, has its value in the definition.
+
+    ``instead`` says how its place is written.
+    """
+    if value is None or template.parse(value).names():
+        return
+    if name.lower() in _CARRIES_SECRET:
+        what = f"the header {name} carries a secret, which belongs in the vault, not in a definition"
+    elif _SECRET_VALUE.fullmatch(value) or (_SECRET_NAME.fullmatch(name) and len(value) >= _SECRET_LEAST):
+        what = f"{shown(name)} looks like a secret, which belongs in the vault, not in a definition"
+    else:
+        return
+    place.key("value").problem(f"{what}; {instead} in its place")
 
 
 def _variable(found: Mapping[str, Any], place: Place) -> Variable:
@@ -111,6 +128,7 @@ def _header(found: Mapping[str, Any], place: Place) -> SharedHeader:
 
 def _parameter(found: Mapping[str, Any], place: Place) -> SharedParameter:
     _private_or_value(found, place)
+    refuse_secret(found["name"], found["value"], place)
     return SharedParameter(found["name"], found["in"], found["value"], found["private"], found["when"])
 
 
@@ -196,6 +214,7 @@ AUTH = Record(
     (Key("scheme", Text("scheme name", named(is_area_name, "scheme name", _AREA_NAME_RULE))),),
     lambda found, _: AuthSpec(found["scheme"], found["options"]),
     others="options",
+    like="{scheme: bearer}",
 )
 
 _SHARED = (
@@ -205,7 +224,7 @@ _SHARED = (
         "when", Text("path, `*` at its end for all that begin so", values.path_pattern, most=2000), None, shows="always"
     ),
 )
-HEADER = Record("shared header", (Key("name", HEADER_NAME), *_SHARED), _header)
+HEADER = Record("shared header", (Key("name", HEADER_NAME), *_SHARED), _header, like="{name: X-Version, value: '2'}")
 PARAMETER = Record(
     "shared parameter",
     (
@@ -215,6 +234,7 @@ PARAMETER = Record(
         *_SHARED[1:],
     ),
     _parameter,
+    like="{name: units, in: query, value: metric}",
 )
 
 VERIFY = Record(
@@ -247,7 +267,7 @@ LIMITS = Record(
     "limits",
     (
         Key("timeout", TIMEOUT, {key.name: key.default for key in TIMEOUT.keys}, shows="all defaults"),
-        Key("body", Text("size 1KiB–64GiB", _body_limit), _LIMITS.body, shows="`512MiB`"),
+        Key("body", Text("size 1KiB–64GiB", _body_limit, like="512MiB"), _LIMITS.body, shows="`512MiB`"),
         Key("retry", RETRY, _LIMITS.retry_attempts, shows="all defaults"),
     ),
     _limits,

@@ -71,7 +71,9 @@ def check_fill(call: Call, found: Values, place: Place) -> None:
 def _place_of(name: str, parameter: Parameter, used: list[str], call: Call, place: Place) -> str:
     """Where the parameter goes: as it says, else where its slot stands."""
     where = parameter.place or (used[0] if used else "")
-    if not where:
+    if not where and f"/:{name}" in (call.path or call.url or ""):
+        place.problem(f"is used nowhere; write <{name}> in the path, not :{name}")
+    elif not where:
         place.problem(f"is used nowhere; write <{name}> where it belongs, or say in: query, header or body")
     elif used and where not in used:
         place.key("in").problem(f"says {where}, but <{name}> stands in the {used[0]}; correct one of the two")

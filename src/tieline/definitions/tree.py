@@ -16,6 +16,7 @@ from typing import Any
 import yaml
 
 from tieline.definitions.problems import DefinitionError, Findings, Problem, join, shown
+from tieline.definitions.yaml_slips import explain
 
 MOST_BYTES = 4 * 1024 * 1024
 MOST_DEPTH = 64
@@ -74,9 +75,7 @@ def compose(text: str) -> Node:
     try:
         return _Builder().build(loader)
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        line, column = (mark.line + 1, mark.column + 1) if mark else (0, 0)
-        raise _refusal(f"this is not valid YAML: {error.problem or error.context}", line, column) from None
+        raise _refusal(*explain(error, text)) from None
     except yaml.YAMLError:
         raise _refusal("this is not valid YAML: a character stands where none may") from None
     finally:

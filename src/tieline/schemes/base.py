@@ -169,8 +169,16 @@ def without_pairs(form: bytes, names: frozenset[bytes]) -> bytes:
 
 def unknown_options(options: Options, known: frozenset[str]) -> list[str]:
     """A problem for each option that a scheme does not have."""
+    takes = ", ".join(sorted(known)) or "none"
     return [
-        f"unknown option {name!r}; it takes {', '.join(sorted(known)) or 'none'}"
+        f"{name}: a secret does not stand in a definition; remove it, and give it as the API's credential"
+        if name in _SECRETS
+        else f"unknown option {name!r}; it takes {takes}"
         for name in options
         if name not in known
     ]
+
+
+_SECRETS = frozenset(
+    {"key", "api_key", "token", "access_token", "secret", "password", "client_secret", "refresh_token"}
+)

@@ -1,5 +1,7 @@
 """Files checked without a server: each mistake with its place and its line, calls too."""
 
+import pytest
+
 from tieline.definitions.check import check, show
 from tieline.schemes.registry import SCHEMES
 
@@ -24,7 +26,7 @@ def test_each_mistake_stands_on_a_line_of_its_own_with_the_line_it_is_in() -> No
         "    ^",
         (
             "w.yaml:6:20: limits.timeout.total: expected text (duration 10ms\u201324h), "
-            "found a whole number; write it in quotes"
+            "found a whole number; write it like 30s"
         ),
         "    limits: {timeout: {total: 5}}",
         "                       ^",
@@ -61,3 +63,91 @@ def test_a_long_line_is_shown_around_the_mistake() -> None:
     shown = told("x: {" + "a: 1, " * 100 + "b: &c 1}").splitlines()
     assert len(shown[1]) < 140
     assert shown[1][shown[2].index("^")] in "ab&"
+
+
+SLIPS = {
+    "limits:\n\tbody: 1KiB": (6, "a tab stands here"),
+    "title: List: all": (5, 'a text with ": " in it is written in quotes'),
+    "limits: {body: 1KiB\nnotes: x": (5, 'a "{" begins here and is not closed'),
+    'title: "Weather\nnotes: x': (5, "a text in quotes begins here and is not closed"),
+    "limits:\n  body: 1KiB\n   retry: {}": (7, "this line is further in than what stands above it"),
+    "title: @me": (5, 'a text that begins with "@" is written in quotes'),
+    "headers: {X-A: b}": (5, "write it like [{name: X-Version, value: '2'}]"),
+    "parameters: {units: metric}": (5, "write it like [{name: units, in: query, value: metric}]"),
+    "parameters: [{name: api_key, in: query, value: sk-abc12345}]": (5, "write private: true in its place"),
+    "headers: [{name: X-Api-Token, value: abcdef0123456789}]": (5, "write private: true in its place"),
+    "headers: [{name: X-Org, value: 'Bearer abcdef0123'}]": (5, "write private: true in its place"),
+    "limits: {timeout: {total: 30}}": (5, "write it like 30s"),
+    "verify: {path: '/users/{id}'}": (5, "write <id> for a value"),
+    "calls: [{name: now, path: /now}]": (5, "write it like {a_name: {path: /now}}"),
+    "calls: {f: {path: '/f/{city}', parameters: {city: {}}}}": (5, "write <city> for a value"),
+    "calls: {f: {path: '/f/${city}'}}": (5, "write <city> for a value"),
+    "calls: {f: {path: '/f/:city', parameters: {city: {}}}}": (5, "write <city> in the path, not :city"),
+    "calls: {f: {path: 'https://a.example/f'}}": (5, "write it as url"),
+    "calls: {f: {path: /f, body: {type: json, template: {a: 1}}}}": (5, "say the method, such as method: POST"),
+    "calls: {f: {path: /f, method: POST, body: {a: 1}}}": (5, "write it like {type: json, template:"),
+    "calls: {f: {path: /f, method: get}}": (5, 'did you mean "GET"?'),
+    "calls: {f: {path: /f, query: {units: metric}}}": (5, "write it like [{name: units, value: metric}]"),
+    "calls: {f: {path: /f, query: [{name: api_key, value: abcdef0123}]}}": (5, "a slot of a private parameter"),
+    "calls: {f: {path: '/f/<c>', parameters: [{name: c}]}}": (5, "write it like {a_name: {type: text}}"),
+    "calls: {f: {path: '/f/<c>', parameters: {c: {type: string}}}}": (5, 'did you mean "text"?'),
+    "calls: {f: {path: /f, follow_redirects: yes}}": (5, "write it like true"),
+}
+
+
+@pytest.mark.parametrize("slip", SLIPS)
+def test_a_common_slip_is_told_with_what_to_write_instead(slip: str) -> None:
+    """In its line, in words of the format, not of a YAML library."""
+    line, advice = SLIPS[slip]
+    problem = check(f"{GOOD}{slip}\n", schemes=SCHEMES)[0]
+    assert problem.line == line
+    assert advice in problem.message
+
+
+@pytest.mark.parametrize(
+    ("auth", "advice"),
+    [
+        ("bearer", "write it like {scheme: bearer}"),
+        ("{type: bearer}", "write it like {scheme: bearer}"),
+        ("{scheme: apikey}", 'did you mean "api_key"?'),
+        ("{scheme: bearer, token: sk-abc123456789}", "a secret does not stand in a definition"),
+        ("{scheme: api_key, name: X-Key, key: $WEATHER_KEY}", "a secret does not stand in a definition"),
+    ],
+)
+def test_a_slip_in_auth_is_told_with_what_to_write_instead(auth: str, advice: str) -> None:
+    """A secret in the wrong place is not repeated."""
+    problem = check(GOOD.replace("{scheme: bearer}", auth), schemes=SCHEMES)[0]
+    assert (problem.line, advice in problem.message, "abc123" in problem.message) == (4, True, False)
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("openapi: 3.0.0\ninfo: {title: x}\npaths: {}\n", "an OpenAPI document"),
+        ('{"swagger": "2.0", "info": {}}', "a Swagger document"),
+        ('{"info": {"schema": "x"}, "item": []}', "a Postman collection"),
+    ],
+)
+def test_a_file_of_another_format_is_told_to_be_one(text: str, what: str) -> None:
+    """One problem, not one for each of its keys."""
+    assert [each.message.startswith(f"this is {what}") for each in check(text)] == [True]
+
+
+@pytest.mark.parametrize(
+    ("base_url", "warned"),
+    [
+        ("http://api.weather.example", True),
+        ("http://8.8.8.8/v1", True),
+        ("https://api.weather.example", False),
+        ("http://127.0.0.1:8700", False),
+        ("http://weather:8080", False),
+        ("http://weather.svc.cluster.local", False),
+    ],
+)
+def test_a_credential_that_would_go_out_in_the_open_is_warned_of(base_url: str, *, warned: bool) -> None:
+    """A warning, since what looks public may be inside; without a credential nothing is lost."""
+    text = GOOD.replace("https://api.weather.example", base_url)
+    assert [each.is_warning for each in check(text, schemes=SCHEMES)] == [True] * warned
+    assert check(text.replace("bearer", "none"), schemes=SCHEMES) == ()
+    if warned:
+        assert told(text).startswith("w.yaml:3:1: warning: base_url: the credential goes over the network unencrypted")

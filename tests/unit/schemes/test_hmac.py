@@ -271,7 +271,8 @@ def test_a_variable_leaves_the_slots_alone() -> None:
         ({**PLAIN, "headers": [{"name": "X", "value": "<body>"}]}, "headers[0].value:"),
         ({**PLAIN, "headers": [{"name": "Content-Length", "value": "1"}]}, "headers[0].name:"),
         ({**PLAIN, "parameters": {"name": "x", "value": "y"}}, "parameters:"),
-        ({**PLAIN, "secret": "x"}, "unknown option 'secret'"),
+        ({**PLAIN, "secret": "x"}, "secret: a secret does not stand in a definition"),
+        ({**PLAIN, "secrets": "x"}, "unknown option 'secrets'"),
     ],
 )
 def test_a_wrong_option_is_a_problem(options: dict[str, Any], word: str) -> None:
