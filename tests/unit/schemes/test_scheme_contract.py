@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from tests.unit.schemes.samples import SAMPLES, SECRET, Sample
+from tieline.core.errors import CredentialMissing
 from tieline.core.secret import Secret
 from tieline.schemes.base import Outgoing, Static
 from tieline.schemes.flow import Renewing
@@ -114,6 +115,58 @@ def test_nothing_shows_in_a_repr(sample: Sample) -> None:
     shown = repr(applier) + str(applier) + repr(applier.secrets()) + repr(sample.sealed)
     assert all(value not in shown for value in sample.secrets.values() if value == SECRET)
     assert all(isinstance(each, Secret) for each in applier.secrets())
+
+
+ODD_FIELDS: list[tuple[bytes, bytes]] = [
+    (b"X-Odd", b"\xff\xfe\xc3"),
+    (b"Content-Type", b"application/json; charset=\xff"),
+    (b"Content-Type", b"application/x-www-form-urlencoded"),
+    (b"Content-Type", b""),
+    (b"X-Amz-Content-Sha256", b"\xff"),
+    (b"Authorization", b"\xff"),
+    (b"Cookie", b"=;\xff;a"),
+]
+ODD_BODIES = (None, b"", b"\xff\x00", b"a=%FF&=&%", b'{"a": "\\ud83d"}', b'{"auth": {}}', b"[" * 5_000, b"{" * 5_000)
+
+
+@every_sample
+@pytest.mark.parametrize("field", ODD_FIELDS, ids=str)
+def test_no_request_of_a_caller_breaks_it(sample: Sample, field: tuple[bytes, bytes]) -> None:
+    """Whatever its fields, query and body hold, it is sent, or refused with what to do."""
+    for body in ODD_BODIES:
+        for query in (b"", b"&&=&%FF=%&a", b"a=%00"):
+            outgoing = sample.request(field, query=query)
+            outgoing.body = body
+            try:
+                sample.bound().apply(outgoing)
+            except CredentialMissing:
+                continue
+
+
+ANSWERED: list[tuple[bytes, bytes]] = [
+    (b"WWW-Authenticate", b'Digest realm="\xff", nonce="\xfe", algorithm=SHA-256, qop="auth,\xff"'),
+    (
+        b"WWW-Authenticate",
+        b'Digest realm="r", nonce="n", algorithm=MD5-sess, qop=auth-int, opaque="' + b"o" * 9_000 + b'"',
+    ),
+    (b"WWW-Authenticate", b'Hawk ts="99999999999999", tsm="\xff"'),
+    (b"WWW-Authenticate", b'Hawk ts="999999999999", tsm=""'),
+    (b"WWW-Authenticate", b"Digest " + b"a=b, " * 2_000),
+    (b"WWW-Authenticate", b"\xff\x00"),
+    (b"Authentication-Info", b'nextnonce="\xff'),
+]
+
+
+@every_sample
+@pytest.mark.parametrize("status", [200, 401])
+def test_no_answer_of_an_api_breaks_it(sample: Sample, status: int) -> None:
+    """A challenge that makes no sense is none."""
+    applier = sample.bound()
+    for field in ANSWERED:
+        outgoing = sample.request()
+        applier.answered(outgoing.headers, status, [field])
+        applier.apply(outgoing)
+        applier.answered(outgoing.headers, status, [field])
 
 
 @every_sample
