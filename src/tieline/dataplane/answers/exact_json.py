@@ -59,7 +59,7 @@ def read_json(body: bytes) -> Any:
 def read_json_text(text: str) -> Any:
     """As ``read_json``, of text, with every number exact."""
     try:
-        return _DECODER.decode(text)
+        return EXACT.decode(text)
     except RecursionError:
         raise ValueError("nested too deep") from None
 
@@ -163,4 +163,5 @@ def _constant(name: str) -> Any:
     raise ValueError(f"{name} is no JSON")
 
 
-_DECODER = json.JSONDecoder(parse_float=_number, parse_int=_integer, parse_constant=_constant)
+EXACT: Final = json.JSONDecoder(parse_float=_number, parse_int=_integer, parse_constant=_constant)
+"""Reads every number exact."""

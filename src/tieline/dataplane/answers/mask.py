@@ -25,6 +25,9 @@ _ENCODED: Final = re.compile(
     rb"|&(?:amp;)*+(?:#[xX]0*+([0-7]?[0-9a-fA-F]);?|#0*+([0-9]{1,3});?|([A-Za-z]{2,10});)"
 )
 _ESCAPES: Final = (b"\\u", b"\\x", b"\\/", b"\\\\", b"\\'")
+_SLICE: Final = 256 * 1024
+_OVERLAP: Final = 32 * 1024
+"""A secret, encoded, is found across two slices up to this length."""
 _DEEPEST: Final = 64
 
 
@@ -112,8 +115,12 @@ class Mask:
         escaped = data.find(b"\\") >= 0 and any(data.find(mark) >= 0 for mark in _ESCAPES)
         if not escaped and data.find(b"%") < 0 and data.find(b"&") < 0:
             return False
-        seen = plain(data)
-        return any(seen.find(secret) >= 0 for secret in self._undressed())
+        secrets = self._undressed()
+        for start in range(0, len(data), _SLICE):  # others run in between
+            seen = plain(data[start : start + _SLICE + _OVERLAP])
+            if any(seen.find(secret) >= 0 for secret in secrets):
+                return True
+        return False
 
     def _undressed(self) -> tuple[bytes, ...]:
         if self._plain is None:

@@ -7,10 +7,11 @@ import json
 from contextlib import suppress
 from typing import Any, Final
 
-from tieline.core.errors import UpstreamError, UpstreamProtocolError
+from tieline.core.errors import UpstreamError, UpstreamProtocolError, UpstreamResponseTooLarge
 from tieline.dataplane.answers.charset import charset_of, text_of
 from tieline.dataplane.answers.content_coding import coding
 from tieline.dataplane.answers.exact_json import is_json, read_json, read_json_text, write_json
+from tieline.dataplane.answers.large_json import TooManyValues, read_large_json
 from tieline.dataplane.attempt.send import UpstreamAnswer
 from tieline.dataplane.snapshot.calls import ReadyCall
 from tieline.definitions.infer.answers import read_answer
@@ -88,13 +89,24 @@ def error_document(body: bytes, content_type: bytes) -> Any:
 def raw_json(body: bytes) -> bytes | None:
     """``body`` itself where it is JSON in UTF-8, to be handed out as it came; else None."""
     body = body.strip(b" \t\r\n")
-    return body if body and is_json(body) else None
+    if len(body) <= LARGE:
+        return body if body and is_json(body) else None
+    try:
+        read_large_json(body)
+    except ValueError:
+        return None  # whoever reads it finds out what is wrong
+    return body
 
 
 def _json_of(body: bytes, content_type: bytes) -> Any:
     """JSON is UTF-8 (RFC 8259 section 8.1), but some have other ideas. Raises ``UnreadableAnswer``."""
     try:
-        return read_json(body)
+        return read_json(body) if len(body) <= LARGE else read_large_json(body)
+    except TooManyValues:
+        raise UpstreamResponseTooLarge(
+            "The upstream's answer holds more than the million objects and lists, or four million values, that are "
+            "read. Ask for less."
+        ) from None
     except ValueError:
         text = text_of(body, charset_of(content_type) or json.detect_encoding(body))
     try:

@@ -9,6 +9,7 @@ may be left to go on instead (``leave``): it then ends for nobody, and its answe
 """
 
 import asyncio
+import gc
 from collections.abc import Awaitable, Callable, Collection, Hashable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -72,7 +73,7 @@ class CallRunner:
     async def in_thread(self, work: Callable[[], _Done]) -> _Done:
         """What ``work`` returns, which is done in a thread: one such at a time, so that memory stays bounded."""
         async with self._large:
-            return await asyncio.to_thread(work)
+            return await asyncio.to_thread(_without_collecting, work)
 
     def changed(self, refs: Collection[str] | None) -> None:
         """APIs, credentials or connections (by id) are not what they were; None: everything was read anew.
@@ -283,3 +284,18 @@ class Run:
         self.answered_at = reached.answered_at
         if self._recorder is not None and not self._connections:
             self._connections = self._runner.sender.connections_of(self.target.plan, reached)
+
+
+def _without_collecting(work: Callable[[], _Done]) -> _Done:
+    """Do ``work`` while the cyclic collector rests.
+
+    A large document has very many containers and no cycle; each pass through all of them, made while they are built,
+    would keep everybody waiting.
+    """
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        return work()
+    finally:
+        if was_on:
+            gc.enable()

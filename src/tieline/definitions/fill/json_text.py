@@ -6,7 +6,6 @@ that is read back as the same float.
 
 import json
 import math
-import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from decimal import Decimal, InvalidOperation
@@ -15,6 +14,7 @@ from typing import Any, Final
 import orjson
 
 from tieline.core.errors import InvalidRequest
+from tieline.core.json_size import is_small, size_of
 
 MOST_DEPTH = 64
 MOST_MEMBERS = 100_000
@@ -66,30 +66,18 @@ def read_json(text: str) -> Any:
 
 
 def _check_size(text: str) -> None:
-    """Raise ValueError where ``text`` holds more than is read, before anything is built of it.
-
-    Every step is linear: commas, colons and brackets are counted as they stand, and only where that is too many are
-    strings left out of the count.
-    """
-    marks = text
-    if text.count(",") >= MOST_VALUES or text.count(":") > MOST_MEMBERS or _openings(text) > MOST_DEPTH:
-        marks = "".join(text.replace("\\\\", "").replace('\\"', "").split('"')[::2])
-    if marks.count(":") > MOST_MEMBERS:
+    """Raise ValueError where ``text`` holds more than is read, before anything is built of it."""
+    if is_small(text, members=MOST_MEMBERS, containers=MOST_DEPTH, separators=MOST_VALUES - 1):
+        return
+    size = size_of(text, brackets=2 * MOST_MEMBERS)
+    if size.members > MOST_MEMBERS:
         raise ValueError(f"has more than {MOST_MEMBERS:,} members")
-    if marks.count(",") >= MOST_VALUES:
+    if size.separators >= MOST_VALUES:
         raise ValueError(f"has more than {MOST_VALUES:,} values")
-    if _openings(marks) > MOST_MEMBERS:
+    if size.containers > MOST_MEMBERS:
         raise ValueError(f"has more than {MOST_MEMBERS:,} objects and lists")
-    if _openings(marks) > MOST_DEPTH:
-        brackets = _NOT_BRACKETS.sub("", marks)
-        for _ in range(MOST_DEPTH):  # each time the innermost level goes
-            brackets = brackets.replace("[]", "").replace("{}", "")
-        if brackets:
-            raise _too_deep()
-
-
-def _openings(text: str) -> int:
-    return text.count("[") + text.count("{")
+    if size.is_deeper_than(MOST_DEPTH):
+        raise _too_deep()
 
 
 def _too_deep() -> ValueError:
@@ -228,5 +216,4 @@ Its numbers are read by functions in Python, between which the interpreter lets 
 """
 _REPEATED = 10_000
 _LONG = 19
-_NOT_BRACKETS = re.compile(r"[^\[\]{}]+")
 _DECODER = _decoder(Decimal)

@@ -17,6 +17,9 @@ from tieline.definitions.model import Field
 
 MOST_DEPTH: Final = paths.MOST_STEPS
 MOST_ELEMENTS: Final = 500_000
+_SLICE: Final = 64 * 1024
+_TAG_MOST: Final = 1024 * 1024
+"""Bytes of what expat takes at once; in between others run. It keeps what it cannot take yet (since 2.6 for longer)."""
 TEXT: Final = "#text"
 ATTRIBUTE: Final = "@"
 
@@ -39,7 +42,11 @@ def read_xml(text: str | bytes, fields: Sequence[Field] = ()) -> dict[str, Any]:
     parser.EntityDeclHandler = tree.entity
     parser.SkippedEntityHandler = tree.skipped
     try:
-        parser.Parse(data, True)
+        for start in range(0, len(data), _SLICE):
+            parser.Parse(data[start : start + _SLICE], False)
+            if start + _SLICE - parser.CurrentByteIndex > _TAG_MOST:
+                raise UnreadableAnswer("the answer has a tag or comment of more than a MiB; ask for less")
+        parser.Parse(b"", True)
     except expat.ExpatError as error:
         reason = f"{expat.ErrorString(error.code)} in line {error.lineno}"
         raise UnreadableAnswer(f"the answer is no well-formed XML: {reason}; check the answer's type") from None
@@ -82,11 +89,13 @@ class _Tree:
         self._count = 0
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
-        self._count += 1
+        self._count += 1 + len(attributes)
         if len(self._open) > MOST_DEPTH:
             raise UnreadableAnswer(f"the answer nests elements deeper than {MOST_DEPTH}; it cannot be read")
         if self._count > MOST_ELEMENTS:
-            raise UnreadableAnswer(f"the answer has more than {MOST_ELEMENTS:,} elements; ask for less at a time")
+            raise UnreadableAnswer(
+                f"the answer has more than {MOST_ELEMENTS:,} elements and attributes; ask for less at a time"
+            )
         self._open.append(_Element(name, attributes))
 
     def end(self, _name: str) -> None:

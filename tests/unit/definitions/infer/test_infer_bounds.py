@@ -10,6 +10,7 @@ from tieline.definitions.infer.data_keys import is_data
 from tieline.definitions.infer.detect import detect
 from tieline.definitions.infer.embedded import embedded, read
 from tieline.definitions.infer.links import MOST_LENGTH, next_link
+from tieline.definitions.infer.markup import read_xml
 from tieline.definitions.infer.page_fields import list_of_items, page_members, says_more
 from tieline.definitions.infer.table import MOST_COLUMNS, read_csv
 from tieline.definitions.infer.unreadable import UnreadableAnswer
@@ -96,3 +97,25 @@ def test_names_are_told_from_data_in_one_look(piece: str) -> None:
     """Every alternative of the pattern, and none that ends."""
     for _ in range(2_000):
         is_data((piece * 200)[:199] + "!")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<a " + " ".join(f'a{number}="1"' for number in range(900_000)) + "/>",
+        "<r>" + '<a b="1" c="2"/>' * 170_000 + "</r>",
+        "<a><!--" + "x" * 2_000_000 + "--></a>",
+        '<a b="' + "x" * 2_000_000 + '"/>',
+    ],
+    ids=["attributes", "elements", "comment", "value"],
+)
+def test_markup_that_holds_too_much_is_refused(text: str) -> None:
+    """Elements and attributes are counted alike; no tag is taken in one go that is larger than a MiB."""
+    with pytest.raises(UnreadableAnswer, match="ask for"):
+        read_xml(text)
+
+
+def test_a_long_text_in_markup_is_read() -> None:
+    """It comes in parts of its own."""
+    long = "x" * 3_000_000
+    assert read_xml(f"<a><b>{long}</b><c><![CDATA[{long}]]></c></a>") == {"a": {"b": long, "c": long}}

@@ -1,0 +1,157 @@
+"""Reads a large JSON text in parts, so that other threads run in between: ``exact_json`` for what is small.
+
+The interpreter lets nobody else run while it decodes one text in C, which for 16 MiB takes a second or more. Here no
+more than 256 KiB are decoded at once. A container that is larger is gone through: as many of its members as a window
+holds are decoded together (whatever a window's beginning is that is well-formed with a closing bracket behind it, are
+whole members), and one by one where it is not known how many those are. Steps are linear in the text.
+"""
+
+import json
+import re
+from contextlib import suppress
+from typing import Any, Final
+
+from tieline.core.json_size import is_small, size_of
+from tieline.dataplane.answers.exact_json import EXACT, is_plain
+
+CONTAINERS_MOST: Final = 1_000_000
+"""Objects and lists in one text."""
+VALUES_MOST: Final = 4_000_000
+"""Members and items in one text."""
+_WINDOW: Final = 256 * 1024
+_DEEPEST: Final = 64
+"""Levels of containers that are larger than a window."""
+_CUTS: Final = ("},", "],", '",', ",")
+"""Where a window is cut: behind an object, a list, a text, or anything else; tried in this order."""
+_BLANKS: Final = re.compile(r"[ \t\r\n]*")
+_PLAIN: Final = json.JSONDecoder(parse_constant=EXACT.parse_constant)
+
+
+class TooManyValues(ValueError):
+    """The text holds more than is read."""
+
+
+def read_large_json(body: bytes) -> Any:
+    """The value of a JSON text in UTF-8, exact as ``read_json`` has it.
+
+    Raises TooManyValues for more than a million containers or four million values, ValueError for what is no JSON.
+    """
+    text = body.decode()
+    if not is_small(text, members=VALUES_MOST, containers=CONTAINERS_MOST, separators=VALUES_MOST):
+        size = size_of(text)
+        if size.containers > CONTAINERS_MOST or size.members + size.separators > 2 * VALUES_MOST:
+            raise TooManyValues
+    decoder = _PLAIN if all(is_plain(body[at : at + _WINDOW + 64]) for at in range(0, len(body), _WINDOW)) else EXACT
+    reader = _Reader(text, decoder)
+    try:
+        found = reader.value(_after_blanks(text, 0), 0)
+    except RecursionError:
+        raise ValueError("nested too deep") from None
+    except IndexError:
+        raise ValueError("ends in the middle") from None
+    if _after_blanks(text, reader.at) != len(text):
+        raise ValueError("goes on behind its end")
+    return found
+
+
+def _after_blanks(text: str, at: int) -> int:
+    found = _BLANKS.match(text, at)
+    assert found is not None  # it matches nothing too
+    return found.end()
+
+
+class _Reader:
+    """Goes through one text. ``at`` is where what was read last ends."""
+
+    def __init__(self, text: str, decoder: json.JSONDecoder) -> None:
+        self.at = 0
+        self._text = text
+        self._decoder = decoder
+        self._base = 0
+        self._window = ""
+
+    def value(self, at: int, depth: int) -> Any:
+        """The value at ``at``: in one go where it lies within a window."""
+        text = self._text
+        inside = at - self._base
+        if not 0 <= inside < len(self._window):
+            inside = self._move(at)
+        while True:
+            with suppress(json.JSONDecodeError):
+                found, end = self._decoder.raw_decode(self._window, inside)
+                if end < len(self._window) or self._base + end == len(text):  # else it may go on
+                    self.at = self._base + end
+                    return found
+            if inside <= _WINDOW // 2:
+                break
+            inside = self._move(at)
+        if text[at] in "[{" and len(self._window) == _WINDOW:
+            return self._container(at, depth + 1)
+        found, self.at = self._decoder.raw_decode(text, at)  # a long text, or what is wrong
+        return found
+
+    def _move(self, at: int) -> int:
+        """Have the window begin at ``at``."""
+        self._base, self._window = at, self._text[at : at + _WINDOW]
+        return 0
+
+    def _container(self, at: int, depth: int) -> Any:
+        if depth > _DEEPEST:
+            raise ValueError("nested too deep")
+        text = self._text
+        opening, closing = text[at], "]" if text[at] == "[" else "}"
+        found: Any = [] if opening == "[" else {}
+        add = found.extend if opening == "[" else found.update
+        at = _after_blanks(text, at + 1)
+        if text[at] == closing:
+            self.at = at + 1
+            return found
+        one_by_one = 0  # up to where the last window could not be cut
+        while True:
+            if at >= one_by_one:
+                part = self._part(at, opening, closing)
+                if part is not None:
+                    add(part)
+                    at = _after_blanks(text, self.at + 1)
+                    continue
+                one_by_one = at + _WINDOW
+            if opening == "{":
+                key, at = self._key(at)
+                found[key] = self.value(at, depth)
+            else:
+                found.append(self.value(at, depth))
+            at = _after_blanks(text, self.at)
+            if text[at] == closing:
+                self.at = at + 1
+                return found
+            if text[at] != ",":
+                raise ValueError("has something between its members")
+            at = _after_blanks(text, at + 1)
+
+    def _part(self, at: int, opening: str, closing: str) -> Any:
+        """The members that the window at ``at`` holds whole, to a comma at ``self.at``; None where no cut is seen."""
+        self._move(at)
+        if len(self._window) < _WINDOW:
+            return None
+        for cut in _CUTS:
+            comma = self._window.rfind(cut) + len(cut) - 1
+            part = self._window[:comma]
+            if comma < len(cut) or part.count("[") != part.count("]") or part.count("{") != part.count("}"):
+                continue  # brackets in texts may say so too: then it goes on one by one
+            try:
+                found = self._decoder.decode(opening + part + closing)
+            except json.JSONDecodeError:
+                continue
+            self.at = at + comma
+            return found
+        return None
+
+    def _key(self, at: int) -> tuple[str, int]:
+        """The name of a member, and where its value begins."""
+        if self._text[at] != '"':
+            raise ValueError("has a member without a name")
+        key, at = self._decoder.raw_decode(self._text, at)
+        at = _after_blanks(self._text, at)
+        if self._text[at] != ":":
+            raise ValueError("has a name without a value")
+        return str(key), _after_blanks(self._text, at + 1)

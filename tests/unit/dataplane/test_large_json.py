@@ -1,0 +1,105 @@
+"""A large JSON text is read in parts to the same value, exact, and what holds too much is refused."""
+
+import asyncio
+import random
+import time
+from typing import Any
+
+import orjson
+import pytest
+
+from tieline.dataplane.answers.exact_json import read_json, write_json
+from tieline.dataplane.answers.large_json import CONTAINERS_MOST, TooManyValues, read_large_json
+
+WIDE = 600_000
+
+
+def listed(item: bytes, size: int = WIDE) -> bytes:
+    """A list of so many bytes."""
+    return b"[" + b",".join([item] * (size // (len(item) + 1))) + b"]"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        listed(b"1"),
+        listed(b"1.50"),
+        listed(b'"a,\\"}],{[b"'),
+        listed(b' {"a" : [ {"b": 1} , {"c": "},"} ] }\n'),
+        b' {"a": 1, "data": ' + listed(b'{"x":18446744073709551616}') + b' , "z": "' + b"y" * WIDE + b'" } ',
+        orjson.dumps({f"key {number}": [number, {"x": "],"}] for number in range(20_000)}),
+        b"[" * 40 + listed(b'[[["\\ud83d",1e400]]]') + b"]" * 40,
+        b'"' + b"\\\\" * WIDE + b'"',
+        b"[" + b" " * WIDE + b"]",
+        b"{" + b"\n" * WIDE + b'"a":' + b" " * WIDE + b"{}}",
+        listed(b"[]") + b" ",
+    ],
+    ids=["numbers", "exact", "texts", "rows", "inner", "object", "deep", "text", "blank", "blanks", "empty"],
+)
+def test_it_is_the_same_value(body: bytes) -> None:
+    """As if it were read in one go."""
+    assert write_json(read_large_json(body)) == write_json(read_json(body))
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_any_value_is_the_same(seed: int) -> None:
+    """Whatever lies where a window ends."""
+    chance = random.Random(seed)
+
+    def made(depth: int) -> Any:
+        kind = chance.randrange(8 if depth else 5)
+        if kind < 5:
+            texts = ('},],\\"' * chance.randrange(30), "é" * chance.randrange(9))
+            return [chance.randrange(10**9), *texts, None, 0.5][kind]
+        if kind == 5:
+            return {f'{key}"]': made(depth - 1) for key in range(chance.randrange(20))}
+        return [made(depth - 1) for _ in range(chance.randrange(20))]
+
+    rows: list[bytes] = []
+    while sum(len(row) for row in rows) < WIDE:
+        rows.append(orjson.dumps(made(4)))
+    body = b'{"a":[' + b", ".join(rows) + b'],"b":' + rows[0] + b"}"
+    assert read_large_json(body) == orjson.loads(body)
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        listed(b"1")[:-1],
+        listed(b"1") + b"]",
+        listed(b'{"a":1}')[:-2],
+        listed(b"1").replace(b"1,1", b"1 1", 1),
+        b'{"a":' + listed(b"1") + b" 1}",
+        b'{"a" 1,"b":' + listed(b"1") + b"}",
+        b"{1:" + listed(b"1") + b"}",
+        b'["' + b"a" * WIDE,
+        listed(b"NaN"),
+        b"[" * WIDE,
+        b"[" * 70 + listed(b"1") + b"]" * 70,
+        b"\xff" + listed(b"1"),
+        b"",
+    ],
+)
+def test_what_is_no_json_is_refused(broken: bytes) -> None:
+    """Wherever it breaks."""
+    with pytest.raises(ValueError):  # noqa: PT011
+        read_large_json(broken)
+
+
+def test_what_holds_too_much_is_refused() -> None:
+    """Before it is built; brackets in a text count for nothing."""
+    with pytest.raises(TooManyValues):
+        read_large_json(listed(b"[]", 3 * CONTAINERS_MOST + 10))
+    text = b'"' + b"[" * (CONTAINERS_MOST + 10) + b'"'
+    assert len(read_large_json(b"[" + text + b"]")[0]) == CONTAINERS_MOST + 10
+
+
+async def test_others_run_while_it_is_read() -> None:
+    """The interpreter is given up between windows, so that a loop beside it goes on: counted, not timed."""
+    reading = asyncio.get_running_loop().run_in_executor(None, read_large_json, listed(b'{"a":[1,2]}', 8_000_000))
+    turns = 0
+    while not reading.done():
+        time.sleep(0)
+        await asyncio.sleep(0)
+        turns += 1
+    assert turns > 10
