@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+from typing import Any
 
 import pytest
 
@@ -9,6 +10,8 @@ from tests.wire.conftest import StartStage, StartUpstream
 from tests.wire.raw import Peer, Upstream, answer, chunked, saying, until
 from tests.wire.stage import PROVIDER_KEY, Stage, definition
 from tieline.wire import pool
+from tieline.wire.deadlines import Deadlines
+from tieline.wire.egress import EgressConnection
 
 
 async def test_a_connection_is_reused(stage: Stage) -> None:
@@ -130,6 +133,42 @@ async def test_no_more_than_so_many_idle_connections_are_kept(
     assert stage.worker.service.pool.open_connections == 3
 
 
+class Wire:
+    """The transport of a connection that is fed by hand, its owner and its lane in one."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.sock = sock
+        self.deadlines = Deadlines()
+
+    def get_extra_info(self, name: str) -> socket.socket:
+        """The socket that the kernel is asked about."""
+        return self.sock
+
+    def answer_arrived(self, connection: EgressConnection) -> None:
+        """The answer came."""
+        connection.release(reusable=True)
+
+    def give(self, connection: EgressConnection) -> None:
+        """It goes back."""
+
+
+async def test_the_kernel_is_not_asked_within_the_turn_in_which_a_connection_was_given_back() -> None:
+    """Only of one that was used again before; a turn later it is asked, and tells of what waits to be read."""
+    upstream, ours = socket.socketpair()
+    with upstream, ours:
+        wire: Any = Wire(ours)
+        connection = EgressConnection(wire)
+        connection.connection_made(wire)
+        for proven in (False, True):
+            connection.begin(wire, head_only=False, expects_upgrade=False)
+            connection.data_received(answer())
+            upstream.send(b"stray")
+            assert connection.quiet is proven
+            await asyncio.sleep(0.02)
+            assert not connection.quiet
+            ours.recv(100)
+
+
 class TestStaleConnections:
     """Upstreams close connections that were idle, sometimes at the very moment they are used."""
 
@@ -157,10 +196,13 @@ class TestStaleConnections:
             await stage.upstream.until(lambda upstream: upstream.open == 0)
             assert stage.upstream.accepted == count
 
-    async def test_a_connection_closed_in_this_moment_is_not_used(self, start_stage: StartStage) -> None:
-        """An end that the loop has not read yet is seen too."""
+    @pytest.mark.parametrize("times", [1, 4])
+    async def test_a_connection_closed_in_this_moment_is_not_used(self, start_stage: StartStage, times: int) -> None:
+        """An end that the loop has not read yet is seen too, also by a connection that was used again and again."""
         stage = await start_stage()
-        await stage.get()
+        for _ in range(times):
+            await stage.get()
+        await asyncio.sleep(0.02)
         client = await stage.connect()
         peer = next(iter(stage.upstream._peers))
         with client.duplicate() as asking, peer.duplicate() as leaving:

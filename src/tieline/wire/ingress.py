@@ -178,6 +178,12 @@ class IngressConnection(asyncio.Protocol):
         self._received += len(data)
         if self._idle:
             self._idle = False
+            request = self._repeat.again(self, data) if self._repeat is not None else None
+            if request is not None:  # the parser has not seen it, and stands where it would stand after it
+                self._active = request
+                self.deadline = NEVER
+                self.listener.serve(request)
+                return
             self._first_read(data)
         elif self._parser.surplus is not None:
             self._feed(data)
@@ -193,10 +199,6 @@ class IngressConnection(asyncio.Protocol):
 
     def _first_read(self, data: bytes) -> None:
         """A request begins, on a connection where nothing else is under way."""
-        request = self._repeat.again(self, data) if self._repeat is not None else None
-        if request is not None:  # the parser has not seen it, and stands where it would stand after it
-            self._queue.append(request)
-            return
         self.deadline = self.listener.deadlines.now + self.listener.patience.head
         self._feed(data)
         self._repeat = Repeat.of(data, self._queue[0]) if self._queue else None
