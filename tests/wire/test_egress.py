@@ -143,6 +143,25 @@ async def test_a_name_that_leads_nowhere_is_unreachable(stack: AsyncExitStack, s
     assert b"nowhere.example.com" in got.body
 
 
+async def test_an_address_that_never_answers_holds_nobody_up(
+    stack: AsyncExitStack, start_upstream: StartUpstream
+) -> None:
+    """RFC 8305: the next address is tried beside it, and the one that accepts is the peer that was checked."""
+    upstream = await start_upstream()
+    silent = socket.socket()
+    stack.enter_context(silent)
+    silent.bind(("127.0.0.2", upstream.port))
+    silent.listen(0)
+    for _ in range(4):  # a full backlog drops whoever comes next
+        waiting = socket.socket()
+        stack.enter_context(waiting)
+        waiting.setblocking(False)
+        waiting.connect_ex(("127.0.0.2", upstream.port))
+    guard = NamedGuard(["127.0.0.0/8"], [["127.0.0.2", "127.0.0.1"]])
+    stage = await stage_with(stack, guard, upstream, base_url=f"http://two.example.com:{upstream.port}/v1")
+    assert (await stage.get()).status == 200
+
+
 async def test_the_next_address_is_tried(stack: AsyncExitStack, start_upstream: StartUpstream) -> None:
     """A name with several addresses works as long as one of them answers."""
     upstream = await start_upstream()

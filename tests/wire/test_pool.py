@@ -157,6 +157,7 @@ async def test_the_kernel_is_not_asked_within_the_turn_in_which_a_connection_was
     upstream, ours = socket.socketpair()
     with upstream, ours:
         wire: Any = Wire(ours)
+        wire.deadlines.start()
         connection = EgressConnection(wire)
         connection.connection_made(wire)
         for proven in (False, True):
@@ -167,6 +168,7 @@ async def test_the_kernel_is_not_asked_within_the_turn_in_which_a_connection_was
             await asyncio.sleep(0.02)
             assert not connection.quiet
             ours.recv(100)
+        wire.deadlines.stop()
 
 
 class TestStaleConnections:

@@ -83,7 +83,6 @@ class EgressConnection(asyncio.Protocol):
         "_interims",
         "_keeps",
         "_lane",
-        "_loop_time",
         "_owner",
         "_parser",
         "_paused",
@@ -183,7 +182,7 @@ class EgressConnection(asyncio.Protocol):
             self.proven = self.reused
             self.reused = True
             self.answer = None
-            self._idle_since = self._loop_time()
+            self._idle_since = self.clock.turn()
             self._lane.give(self)
         else:
             self.abort()
@@ -199,7 +198,6 @@ class EgressConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
-        self._loop_time = asyncio.get_running_loop().time
         self._poll = select.poll()
         self._poll.register(transport.get_extra_info("socket").fileno(), select.POLLIN | select.POLLRDHUP)
 
@@ -210,15 +208,15 @@ class EgressConnection(asyncio.Protocol):
         Bytes or an end that arrived while the connection was idle belong to no request. The loop may not have read them
         yet when the next request comes, and would then take a stray answer for its own; so it is asked of the kernel.
 
-        It is not asked where the connection was given back less than a turn of the loop ago, by uvloop's clock, which
-        goes on once a turn in steps of a millisecond. What came in that time is as likely as what comes until the turn
-        ends, when the request is written, and until it reaches the upstream; no question can tell of that, and no
-        client can close this gap (RFC 9112 section 9.5). A server that closes after each answer without saying so
-        would be met in that time again and again, so the connection must have been used again before.
+        It is not asked where the connection was given back less than a turn of the loop ago (``Deadlines.turn``). What
+        came in that time is as likely as what comes until the turn ends, when the request is written, and until it
+        reaches the upstream; no question can tell of that, and no client can close this gap (RFC 9112 section 9.5). A
+        server that closes after each answer without saying so would be met in that time again and again, so the
+        connection must have been used again before.
         """
         if self.closed:
             return False
-        if self.proven and self._loop_time() == self._idle_since:
+        if self.proven and self.clock.turn() == self._idle_since:
             return True
         return not self._poll.poll(0)
 

@@ -134,17 +134,17 @@ class Guard:
             self.check_address(ip, origin.port, origin.host)
         return [(_family(ip), ip, origin.port) for ip in dict.fromkeys(found)]
 
-    def check_peer(self, dialled_ip: str, peername: Sequence[Any] | None) -> None:
-        """Raise DestinationNotAllowed unless the socket's ``peername`` is the address that was dialled."""
+    def check_peer(self, dialled: Collection[str], peername: Sequence[Any] | None) -> None:
+        """Raise DestinationNotAllowed unless the socket's ``peername`` is one of the addresses that were dialled."""
         try:
-            same = peername is not None and parse_address(str(peername[0])) == parse_address(dialled_ip)
+            same = peername is not None and parse_address(str(peername[0])) in {parse_address(each) for each in dialled}
         except ValueError:
             same = False
         if not same:
             raise DestinationNotAllowed(
                 "The connection did not reach the address that was checked, so nothing was sent over it. Look for a "
                 "proxy or a packet filter that redirects connections.",
-                detail=f"dialled {dialled_ip}, peer {peername!r}",
+                detail=f"dialled {list(dialled)}, peer {peername!r}",
             )
 
     def _is_own(self, addresses: Iterable[Address], port: int) -> bool:

@@ -413,7 +413,7 @@ class TestPeer:
         guard = Guard(["127.0.0.0/8"])
         [(_, ip, _)] = await guard.resolve(Origin("http", "127.0.0.1", port))
         _, writer = await asyncio.open_connection(ip, port)
-        guard.check_peer(ip, writer.get_extra_info("peername"))
+        guard.check_peer([ip], writer.get_extra_info("peername"))
         writer.close()
         await writer.wait_closed()
         server.close()
@@ -421,7 +421,7 @@ class TestPeer:
 
     def test_another_spelling_of_the_same_address_passes(self) -> None:
         """Addresses are compared, not texts."""
-        Guard().check_peer("2606:4700:0::1", ("2606:4700::1", 443, 0, 0))
+        Guard().check_peer(["9.9.9.9", "2606:4700:0::1"], ("2606:4700::1", 443, 0, 0))
 
     @pytest.mark.parametrize(
         "peername",
@@ -438,4 +438,4 @@ class TestPeer:
     def test_another_peer_is_refused(self, peername: tuple[Any, ...] | None) -> None:
         """Redirected on the way, or no peer at all."""
         with pytest.raises(DestinationNotAllowed, match="did not reach the address that was checked"):
-            Guard().check_peer("9.9.9.9", peername)
+            Guard().check_peer(["9.9.9.9"], peername)

@@ -82,7 +82,7 @@ def answered(lane: Lane, wire: Wire) -> EgressConnection:
     """A connection of ``lane`` that has a whole answer."""
     connection = EgressConnection(lane)
     connection.connection_made(wire)  # type: ignore[arg-type]
-    lane._admit(connection, "192.0.2.1")
+    lane._admit(connection, ["192.0.2.1"])
     connection.begin(Owner(), head_only=False, expects_upgrade=False)
     connection.data_received(ANSWER)
     return connection
@@ -140,7 +140,7 @@ def test_a_connection_that_reached_another_address_is_refused(lane: Lane, wire: 
     connection = EgressConnection(lane)
     connection.connection_made(wire)  # type: ignore[arg-type]
     with pytest.raises(DestinationNotAllowed):
-        lane._admit(connection, "192.0.2.1")
+        lane._admit(connection, ["192.0.2.1"])
     assert wire.aborted
     assert lane.open_connections == 0
 
