@@ -1,6 +1,7 @@
 """Request records: batches in, each once, odd texts and all; on SQLite in files of their own."""
 
 import asyncio
+import resource
 import sqlite3
 import stat
 from collections.abc import AsyncIterator
@@ -151,3 +152,16 @@ async def test_kinds_beyond_what_is_remembered_are_written_again(
     await files.add(rows)
     assert len(files._kinds) <= 3
     assert [row["call"] for row in read_file(tmp_path / "kept" / "1970-01-01.db")] == [row.call for row in rows]
+
+
+async def test_a_file_without_its_tables_gets_them(tmp_path: Path, files: DayFiles) -> None:
+    """The disk was full when the day began: the file was made and nothing in it. Then there is room."""
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, limit[1]))
+    try:
+        with pytest.raises(NotReady, match="disk has room"):
+            await files.add([record(at=1.0)])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+    await files.add([record(at=1.0)])
+    assert len(read_file(tmp_path / "kept" / "1970-01-01.db")) == 1

@@ -100,8 +100,8 @@ class DayFiles:
     def _add(self, records: Sequence[RequestRecord]) -> None:
         day = int(records[-1].at // _DAY)
         with self._refusals(day):
-            connection = self._opened(day)
             try:
+                connection = self._opened(day)
                 connection.execute("BEGIN IMMEDIATE")
                 self._append(connection, self._values(connection, records))
                 connection.execute("COMMIT")
