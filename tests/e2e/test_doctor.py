@@ -31,8 +31,10 @@ def home() -> Iterator[Path]:
 
 
 def command(home: Path, *words: str) -> list[str]:
-    """The words that run a command on the data directory in ``home``."""
-    return [*(BOUND if os.geteuid() == 0 else []), *COMMAND, *words, "--data-dir", str(home / "data"), *LISTENERS]
+    """The words that run a command on the data directory in ``home``, and with the authorities there."""
+    bundle = ["--ca-bundle", str(home / "ca.pem")] if (home / "ca.pem").exists() else []
+    bound = BOUND if os.geteuid() == 0 else []
+    return [*bound, *COMMAND, *words, "--data-dir", str(home / "data"), *LISTENERS, *bundle]
 
 
 def started(home: Path) -> bool:
@@ -84,6 +86,11 @@ def store_as_it_was_left(home: Path) -> None:
     assert started(home)
 
 
+def authorities_that_are_none(home: Path) -> None:
+    """The file is there and holds no certificate."""
+    (home / "ca.pem").write_text("no certificate")
+
+
 CASES: list[tuple[Callable[[Path], None], bool]] = [
     (before_the_first_start, True),
     (store_as_it_was_left, True),
@@ -92,6 +99,7 @@ CASES: list[tuple[Callable[[Path], None], bool]] = [
     (parent_that_may_not_be_written, False),
     (newer_schema, False),
     (root_key_that_is_gone, False),
+    (authorities_that_are_none, False),
 ]
 
 

@@ -13,13 +13,13 @@ from tieline.storage.snapshots import SqlSnapshots
 from tieline.telemetry.logs import Log, capture_logging
 from tieline.wire.guard import Guard
 from tieline.wire.proxies import TrustedProxies
-from tieline.wire.tls import Trust
+from tieline.wire.tls import Trust, client_context
 
 
 async def run(assignment: Assignment, supervisor: ControlSocket) -> None:
     """Wait for the store, serve until told to drain, then let what is under way finish.
 
-    Raises StorageError, RootKeyError or StartError when the start fails.
+    Raises StorageError, RootKeyError, SettingsError or StartError when the start fails.
     """
     settings = assignment.settings
     log = Log(settings.log_format, settings.log_level)
@@ -30,8 +30,11 @@ async def run(assignment: Assignment, supervisor: ControlSocket) -> None:
     source = SqlSnapshots(opened.database, settings.database_url, lambda version: supervisor.report(served=version))
     supervisor.on_changed(source.push)
     try:
+        trust = Trust(settings.ca_bundle)
+        if settings.ca_bundle is not None:
+            client_context(trust)  # a bundle that cannot be used stops the start, not the first request
         guard = Guard(settings.allow_destinations, lambda: own_listeners(settings))
-        connections, trust = SqlConnections(opened.database), Trust(settings.ca_bundle)
+        connections = SqlConnections(opened.database)
         proxies = TrustedProxies(settings.trusted_proxies) if settings.trusted_proxies else None
         service = Service(Resources(source, connections, opened.keyring, guard, trust, proxies))
         await service.start(open_listener(settings.app_listen))

@@ -24,6 +24,7 @@ from tieline.app.supervisor import raise_open_files
 from tieline.core.errors import TielineError
 from tieline.settings.model import Address, ServeSettings
 from tieline.storage.engine import OldSchema, sqlite_file, wal_is_safe
+from tieline.wire.tls import Trust, client_context
 
 State = Literal["good", "note", "wrong"]
 
@@ -52,7 +53,7 @@ def examine(settings: ServeSettings) -> list[Finding]:
     found = [*_data_directory(settings), *_store(settings), *_sqlite(settings)]
     for name, address in (("app listener", settings.app_listen), ("console listener", settings.console_listen)):
         found.append(_listener(name, address))
-    return [*found, _clock(settings), _open_files(), *_disk(settings)]
+    return [*found, *_authorities(settings), _clock(settings), _open_files(), *_disk(settings)]
 
 
 def _data_directory(settings: ServeSettings) -> Iterator[Finding]:
@@ -156,6 +157,16 @@ def _asked(address: Address, path: str) -> tuple[bool, int]:
     finally:
         connection.close()
     return any(field.lower().startswith("tieline-") for field, _ in answer.getheaders()), answer.status
+
+
+def _authorities(settings: ServeSettings) -> Iterator[Finding]:
+    if settings.ca_bundle is not None:
+        try:
+            client_context(Trust(settings.ca_bundle))
+        except TielineError as error:
+            yield Finding("wrong", "authorities", error.public)
+        else:
+            yield Finding("good", "authorities", f"{settings.ca_bundle}, beside the system's")
 
 
 def _clock(settings: ServeSettings) -> Finding:
