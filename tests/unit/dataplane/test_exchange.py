@@ -301,3 +301,16 @@ async def test_a_switch_makes_a_tunnel_of_both_connections() -> None:
     up.fails()
     assert found.client.ended == "closed"
     assert found.ledger.ends == [("complete", None, 5 + len(SECRET))]
+
+
+async def test_a_batch_of_connections_that_died_together_costs_one_try() -> None:
+    """The second goes over a new connection (reported of a proxy that took the next dead one from its pool)."""
+    dead, dead_too, fresh = FakeConnection(reused=True), FakeConnection(reused=True), FakeConnection()
+    found = await scene(fresh, idle=(dead, dead_too))
+    found.open()
+    dead.fails()
+    await found.turn()
+    assert dead_too.written == b""
+    fresh.answers(200, length=0)
+    await found.turn()
+    assert found.ledger.ends == [("complete", None, 0)]

@@ -285,3 +285,15 @@ async def test_a_store_that_is_away_is_said(known: Known) -> None:
     known.error = NotReady("away")
     assert isinstance(needed, NeedsStore)
     assert await admission.look(needed) == Rejected(known.error, known.keys[HASH])
+
+
+async def test_a_key_may_be_used_from_its_networks(known: Known) -> None:
+    """Also where the client's address has a zone, or is an IPv4 address as IPv6 writes it."""
+    networks = (ip_network("10.0.0.0/8"), ip_network("fe80::/10"))
+    known.keys[HASH] = key(networks=networks)
+    admission = Admission(known, PEPPER)
+    outcomes = [
+        code(admission.admit(asked(FakeClient(peer)), DOOR))
+        for peer in ("10.1.2.3", "::ffff:10.1.2.3", "fe80::1%eth0", "11.1.2.3")
+    ]
+    assert outcomes == ["admitted", "admitted", "admitted", "address_not_allowed?"]

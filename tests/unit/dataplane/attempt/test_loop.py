@@ -397,3 +397,36 @@ async def test_every_path_is_permitted_before_it_is_sent() -> None:
     with pytest.raises(MissingPermission):
         await run(sender, await plan(), permit=permit, message=message(path=b"/there"))
     assert len(sender.heads) == 1
+
+
+# Situations from reports about other products.
+
+
+async def test_what_follows_a_renewal_is_retried_as_ever() -> None:
+    """A passing trouble behind a stale token is still one (reported of a client whose refreshed request was final)."""
+    sender = FakeSender(FakeHead(401), FakeHead(503), FakeHead())
+    assert (await run(sender, await renewing(), Policy(2, idempotent=True, patient=True))).status == 200
+    assert len(sender.heads) == 3
+
+
+async def test_a_message_goes_again_with_its_body_and_its_fields() -> None:
+    """Whatever it goes again for (reported of proxies and clients that sent an empty body the second time)."""
+    sender = FakeSender(FakeHead(401), FakeHead(503), UpstreamUnreachable("gone"), FakeHead())
+    sent = Message(b"PUT", Target(b"/x", b"a=1"), [(b"X-Own", b"1")], b"body", 4)
+    await run(sender, await renewing(), Policy(3, idempotent=True, patient=True), message=sent)
+    assert [(each.body, each.headers) for each in sender.messages] == [(b"body", [(b"X-Own", b"1")])] * 4
+    assert all(b"X-Own: 1\r\n" in head for head in sender.heads)
+
+
+async def test_a_key_that_never_changes_is_not_tried_again() -> None:
+    """A 401 is the answer (reported of clients that repeat every 401, with the same key)."""
+    sender = FakeSender(FakeHead(401, (b"WWW-Authenticate", b"Bearer")))
+    assert (await run(sender, await plan(), Policy(3, idempotent=True, patient=True))).status == 401
+
+
+async def test_a_token_that_is_refused_when_it_is_new_is_not_renewed_again() -> None:
+    """Each answer would cost the issuer a token otherwise (reported of clients that loop)."""
+    sessions = FakeSessions()
+    sender = FakeSender(FakeHead(401), FakeHead(401), FakeHead(401))
+    assert (await run(sender, await renewing(), Policy(9, idempotent=True, patient=True), sessions)).status == 401
+    assert (sessions.renewed, len(sender.heads)) == (1, 2)

@@ -1,0 +1,184 @@
+"""What all doors do alike, without a socket: a request is judged until that is final, and served or refused once."""
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from tests.unit.dataplane.admission.test_admit import BEARER, HASH, PEPPER, Known, compiled, key
+from tieline.core.errors import MissingPermission, NotReady, TielineError
+from tieline.dataplane.admission.admit import LOOKING_MOST, Admission, Admitted
+from tieline.dataplane.doors.door import HELD_MOST, Door, NeedsCall
+from tieline.dataplane.snapshot.calls import Calls
+from tieline.dataplane.snapshot.view import AppKey
+from tieline.testing.requests import FakeClient
+from tieline.wire.request import Request
+
+
+@dataclass
+class Refusals:
+    """Notes what was refused."""
+
+    codes: list[str] = field(default_factory=list)
+    keys: list[AppKey | None] = field(default_factory=list)
+
+    def refused(self, request: Request, request_id: str, key: AppKey | None, error: TielineError) -> None:
+        self.codes.append(error.code)
+        self.keys.append(key)
+
+
+class FakeCalls:
+    """Calls that are compiled when they are looked for."""
+
+    def __init__(self, error: TielineError | None = None) -> None:
+        self.found: list[str] = []
+        self._error = error
+
+    def find(self, name: str) -> None:
+        if self._error is not None:
+            raise self._error
+        self.found.append(name)
+
+
+class EveryDoor(Door[str]):
+    """Serves whatever ``decides`` gives, in turn, the last one for ever; an error is raised."""
+
+    def __init__(self, known: Known, *decides: str | TielineError | FakeCalls) -> None:
+        self.known = known
+        self.admission = Admission(known, PEPPER)
+        self.refusals = Refusals()
+        self.served: list[str] = []
+        self.decided = 0
+        self._decides = decides
+        super().__init__(b"/relay/", self.admission, self.refusals, lambda: "req_1")
+
+    def _decide(self, request: Request, admitted: Admitted) -> str | NeedsCall:
+        found = self._decides[min(self.decided, len(self._decides) - 1)]
+        self.decided += 1
+        if isinstance(found, TielineError):
+            raise found
+        return NeedsCall(admitted, cast("Calls", found), "it") if isinstance(found, FakeCalls) else found
+
+    def _serve(self, request: Request, request_id: str, way: str) -> None:
+        self.served.append(way)
+
+    async def ask(self, client: FakeClient | None = None, **fields: Any) -> FakeClient:
+        """Open a request, and wait until that is over."""
+        client = client or FakeClient()
+        self.open(client.request(b"GET", b"/relay/api/x", BEARER, **fields))
+        await asyncio.gather(*client.tasks, return_exceptions=True)
+        return client
+
+
+class Changing(Known):
+    """A store that knows of a change which the snapshot has not heard of."""
+
+    async def freshen(self) -> bool:
+        await super().freshen()
+        self.version += 1
+        return True
+
+
+async def test_what_is_admitted_is_served_at_once_and_decided_on_once() -> None:
+    """The second request in the same words is served by what was decided on for the first."""
+    door = EveryDoor(Known(await compiled(), key()), "there")
+    client = await door.ask(await door.ask())
+    assert (door.served, door.decided, client.tasks) == (["there", "there"], 1, [])
+
+
+async def test_what_the_door_refuses_is_looked_up_once() -> None:
+    """Where nothing has changed it is refused and recorded, with its key."""
+    door = EveryDoor(Known(await compiled(), key()), MissingPermission("no"))
+    client = await door.ask()
+    assert client.written.startswith(b"HTTP/1.1 403 ")
+    assert (door.refusals.codes, door.refusals.keys) == (["missing_permission"], [door.known.keys[HASH]])
+    assert (door.known.looks, door.served) == (["change"], [])
+
+
+async def test_what_was_just_granted_is_served() -> None:
+    """Once the store has told it."""
+    door = EveryDoor(Changing(await compiled(), key()), MissingPermission("no"), "there")
+    await door.ask()
+    assert (door.served, door.refusals.codes) == (["there"], [])
+
+
+async def test_a_store_that_always_has_news_ends_the_looks_all_the_same() -> None:
+    """A change is looked for once for each request."""
+    door = EveryDoor(Changing(await compiled(), key()), MissingPermission("no"))
+    await door.ask()
+    assert (door.known.looks, door.refusals.codes) == (["change"], ["missing_permission"])
+
+
+async def test_an_unknown_key_is_looked_up_and_so_is_what_it_may_not() -> None:
+    """First the key, then the change."""
+    door = EveryDoor(Known(await compiled()), MissingPermission("no"))
+    await door.ask()
+    assert (door.known.looks, door.refusals.codes) == (["key", "change"], ["missing_permission"])
+
+
+async def test_a_store_that_is_away_is_the_answer() -> None:
+    """Not the refusal that could not be confirmed."""
+    known = Known(await compiled(), key())
+    known.error = NotReady("away")
+    door = EveryDoor(known, MissingPermission("no"))
+    assert (await door.ask()).written.startswith(b"HTTP/1.1 503 ")
+    assert door.refusals.codes == ["not_ready"]
+
+
+async def test_while_very_many_wait_the_next_are_answered_by_what_is_known() -> None:
+    """Nobody fills the memory of a worker whose store hangs."""
+    door = EveryDoor(Known(await compiled(), key()), MissingPermission("no"))
+    door.admission.looking = LOOKING_MOST
+    await door.ask()
+    assert (door.known.looks, door.refusals.codes) == ([], ["missing_permission"])
+
+
+async def test_a_call_is_compiled_before_it_is_decided_on_again() -> None:
+    """In a thread, by its name; what keeps it from being compiled is the refusal."""
+    calls = FakeCalls()
+    door = EveryDoor(Known(await compiled(), key()), calls, "there")
+    await door.ask()
+    assert (door.served, calls.found) == (["there"], ["it"])
+    broken = EveryDoor(Known(await compiled(), key()), FakeCalls(MissingPermission("broken")))
+    await broken.ask()
+    assert broken.refusals.codes == ["missing_permission"]
+
+
+async def test_a_client_that_leaves_while_the_store_is_asked_leaves_nothing() -> None:
+    """No answer, no record, no task."""
+
+    class Hanging(Known):
+        async def freshen(self) -> bool:
+            await asyncio.Event().wait()
+            return True
+
+    door = EveryDoor(Hanging(await compiled(), key()), MissingPermission("no"))
+    client = FakeClient()
+    request = client.request(b"POST", b"/relay/api/x", BEARER, complete=False, pieces=[b"x" * (HELD_MOST + 1)])
+    door.open(request)
+    await asyncio.sleep(0)
+    assert request.sink is not None
+    request.sink.body_arrived()
+    assert client.held
+    request.sink.client_gone()
+    await asyncio.gather(*client.tasks, return_exceptions=True)
+    assert (client.written, door.refusals.codes, door.served) == (b"", [], [])
+    assert door.admission.looking == 0
+
+
+async def test_a_request_that_is_about_to_fail_is_judged_again() -> None:
+    """For whoever finds out later than the door: it is given what holds now, or the error is raised."""
+    door = EveryDoor(Changing(await compiled(), key()), "there")
+    client = FakeClient()
+    request = client.request(b"GET", b"/relay/api/x", BEARER)
+    admitted = door.admission.admit(request, b"/relay/")
+    assert isinstance(admitted, Admitted)
+    assert await door.again(request, admitted, MissingPermission("no")) == "there"
+    known = Known(await compiled(), key())
+    error = MissingPermission("no")
+    same = EveryDoor(known, "there")
+    try:
+        await same.again(request, admitted, error)
+    except MissingPermission as raised:
+        assert raised is error  # noqa: PT017  the very error, not one like it
+    else:
+        raise AssertionError
