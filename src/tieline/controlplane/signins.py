@@ -5,11 +5,13 @@ that is good once. Only the browser with the mark finishes, so that nobody can b
 (RFC 9700 section 4.7). Links, states and marks have 256 random bits and are kept as hashes.
 """
 
+import asyncio
 import hashlib
 import hmac
 import re
 import secrets
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final, Literal
@@ -22,7 +24,7 @@ from tieline.controlplane.compiled import definition_in
 from tieline.controlplane.inputs import checked_id, checked_title, not_found
 from tieline.controlplane.returning import checked_return
 from tieline.controlplane.services import Services
-from tieline.core.errors import Forbidden, InvalidInput, InvalidRequest, NotFound, TielineError
+from tieline.core.errors import Forbidden, InvalidInput, InvalidRequest, NotFound, NotReady, TielineError
 from tieline.core.ids import new_id
 from tieline.core.names import Environment
 from tieline.ports.apis import ApiRow
@@ -42,6 +44,8 @@ DEVICE_SECONDS_MOST: Final = 1_800
 INTERVAL_LEAST: Final = 1.0
 KEPT_TABLE: Final = "sign_ins"
 
+_STORE_TRIES: Final = 20
+_STORE_PAUSE: Final = 0.5
 _TOKEN_BYTES: Final = 32
 _FORM: Final = re.compile(r"[A-Za-z0-9_-]{43}")
 
@@ -258,7 +262,18 @@ async def _postpone(services: Services, by: Caller, row: SignInRow, seconds: flo
 
 
 async def _connect(services: Services, by: Caller, row: SignInRow, token: Token) -> ConnectionRow:
-    """Keep the token that a sign-in gave. Raises ``NotFound`` where its API or app went meanwhile."""
+    """Keep the token that a sign-in gave. Raises ``NotFound`` where its API or app went meanwhile.
+
+    While the store is away it is tried again, for ten seconds: the code that it was got with cannot be used twice.
+    """
+    for _ in range(_STORE_TRIES):
+        with suppress(NotReady):
+            return await _stored(services, by, row, token)
+        await asyncio.sleep(_STORE_PAUSE)
+    return await _stored(services, by, row, token)
+
+
+async def _stored(services: Services, by: Caller, row: SignInRow, token: Token) -> ConnectionRow:
     now, key = services.clock.now(), row.key
     async with services.store.write(by) as tx:
         api = await tx.apis.get(row.api)

@@ -2,14 +2,19 @@
 
 import asyncio
 import re
+from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
 from tests.contract.admin.conftest import CRM, Admin, Reply
-from tieline.core.errors import UpstreamUnreachable
+from tieline.access.caller import Caller
+from tieline.controlplane.signins import finish
+from tieline.core.errors import NotReady, UpstreamUnreachable
 from tieline.core.ids import new_id
+from tieline.ports.store import Store, Writing
 from tieline.schemes.flow import IssuerRefused
 
 ACCESS = b"access-" + b"not-real-0123456789"
@@ -102,6 +107,32 @@ async def test_signing_in_again_renews_the_same_connection(admin: Admin) -> None
         state, cookie = await opened(admin, await user_link(admin))
         await came_back(admin, state, cookie)
     assert len(await listed(admin)) == 1
+
+
+class StoreThatGoesAway:
+    """The store, whose second and third write fail."""
+
+    def __init__(self, store: Store) -> None:
+        self.read = store.read
+        self.touch_token = store.touch_token
+        self.reachable = store.reachable
+        self._store = store
+        self._writes = 0
+
+    def write(self, caller: Caller) -> AbstractAsyncContextManager[Writing]:
+        self._writes += 1
+        if self._writes in {2, 3}:
+            raise NotReady("The store cannot be reached. Try again.")
+        return self._store.write(caller)
+
+
+async def test_a_token_is_kept_though_the_store_is_away_for_a_moment(admin: Admin) -> None:
+    """The code that it was got with is used up: the person would have to sign in again."""
+    state, cookie = await opened(admin, await shared_link(admin))
+    services = replace(admin.services, store=StoreThatGoesAway(admin.services.store))
+    ended = await finish(services, {"state": state, "code": "good"}, cookie.partition("=")[2])
+    assert ended.problem is None
+    assert [each["state"] for each in await listed(admin)] == ["active"]
 
 
 async def test_the_way_back_works_once(admin: Admin) -> None:
