@@ -25,7 +25,7 @@ _UNMATCHED = Allowed(None, None)
 _SHOWN = 100  # characters of a path that a denial repeats
 
 
-class Asked(TypedDict, total=False):
+class Traits(TypedDict, total=False):
     """What else a request may ask for.
 
     ``upgrade``: to leave HTTP (a WebSocket). ``level``: what it does by somebody's word, in place of what its method
@@ -45,7 +45,7 @@ def decide(
     title: str,
     method: bytes,
     path: bytes,
-    **asked: Unpack[Asked],
+    **asked: Unpack[Traits],
 ) -> Allowed | Denied:
     """Whether a key with ``permissions`` may send ``method`` on ``path`` to the API ``api``.
 

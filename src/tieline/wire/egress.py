@@ -2,6 +2,17 @@
 
 It owns the upstream's socket, the parser and what makes an answer acceptable; it does not know which request it carries
 or who asked. What an upstream may do wrong ends in an ``UpstreamError`` at the owner and a closed connection.
+
+States of a connection, and whose it is:
+
+    idle       its lane's. Bytes or an end in this state belong to nobody: it is cut, and never taken again
+    asked      its owner's, from ``begin``. Interim answers come and go. A head makes it *answering*
+    answering  its owner's. ``complete`` once the answer is whole; ``release`` makes it *idle* or, where anything is
+               left over, held up or unclear, *closed*
+    tunnelled  its owner's, after a 101 that was asked for: bytes pass, no message is looked at
+    closed     nobody's; the lane was told. An owner that still waited was told why (``upstream_failed``), once
+
+The deadline is the owner's to set while it has the connection, and the lane's while it is idle.
 """
 
 import asyncio
@@ -54,8 +65,8 @@ class Owner(Protocol):
         """Bytes of a connection that is no longer HTTP."""
 
 
-class Lane(Protocol):
-    """Where a connection belongs; see ``wire.pool``."""
+class Home(Protocol):
+    """Where a connection belongs while nobody uses it: a lane of ``wire.pool``."""
 
     deadlines: Deadlines
 
@@ -103,7 +114,7 @@ class EgressConnection(asyncio.Protocol):
         "untouched",
     )
 
-    def __init__(self, lane: Lane) -> None:
+    def __init__(self, lane: Home) -> None:
         self._lane = lane
         self.clock = lane.deadlines
         self._owner: Owner | None = None

@@ -275,6 +275,25 @@ class FramedAnswer(Protocol):
 
 
 _ANSWER_NOTED = frozenset({b"content-length", b"transfer-encoding", b"connection"})
+_NAMES_MOST = 1024
+_NAME_MOST = 128
+
+
+class _NotedNames(dict[bytes, bytes]):
+    """The lower-case name of a field that says something of an answer's framing, empty for others; by name as written.
+
+    A cache: an upstream writes the same names over and over. At most 1,024 names of at most 128 bytes are kept.
+    """
+
+    def __missing__(self, name: bytes) -> bytes:
+        lower = name.lower()
+        noted = lower if lower in _ANSWER_NOTED else b""
+        if len(self) < _NAMES_MOST and len(name) <= _NAME_MOST:
+            self[name] = noted
+        return noted
+
+
+_noted_names = _NotedNames()
 _FRAMES_BODY = frozenset({b"content-length", b"transfer-encoding"})
 
 
@@ -287,8 +306,8 @@ def read_answer(framed: FramedAnswer, version: str, headers: Headers) -> None:
     if len(headers) > ANSWER_FIELDS:
         raise UpstreamProtocolError(f"The upstream answered with more than {ANSWER_FIELDS} header fields.")
     for name, value in headers:
-        lower = name.lower()
-        if lower not in _ANSWER_NOTED:
+        lower = _noted_names[name]
+        if not lower:
             continue
         if lower == b"content-length":
             framed.length = int(value)

@@ -45,7 +45,7 @@ _PROBE = b"HTTP/1.1 100 Continue\r\n\r\n"  # any other interim answer is taken f
 _RESET = struct.pack("ii", 1, 0)  # SO_LINGER: what is not sent yet is thrown away
 
 
-class Host(Protocol):
+class Acceptor(Protocol):
     """What a connection belongs to; see ``wire.listener``."""
 
     deadlines: Deadlines
@@ -91,7 +91,7 @@ class IngressConnection(asyncio.Protocol):
         "proxies",
     )
 
-    def __init__(self, listener: Host) -> None:
+    def __init__(self, listener: Acceptor) -> None:
         self.listener = listener
         self.deadline = NEVER
         self.peer = ""

@@ -3,6 +3,11 @@
 A lane holds the connections of one origin, one TLS identity and one credential; nothing is shared between lanes, so
 that nothing of one tenant's answer can reach another. It owns dialling; whether an address may be dialled is the
 guard's word.
+
+A connection is in one of three places: being dialled (``dial``'s alone; a task that is cancelled closes it), busy (in
+``_busy``, owned by whoever got it from ``take`` or ``dial``), or idle (in ``_idle``, the lane's; last in, first out,
+for 55 seconds). ``give`` brings it from busy to idle, ``take`` back, and ``lost`` takes it out of both once it is
+closed. A lane that has ended keeps no idle connection: what is busy finishes its request and is closed by ``give``.
 """
 
 import asyncio

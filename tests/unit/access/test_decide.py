@@ -6,7 +6,7 @@ import pytest
 
 from tests.unit.access.tables import small_table
 from tieline.access.areas import Area, AreaTable, parse_rule
-from tieline.access.decide import Allowed, Asked, Denied, decide
+from tieline.access.decide import Allowed, Denied, Traits, decide
 from tieline.access.levels import Level
 from tieline.access.permissions import Mode, Permissions
 
@@ -21,7 +21,7 @@ def restricted(**levels: Level) -> Permissions:
     return Permissions(Mode.RESTRICTED, {"openai": levels})
 
 
-def asked(permissions: Permissions, request_line: str, **what: Unpack[Asked]) -> Allowed | Denied:
+def asked(permissions: Permissions, request_line: str, **what: Unpack[Traits]) -> Allowed | Denied:
     """The decision on a request line."""
     method, path = request_line.split(" ")
     return decide(permissions, "openai", TABLE, "OpenAI", method.encode(), path.encode(), **what)
