@@ -5,9 +5,12 @@ from typing import Any
 
 import pytest
 
+from tieline.dataplane.answers.streams import Delta, Done, Event, StreamReader
+from tieline.dataplane.answers.streams.recognition import recognise_stream
 from tieline.definitions.infer.learning import AnswerSample, StreamSample, changes, learn, read_samples
 from tieline.definitions.infer.media import kind_of_answer
 from tieline.definitions.infer.samples import hide_secrets, keep_in
+from tieline.definitions.infer.shape import shape
 from tieline.definitions.infer.unreadable import UnreadableAnswer
 from tieline.definitions.model import Field, Response, Stream, StreamEvent
 
@@ -175,3 +178,37 @@ def test_learning_twice_is_learning_once() -> None:
     once = taught(Response(), body)
     assert taught(once, body) == once
     assert changes(once, taught(once, body)) == ()
+
+
+def test_a_learned_stream_hands_out_everything_once() -> None:
+    """Objects are not there at each level again, nor the text beside its delta: less comes out than came in."""
+    events: tuple[dict[str, Any], ...] = (
+        {"type": "start", "message": {"id": "m", "model": {"name": "x", "limits": {"tokens": 9}}}},
+        {"type": "text-delta", "id": "t", "delta": "The tides rise "},
+        {"type": "text-delta", "id": "t", "delta": "and fall."},
+        {"type": "message-end", "usage": {"input": {"tokens": 3}, "output": {"tokens": 5}}},
+    )
+    body = b"".join(b"data: " + json.dumps(event).encode() + b"\n\n" for event in events)
+    seen = recognise_stream(body, "text/event-stream")
+    assert seen is not None
+    learned = learn(Response(), read_samples(Response(), [AnswerSample(body, seen=seen)])).stream
+    assert learned is not None
+    assert [event.name for event in learned.events] == ["start", "text-delta", "message-end"]
+    reader = StreamReader(learned)
+    items = reader.feed(body) + reader.finish()
+    assert items == [
+        Event("start", {**events[0]}),
+        Delta("The tides rise "),
+        Event("text-delta", {"id": "t"}),
+        Delta("and fall."),
+        Event("message-end", {**events[3]}),
+        Done("The tides rise and fall.", {}, events[3]["usage"]),
+    ]
+
+
+def test_what_a_sample_had_not_is_handed_out_by_the_call_that_learned_from_it() -> None:
+    """Languages of a repository: two were seen, another one comes."""
+    learned = taught(Response(), b'{"C": 78769, "Python": 7769}')
+    assert shape({"Rust": 1}, learned.fields, learned.unknown) == {"Rust": 1}
+    again = taught(learned, b'{"Rust": 1}')
+    assert [(one.path, one.type) for one in again.fields] == [("$", "map"), ("*", "integer")]

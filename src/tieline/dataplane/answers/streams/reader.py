@@ -29,6 +29,7 @@ _MOST_DRIFT: Final = 100
 _MOST_COUNTS: Final = 100
 _MOST_AROUND: Final = 200
 _BEGINNING: Final = 256
+_SHORT: Final = 200
 _HALF: Final = re.compile("[\ud800-\udfff]")
 
 
@@ -186,22 +187,22 @@ class StreamReader:
                 self.drift[name] = self.drift.get(name, 0) + 1
             if not shape.keeps:
                 return
-        fields = (shape.beside if texts else shape.event)(name, value)
-        if texts or shape.is_around_all:
-            around = self._news(name, shape.around(name, value))
-            fields = {**(fields or {}), **around} if around else fields
-        if fields is not None:
+        fields, around = shape.beside(name, value) if texts else (shape.event(name, value), shape.around(name, value))
+        if around:
+            fields = {**(fields or {}), **self._news(name, around)} or None
+        if fields is not None and (fields or not texts):
             found.append(Event(name, fields if isinstance(fields, dict) else {"data": fields}))
 
-    def _news(self, name: str | None, around: Mapping[str, Any] | None) -> dict[str, Any]:
+    def _news(self, name: str | None, around: Mapping[str, Any]) -> dict[str, Any]:
         """What of the members that events repeat was not handed out before as it is now."""
         news: dict[str, Any] = {}
-        for key, value in (around or {}).items():
-            digest = blake2b(write_json(value), digest_size=16).digest()
-            if self._around.get((name, key)) != digest:
+        for key, value in around.items():
+            is_short = isinstance(value, int | float) or (isinstance(value, str) and len(value) <= _SHORT)
+            known = value if is_short else blake2b(write_json(value), digest_size=16).digest()
+            if self._around.get((name, key)) != known:
                 news[key] = value
                 if (name, key) in self._around or len(self._around) < _MOST_AROUND:
-                    self._around[name, key] = digest
+                    self._around[name, key] = known
         return news
 
     def _plain(self, data: bytes, *, last: bool) -> list[StreamItem]:

@@ -17,6 +17,8 @@ from tieline.definitions.infer.shape import Shaper
 from tieline.definitions.model import Field, Spot, Stream, StreamEvent
 
 Test = Callable[[str | None, Any], bool]
+Rests = tuple[dict[str, Any] | None, dict[str, Any] | None]
+Beside = Callable[[str | None, Any], Rests]
 CUSTOMARY_END = b"[DONE]"
 _PLACE: Final = re.compile(r"\[[0-9]+\]")
 _ENVELOPE: Final = frozenset({
@@ -29,11 +31,11 @@ _ENVELOPE: Final = frozenset({
 class Shape:
     """What is asked of each event of one stream; see ``presets.Preset`` for the members they share.
 
-    ``event`` gives what is handed out of an event without text, ``beside`` of one with text. ``around`` gives what many
-    events repeat, and is handed out where it is new: of events with text, and with ``is_around_all`` of all others.
-    ``raw`` names the event whose data is the text as it stands ("" for every event); None where there is none.
-    ``strict`` says that data must be JSON even where it could be plain text. ``declared`` are the names of the typed
-    events, None when nothing was declared; ``keeps`` says that others are handed out as they come.
+    ``event`` gives what is handed out of an event without text, ``beside`` of one with text. The latter are two: what
+    is handed out each time, and what events repeat, which is handed out where it is new; ``around`` gives the like of
+    events without text. ``raw`` names the event whose data is the text as it stands ("" for every event); None where
+    there is none. ``strict`` says that data must be JSON even where it could be plain text. ``declared`` are the names
+    of the typed events, None when nothing was declared; ``keeps`` says that others are handed out as they come.
     """
 
     format: str
@@ -41,9 +43,8 @@ class Shape:
     usage: Read
     error: Read
     event: Read
-    beside: Read
+    beside: Beside
     around: Read
-    is_around_all: bool
     kept: tuple[tuple[str, Get], ...]
     end: bytes | None
     ending: str | None
@@ -69,15 +70,15 @@ def shape_of(stream: Stream, fields: Sequence[Field] = (), unknown: str = "keep"
     by_preset = preset if not stream.events else None
     rest = _Rest(stream, fields, unknown)
     is_open = keeps or bool(stream.events)
+    around = by_preset.around if by_preset and is_open else nothing
     return Shape(
         format=preset.format if preset else stream.format,
         text=_spot(stream.text) or (preset.text if preset else nothing),
         usage=_spot(stream.usage) or (preset.usage if preset else nothing),
         error=_spot(stream.error) or (preset.error if preset else _customary_error),
         event=by_preset.event if by_preset else rest.event,
-        beside=by_preset.event if by_preset else rest.beside if is_open else nothing,
-        around=nothing if not is_open else by_preset.around if by_preset else rest.around,
-        is_around_all=by_preset is not None,
+        beside=_both(by_preset.event, around) if by_preset else rest.beside if is_open else _neither,
+        around=around,
         kept=tuple({**(preset.kept if preset else {}), **dict(_labelled(fields))}.items()),
         end=end or (CUSTOMARY_END if plain and done is None else None),
         ending=_ending(end, done, whole),
@@ -88,6 +89,14 @@ def shape_of(stream: Stream, fields: Sequence[Field] = (), unknown: str = "keep"
         declared=frozenset(each.name for each in stream.events) if stream.events else None,
         keeps=keeps,
     )
+
+
+def _both(event: Read, around: Read) -> Beside:
+    return lambda name, value: (event(name, value), around(name, value))
+
+
+def _neither(_name: str | None, _value: Any) -> Rests:
+    return None, None
 
 
 def _ending(end: bytes | None, done: Test | None, whole: Test | None) -> str | None:
@@ -167,25 +176,20 @@ class _Rest:
         shaper = self._whole.get(name)
         return value if shaper is None else _filled(shaper.apply(value))
 
-    def beside(self, name: str | None, value: Any) -> Any:
-        """Texts and numbers that an event with text holds beside it, each of which may be a piece of something too."""
-        return self._some(name, value, repeats=False)
+    def beside(self, name: str | None, value: Any) -> Rests:
+        """What an event with text holds beside it: what may be a piece of something too, and what events repeat.
 
-    def around(self, name: str | None, value: Any) -> Any:
-        """What an event with text holds beside it and what others repeat: objects, lists, flags, ids."""
-        return self._some(name, value, repeats=True)
-
-    def _some(self, name: str | None, value: Any, *, repeats: bool) -> Any:
-        """Blank and empty members, and the event's own name, are nothing."""
+        Blank and empty members, and the event's own name, are nothing.
+        """
         if not isinstance(value, dict):
-            return None
+            return None, None
         rest = _pruned(self._left.get(name, self._unnamed).apply(value))
         if not isinstance(rest, dict):
-            return None
+            return None, None
         if name is not None and rest.get("type") == name:
             del rest["type"]
-        found = {key: each for key, each in rest.items() if self._repeats(key, each) is repeats}
-        return found or None
+        pieces = {key: each for key, each in rest.items() if not self._repeats(key, each)}
+        return pieces, {key: each for key, each in rest.items() if key not in pieces}
 
     def _repeats(self, name: str, value: Any) -> bool:
         """Whether a member is likely to say in each event what it said before; not where the text itself stands."""
