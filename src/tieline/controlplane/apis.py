@@ -8,17 +8,18 @@ from typing import Any
 from tieline.access.caller import Caller, Role, require
 from tieline.audit.events import ApiAdded, ApiChanged, ApiRemoved
 from tieline.controlplane import catalogue
-from tieline.controlplane.compiled import canonical, definition_of, relearned
+from tieline.controlplane.compiled import canonical, definition_of, problems_of, relearned
 from tieline.controlplane.grants import drop_lost_grants
 from tieline.controlplane.inputs import checked_page, not_found
 from tieline.controlplane.services import Services
 from tieline.core.errors import AlreadyExists, DestinationNotAllowed, InvalidInput, LostUpdate
 from tieline.core.ids import new_id
-from tieline.core.names import is_api_name
+from tieline.core.names import Environment, is_api_name
 from tieline.core.pages import Page, PageRequest
 from tieline.core.urls import host_of
 from tieline.definitions.model import ENVIRONMENTS, Definition
 from tieline.definitions.parse import parse, parse_data, to_json, to_yaml
+from tieline.definitions.problems import DefinitionError
 from tieline.ports.apis import ApiReader, ApiRow
 from tieline.ports.credentials import CredentialRow
 from tieline.schemes.registry import SCHEMES
@@ -45,11 +46,19 @@ class NewApi:
 
 @dataclass(frozen=True, slots=True)
 class ApiView:
-    """An API as operators see it, with the credentials that are active now, at most one for each environment."""
+    """An API as operators see it, with the credentials that are active now, at most one for each environment.
+
+    ``definition`` is None where another version stored what this one cannot read; ``problems`` say why an environment
+    cannot be used.
+    """
 
     row: ApiRow
-    definition: Definition
+    definition: Definition | None
     credentials: Sequence[CredentialRow]
+
+    @property
+    def problems(self) -> Mapping[Environment, str]:
+        return problems_of(self.row.definition)
 
 
 async def add(services: Services, caller: Caller, new: NewApi) -> ApiView:
@@ -81,7 +90,7 @@ async def list_apis(services: Services, caller: Caller, page: PageRequest) -> Pa
     require(caller, Role.VIEWER)
     async with services.store.read() as rx:
         rows = await rx.apis.list(checked_page(page, "api"))
-        views = [ApiView(row, definition_of(row.definition), await rx.credentials.active(row.id)) for row in rows.items]
+        views = [ApiView(row, _readable(row), await rx.credentials.active(row.id)) for row in rows.items]
     return Page(views, rows.next)
 
 
@@ -90,7 +99,7 @@ async def show(services: Services, caller: Caller, api: str) -> ApiView:
     require(caller, Role.VIEWER)
     async with services.store.read() as rx:
         row = await find_api(rx.apis, api)
-        return ApiView(row, definition_of(row.definition), await rx.credentials.active(row.id))
+        return ApiView(row, _readable(row), await rx.credentials.active(row.id))
 
 
 async def change(
@@ -186,6 +195,14 @@ def check_destinations(services: Services, definition: Definition) -> None:
             services.check_destination(host)
         except DestinationNotAllowed as error:
             raise InvalidInput(f"base_url cannot be used: {error.public}", param="base_url") from error
+
+
+def _readable(row: ApiRow) -> Definition | None:
+    """The definition of ``row``, None where it is not for this version: one API keeps no other from being shown."""
+    try:
+        return definition_of(row.definition)
+    except (DefinitionError, ValueError):
+        return None
 
 
 def _assemble(new: NewApi) -> Definition:

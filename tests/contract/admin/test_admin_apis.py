@@ -238,3 +238,36 @@ async def test_an_api_is_verified_with_the_connection_of_a_user(admin: Admin) ->
     assert (unclear.status, unclear.error["param"]) == (422, "app")
     assert (await admin("POST", "/apis/weather/verify", {"app": "shop"})).error["param"] == "connection"
     assert (await admin("POST", "/apis/weather/verify", {"connection": "ann", "app": "nobody"})).status == 404
+
+
+async def test_an_api_that_cannot_be_used_says_why(admin: Admin) -> None:
+    """By environment: a variable without a value may be missing in one alone. Verifying it says the same."""
+    text = (
+        "tieline: v1\napi: weather\nbase_url: https://<region>.weather.example\nauth: {scheme: none}\n"
+        "variables: {region: {}}\nverify: {path: /}\nenvironments: {live: {variables: {region: {default: eu}}}}\n"
+    )
+    api = await admin.made("POST", "/apis", {"name": "weather", "definition": text})
+    reason = "variables.region: has no value; give it one, or a default"
+    assert api["problems"] == {"development": reason}
+    assert (await admin.made("GET", "/apis"))["items"][0]["problems"] == {"development": reason}
+    whole = text.replace("region: {}", "region: {default: us}")
+    assert (await admin("PUT", "/apis/weather", {"definition": whole})).json["problems"] == {}
+
+
+async def test_a_value_that_cannot_be_served_is_refused_with_its_field(admin: Admin) -> None:
+    """Each environment for itself."""
+    text = (
+        "tieline: v1\napi: weather\nbase_url: https://<h>.weather.example\nvariables: {h: {default: eu}}\n"
+        "environments: {development: {variables: {h: {default: a b}}}}\n"
+    )
+    reply = await admin("POST", "/apis", {"name": "weather", "definition": text})
+    assert (reply.status, reply.error["code"]) == (422, "invalid_input")
+    assert reply.error["param"] == "environments.development.base_url"
+
+
+async def test_a_mistake_in_a_call_is_told_with_its_line(admin: Admin) -> None:
+    """A call that is sent as text keeps its lines, as a definition does."""
+    await admin.made("POST", "/apis", {"name": "weather", "definition": YAML})
+    call = "path: /now\nmethod: GETT\n"
+    reply = await admin("POST", "/apis/weather/calls", {"name": "now", "definition": call})
+    assert reply.error["message"].startswith('line 2, calls.now.method: "GETT" is not known here')

@@ -1,5 +1,6 @@
 """Routes of APIs and their definitions."""
 
+import asyncio
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Request, Response
@@ -69,7 +70,10 @@ class AreaShown(Shown):
 
 
 class ApiShown(Shown):
-    """An API. ``relay`` is its path on the app listener; ``credentials`` are those in use, by environment."""
+    """An API. ``relay`` is its path on the app listener; ``credentials`` are those in use, by environment.
+
+    ``problems`` say, by environment, why the definition cannot be used there.
+    """
 
     id: str
     name: str
@@ -79,6 +83,7 @@ class ApiShown(Shown):
     revision: int
     source_entry: str | None
     credentials: dict[Environment, CredentialShown | None]
+    problems: dict[Environment, str]
     created_at: Time
     updated_at: Time
 
@@ -95,12 +100,13 @@ def _shown(view: ApiView) -> ApiShown:
     return ApiShown(
         id=view.row.id,
         name=view.row.name,
-        title=view.definition.title,
-        base_url=view.definition.base_url,
+        title=view.definition.title if view.definition is not None else view.row.name,
+        base_url=view.definition.base_url if view.definition is not None else "",
         relay=f"/relay/{view.row.name}",
         revision=view.row.revision,
         source_entry=view.row.source_entry,
         credentials={"live": active.get("live"), "development": active.get("development")},
+        problems=dict(view.problems),
         created_at=view.row.created_at,
         updated_at=view.row.updated_at,
     )
@@ -110,8 +116,8 @@ def _whole(view: ApiView, response: Response) -> ApiWhole:
     response.headers["ETag"] = etag(view.row.revision)
     return ApiWhole(
         **dict(_shown(view)),
-        areas=[_area(area) for area in view.definition.areas],
-        definition=dict(apis.as_json(view.definition)),
+        areas=[_area(area) for area in view.definition.areas] if view.definition is not None else [],
+        definition=dict(apis.as_json(view.definition)) if view.definition is not None else {},
     )
 
 
@@ -184,7 +190,7 @@ async def export_definition(
     headers = {"ETag": etag(revision), "Vary": "Accept"}
     if wants_json(accept):
         return JSONResponse(dict(apis.as_json(definition)), headers=headers)
-    return Response(apis.as_yaml(definition), media_type=YAML, headers=headers)
+    return Response(await asyncio.to_thread(apis.as_yaml, definition), media_type=YAML, headers=headers)
 
 
 @router.post("/{api}/verify")
