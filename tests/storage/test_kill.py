@@ -5,6 +5,7 @@ import random
 import shutil
 import sqlite3
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -68,6 +69,9 @@ async def test_sqlite_keeps_every_acknowledged_write(tmp_path: Path, sqlite_temp
         assert plain.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
         assert plain.execute("PRAGMA foreign_key_check").fetchall() == []
         plain.close()
+        for day in (tmp_path / "tieline.requests").glob("*.db"):
+            with closing(sqlite3.connect(day)) as records:
+                assert records.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
         await check_whole(url, acknowledged)
     assert len(acknowledged) >= 8
 

@@ -4,19 +4,21 @@ import asyncio
 import resource
 import sqlite3
 import stat
+import time
 from collections.abc import AsyncIterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from tests.storage.rows import NOW, read_file, record, stored_records
+from tests.storage.rows import NOW, add_api, read_file, record, stored_records
 from tieline.core.errors import NotReady
 from tieline.ports.requests import RecordStore
 from tieline.storage import recordfiles
 from tieline.storage.engine import Database
 from tieline.storage.recordfiles import DayFiles
 from tieline.storage.records import fit, open_records
+from tieline.storage.store import SqlStore
 
 DAY = 86_400
 
@@ -165,3 +167,53 @@ async def test_a_file_without_its_tables_gets_them(tmp_path: Path, files: DayFil
         resource.setrlimit(resource.RLIMIT_FSIZE, limit)
     await files.add([record(at=1.0)])
     assert len(read_file(tmp_path / "kept" / "1970-01-01.db")) == 1
+
+
+async def test_a_file_that_another_program_locks_holds_up_nothing_else(
+    database: Database, store: SqlStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever copies a day's file meanwhile: the batch is refused and can be sent again; operators write as before."""
+    monkeypatch.setattr(recordfiles, "BUSY_SECONDS", 0.05)
+    records = DayFiles(tmp_path / "kept", fit)
+    await records.add([record(at=1.0)])
+    path = tmp_path / "kept" / "1970-01-01.db"
+    batch = [record(at=1.0) for _ in range(3)]
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        for _ in range(2):
+            with pytest.raises(NotReady):
+                await records.add(batch)
+        await add_api(store)
+    await records.add(batch)
+    await records.close()
+    assert len(read_file(path)) == 4
+
+
+@pytest.mark.parametrize("zone", ["Pacific/Kiritimati", "Australia/Sydney", "America/Los_Angeles"])
+async def test_days_are_those_of_utc_wherever_the_machine_is(
+    tmp_path: Path, files: DayFiles, monkeypatch: pytest.MonkeyPatch, zone: str
+) -> None:
+    """No change of a clock for summer moves a record, and what is deleted is no day too much."""
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    try:
+        for day in range(3):
+            await files.add([record(at=day * DAY + 1.0)])
+            await files.add([record(at=(day + 1) * DAY - 1.0)])
+        await files.forget(1 * DAY)
+    finally:
+        monkeypatch.delenv("TZ")
+        time.tzset()
+    found = {path.name: len(read_file(path)) for path in (tmp_path / "kept").glob("*.db")}
+    assert found == {"1970-01-02.db": 2, "1970-01-03.db": 2}
+
+
+async def test_what_is_not_ours_is_not_deleted(tmp_path: Path, files: DayFiles) -> None:
+    """An operator's copies may lie beside the files; a broken file goes with its day."""
+    folder = tmp_path / "kept"
+    folder.mkdir()
+    theirs = {"1970-01-01.db.gz", "1970-01-01.tar", "notes.db", "1970-01-0a.db"}
+    for name in (*theirs, "1970-01-01.db", "1970-01-01.db-journal", "1970-01-01.broken"):
+        (folder / name).touch()
+    await files.forget(400 * DAY)
+    assert {path.name for path in folder.iterdir()} == theirs

@@ -12,6 +12,7 @@ interpreter's lock.
 import asyncio
 import logging
 import os
+import re
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -47,6 +48,7 @@ _NEW_KIND: Final = f"INSERT INTO kinds ({', '.join(_SHARED)}) VALUES ({', '.join
 _SIZES: Final = (1024, 64, 8, 1) if sqlite3.sqlite_version_info >= (3, 32) else (64, 8, 1)
 """Rows in one statement, largest first; SQLite took 999 values at most before 3.32."""
 _WIDTH: Final = 1 + len(_OWN)
+_OWN_FILE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}\.(?:db|db-journal|broken)")
 _BROKEN: Final = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
 _kind_of: Callable[[RequestRecord], Row] = itemgetter(*(RequestRecord._fields.index(name) for name in _SHARED))
@@ -158,8 +160,8 @@ class DayFiles:
             raise NotReady(msg, detail=f"{self._path(day)}: {error}", retry_after=1.0) from error
 
     def _forget(self, day: date) -> None:
-        for path in self._folder.glob("????-??-??.*"):
-            if path.name[:10] < day.isoformat():
+        for path in self._folder.glob("*"):
+            if _OWN_FILE.fullmatch(path.name) and path.name[:10] < day.isoformat():
                 path.unlink(missing_ok=True)
 
     def _let_go(self) -> None:
