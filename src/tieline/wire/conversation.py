@@ -34,8 +34,8 @@ class Conversation:
     The connection goes back to its lane as soon as the answer is whole, read or not; up to 64 KiB wait to be read.
     """
 
-    __slots__ = ("_body", "_connection", "_failure", "_held", "_pieces", "_room", "_sent", "_waits", "_wake", "answer",
-                 "whole")  # fmt: skip
+    __slots__ = ("_body", "_connection", "_failure", "_held", "_pieces", "_room", "_sent", "_size", "_waits", "_wake",
+                 "answer", "whole")  # fmt: skip
 
     def __init__(self, connection: EgressConnection, waits: Waits) -> None:
         self.answer: Answer | None = None
@@ -46,6 +46,7 @@ class Conversation:
         self._failure: BaseException | None = None
         self._held = False
         self._pieces: list[bytes] = []
+        self._size = 0  # bytes of the pieces: they may be very many and very small
         self._room: asyncio.Future[None] | None = None
         self._sent = False
         self._wake: asyncio.Future[None] | None = None
@@ -84,6 +85,7 @@ class Conversation:
                 return b""
             await self._more()
         pieces, self._pieces = self._pieces, []
+        self._size = 0
         if self._held and self._connection is not None:
             self._held = False
             self._connection.resume()
@@ -92,9 +94,10 @@ class Conversation:
 
     def rest(self, most: int) -> bytes | None:
         """The rest of the body if it is here already, of at most ``most`` bytes; else None: ``read_all`` then."""
-        if not self.whole or sum(map(len, self._pieces)) > most:
+        if not self.whole or self._size > most:
             return None
         pieces, self._pieces = self._pieces, []
+        self._size = 0
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     async def read_all(self, most: int) -> bytes:
@@ -116,6 +119,7 @@ class Conversation:
         """``data``, which was read, is to be read again."""
         if data:
             self._pieces.insert(0, data)
+            self._size += len(data)
 
     def close(self) -> None:
         """End it: what is not whole is cut."""
@@ -134,6 +138,7 @@ class Conversation:
                 self._body.cancel()
         if connection.pieces:
             self._pieces += connection.pieces
+            self._size += sum(map(len, connection.pieces))
             connection.pieces = []
         if connection.complete:
             self.whole = True
@@ -142,7 +147,7 @@ class Conversation:
             if self._body is not None:
                 self._body.cancel()
         else:
-            if not self._held and self._pieces and sum(map(len, self._pieces)) > HELD_MOST:
+            if not self._held and self._size > HELD_MOST:
                 self._held = True
                 connection.pause()
             self._set_deadline()

@@ -58,7 +58,7 @@ class RequestBody:
             wake, self._wake = self._wake, None
             if not wake.done():
                 wake.set_result(None)
-        elif len(self.request.pieces) > 1 and sum([len(piece) for piece in self.request.pieces]) > HELD_MOST:
+        elif len(self.request.pieces) > 1 and self.request.is_over(HELD_MOST):
             self.request.pause()  # nothing more is read then, so that these are few: pieces are not counted for each
 
     def _take(self) -> bytes:

@@ -430,3 +430,40 @@ async def test_a_token_that_is_refused_when_it_is_new_is_not_renewed_again() -> 
     sender = FakeSender(FakeHead(401), FakeHead(401), FakeHead(401))
     assert (await run(sender, await renewing(), Policy(9, idempotent=True, patient=True), sessions)).status == 401
     assert (sessions.renewed, len(sender.heads)) == (1, 2)
+
+
+async def test_a_post_that_becomes_a_get_leaves_what_describes_its_body() -> None:
+    """And only that."""
+    sent = Message(b"POST", Target(b"/x", b""), [(b"Content-Type", b"text/plain"), (b"X-Own", b"1")], b"body", 4)
+    sender = FakeSender(redirect(303, b"/v1/there"), FakeHead())
+    await run(sender, await plan(), Policy(1, idempotent=True, redirects=True), message=sent)
+    assert (sender.messages[1].headers, sender.messages[1].body) == ([(b"X-Own", b"1")], b"")
+
+
+async def test_a_body_that_is_gone_cannot_follow_a_redirect() -> None:
+    """The redirect is handed out."""
+    head = redirect(307, b"/v1/there")
+    sender = FakeSender(head, can_repeat=False)
+    policy = Policy(1, idempotent=True, redirects=True)
+    assert await run(sender, await plan(), policy, message=message(b"POST")) is head
+
+
+BEFORE_A_PAUSE: dict[str, FakeHead | TielineError] = {
+    "busy": FakeHead(503, (b"Retry-After", b"20")),
+    "lost": UpstreamUnreachable("gone"),
+}
+
+
+@pytest.mark.parametrize("name", BEFORE_A_PAUSE)
+async def test_it_is_waited_before_the_next_try(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """As long as the upstream asks for, or as long as is customary."""
+    monkeypatch.setattr("tieline.dataplane.attempt.retry._FIRST", 20.0)
+    monkeypatch.setattr("tieline.dataplane.attempt.retry._LONGEST", 20.0)
+    sender = FakeSender(BEFORE_A_PAUSE[name], FakeHead())
+    going = asyncio.create_task(run(sender, await plan(), Policy(2, idempotent=True, patient=True)))
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert len(sender.heads) == 1
+    assert not going.done()
+    going.cancel()
+    await asyncio.gather(going, return_exceptions=True)

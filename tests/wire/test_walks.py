@@ -1,0 +1,35 @@
+"""How a request walks through the modules of a worker stays as short as it has become."""
+
+import asyncio
+
+import pytest
+
+from tools import walks
+
+CEILINGS = {
+    "relay, unknown key": (117, 76),
+    "relay, memo hit": (34, 18),
+    "call, first run": (170, 115),
+    "call, repeated": (107, 66),
+}
+"""Crossings and returns; a request's path may be shortened, and lengthened only here, by who says why."""
+
+
+@pytest.fixture(scope="module")
+def taken() -> dict[str, walks.Walk]:
+    """The four walks, taken once."""
+    return asyncio.run(walks.walks())
+
+
+@pytest.mark.parametrize("name", CEILINGS)
+def test_a_walk_has_no_more_crossings_and_returns(taken: dict[str, walks.Walk], name: str) -> None:
+    """Counted by a profile hook, without what happens between requests."""
+    _, crossings, returns, _ = taken[name].row
+    assert (crossings, returns) <= CEILINGS[name]
+    assert returns <= CEILINGS[name][1]
+
+
+def test_what_is_entered_again_is_a_return() -> None:
+    """Three modules, two crossings to new ones, one back."""
+    walk = walks.Walk(modules=["a", "b", "a", "c"], calls=9)
+    assert walk.row == (3, 3, 1, 9)
