@@ -61,6 +61,35 @@ def test_a_refusal_of_the_app_listener_is_json_too(cli: Cli, server: Any) -> Non
     assert error["request_id"].startswith("req_")
 
 
+UNUSABLE = "/tmp/" + "a" * 300  # as no system takes it, whoever the user is
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("api", "add", "x", "--file", UNUSABLE),
+        ("credential", "set", "x", "--file", UNUSABLE),
+        ("call", "run", "a.b", "-p", f"x=@{UNUSABLE}"),
+        ("call", "initialize", "a.b", "--sample", UNUSABLE),
+        ("check", UNUSABLE),
+        ("doctor", "--root-key", f"file:{UNUSABLE}"),
+        ("doctor", "--data-dir", UNUSABLE),
+        ("doctor", "--database-url", f"sqlite:///{UNUSABLE}"),
+        ("vault", "status", "--data-dir", UNUSABLE),
+        ("serve", "--data-dir", UNUSABLE),
+        ("serve", "--ca-bundle", UNUSABLE),
+    ],
+    ids=lambda words: " ".join(words[:2]),
+)
+def test_a_file_that_cannot_be_looked_at_is_named(cli: Cli, words: tuple[str, ...]) -> None:
+    """Wherever one is given, with what the system says of it; never as a fault of Tieline."""
+    result = cli(*words)
+    told = result.out + result.err
+    assert result.code in {1, 2}
+    assert "File name too long" in told
+    assert "inside Tieline" not in told
+
+
 def test_several_mistakes_are_a_line_each(cli: Cli, tmp_path: Path) -> None:
     """Each with its place in the file, the line itself below it."""
     file = tmp_path / "broken.yaml"
@@ -110,6 +139,8 @@ def test_a_refused_sample_request_shows_the_words_of_the_upstream(cli: Cli, serv
 def test_version_and_completion_are_where_people_look(command: Cli) -> None:
     """`--version` is the command `version`; the shell completes commands and options."""
     assert command("--version").out == command("version").out
+    assert command("help", "key", "rotate").out == command("key", "rotate", "-h").out
+    assert command("api", "delete", "x").err.endswith("See `tieline api -h`.\n")
     env = {"_TIELINE_COMPLETE": "complete_bash", "COMP_WORDS": "tieline key up", "COMP_CWORD": "2"}
     assert command(env=env).out.split() == ["update"]
     assert "_TIELINE_COMPLETE" in command("--show-completion", "bash").out

@@ -67,10 +67,19 @@ def _data_directory(settings: ServeSettings) -> Iterator[Finding]:
         return
     yield _private(folder, "data directory", 0o700)
     for name in (TOKEN_FILE, "tieline.db"):
-        if (folder / name).exists():
-            yield _private(folder / name, name, 0o600)
-    if settings.root_key.path is not None and settings.root_key.path.exists():
-        yield _private(settings.root_key.path, "root key file", 0o600)
+        yield from _private_file(folder / name, name)
+    if settings.root_key.path is not None:
+        yield from _private_file(settings.root_key.path, "root key file")
+
+
+def _private_file(path: Path, subject: str) -> Iterator[Finding]:
+    """What is found about a file that need not be there yet."""
+    try:
+        yield _private(path, subject, 0o600)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        yield Finding("wrong", subject, f"{path} cannot be looked at: {error.strerror}")
 
 
 def _private(path: Path, subject: str, wanted: int) -> Finding:
@@ -90,7 +99,7 @@ def _store(settings: ServeSettings) -> Iterator[Finding]:
     if datadir.problem(settings.data_dir) is not None:
         return
     try:
-        if settings.database_url.startswith("sqlite:") and not sqlite_file(settings.database_url).exists():
+        if settings.database_url.startswith("sqlite:") and not _is_there(sqlite_file(settings.database_url)):
             yield _no_store_yet(sqlite_file(settings.database_url).parent, settings)
             return
         yield asyncio.run(_opened(settings))
@@ -98,6 +107,14 @@ def _store(settings: ServeSettings) -> Iterator[Finding]:
         yield Finding("note", "store", "its schema is older than this version: the next `tieline serve` brings it up")
     except TielineError as error:
         yield Finding("wrong", "store and root key", error.public)
+
+
+def _is_there(path: Path) -> bool:
+    """Whether a file is there; one that cannot be looked at counts, as opening it says why."""
+    try:
+        return path.exists()
+    except OSError:
+        return True
 
 
 def _no_store_yet(folder: Path, settings: ServeSettings) -> Finding:

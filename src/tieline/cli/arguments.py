@@ -59,7 +59,11 @@ def _argument(word: str) -> CallArgument:
             raise SettingsError(f"-p {name}:= is followed by no JSON. Quote it for the shell.") from None
     if value.startswith("@"):
         path = Path(value[1:]).expanduser()
-        if not path.is_file():
+        try:
+            is_there = path.is_file()
+        except OSError as error:
+            raise SettingsError(f"The file for {name} cannot be read: {error.strerror}.") from error
+        if not is_there:
             raise SettingsError(f"-p {name}=@ names no file that is there. Text that begins with @ is written as JSON.")
         return CallArgument(name, file=path)
     return CallArgument(name, text=value)

@@ -97,14 +97,27 @@ class AdminClient:
 
     def _refusal(self, answer: Received) -> CommandFailed:
         if answer.status == 401 and self._settings.token is None:
-            return CommandFailed(
-                f"this needs an admin token and there is none at {self._settings.token_file}: set TIELINE_TOKEN, or "
-                "TIELINE_DATA_DIR to the server's data directory.",
-                {"code": "invalid_token"},
-            )
+            return CommandFailed(_tokenless(self._settings.token_file), {"code": "invalid_token"})
         return refused(answer.body, named=False) or CommandFailed(
             f"{self._settings.url} answered {answer.status}, and not as Tieline does: check TIELINE_URL."
         )
+
+
+def _tokenless(file: Path) -> str:
+    """Why there is no admin token in the file that is looked into unless one is given, and what to do."""
+    try:
+        file.stat()
+    except PermissionError:
+        return (
+            f"this needs an admin token and {file} may not be read by this user: run this as the user who runs the "
+            "server, or set TIELINE_TOKEN."
+        )
+    except OSError:
+        pass
+    return (
+        f"this needs an admin token and there is none at {file}: set TIELINE_TOKEN, or TIELINE_DATA_DIR to the "
+        "server's data directory."
+    )
 
 
 def connection_to(url: str, seconds: float, ca_bundle: Path | None) -> http.client.HTTPConnection:

@@ -65,5 +65,7 @@ def invoke(words: Sequence[str]) -> int:
             text = "Too many arguments. A secret is never one: it is read from standard input, a variable or a file."
         if not text:
             return error.exit_code
-        raise SettingsError(text) from None
+        text = text.replace("Value error, ", "")
+        context = getattr(error, "ctx", None)
+        raise SettingsError(f"{text} See `{context.command_path} -h`." if context is not None else text) from None
     return status if isinstance(status, int) else 0

@@ -20,6 +20,8 @@ HELP = frozenset({"-h", "--help"})
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command that ``arguments`` (default: the process's own) name, and exit."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    if words[:1] == ["help"]:  # `tieline help key create`, as git and kubectl have it
+        words = [*words[1:], "--help"]
     if words[:1] == ["serve-worker"]:
         # A process of `tieline serve`, started by its supervisor: no command line to read.
         from tieline.app.worker import work

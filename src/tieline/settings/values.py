@@ -222,8 +222,12 @@ def ca_bundle(source: Source) -> Path | None:
     if given is None:
         return None
     path = Path(given[0]).expanduser().absolute()
-    if not path.is_file():
-        raise SettingsError(f'{given[1]} is "{given[0]}", which is no file: give a PEM file.', param="ca_bundle")
+    try:
+        wrong = "" if path.is_file() else "is no file"
+    except OSError as error:
+        wrong = f"cannot be read: {error.strerror}"
+    if wrong:
+        raise SettingsError(f'{given[1]} is "{given[0]}", which {wrong}: give a PEM file.', param="ca_bundle")
     return path
 
 
