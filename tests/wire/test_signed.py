@@ -236,6 +236,8 @@ async def test_curl_gives_the_answer_that_we_would(program: Callable[[str], str]
         (b"POST", b"/things", [JSON], b'{"a": "\xc3\xa9"}'),
         (b"DELETE", b"/things/1", [], None),
         (b"PUT", b"/key", [], b"x" * 100_000),
+        (b"PUT", b"//a//b", [], b"x"),
+        (b"GET", b"/%61%2d/plus%2bplus", [], None),
     ],
 )
 async def test_botocore_makes_the_signature_that_arrived(

@@ -8,7 +8,7 @@ import hmac
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from urllib.parse import quote
+from urllib.parse import quote, unquote_to_bytes
 
 from tieline.access.keyplaces import form_decoded
 from tieline.schemes.base import Headers, Outgoing
@@ -59,8 +59,12 @@ def strict_query(query: bytes) -> bytes:
 
 
 def strict_path(path: bytes) -> bytes:
-    """The same path with every character encoded that has to be; nothing is decoded or resolved."""
-    return quote(path, safe="/~%").encode()
+    """The same key of S3 in the one encoding that it is signed in: ``/%61+%2f`` and ``/a%2B/`` mean one object.
+
+    S3 works the signature out of the key, whatever the encoding that came. Dot segments and empty ones are part of a
+    key and stay.
+    """
+    return quote(unquote_to_bytes(path), safe="/~").encode()
 
 
 def canonical_path(path: bytes, *, normalised: bool) -> bytes:

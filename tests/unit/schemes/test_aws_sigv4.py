@@ -366,6 +366,26 @@ def test_a_query_goes_out_in_the_encoding_that_is_signed() -> None:
     assert (outgoing.path, outgoing.query) == (b"/a%28b%29", b"q=a%20b&c=%28d%29&flag")
 
 
+@pytest.mark.parametrize(
+    ("path", "sent"),
+    [
+        (b"/b//foo", b"/b//foo"),
+        (b"/%61.txt", b"/a.txt"),
+        (b"/a/plus%2bplus.txt", b"/a/plus%2Bplus.txt"),
+        (b"/a/plus+plus.txt", b"/a/plus%2Bplus.txt"),
+        (b"/a/!*()", b"/a/%21%2A%28%29"),
+        (b"/t1/../t2/%7E", b"/t1/../t2/~"),
+        (b"/100%25", b"/100%25"),
+        (b"/caf%c3%a9", b"/caf%C3%A9"),
+    ],
+)
+def test_a_key_of_s3_goes_out_in_the_encoding_that_is_signed(path: bytes, sent: bytes) -> None:
+    """The same object, whatever a client encodes too much or too little; nothing is resolved or merged."""
+    outgoing = request("GET", path.decode())
+    bound(service="s3").apply(outgoing)
+    assert outgoing.path == sent
+
+
 def test_an_sdks_own_signature_does_not_go_on() -> None:
     """In the header or in the query."""
     applier = bound()
