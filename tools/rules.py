@@ -6,7 +6,7 @@ Run it as ``python tools/rules.py``; it prints each breach with its place and wh
 import ast
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -24,7 +24,12 @@ CATCHES_ALL = {
     "wire/listener.py",
 }
 
+# The grammar of URLs is core.urls. Those of databases are others; relative references are resolved by the library.
+SPLITS_URLS = {"dataplane/attempt/target.py", "storage/engine.py"}
+SPLITTERS = {"urlsplit", "urlparse"}
+
 EMPTY_NAMES = re.compile(r"(?:^|_)(?:utils?|helpers?|commons?|misc|managers?|handlers?)(?:_|$)|^base_")
+PRIVATE = re.compile(r"(?:^|\.)_(?!_)")
 UNFINISHED = re.compile(r"\b(?:TODO|FIXME|XXX|HACK)\b|\bphase (?:2|two)\b", re.IGNORECASE)
 
 
@@ -37,6 +42,29 @@ def environment_reads(tree: ast.AST) -> Iterator[int]:
                 yield node.lineno
         elif isinstance(node, ast.ImportFrom) and node.module == "os":
             yield from (node.lineno for name in node.names if name.name in readers)
+
+
+def url_splitters(tree: ast.AST) -> Iterator[int]:
+    """Lines that import a lenient reader of URLs."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module == "urllib.parse":
+            yield from (node.lineno for name in node.names if name.name in SPLITTERS)
+
+
+def private_parts(tree: ast.AST) -> Iterator[int]:
+    """Lines that import what a library keeps for itself."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom):
+            names = [node.module or "", *(name.name for name in node.names)]
+        elif isinstance(node, ast.Import):
+            names = [name.name for name in node.names]
+        elif isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
+            is_import = isinstance(node.func, ast.Attribute) and node.func.attr == "import_module"
+            names = [str(node.args[0].value)] if is_import else []
+        else:
+            continue
+        if any(PRIVATE.search(name) for name in names):
+            yield node.lineno
 
 
 def catches_everything(caught: ast.expr | None) -> bool:
@@ -57,18 +85,39 @@ def blanket_excepts(tree: ast.AST) -> Iterator[int]:
                 yield node.lineno
 
 
+def _lines(module: str, tree: ast.AST) -> Iterator[tuple[int, str]]:
+    """Lines of a module that break a rule, and how."""
+    rules: tuple[tuple[bool, Callable[[ast.AST], Iterator[int]], str], ...] = (
+        (
+            module not in READS_ENVIRONMENT,
+            environment_reads,
+            "reads the environment: take the value from settings as an argument",
+        ),
+        (
+            module not in CATCHES_ALL,
+            blanket_excepts,
+            "catches every error: name the ones you can do something about",
+        ),
+        (
+            module not in SPLITS_URLS and not module.startswith("cli/"),
+            url_splitters,
+            "reads URLs by the library's rules: use core.urls",
+        ),
+        (True, private_parts, "uses what a library keeps for itself: use what it offers"),
+    )
+    for holds, breaches, what in rules:
+        if holds:
+            yield from ((line, what) for line in breaches(tree))
+
+
 def problems(path: Path, product: Path = PRODUCT) -> Iterator[str]:
     """Breaches in one module of the product, whose package is the folder ``product``."""
     module = path.relative_to(product).as_posix()
     place = f"src/tieline/{module}"
     text = path.read_text(encoding="utf-8")
     tree = ast.parse(text)
-    if module not in READS_ENVIRONMENT:
-        for line in environment_reads(tree):
-            yield f"{place}:{line}: reads the environment: take the value from settings as an argument"
-    if module not in CATCHES_ALL:
-        for line in blanket_excepts(tree):
-            yield f"{place}:{line}: catches every error: name the ones you can do something about"
+    for line, what in _lines(module, tree):
+        yield f"{place}:{line}: {what}"
     if EMPTY_NAMES.search(path.stem):
         yield f"{place}: the name says nothing: call the module after the noun it owns"
     if ast.get_docstring(tree) is None:

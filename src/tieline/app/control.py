@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
 from typing import Any
-from urllib.parse import urlsplit
 
 import uvicorn
 
@@ -23,6 +22,7 @@ from tieline.app.prepare import TOKEN_FILE, admin_token
 from tieline.app.retention import forget_old_records
 from tieline.controlplane.services import Services
 from tieline.core.clock import SystemClock
+from tieline.core.urls import parse_url
 from tieline.settings.model import ServeSettings
 from tieline.storage.store import SqlStore
 from tieline.telemetry.logs import Log, capture_logging
@@ -104,7 +104,7 @@ async def _serve(services: Services, settings: ServeSettings, supervisor: Contro
     from tieline.web.app import create_app  # noqa: PLC0415  loaded while the data plane opens the store
     from tieline.web.bounded import BoundedHttp  # noqa: PLC0415  as above
 
-    names = (settings.console_listen.host, urlsplit(settings.opened_at).hostname or "", *settings.console_hosts)
+    names = (settings.console_listen.host, parse_url(settings.opened_at).origin.host, *settings.console_hosts)
     log = Log(settings.log_format, settings.log_level)
     app = create_app(services, allowed_hosts=names, version=version("tieline"), log=log)
     config = uvicorn.Config(

@@ -1,9 +1,10 @@
 """Where a browser may be sent after a sign-in: to the console, or to an origin that whoever runs it named."""
 
 from collections.abc import Sequence
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import parse_qsl, urlencode
 
 from tieline.core.errors import InvalidInput
+from tieline.core.urls import parse_url
 
 RETURN_MOST = 2_000
 OUTCOME = "connection"
@@ -16,8 +17,7 @@ def checked_return(url: str | None, console_url: str, allowed: Sequence[str]) ->
     if len(url) > RETURN_MOST or not url.isascii() or not url.isprintable() or any(mark in url for mark in ' \\"<>#'):
         raise _refused(f"must be a URL of at most {RETURN_MOST} ASCII characters without a fragment")
     try:
-        parts = urlsplit(url)
-        origin = f"{parts.scheme}://{parts.netloc}".lower()
+        origin = str(parse_url(url).origin)
     except ValueError as error:
         raise _refused("is no URL") from error
     if origin not in {console_url, *allowed}:
@@ -27,9 +27,9 @@ def checked_return(url: str | None, console_url: str, allowed: Sequence[str]) ->
 
 def with_outcome(url: str, *, connected: bool) -> str:
     """``url`` with ``connection=connected`` or ``connection=refused`` added to its query."""
-    parts = urlsplit(url)
-    pairs = [pair for pair in parse_qsl(parts.query, keep_blank_values=True) if pair[0] != OUTCOME]
-    return parts._replace(query=urlencode([*pairs, (OUTCOME, "connected" if connected else "refused")])).geturl()
+    head, _, query = url.partition("?")
+    pairs = [pair for pair in parse_qsl(query, keep_blank_values=True) if pair[0] != OUTCOME]
+    return f"{head}?{urlencode([*pairs, (OUTCOME, 'connected' if connected else 'refused')])}"
 
 
 def _refused(why: str) -> InvalidInput:

@@ -9,12 +9,13 @@ import re
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 
 import orjson
 
 from tieline.core import dates
 from tieline.core.secret import Secret
+from tieline.core.urls import parse_url
 from tieline.schemes import expiry
 from tieline.schemes.declared import at_path
 from tieline.schemes.flow import IssuerAnswer, IssuerRefused, Token
@@ -130,7 +131,7 @@ def refusal(answer: IssuerAnswer, asked: str, url: str) -> IssuerRefused:
     """Why ``answer``, that of ``url`` about the grant ``asked``, gives no token."""
     code = error_code(answer)
     known = code.lower()
-    host = urlsplit(url).hostname or "the issuer"
+    host = parse_url(url).origin.host
     detail = f"{host} answered {answer.status} {code} to {asked}"
     is_over, is_client = known in _GRANT_IS_OVER, known in _CLIENT_IS_REFUSED
     if answer.status < 500 and answer.status not in {408, 425, 429} and (is_over or is_client):

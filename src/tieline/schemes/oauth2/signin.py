@@ -5,7 +5,7 @@ import hmac
 import re
 import secrets as random
 from collections.abc import Mapping
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
 from tieline.core.errors import TielineError
 from tieline.core.secret import Secret
@@ -56,7 +56,7 @@ def finish(  # both halves of a sign-in meet here
     now: float,
 ) -> Flow[Token]:
     """The token for the code that the person brought back (section 4.1.3), and whose it is."""
-    host = urlsplit(setup.authorize_url or setup.token_url).hostname or "the issuer"
+    host = parse_url(setup.authorize_url or setup.token_url).origin.host
     _check_issuer(setup, answer, host)
     if answer.get("error"):
         raise answers.sign_in_refusal(answer["error"], host)
