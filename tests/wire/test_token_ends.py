@@ -89,6 +89,30 @@ async def test_a_revoked_refresh_token_asks_for_a_sign_in() -> None:
         assert place.row.state == "reauthorization_required"
 
 
+async def test_a_refresh_token_that_is_not_rotated_is_refused_once() -> None:
+    """The generation before has the same one: it is not tried again."""
+    async with workplace(granted(refresh=None), reply({"error": "invalid_grant"}, 400)) as place:
+        said, worker = place.renewal(), place.worker()
+        place.sign_in(said, -1.0)
+        await ready(place, worker, said)
+        place.now += 3600
+        with pytest.raises(ReauthorizationRequired):
+            await ready(place, worker, said)
+        assert len(place.issuer.asked) == 2
+
+
+async def test_a_client_that_is_refused_is_not_tried_with_the_token_before() -> None:
+    """It is not the token that is wrong, and its second use may cost the grant."""
+    async with workplace(granted(), reply({"error": "invalid_client"}, 401)) as place:
+        said, worker = place.renewal(), place.worker()
+        place.sign_in(said, -1.0)
+        await ready(place, worker, said)
+        place.now += 3600
+        with pytest.raises(ReauthorizationRequired):
+            await ready(place, worker, said)
+        assert [form["refresh_token"] for form in place.issuer.asked] == ["refresh-1", "refresh-2"]
+
+
 async def test_a_renewal_that_is_refused_early_ends_nothing() -> None:
     """As Exact Online's, which renews in the last seconds only: the old token to its end, then again at once."""
     early = reply({"error": "invalid_grant"}, 400)
@@ -137,6 +161,20 @@ async def test_a_refresh_token_is_kept_though_no_token_came() -> None:
             await ready(place, worker, said)
         place.now += 3
         assert await ready(place, worker, said) == "fresh"
+        assert [form["refresh_token"] for form in place.issuer.asked] == ["refresh-1", "refresh-2"]
+
+
+async def test_a_refresh_token_that_came_alone_leaves_the_token_in_use() -> None:
+    """It is still good; the new refresh token stands beside it."""
+    async with workplace(reply({"refresh_token": "refresh-2"}), granted()) as place:
+        said, worker = place.renewal(), place.worker()
+        place.sign_in(said, 60.0)
+        assert await used(place, worker, said) == "first"
+        place.now += 58
+        assert await used(place, worker, said) == "first"
+        assert await used(place, worker, said) == "first"
+        place.now += 2
+        assert await used(place, worker, said) == "fresh"
         assert [form["refresh_token"] for form in place.issuer.asked] == ["refresh-1", "refresh-2"]
 
 
@@ -245,7 +283,9 @@ async def test_a_lease_that_ran_out_while_the_store_was_away_is_not_taken_at_onc
         place.sign_in(said, -1.0)
         place.issuer.before_answer = lambda: setattr(place.store, "away", True)
         first = asyncio.create_task(place.worker().ready(place.plan, said, SHARED))
-        await place.issuer.was_asked.wait()
+        async with asyncio.timeout(30):
+            while not place.store.missed:  # noqa: ASYNC110  # nobody is told
+                await asyncio.sleep(0.01)
         place.store.turns[place.key] = (place.store.turns[place.key][0], time.monotonic() - 1)
         place.store.away = False
         assert token_of(await place.worker().ready(place.plan, said, SHARED)) == "fresh"

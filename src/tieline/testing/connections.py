@@ -13,14 +13,15 @@ from tieline.ports.connections import ConnectionKey, Refusal, SealedConnection, 
 class MemoryConnections:
     """A ``ConnectionStore`` whose rows are a dictionary.
 
-    ``away`` makes every method raise ``NotReady``; ``clock`` tells seconds since the epoch; ``reads`` counts
-    rows read, ``most`` is how many were read at once.
+    ``away`` makes every method raise ``NotReady``, which ``missed`` counts; ``clock`` tells seconds since the epoch;
+    ``reads`` counts rows read, ``most`` is how many were read at once.
     """
 
     away: bool = False
     clock: Callable[[], float] = time.time
     rows: dict[ConnectionKey, SealedConnection] = field(default_factory=dict)
     turns: dict[ConnectionKey, tuple[str, float]] = field(default_factory=dict)
+    missed: int = 0
     reads: int = 0
     most: int = 0
     _reading: int = 0
@@ -77,6 +78,7 @@ class MemoryConnections:
 
     def _reached(self) -> None:
         if self.away:
+            self.missed += 1
             raise NotReady("The store cannot be reached. Try again.", retry_after=1)
 
 
