@@ -120,6 +120,8 @@ def test_an_editor_changes_an_api_a_call_an_app_and_a_key(cli: Cli, weather: str
     assert cli("key", "show", "the key", "--json").json["app"] == "robot"
     untouched = cli("app", "edit", "robot", env=editor(tmp_path, "true"))
     assert (untouched.code, untouched.err) == (0, "Nothing was changed.\n")
+    emptied = cli("app", "edit", "robot", env=editor(tmp_path, ': > "$1"'))
+    assert (emptied.code, emptied.err) == (0, "Nothing was changed.\n")
     assert cli("app", "remove", "robot").code == 0
 
 
@@ -175,6 +177,15 @@ def test_what_ends_something_asks_on_a_terminal(
     assert told in " ".join(screen.lines)
     assert screen.lines[-1].endswith("Nothing was done.")
     assert cli("key", "allows", "bot's key", "GET", "/models").code == 0
+
+
+@pytest.mark.parametrize("typed", ["\n", "\x04", "n\n"], ids=["enter", "end of input", "no"])
+def test_only_a_yes_is_one(cli: Cli, server: Any, weather: str, typed: str) -> None:
+    """Anything else ends with 1, as an error that programs can read, and nothing is done."""
+    screen = on_terminal("api", "remove", "weather", "--json", env=server.environment, typed=typed)
+    assert screen.code == 1
+    assert '"code": "cancelled"' in screen.text
+    assert cli("api", "show", "weather").code == 0
 
 
 def test_a_script_is_not_asked(cli: Cli, weather: str) -> None:

@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from tieline.cli import api, app, audit, call, connection, credential, key, machine, output, token, vault
+from tieline.cli import api, app, audit, call, connection, credential, key, machine, token, vault
+from tieline.cli.failures import CommandFailed
 from tieline.cli.options import HELP_NAMES
 from tieline.core.errors import SettingsError
 
@@ -52,13 +53,12 @@ def begin(
 def invoke(words: Sequence[str]) -> int:
     """Run the command that ``words`` name; returns its exit code.
 
-    Raises SettingsError for wrong usage; its text is empty where the command's help was printed instead.
+    Raises SettingsError for wrong usage, CommandFailed where a question was answered with no.
     """
     try:
         status = root(list(words), prog_name="tieline", standalone_mode=False)
-    except typer.Abort:
-        output.say("Nothing was done.")
-        return 1
+    except typer.Abort:  # a question was answered with no, Ctrl-D or Ctrl-C
+        raise CommandFailed("Nothing was done.", {"code": "cancelled"}) from None
     except typer.TyperException as error:
         text = error.format_message()
         if _EXTRA in text:  # it would repeat what was given, which may be a secret

@@ -130,7 +130,7 @@ def as_yaml(content: Mapping[str, Any]) -> str:
 
 
 def edit(name: str, text: str, store: Callable[[str], Stored]) -> Stored | None:
-    """Open ``text`` in the editor and store what is saved there; None where nothing was changed.
+    """Open ``text`` in the editor and store what is saved there; None where nothing was changed, or all was deleted.
 
     Where that is refused, a person at a terminal may edit what they typed again. Otherwise it is kept in a file that
     the error names. Raises CommandFailed.
@@ -142,7 +142,7 @@ def edit(name: str, text: str, store: Callable[[str], Stored]) -> Stored | None:
     while True:
         _open(file)
         typed = text_of(file)
-        if typed == text:
+        if typed == text or not typed.strip():
             file.unlink()
             output.say("Nothing was changed.")
             return None
