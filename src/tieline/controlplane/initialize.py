@@ -129,7 +129,7 @@ class _LearningTask:
 
     def _pages(self, call: Call, samples: Sequence[ReadAnswer]) -> Proposal | None:
         """How the call seems to be paged, where it does not say so itself."""
-        if call.pagination is not None or samples[0].kind != "json":
+        if call.pagination is not None or samples[0].kind not in {"json", "xml"}:
             return None
         return propose(call, [PageSample(each.document, self.headers, self.given) for each in samples])
 

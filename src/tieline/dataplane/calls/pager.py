@@ -137,6 +137,8 @@ class Pager:
         found = self._tell(page.document) if self._tell is not None else _header(page.headers, paging.header or "")
         if found is None or found is False or found in ("", [], {}):
             return None
+        if paging.kind == "cursor" and str(found) == "0":  # what comes next is never the beginning: an end by custom
+            return None
         where = paging.next or paging.header
         if isinstance(found, str) and len(found) > _CURSOR_MOST:
             raise self._stuck(f"has more than {_CURSOR_MOST:,} characters at {where}, where the next page should be")

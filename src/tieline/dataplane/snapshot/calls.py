@@ -180,7 +180,9 @@ def _ready_call(name: str, call: Call, around: Surroundings, fields: Mapping[str
         shaper=Shaper(response.fields if response.type in _SHAPED else (), response.unknown),
         watch=_watch(call),
         stream=shape_of(response.stream, response.fields, response.unknown) if response.stream is not None else None,
-        items=PageItems(call.pagination, response.fields, response.unknown) if call.pagination is not None else None,
+        items=PageItems(call.pagination, response.fields, response.unknown, textual=response.type == "xml")
+        if call.pagination is not None
+        else None,
     )
 
 

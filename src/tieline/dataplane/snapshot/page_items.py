@@ -14,12 +14,19 @@ from tieline.definitions.model import Field, Pagination
 
 
 class PageItems:
-    """Finds the items of a page and hands each out in the shape of the call's fields."""
+    """Finds the items of a page and hands each out in the shape of the call's fields.
 
-    __slots__ = ("_excluded", "_get", "_shaper", "_steps")
+    ``textual`` says that answers are XML, where a list of one cannot be told from a value by itself, nor a list of none
+    from no list.
+    """
 
-    def __init__(self, pagination: Pagination, fields: Sequence[Field], unknown: str = "keep") -> None:
+    __slots__ = ("_excluded", "_get", "_shaper", "_steps", "_textual")
+
+    def __init__(
+        self, pagination: Pagination, fields: Sequence[Field], unknown: str = "keep", *, textual: bool = False
+    ) -> None:
         steps = paths.reach(paths.split(pagination.items)) if pagination.items is not None else None
+        self._textual = textual
         self._steps = steps or ()
         self._get = getter(paths.join(steps)) if steps is not None else None
         below, self._excluded = _below(steps if steps is not None else _only_list(fields), fields)
@@ -35,8 +42,10 @@ class PageItems:
             return []
         if self._get is not None:
             found = self._get(document)
-            if found is None and (not first or _is_there(document, self._steps)):
+            if found is None and (not first or self._textual or _is_there(document, self._steps)):
                 return []
+            if self._textual and isinstance(found, dict | str):
+                return [found]
         elif isinstance(document, dict):
             lists = [value for value in document.values() if isinstance(value, list)]
             if not lists and not first:

@@ -19,6 +19,8 @@ _DATA: Final = re.compile(
     r"|[0-9]{4}-[0-9]{2}(?:-[0-9]{2}(?:[T ].*)?)?|[0-9]{4}-?[QW][0-9]{1,2}|[0-9]{1,2}:[0-9]{2}(?::[0-9]{2})?"
     r"|[0-9A-Za-z]{8}(?:-[0-9A-Za-z]{4}){3}-[0-9A-Za-z]{12}|[0-9A-Fa-f]{16,}"  # UUIDs, hashes
     r"|[0-7][0-9A-HJKMNP-TV-Z]{25}"  # ULIDs
+    r"|[0-9]+-[0-9]+|[0-9.]{1,9}[+%]"  # ranges and shares
+    r"|[0-9A-Fa-f]{0,4}(?::[0-9A-Fa-f]{0,4}){2,7}"  # IPv6 addresses, hardware addresses
     r"|/.*|[a-z]+://.*|(?:arn|urn):.*|[a-z0-9]+(?::[a-z0-9_.-]+){2,}|[^\s/]+(?:/[^\s/]+)+"  # paths, names with slashes
     r"|[^@\s]+@[^@\s]+\.[a-z]+"
     rf"|(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)+(?:{_TOP_LEVELS})(?::[0-9]+)?"  # domains
@@ -51,14 +53,25 @@ _LANGUAGES: Final = frozenset(
     "kn ko ky lo lt lv mk ml mn mr ms my nb ne nl nn no pa pl ps pt ro ru si sk sl sq sr sv sw ta te th tl tr uk ur uz "
     "vi zh zu zh-Hans zh-Hant".split()
 )
+_STATES: Final = frozenset(
+    "AK AL AR AZ CA CO CT DC DE FL GA HI IA ID IL IN KS KY LA MA MD ME MI MN MO MS MT NC ND NE NH NJ NM NV NY OH OK OR "  # noqa: SIM905
+    "PA PR RI SC SD TN TX UT VA VT WA WI WV WY".split()
+)
+_DAYS: Final = frozenset("monday tuesday wednesday thursday friday saturday sunday mon tue wed thu fri sat sun".split())  # noqa: SIM905
+_MONTHS: Final = frozenset(
+    "january february march april may june july august september october november december "  # noqa: SIM905
+    "jan feb mar apr jun jul aug sep sept oct nov dec".split()
+)
 _CODES: Final = (
     _COUNTRIES,
+    _STATES,
     _CURRENCIES,
     frozenset(code.lower() for code in _COUNTRIES),
     frozenset(code.lower() for code in _CURRENCIES),
     _LANGUAGES,
 )
 _LEAST_CODES: Final = 2
+_CODE: Final = re.compile(r"[A-Z][A-Z0-9]{1,4}")
 
 
 def is_data(name: str) -> bool:
@@ -67,10 +80,21 @@ def is_data(name: str) -> bool:
 
 
 def are_data(found: Collection[str]) -> bool:
-    """Whether all of an object's names are data, or two and more are codes: of countries, currencies or languages.
+    """Whether all of an object's names are data, or two and more are codes: of countries, currencies, languages, days.
 
     No names at all are none.
     """
     if not found:
         return False
-    return all(map(is_data, found)) or (len(found) >= _LEAST_CODES and any(codes.issuperset(found) for codes in _CODES))
+    if all(map(is_data, found)):
+        return True
+    if len(found) < _LEAST_CODES:
+        return False
+    named = {name.lower() for name in found}
+    return any(codes.issuperset(found) for codes in _CODES) or named <= _DAYS or named <= _MONTHS
+
+
+def are_codes(found: Collection[str]) -> bool:
+    """Whether three and more names look like codes that nobody knows all of: ``JFK``, ``LAX``, ``SFO``."""
+    lengths = {len(name) for name in found}
+    return len(found) > _LEAST_CODES and len(lengths) == 1 and all(map(_CODE.fullmatch, found))

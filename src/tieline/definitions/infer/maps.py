@@ -8,13 +8,14 @@ from collections.abc import Iterable
 from typing import Final
 
 from tieline.definitions.infer import kinds, names
-from tieline.definitions.infer.data_keys import are_data
+from tieline.definitions.infer.data_keys import are_codes, are_data
 from tieline.definitions.infer.evidence import Evidence, combine
 
 _MOST_NAMES: Final = 50
 _LEAST_LIKE_SHAPED: Final = 8
 _LEAST_COVERED: Final = 0.7
 _LEAST_NAMES: Final = {"object": 2, "number": 3, "list": 3, "text": 4, "boolean": 4}
+_MEASURED: Final = frozenset({"number", "object"})
 _LEAST_SPREAD: Final = {"object": 2, "number": 2, "list": 2, "text": 3, "boolean": 3}
 
 
@@ -52,7 +53,7 @@ def _is_map(place: Evidence, name: str) -> bool:
     few = len(place.members) < _LEAST_LIKE_SHAPED
     if sort == "object" and _covered(place.members.values()) < (1.0 if few else _LEAST_COVERED):
         return False
-    if names.is_map(name) or (sort == "object" and not few):
+    if names.is_map(name) or (sort == "object" and not few) or (sort in _MEASURED and are_codes(place.members)):
         return True
     return _is_disjoint(place, sort)
 

@@ -95,9 +95,17 @@ def plain_name(name: str) -> str:
 def says_more(document: Any) -> bool | None:
     """Whether an answer's own flags (``has_more``, ``isLast`` …) say that further pages follow; None without one."""
     for steps, value in page_members(document, HAS_MORE | IS_LAST):
-        if isinstance(value, bool):
-            return value if plain_name(str(steps[-1])) in HAS_MORE else not value
+        flag = as_flag(value)
+        if flag is not None:
+            return flag if plain_name(str(steps[-1])) in HAS_MORE else not flag
     return None
+
+
+def as_flag(value: Any) -> bool | None:
+    """True or false, also as XML writes it; None for anything else."""
+    if isinstance(value, bool):
+        return value
+    return {"true": True, "false": False}.get(value) if isinstance(value, str) else None
 
 
 def list_of_items(document: Any) -> tuple[Steps, list[Any]] | None:

@@ -17,6 +17,7 @@ from tieline.definitions.infer.page_fields import (
     IS_LAST,
     PAGE_COUNTS,
     TOTALS,
+    as_flag,
     list_of_items,
     naming_step,
     page_members,
@@ -51,7 +52,7 @@ _NEXT_CURSORS: Final = (
 )  # fmt: skip
 _NEXT_URLS: Final = (
     "next", "nexturl", "nextpageurl", "nextlink", "nextpage", "odatanextlink", "nexthref", "nextpagelink", "nexturi",
-    "nextpageuri", "nextrecordsurl",
+    "nextpageuri", "nextrecordsurl", "afterurl",
 )  # fmt: skip
 _CURSOR_HEADERS: Final = (
     "x-next-cursor", "x-cursor-next", "x-next-page-token", "x-next-token", "x-continuation-token", "x-ms-continuation",
@@ -206,7 +207,7 @@ def _ended(samples: _Samples, paging: Pagination) -> Pagination:
 def _flag(samples: _Samples, words: Collection[str]) -> str | None:
     """The path of a flag of one of these names; None where no answer has one."""
     found = ((steps, value) for page in samples.pages for steps, value in page_members(page.document, words))
-    return next((paths.join(steps) for steps, value in found if isinstance(value, bool)), None)
+    return next((paths.join(steps) for steps, value in found if as_flag(value) is not None), None)
 
 
 def _number_told(samples: _Samples, words: Collection[str]) -> tuple[str, int] | None:

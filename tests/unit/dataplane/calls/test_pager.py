@@ -73,7 +73,7 @@ def test_a_cursor_in_a_header_is_followed() -> None:
     assert walk.after(page({}, 1, (b"x-next", b"abc"))) == NextPage({"at": "abc"})
 
 
-@pytest.mark.parametrize("end", ["", False, [], {}, None])
+@pytest.mark.parametrize("end", ["", False, [], {}, None, 0, "0"])
 def test_a_cursor_that_says_nothing_is_the_end(end: Any) -> None:
     """APIs say the end in many ways."""
     assert pager("cursor", parameter="at", next="next").after(page({"next": end})) is None
@@ -250,6 +250,21 @@ def test_null_or_nothing_instead_of_a_list_is_a_page_without_items(document: Any
     items = PageItems(Pagination("page", "at", items="data"), ())
     assert items.find(document) == []
     assert items.find({"data": "x"}) is None
+
+
+def test_a_list_of_one_or_none_cannot_be_told_in_xml() -> None:
+    """An element by itself is a list of one there, and none are a list without items."""
+    items = PageItems(Pagination("page", "at", items="list.item"), (), textual=True)
+    assert items.find({"list": {"item": {"id": "1"}}}, first=True) == [{"id": "1"}]
+    assert items.find({"list": {"item": "x"}}, first=True) == ["x"]
+    assert items.find({"list": None}, first=True) == []
+
+
+def test_flags_of_xml_are_texts() -> None:
+    """S3 says whether a list was truncated."""
+    walk = pager("cursor", parameter="at", next="r.next", type="text", more="r.IsTruncated")
+    assert walk.after(page({"r": {"IsTruncated": "true", "next": "9"}})) == NextPage({"at": "9"})
+    assert walk.after(page({"r": {"IsTruncated": "false", "next": "10"}})) is None
 
 
 def test_a_list_that_was_never_there_is_told_on_the_first_page() -> None:

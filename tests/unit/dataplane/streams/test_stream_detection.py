@@ -77,6 +77,11 @@ def test_the_format_is_told_by_media_type_and_looks(sample: bytes, media: str, f
             b'event: speech.audio.delta\ndata: {"audio":"Z"}\n\nevent: speech.audio.done\ndata: {"usage":{"n":1}}\n\n',
             Stream(usage=Spot("usage", "speech.audio.done"), done=Spot("$", "speech.audio.done")),
         ),
+        (
+            b'event: message.delta\ndata: {"content":"Hi"}\n\nevent: message.delta\ndata: {"content":"!"}\n\n'
+            b'event: message.completed\ndata: {"content":"Hi!"}\n\n',
+            Stream(text=Spot("content", "message.delta"), done=Spot("$", "message.completed")),
+        ),
         (b'{"reasoning":{"text":"Hm"},"answer":"Hi"}\n{"answer":"!"}\n', Stream("ndjson", text=Spot("answer"))),
         (b'data: {"broken\n\n', Stream(text=Spot("$"))),
         (b'{"text":"Once"}\n{"broken\n{"text":', Stream("json_concatenated", text=Spot("text"))),

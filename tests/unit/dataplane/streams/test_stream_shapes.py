@@ -60,6 +60,12 @@ def test_a_field_can_mark_the_end() -> None:
         (Stream(), sse("", '{"error":{"message":"It broke"}}'), "It broke"),
         (Stream(text=Spot("t")), sse("", '{"object":"error","message":"It broke","code":500}'), "It broke (500)"),
         (Stream(preset="openai_chat"), sse("", '{"object":"error","message":"It broke","code":500}'), "It broke (500)"),
+        (
+            Stream(preset="openai_chat"),
+            sse("", '{"code":"InvalidParameter","message":"It broke"}'),
+            "(InvalidParameter)",
+        ),
+        (Stream(preset="openai_chat"), sse("", '{"detail":"It broke"}'), "It broke"),
         (Stream("ndjson"), b'{"type":"error","message":"It broke"}\n', "It broke"),
     ],
 )

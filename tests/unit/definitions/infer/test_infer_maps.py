@@ -28,6 +28,12 @@ KEYS = {
     "media types": ["application/json", "text/plain"],
     "hosts": ["10.0.0.1:80", "10.0.0.2:80"],
     "instances": ["i-abcd1234", "i-abcd1235"],
+    "ages": ["0-17", "18-64", "65+"],
+    "days of the week": ["Mon", "Tue"],
+    "months": ["january", "february"],
+    "states": ["NY", "CA"],
+    "IPv6 addresses": ["fe80::1", "2001:db8::2"],
+    "airports": ["JFK", "LAX", "SFO"],
     "servers": ["server-01", "server-02"],
 }
 

@@ -45,6 +45,7 @@ _ENDS: Final = ("done", "finished", "is_finished", "is_final", "final", "complet
 _END_WORDS: Final = frozenset({
     "done", "end", "ended", "finish", "finished", "complete", "completed", "stop", "stopped", "final", "closed",
 })  # fmt: skip
+_PIECES: Final = frozenset({"delta", "chunk", "token", "partial", "piece"})
 # Texts of events and members that are named so are no part of the answer's.
 _ASIDES: Final = frozenset({
     "reasoning", "thought", "thoughts", "thinking", "tool", "input", "function", "call", "arguments", "args", "audio",
@@ -184,6 +185,8 @@ def _text(seen: list[Seen]) -> Spot | None:
         return None
     best = min(found.values(), key=lambda leaves: (_TEXTS.index(leaves[0][2]), -len(leaves)))
     answers = [leaf for leaf in best if not _is_aside(leaf[0])]
+    pieces = [leaf for leaf in answers if isinstance(leaf[0], str) and not _PIECES.isdisjoint(words(leaf[0]))]
+    answers = pieces or answers  # others tell the whole again
     if answers and len(answers) < len(best):
         name = Counter(leaf[0] for leaf in answers).most_common(1)[0][0]
         if name is not None:

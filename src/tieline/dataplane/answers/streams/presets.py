@@ -105,6 +105,15 @@ def _chat_event(_: str | None, value: Any) -> Any:
     return fields or None
 
 
+def _chat_error(name: str | None, value: Any) -> Any:
+    """An error as it is customary, or an object without choices that has a message and a code, or a detail alone."""
+    found = error_of(name, value)
+    if found is not None or not isinstance(value, dict) or "choices" in value:
+        return found
+    is_coded = isinstance(value.get("message"), str) and not {"code", "status", "status_code"}.isdisjoint(value)
+    return value if is_coded or value.keys() == {"detail"} else None
+
+
 def text_in(value: Any) -> str:
     """Text that stands there itself, in a list of texts, or in one of parts such as ``{"type": "text", "text": …}``."""
     if isinstance(value, str):
@@ -344,7 +353,7 @@ PRESETS: Mapping[str, Preset] = {
         fits=_chat_fits,
         text=_chat_text,
         usage=_of("usage"),
-        error=error_of,
+        error=_chat_error,
         event=_chat_event,
         around=lambda _, value: _beyond(value, _CHAT_KNOWN),
         kept=_paths(id="id", model="model", finish_reason="choices[0].finish_reason"),
