@@ -78,8 +78,10 @@ def test_the_format_is_told_by_media_type_and_looks(sample: bytes, media: str, f
             Stream(usage=Spot("usage", "speech.audio.done"), done=Spot("$", "speech.audio.done")),
         ),
         (
-            b'event: message.delta\ndata: {"content":"Hi"}\n\nevent: message.delta\ndata: {"content":"!"}\n\n'
-            b'event: message.completed\ndata: {"content":"Hi!"}\n\n',
+            (
+                b'event: message.delta\ndata: {"content":"Hi"}\n\nevent: message.delta\ndata: {"content":"!"}\n\n'
+                b'event: message.completed\ndata: {"content":"Hi!"}\n\n'
+            ),
             Stream(text=Spot("content", "message.delta"), done=Spot("$", "message.completed")),
         ),
         (b'{"reasoning":{"text":"Hm"},"answer":"Hi"}\n{"answer":"!"}\n', Stream("ndjson", text=Spot("answer"))),
