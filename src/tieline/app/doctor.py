@@ -50,10 +50,11 @@ class Finding:
 
 def examine(settings: ServeSettings) -> list[Finding]:
     """Every finding, in the order in which to read them."""
-    found = [*_data_directory(settings), *_store(settings), *_sqlite(settings)]
+    found = [*_data_directory(settings), *_store(settings), *_sqlite(settings), *_authorities(settings)]
+    starts = not any(each.state == "wrong" for each in found)
     for name, address in (("app listener", settings.app_listen), ("console listener", settings.console_listen)):
-        found.append(_listener(name, address))
-    return [*found, *_authorities(settings), _clock(settings), _open_files(), *_disk(settings)]
+        found.append(_listener(name, address, starts=starts))
+    return [*found, _clock(settings), _open_files(), *_disk(settings)]
 
 
 def _data_directory(settings: ServeSettings) -> Iterator[Finding]:
@@ -148,10 +149,11 @@ def _sqlite(settings: ServeSettings) -> Iterator[Finding]:
         )
 
 
-def _listener(name: str, address: Address) -> Finding:
-    """Who, if anybody, answers there: Tieline, another program, or nobody."""
+def _listener(name: str, address: Address, *, starts: bool) -> Finding:
+    """Who, if anybody, answers there: Tieline, another program, or nobody; then a server may, where it ``starts``."""
     if is_free(address):
-        return Finding("note", name, f"{address} is free: no server runs there; start one with `tieline serve`")
+        advice = "; start one with `tieline serve`" if starts else ""
+        return Finding("note", name, f"{address} is free: no server runs there{advice}")
     try:
         tieline, _ = _asked(address, "/")
         _, status = _asked(address, "/readyz")

@@ -16,7 +16,7 @@ import re
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from datetime import UTC, date, datetime, timedelta
 from operator import itemgetter
 from pathlib import Path
@@ -30,6 +30,7 @@ log = logging.getLogger("tieline.storage.recordfiles")
 Row = tuple[Any, ...]
 
 BUSY_SECONDS: Final = 10.0
+CLOSE_SECONDS: Final = 1.0
 _DAY: Final = 86_400
 _EPOCH: Final = date(1970, 1, 1)
 _SHARED: Final = ("api", "environment", "method", "area", "level", "status", "code", "outcome", "call")
@@ -88,7 +89,9 @@ class DayFiles:
 
     async def close(self) -> None:
         if self._thread is not None:
-            await self._in_thread(self._let_go)
+            with suppress(TimeoutError):  # a file that hangs keeps its thread, and nobody else
+                async with asyncio.timeout(CLOSE_SECONDS):
+                    await self._in_thread(self._let_go)
             self._thread.shutdown(wait=False)
             self._thread = None
 
