@@ -18,6 +18,7 @@ MOST_AREAS = 500
 NAME_RULE = "use letters, digits and _, a letter first, at most 63"
 API_NAME_RULE = "use lower-case letters, digits, _ and -, a letter first, at most 63"
 _AREA_NAME_RULE = "use lower-case letters, digits and _, a letter first, at most 63"
+_ENDINGS = re.compile("x+")
 _STATUS = re.compile(r"[1-5](?:[0-9]{2}|xx)")
 _RULE_LENGTH = 500
 _VALUE_LENGTH = 4096
@@ -53,8 +54,9 @@ def slotted(check: Callable[[str], str]) -> Callable[[str], str]:
     """A check of text that may hold ``<slots>``, which brings it to one form: tried with a word in their places."""
 
     def checked(text: str) -> str:
-        found = _tried(check, text, "x")  # the ASCII form of an international label depends on the label's length
-        if not text.isascii() and _tried(check, text, "yyy") != found:
+        ending = "x" * (1 + max(map(len, _ENDINGS.findall(text.lower())), default=0))  # no word of the text ends so
+        found = _tried(check, text, ending)  # the ASCII form of an international label depends on the label's length
+        if not text.isascii() and _tried(check, text, f"{ending}xx") != found:
             raise ValueError("an international name beside a <slot> is written in its xn-- form")
         return found
 
@@ -64,13 +66,10 @@ def slotted(check: Callable[[str], str]) -> Callable[[str], str]:
 def _tried(check: Callable[[str], str], text: str, ending: str) -> str:
     """``text`` as ``check`` gives it back with words in place of its slots, which are put back."""
     parsed = template.parse(text)
-    words = {name: f"v{index}{ending}" for index, name in enumerate(parsed.names())}
-    while any(word in text.lower() for word in words.values()):
-        words = {name: word + ending for name, word in words.items()}
+    names = parsed.names()
+    words = {name: f"v{index}{ending}" for index, name in enumerate(names)}
     one_form = template.escape(check(parsed.render_text(words)))
-    for name, word in words.items():
-        one_form = one_form.replace(word, f"<{name}>")
-    return one_form
+    return re.sub(f"v([0-9]+){ending}", lambda found: f"<{names[int(found[1])]}>", one_form) if names else one_form
 
 
 def bounded(least: str, most: str) -> Text:

@@ -5,7 +5,7 @@ that begins no slot stands for itself, except where it looks like a slot with a 
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -92,10 +92,19 @@ def escape(text: str) -> str:
 
 def names_in(value: Any) -> tuple[str, ...]:
     """The names of the slots in every text and key of plain data, each once; raises ValueError as ``parse``."""
-    if isinstance(value, str):
-        return parse(value).names()
-    below = [*value, *value.values()] if isinstance(value, Mapping) else value if isinstance(value, list) else ()
-    return tuple(dict.fromkeys(name for item in below for name in names_in(item)))
+    return tuple(dict.fromkeys(name for text in _texts_in(value) for name in parse(text).names()))
+
+
+def _texts_in(value: Any) -> Iterator[str]:
+    """Every text and key of plain data: of a mapping first the keys, then the values."""
+    left = [value]
+    while left:
+        one = left.pop()
+        if isinstance(one, str):
+            yield one
+        elif isinstance(one, Mapping | list):
+            below = [*one, *one.values()] if isinstance(one, Mapping) else one
+            left += reversed(below)
 
 
 def _close(literal: list[str], pieces: list[Literal | Slot]) -> None:
