@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from tieline.core.errors import BodyTooLarge, InvalidRequest, UpstreamError
 from tieline.dataplane.answers.charset import charset_of, text_of
 from tieline.dataplane.answers.content_coding import Inflate
-from tieline.dataplane.answers.error_text import MESSAGE_MOST, complaint
+from tieline.dataplane.answers.error_text import MESSAGE_MOST, extract_error
 from tieline.dataplane.attempt.retry import pause, retry_after
 from tieline.dataplane.doors.multipart import FieldPart, FileBegun, FileData, FormReader, boundary_of
 from tieline.definitions.infer.links import next_link
@@ -54,7 +54,7 @@ def test_any_content_type_has_a_boundary_or_not(content_type: bytes) -> None:
 @given(st.binary(max_size=30), st.binary(max_size=200) | st.text(max_size=100).map(str.encode))
 def test_any_error_has_a_message_or_none(content_type: bytes, body: bytes) -> None:
     """Of one line and bounded length."""
-    message, code = complaint(content_type, body)
+    message, code = extract_error(content_type, body)
     assert message is None or (0 < len(message) <= MESSAGE_MOST and "\n" not in message)
     assert code is None or 0 < len(code) <= 100
 

@@ -44,7 +44,7 @@ def test_the_house_keeps_its_rules(main: Callable[[], int], capsys: pytest.Captu
 
 
 @pytest.mark.parametrize(
-    ("code", "complaint"),
+    ("code", "extract_error"),
     [
         ('"""Doc."""\nimport os\nHOME = os.environ["HOME"]\n', "reads the environment"),
         ('"""Doc."""\nfrom os import getenv\n', "reads the environment"),
@@ -59,9 +59,9 @@ def test_the_house_keeps_its_rules(main: Callable[[], int], capsys: pytest.Captu
         ('"""Doc."""\n# TO' + "DO: later\n", "unfinished"),
     ],
 )
-def test_a_broken_rule_is_noticed(code: str, complaint: str, tmp_path: Path) -> None:
+def test_a_broken_rule_is_noticed(code: str, extract_error: str, tmp_path: Path) -> None:
     """Each rule of tools/rules.py finds a module that breaks it."""
-    assert any(complaint in breach for breach in rule_breaches(code, tmp_path))
+    assert any(extract_error in breach for breach in rule_breaches(code, tmp_path))
 
 
 def test_cleaning_up_and_raising_again_is_no_blanket_except(tmp_path: Path) -> None:
@@ -77,16 +77,16 @@ def test_an_empty_name_is_noticed(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "complaint"),
+    ("code", "extract_error"),
     [
         ("def long():\n" + "    pass\n" * 80, "has 81 lines"),
         ("def wide(a, b, c, d, e, f, g):\n    pass\n", "takes 7 parameters"),
         ("class Some:\n    def wide(self, a, b, c, *, d, e, f, g):\n        pass\n", "takes 7 parameters"),
     ],
 )
-def test_a_function_over_budget_is_noticed(code: str, complaint: str, tmp_path: Path) -> None:
+def test_a_function_over_budget_is_noticed(code: str, extract_error: str, tmp_path: Path) -> None:
     """tools/sizes.py counts lines and parameters, self aside."""
-    assert any(complaint in breach for breach in size_breaches(code, tmp_path))
+    assert any(extract_error in breach for breach in size_breaches(code, tmp_path))
 
 
 def test_logic_in_a_package_init_is_noticed(tmp_path: Path) -> None:

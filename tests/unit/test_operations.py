@@ -53,7 +53,7 @@ def test_the_unit_gives_the_drain_its_time(unit: dict[str, list[str]]) -> None:
 
 
 def test_the_container_serves_on_the_ports_that_it_exposes(tmp_path: Path) -> None:
-    """Its instructions are known, its settings are read without complaint, and nobody runs it as root."""
+    """Its instructions are known, its settings are read without extract_error, and nobody runs it as root."""
     lines = re.sub(r"\\\n\s*", "", block("Dockerfile")).strip().splitlines()
     found = {line.split(" ", 1)[0]: line.split(" ", 1)[1] for line in lines}
     assert found.keys() == {"FROM", "COPY", "RUN", "USER", "VOLUME", "EXPOSE", "ENV", "ENTRYPOINT"}

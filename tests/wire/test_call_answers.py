@@ -148,7 +148,7 @@ async def test_drift_is_counted_and_changes_nothing(start_stage: StartStage) -> 
     fields = [FIELD, {"path": "age", "type": "integer"}]
     stage = await start_stage(saying(json_answer({"name": "a", "age": "old"})), calls=call(fields=fields))
     assert result(await calling.run(stage, "it")) == {"name": "a", "age": "old"}
-    await stage.worker.service.telling.flush()
+    await stage.worker.service.drift_flush.flush()
     (told,) = stage.worker.source.drifts
     assert (told.api, told.call, told.path, told.kind, told.found) == ("api", "it", "age", "type", "text")
 

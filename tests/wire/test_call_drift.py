@@ -23,10 +23,10 @@ async def test_an_answer_that_differs_is_handed_out_and_told(start_stage: StartS
     stage = await start_stage(saying(json_answer({"id": "seven", "extra": True})), calls=CALLS)
     assert result(await calling.run(stage, "read")) == {"id": "seven", "extra": True}
     service, source = stage.worker.service, stage.worker.source
-    await service.telling.flush()
+    await service.drift_flush.flush()
     assert told(source.drifts) == SEEN
     assert {(each.api, each.environment, each.call) for each in source.drifts} == {("api", "live", "read")}
-    await service.telling.flush()
+    await service.drift_flush.flush()
     assert len(source.drifts) == len(SEEN)
 
 
@@ -34,7 +34,7 @@ async def test_an_answer_that_fits_is_told_nothing_of(start_stage: StartStage) -
     """No row for it, and no transaction."""
     stage = await start_stage(saying(json_answer({"id": 7, "name": "x"})), calls=CALLS)
     await calling.run(stage, "read")
-    await stage.worker.service.telling.flush()
+    await stage.worker.service.drift_flush.flush()
     assert stage.worker.source.drifts == []
 
 
@@ -44,11 +44,11 @@ async def test_while_the_store_is_away_counts_add_up(start_stage: StartStage) ->
     service, source = stage.worker.service, stage.worker.source
     await calling.run(stage, "read")
     source.away = True
-    await service.telling.flush()
+    await service.drift_flush.flush()
     assert source.drifts == []
     source.away = False
     await calling.run(stage, "read")
-    await service.telling.flush()
+    await service.drift_flush.flush()
     assert {each.count for each in source.drifts} == {2}
 
 

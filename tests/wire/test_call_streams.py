@@ -216,7 +216,7 @@ async def test_undeclared_events_are_handed_out_and_counted(
     body = b'event: known\ndata: {"a": "1"}\n\nevent: odd\ndata: {"b": 1}\n\n'
     stage = await start_stage(saying(answer(body)), calls=calls)
     assert [name for name, _ in events(await calling.run(stage, "it"))] == names
-    await stage.worker.service.telling.flush()
+    await stage.worker.service.drift_flush.flush()
     (told,) = stage.worker.source.drifts
     assert (told.call, told.path, told.kind, told.found) == ("it", "odd", "new", "event")
 

@@ -31,7 +31,7 @@ from tieline.dataplane.tokens.sessions import TokenSessions
 from tieline.ports.connections import ConnectionKey, SealedToken
 from tieline.ports.snapshot import Change
 from tieline.schemes.base import Applier
-from tieline.schemes.flow import Renewal
+from tieline.schemes.flow import Renewal, Token
 from tieline.schemes.signal import Signal
 from tieline.testing.connections import MemoryConnections
 from tieline.testing.dataplane import MemorySource
@@ -458,3 +458,11 @@ async def test_a_store_that_is_away_is_told_as_such(bench: Bench) -> None:
     bench.store.away = True
     with pytest.raises(NotReady):
         await bench.worker().ready(bench.plan, bench.renewal(), SHARED)
+
+
+async def test_a_tokens_connection_is_known(bench: Bench) -> None:
+    """What was answered with a token is dropped when its connection changes; a stranger's token has none here."""
+    sessions, renewal = bench.worker(), bench.renewal()
+    applier = await sessions.ready(bench.plan, renewal, SHARED)
+    assert sessions.connection_of(applier) == bench.store.rows[bench.key()].id
+    assert sessions.connection_of(Bound(Token({}))) is None

@@ -11,7 +11,7 @@ from tieline.dataplane.admission.admit import Admission
 from tieline.dataplane.admission.fields import NOTABLE
 from tieline.dataplane.attempt.prepare import Preparer
 from tieline.dataplane.attempt.send import CallSender
-from tieline.dataplane.calls.drift_flush import Telling
+from tieline.dataplane.calls.drift_flush import DriftFlush
 from tieline.dataplane.doors.call import PREFIX as CALL_PREFIX
 from tieline.dataplane.doors.call import CallDoor
 from tieline.dataplane.doors.relay import PREFIX, Relay
@@ -63,11 +63,11 @@ class Service:
         self._relay = Relay(admission, preparer, self.records, new_id)
         self.calls = CallDoor(admission, CallSender(preparer), self.records, new_id)
         self.listener = Listener(self._door, self.deadlines, new_id, NOTABLE, resources.proxies)
-        self.telling = Telling(self.calls.runner.drifts, resources.source)
+        self.drift_flush = DriftFlush(self.calls.runner.drifts, resources.source)
         self._supervised = (
             SupervisedTask("snapshot", self.snapshot.follow),
             SupervisedTask("records", self.records.run),
-            SupervisedTask("drift", self.telling.run),
+            SupervisedTask("drift", self.drift_flush.run),
         )
         self._loaded = False
         self._leaving = False
@@ -99,7 +99,7 @@ class Service:
         for each in self._supervised:
             await each.stop()
         await self.records.close()
-        await self.telling.flush()
+        await self.drift_flush.flush()
         self.pool.close()
         self.deadlines.stop()
 

@@ -32,7 +32,7 @@ _TITLE = re.compile(r"<title[^<>]*+>([^<]*+)<", re.IGNORECASE)
 _XML_PART = re.compile(r"<(?:\w+:)?(message|code|faultstring|faultcode)\b[^<>]*+>([^<]*+)<", re.IGNORECASE)
 
 
-def complaint(
+def extract_error(
     content_type: bytes, body: bytes, hide: Callable[[str], str] = lambda text: text
 ) -> tuple[str | None, str | None]:
     """The message and the code in an error's ``body``, each None where there is none; white space is made single.
@@ -45,7 +45,7 @@ def complaint(
     text = text_of(body, charset_of(content_type)).strip()
     found = _json(body, text)
     if found is not _NO_JSON:
-        message, code = told(found)
+        message, code = message_and_code(found)
         if message is None and found not in (None, {}, [], ""):
             message = write_json(found).decode()
     elif text.startswith("<"):
@@ -55,12 +55,12 @@ def complaint(
     return _line(message, MESSAGE_MOST, hide), _line(code, _CODE_MOST, hide)
 
 
-def told(found: Any, depth: int = _DEPTH) -> tuple[str | None, str | None]:
+def message_and_code(found: Any, depth: int = _DEPTH) -> tuple[str | None, str | None]:
     """The message and code in an error's JSON value, None where none of the known members holds one."""
     if isinstance(found, str):
         return found if found.strip() else None, None
     if isinstance(found, list) and found and depth:
-        several = [told(each, depth - 1) for each in found[:_FIRST]]
+        several = [message_and_code(each, depth - 1) for each in found[:_FIRST]]
         messages = [message for message, _ in several if message is not None]
         return "; ".join(messages) or None, several[0][1]
     if not isinstance(found, dict):
@@ -69,7 +69,7 @@ def told(found: Any, depth: int = _DEPTH) -> tuple[str | None, str | None]:
     code = codes[0] if codes else None
     inner = next((found[key] for key in _INNER if isinstance(found.get(key), dict | list) and found[key]), None)
     if inner is not None and depth:
-        message, inner_code = told(inner, depth - 1)
+        message, inner_code = message_and_code(inner, depth - 1)
         if message is not None:
             return message, inner_code or code
     message = next((found[key] for key in _MESSAGES if isinstance(found.get(key), str) and found[key].strip()), None)

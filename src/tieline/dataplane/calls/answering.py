@@ -12,7 +12,7 @@ import orjson
 
 from tieline.core.errors import UpstreamFailed, UpstreamProtocolError
 from tieline.dataplane.answers.content_coding import Coding, coding, codings
-from tieline.dataplane.answers.error_text import complaint, told
+from tieline.dataplane.answers.error_text import extract_error, message_and_code
 from tieline.dataplane.answers.mask import StreamMask
 from tieline.dataplane.attempt.retry import retry_after
 from tieline.dataplane.attempt.send import UpstreamAnswer
@@ -69,7 +69,7 @@ def answer_of(call: ReadyCall, reached: UpstreamAnswer, body: bytes | None) -> C
         return CallAnswer(_json(call, reached, None) if call.wrapped else Whole(None))
     if reached.status >= 300:
         content_type = reached.header(b"content-type") or b""
-        message, code = complaint(content_type, body, reached.mask.text)
+        message, code = extract_error(content_type, body, reached.mask.text)
         return CallAnswer(_json(call, reached, error_document(body, content_type), {"message": message, "code": code}))
     raw = raw_json(body) if call.whole else None
     if raw is not None and raw.find(b'"errors"') < 0:
@@ -77,8 +77,8 @@ def answer_of(call: ReadyCall, reached: UpstreamAnswer, body: bytes | None) -> C
     document = document_of(call, reached, body)
     if _is_graphql_error(call, document):
         if not call.wrapped:
-            raise UpstreamFailed(sentence(reached, *complaint(b"", encoded(call, document), reached.mask.text)))
-        message, code = told(document)
+            raise UpstreamFailed(sentence(reached, *extract_error(b"", encoded(call, document), reached.mask.text)))
+        message, code = message_and_code(document)
         return CallAnswer(_json(call, reached, document, {"message": message, "code": code}))
     drifts = call.watch.look(document) if call.watch is not None else ()
     value = orjson.Fragment(raw) if raw is not None else call.shaper.apply(document)
@@ -143,7 +143,7 @@ async def failure(reached: UpstreamAnswer) -> UpstreamFailed:
             f"The upstream answered {status}, a redirect, which is not followed. Correct the call's path, or set "
             "follow_redirects where it leads to the same origin."
         )
-    said = complaint(reached.header(b"content-type") or b"", await gather_some(reached), reached.mask.text)
+    said = extract_error(reached.header(b"content-type") or b"", await gather_some(reached), reached.mask.text)
     return UpstreamFailed(sentence(reached, *said), retry_after=retry_after(reached.headers))
 
 

@@ -1,7 +1,7 @@
 """How often answers no longer fit what their call knows of them, counted by call and place until it is told.
 
 A worker's own. Owns the counts, within bounds; what counts as drift is for ``definitions.infer.drift`` to say, and who
-is told for ``telling``.
+is told ``drift_flush``'s.
 """
 
 from collections.abc import Iterable, Mapping

@@ -13,20 +13,20 @@ from tieline.ports.snapshot import SnapshotSource
 
 log = logging.getLogger("tieline.dataplane.calls.drift_flush")
 
-TELL_SECONDS: Final = 2.0
+FLUSH_SECONDS: Final = 2.0
 
 
-class Telling:
-    """The way of a worker's counts into the store."""
+class DriftFlush:
+    """Flushes a worker's counts into the store."""
 
     def __init__(self, drifts: Drifts, source: SnapshotSource) -> None:
         self._drifts = drifts
         self._source = source
 
     async def run(self) -> None:
-        """Tell until cancelled."""
+        """Flush every two seconds until cancelled."""
         while True:
-            await asyncio.sleep(TELL_SECONDS)
+            await asyncio.sleep(FLUSH_SECONDS)
             await self.flush()
 
     async def flush(self) -> None:

@@ -3,15 +3,15 @@
 Owns the order of reading and writing. How a provider's stream is read is for ``answers.streams`` to say.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
 from tieline.core.errors import UpstreamError, UpstreamFailed
 from tieline.dataplane.answers.content_coding import Coding, coding
-from tieline.dataplane.answers.error_text import complaint
+from tieline.dataplane.answers.error_text import extract_error
 from tieline.dataplane.answers.item_mask import ItemMask
-from tieline.dataplane.answers.streams import CONTENT_TYPE, Failed, StreamItem, StreamReader
+from tieline.dataplane.answers.streams import Failed, StreamItem, StreamReader
 from tieline.dataplane.attempt.send import UpstreamAnswer
 from tieline.dataplane.calls.answering import sentence
 from tieline.dataplane.calls.reading import ERROR_MOST, LARGE
@@ -32,23 +32,23 @@ async def pass_stream(
 ) -> Mapping[str | None, int]:
     """Pass a stream on to its end, good or bad; the events that its description does not declare, by name.
 
-    Raises UpstreamError before anything was handed out, UpstreamFailed where a document came instead of events: so
-    providers tell what is wrong with a request, whatever the status. What came decides, not what it is called.
+    Raises UpstreamError before anything was handed out, UpstreamFailed where a document came instead of events, or the
+    first event tells of an error: so providers tell what is wrong with a request, whatever the status. What came
+    decides, not what it is called.
     """
     assert call.stream is not None  # its response is of type stream
     undo = coding(reached.headers, STREAM_MOST)
-    kind = (reached.header(b"content-type") or b"").partition(b";")[0].strip().lower()
     begun: bytes | None = None
-    if call.stream.format == "sse" and kind != CONTENT_TYPE:
+    if call.stream.format == "sse":
         begun = await _beginning(reached, undo, lambda found: bool(found.lstrip()))
         if begun.lstrip().startswith(_DOCUMENT):
             begun += await _beginning(reached, undo, lambda found: len(found) >= ERROR_MOST)
-            said = complaint(kind, begun, reached.mask.text)
+            kind = (reached.header(b"content-type") or b"").partition(b";")[0].strip().lower()
+            said = extract_error(kind, begun, reached.mask.text)
             raise UpstreamFailed(sentence(reached, *said, what=f"no events but {kind.decode('ascii', 'replace')[:60]}"))
     reader = StreamReader(call.stream)
     masked = ItemMask(reached.mask)
-    receiver.begin_events()
-    is_over = False
+    is_begun = is_over = False
     while not is_over:
         data = begun or await _next(reached, undo)
         begun = None
@@ -56,10 +56,20 @@ async def pass_stream(
         is_large = isinstance(data, bytes) and reader.waiting + len(data) > LARGE
         items = await in_thread(step) if is_large else step()
         is_over = reader.ended or (bool(items) and isinstance(items[-1], Failed))
+        if not is_begun:
+            _raise_refusal(items)
+            receiver.begin_events()
+            is_begun = True
         if items:
             await receiver.items(items)
     receiver.end()
     return reader.drift
+
+
+def _raise_refusal(items: Sequence[StreamItem]) -> None:
+    """Raise what the upstream tells in its very first event, where that is an error and nothing else."""
+    if len(items) == 1 and isinstance(items[0], Failed) and isinstance(items[0].error, UpstreamFailed):
+        raise items[0].error
 
 
 async def _beginning(reached: UpstreamAnswer, undo: Coding | None, enough: Callable[[bytearray], bool]) -> bytes:

@@ -109,3 +109,16 @@ def test_drift_has_bounds() -> None:
     drifts = Drifts()
     drifts.note(ASK, [Drift(f"x{number}", "new", 1) for number in range(10 * PLACES_MOST)])
     assert len(drifts.taken()) == PLACES_MOST
+
+
+def test_values_are_found_by_what_they_rest_on() -> None:
+    """And leave nothing behind when they are dropped or evicted."""
+    cache: LruCache[str, int] = LruCache(3 * ENTRY_BYTES)
+    for name in ("a", "b", "c", "d"):
+        cache.put(name, 1, 0, 60, {"api", name})
+    assert sorted(cache.tagged({"api"})) == ["b", "c", "d"]
+    assert cache.tagged({"a"}) == []
+    assert sorted(cache.tagged(None)) == ["b", "c", "d"]
+    for name in ("b", "c", "d"):
+        cache.drop(name)
+    assert cache._tagged == {}

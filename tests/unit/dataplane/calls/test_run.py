@@ -368,3 +368,37 @@ async def test_drift_is_counted() -> None:
     found = await stage(*numbered(1), it={"path": "/it", "response": {"type": "json", "fields": fields}})
     await found.ran()
     assert [(each.path, each.kind, each.api) for each in found.runner.drifts.taken()] == [("n", "type", "api")]
+
+
+async def test_a_refusal_that_is_data_is_not_kept_under_a_key() -> None:
+    """It was handed out, and the next one may go better."""
+    found = await stage(Upstream(b"{}", 500), Upstream(b"1"), it={"path": "/it", "response": {"include_errors": True}})
+    assert b'"status":500' in ((await found.ran(key=KEY)).wholes[0] or b"")
+    assert b'"status":200' in ((await found.ran(key=KEY)).wholes[0] or b"")
+
+
+async def test_a_large_answer_is_not_kept() -> None:
+    """One MiB is the most."""
+    found = await stage(Upstream(b'"' + b"x" * RECORDED_MOST + b'"'), *numbered(2), it=CACHED)
+    await found.ran()
+    assert (await found.ran()).wholes == [b'{"n":2}']
+
+
+async def test_an_error_in_the_first_event_is_raised() -> None:
+    """Nothing was given by then."""
+    found = await stage(Upstream(b'data: {"error": {"message": "No."}}\n\n', headers=EVENTS), it=STREAM)
+    given = Given()
+    with pytest.raises(UpstreamFailed, match="No"):
+        await found.run().run(arguments(), given)
+    assert given == Given()
+
+
+@pytest.mark.parametrize(("data", "is_error"), [(b"null", True), (b'{"x":1}', False)])
+async def test_errors_beside_data_are_an_answer(data: bytes, is_error: bool) -> None:
+    """GraphQL may answer a part; without any it has refused."""
+    found = await stage(Upstream(b'{"data":%b,"errors":[{"message":"No."}]}' % data))
+    if is_error:
+        with pytest.raises(UpstreamFailed, match="No"):
+            await found.ran()
+    else:
+        assert b"No." in ((await found.ran()).wholes[0] or b"")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tieline.dataplane.answers.error_text import MESSAGE_MOST, complaint
+from tieline.dataplane.answers.error_text import MESSAGE_MOST, extract_error
 
 
 @pytest.mark.parametrize(
@@ -30,12 +30,12 @@ from tieline.dataplane.answers.error_text import MESSAGE_MOST, complaint
 )  # fmt: skip
 def test_json_errors_are_read(body: bytes, found: tuple[str | None, str | None]) -> None:
     """Of the shapes that APIs have."""
-    assert complaint(b"application/json", body) == found
+    assert extract_error(b"application/json", body) == found
 
 
 def test_plain_text_is_its_own_message() -> None:
     """In one line."""
-    assert complaint(b"text/plain", b"Sorry,\n  try later.") == ("Sorry, try later.", None)
+    assert extract_error(b"text/plain", b"Sorry,\n  try later.") == ("Sorry, try later.", None)
 
 
 @pytest.mark.parametrize(
@@ -54,12 +54,12 @@ def test_plain_text_is_its_own_message() -> None:
 )  # fmt: skip
 def test_an_error_arrives_whatever_its_dress(kind: bytes, body: bytes, found: tuple[str | None, str | None]) -> None:
     """Known members first, else what a reader would see of the body's beginning."""
-    assert complaint(kind, body) == found
+    assert extract_error(kind, body) == found
 
 
 def test_what_is_hidden_is_hidden_before_it_is_cut() -> None:
     """Half a secret at the end of a long message would not be found any more."""
-    message, _ = complaint(
+    message, _ = extract_error(
         b"text/plain", b"x" * (MESSAGE_MOST - 4) + b"SECRET", lambda text: text.replace("SECRET", "*")
     )
     assert message == "x" * (MESSAGE_MOST - 4) + "*"
@@ -67,13 +67,13 @@ def test_what_is_hidden_is_hidden_before_it_is_cut() -> None:
 
 def test_a_long_message_is_cut() -> None:
     """An error is one line, not a page."""
-    message, _ = complaint(b"text/plain", b"x" * 10_000)
+    message, _ = extract_error(b"text/plain", b"x" * 10_000)
     assert message is not None
     assert len(message) == MESSAGE_MOST
 
 
 def test_nesting_has_an_end() -> None:
     """Nobody is led in circles."""
-    message, code = complaint(b"application/json", b'{"error":' * 50 + b"{}" + b"}" * 50)
+    message, code = extract_error(b"application/json", b'{"error":' * 50 + b"{}" + b"}" * 50)
     assert (message or "").startswith('{"error":')
     assert code is None
