@@ -13,6 +13,11 @@ from tieline.core.errors import HeadersTooLarge, InvalidRequest, MethodNotAllowe
 
 Headers = Sequence[tuple[bytes, bytes]]
 
+IDEMPOTENT = frozenset({b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE"})
+"""Methods whose requests may arrive twice (RFC 9110 section 9.2.2)."""
+WITH_BODY = frozenset({b"POST", b"PUT", b"PATCH"})
+"""Methods that are sent with a length, be it 0 (RFC 9110 section 8.6)."""
+
 HEAD_BYTES = 32 * 1024
 HEAD_FIELDS = 100
 TARGET_BYTES = 8 * 1024

@@ -174,7 +174,7 @@ class Admission:
         api = self._snapshot.apis.get(request.target.partition(b"?")[0][len(door) :].partition(b"/")[0])
         return api.plans["live"].errors if api is not None else "tieline"
 
-    def perhaps(self, error: TielineError, admitted: Admitted) -> NeedsStore:
+    def unless_changed(self, error: TielineError, admitted: Admitted) -> NeedsStore:
         """``error`` is what an admitted request fails with, unless an operator has just changed that."""
         return NeedsStore(Rejected(error, admitted.key), self._snapshot.version, None, admitted.words)
 

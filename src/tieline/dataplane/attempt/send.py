@@ -32,10 +32,9 @@ from tieline.dataplane.snapshot.plan import Plan
 from tieline.dataplane.tokens.holder import Holder
 from tieline.definitions.fill.request import Filled, Piece
 from tieline.schemes.base import field_value
+from tieline.wire import framing
 from tieline.wire.conversation import Conversation, Waits
 from tieline.wire.framing import Headers
-
-_BODY_METHODS = frozenset({b"POST", b"PUT", b"PATCH"})
 
 
 class Files(Protocol):
@@ -267,4 +266,4 @@ def _framing(method: bytes, length: int | None) -> bytes:
     """The end of a head: what frames the body, and the empty line."""
     if length is None:
         return b"transfer-encoding: chunked\r\n\r\n"
-    return b"content-length: %d\r\n\r\n" % length if length or method in _BODY_METHODS else b"\r\n"
+    return b"content-length: %d\r\n\r\n" % length if length or method in framing.WITH_BODY else b"\r\n"

@@ -79,7 +79,7 @@ class Door(ABC, Generic[Way]):
 
         Raises ``error``, or what else speaks against the request, where nothing has changed for the better.
         """
-        way = await self._look(request, self._admission.perhaps(error, admitted))
+        way = await self._look(request, self._admission.unless_changed(error, admitted))
         if isinstance(way, Rejected):
             raise way.error
         return way
@@ -104,7 +104,7 @@ class Door(ABC, Generic[Way]):
         try:
             way = self._decide(request, admitted)
         except TielineError as error:
-            return self._admission.perhaps(error, admitted)
+            return self._admission.unless_changed(error, admitted)
         if not isinstance(way, NeedsCall):
             admitted.way = way
         return way
@@ -122,7 +122,7 @@ class Door(ABC, Generic[Way]):
                 if error is None:
                     way = self._judge(request, admitted.words)
                 else:
-                    way = self._admission.perhaps(error, admitted)
+                    way = self._admission.unless_changed(error, admitted)
                 continue
             rejected = await self._admission.look(way, again=looked)
             looked = looked or way.keyed_hash is None

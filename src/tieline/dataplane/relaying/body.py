@@ -5,7 +5,6 @@ from tieline.dataplane.snapshot.header_fate import DROPPED, REFUSED, HeaderFate
 from tieline.wire import framing
 from tieline.wire.request import Request
 
-_METHODS = frozenset({b"POST", b"PUT", b"PATCH"})
 _STAY = frozenset({DROPPED, REFUSED})
 _NEVER_TRAILING = frozenset(
     {b"authorization", b"x-api-key", b"api-key", b"cookie", b"set-cookie", b"content-type", b"content-encoding"}
@@ -17,7 +16,7 @@ def framing_of(request: Request) -> bytes:
     frame = b""
     if request.chunked:
         frame = b"transfer-encoding: chunked\r\n"
-    elif request.sized or request.length or request.method in _METHODS:
+    elif request.sized or request.length or request.method in framing.WITH_BODY:
         frame = b"content-length: %d\r\n" % (request.length or 0)
     if request.upgrade:
         frame += b"connection: upgrade\r\nupgrade: websocket\r\n"

@@ -36,6 +36,7 @@ from tieline.dataplane.snapshot.plan import Plan
 from tieline.dataplane.snapshot.view import AppKey
 from tieline.dataplane.tokens.holder import Holder
 from tieline.ports.requests import Outcome
+from tieline.wire import framing
 from tieline.wire.egress import Answer, EgressConnection
 from tieline.wire.request import Request
 
@@ -43,7 +44,6 @@ HELD_MOST: Final = 64 * 1024
 """Bytes of a body that wait for a connection, and that are kept to be sent once more."""
 _SWITCHING = 101
 _ENOUGH = 300
-_IDEMPOTENT = frozenset({b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE"})
 
 
 @dataclass(slots=True, repr=False)
@@ -163,7 +163,7 @@ class Exchange:
     async def _attempts(self, lost: UpstreamUnreachable | None) -> None:
         request, route = self.request, self.route
         message = replace(route.message, length=request.length, body=b"" if request.length == 0 else None)
-        idempotent = request.method in _IDEMPOTENT or b"idempotency-key" in request.noted
+        idempotent = request.method in framing.IDEMPOTENT or b"idempotency-key" in request.noted
         policy = Policy(route.plan.limits.retry_attempts, idempotent)
         job = Job(route.plan, message, policy, route.holder, prepared=route.prepared)
         try:

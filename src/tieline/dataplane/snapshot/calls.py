@@ -22,10 +22,10 @@ from tieline.definitions.infer.shape import Shaper
 from tieline.definitions.model import Call, Definition
 from tieline.definitions.problems import DefinitionError
 from tieline.definitions.slots import surroundings_of
+from tieline.wire import framing
 
 log = logging.getLogger("tieline.dataplane.snapshot.calls")
 
-_IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
 _TEXTUAL = frozenset({"xml", "csv"})
 _SHAPED = frozenset({"json", "xml", "csv"})
 _DEFAULTS = ((b"accept", b"*/*"), (b"accept-encoding", b"identity"), (b"user-agent", b"tieline"))
@@ -176,7 +176,7 @@ def _ready_call(name: str, call: Call, around: Surroundings, fields: Mapping[str
         method=call.method.encode(),
         level=Level.READ if call.use_as == "data" else Level.WRITE,
         defaults=tuple(pair for pair in _DEFAULTS if pair[0] not in own),
-        repeatable=call.method in _IDEMPOTENT or call.idempotency_header is not None,
+        repeatable=call.method.encode() in framing.IDEMPOTENT or call.idempotency_header is not None,
         shaper=Shaper(response.fields if response.type in _SHAPED else (), response.unknown),
         watch=_watch(call),
         stream=shape_of(response.stream, response.fields, response.unknown) if response.stream is not None else None,
