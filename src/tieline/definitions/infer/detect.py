@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from tieline.definitions.infer import paths
 from tieline.definitions.infer.evidence import Evidence, combine, fold_lone, gather, hold_as_maps, recall
+from tieline.definitions.infer.maps import keep_objects
 from tieline.definitions.infer.outline import is_lifted
 from tieline.definitions.infer.settle import settle
 from tieline.definitions.model import Field
@@ -34,7 +35,9 @@ def merge(fields: Sequence[Field], *documents: Any, source: Source = "json") -> 
     own = [one for one in fields if one.path not in written]
     evidence = _seen(documents, source)
     if own:
-        evidence = combine(recall(own), evidence)
+        known = recall(own)
+        keep_objects(known)
+        evidence = combine(known, evidence)
     if source == "xml":
         fold_lone(evidence)
     return _carry_over(settle(evidence, textual=source != "json"), fields)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from tieline.definitions.infer import embedded, kinds, paths
-from tieline.definitions.infer.data_keys import are_data, is_data
+from tieline.definitions.infer.data_keys import are_data
 from tieline.definitions.infer.samples import sample_of
 from tieline.definitions.model import Field
 
@@ -146,9 +146,6 @@ def recall(fields: Iterable[Field]) -> Evidence:
                 place.objects = 1
                 if steps[: at + 1] not in own:
                     place.member(step).seen = 1
-    for steps, _ in known:
-        for place in _walk(root, steps):  # what was no map in spite of its names had others too
-            place.odd |= bool(place.members) and all(map(is_data, place.members))
     return root
 
 

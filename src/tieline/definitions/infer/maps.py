@@ -4,7 +4,7 @@ Signs, any of which is enough where the values are alike: names that are data or
 name of what holds them (``tags``), eight and more objects of one shape, names that hardly any two samples share.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from tieline.definitions.infer import kinds, names
@@ -21,11 +21,23 @@ _LEAST_SPREAD: Final = {"object": 2, "number": 2, "list": 2, "text": 3, "boolean
 
 def fold_maps(root: Evidence) -> None:
     """Turn every object that is a map into one, from the outermost on: its members' evidence becomes its values'."""
+    for place, name in _places(root):
+        if place.maps or (place.members and _is_map(place, name)):
+            _fold(place)
+
+
+def keep_objects(root: Evidence) -> None:
+    """Mark the objects of ``root``, recalled from fields, that look like maps and were none: they had odd members."""
+    for place, name in _places(root):
+        place.odd |= bool(place.members) and _is_map(place, name)
+
+
+def _places(root: Evidence) -> Iterator[tuple[Evidence, str]]:
+    """Every place from the outermost on, and the name of the member that it is; what is below it is looked up late."""
     waiting = [(root, "")]
     while waiting:
         place, name = waiting.pop()
-        if place.maps or (place.members and _is_map(place, name)):
-            _fold(place)
+        yield place, name
         waiting += [(below, "") for below in (place.value, place.item) if below is not None]
         waiting += [(below, key) for key, below in place.members.items()]
 

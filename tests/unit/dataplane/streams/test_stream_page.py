@@ -46,6 +46,7 @@ def test_the_page_has_every_format() -> None:
 def test_the_page_has_the_limits() -> None:
     """As the program has them."""
     assert f"| one event | {items.MOST_EVENT // 1024**2} MiB |" in PAGE
+    assert f"| values in it (commas and brackets) | {items.MOST_VALUES:,} |" in PAGE
     assert f"| nesting of its JSON | {items.MOST_DEPTH} levels |" in PAGE
     assert f"| whole text in `done` | {items.MOST_TEXT // 1024**2} MiB |" in PAGE
 
