@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tieline.cli import output
-from tieline.cli.asking import Yes, confirm, may_reach
+from tieline.cli.confirmation import Yes, confirm, may_reach
 from tieline.cli.documents import document, edit
 from tieline.cli.options import Environment, EnvironmentName, Json, User, UserApp, connect, noun
 from tieline.cli.values import field_names, fields, secret_given, told_cut

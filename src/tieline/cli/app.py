@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tieline.cli import output
-from tieline.cli.asking import Yes, confirm
+from tieline.cli.confirmation import Yes, confirm
 from tieline.cli.documents import File, as_yaml, changeable, edit, members_of, text_of
 from tieline.cli.options import Json, connect, noun
 from tieline.core.errors import SettingsError

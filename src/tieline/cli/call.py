@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from tieline.cli import output
-from tieline.cli.asking import Yes, confirm
+from tieline.cli.confirmation import Yes, confirm
 from tieline.cli.documents import as_yaml, document, edit
 from tieline.cli.failures import CommandFailed
 from tieline.cli.initialized import drift_text, print_learned, print_raw

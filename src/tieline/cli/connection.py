@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tieline.cli import output
-from tieline.cli.asking import Yes, confirm, id_of
+from tieline.cli.confirmation import Yes, confirm, id_of
 from tieline.cli.failures import CommandFailed
 from tieline.cli.options import Environment, Json, connect, noun
 from tieline.core.errors import SettingsError, StartError

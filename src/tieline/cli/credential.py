@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from tieline.cli import output
-from tieline.cli.asking import Yes, confirm
+from tieline.cli.confirmation import Yes, confirm
 from tieline.cli.options import Environment, Json, connect, noun
 from tieline.cli.values import field_names, fields, secret_given, told_cut
 from tieline.core.errors import SettingsError

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from tieline.cli import output
-from tieline.cli.asking import Yes, confirm, id_of
+from tieline.cli.confirmation import Yes, confirm, id_of
 from tieline.cli.documents import File, as_yaml, changeable, edit, members_of, text_of
 from tieline.cli.options import Environment, Json, connect, noun
 from tieline.cli.values import permissions as wanted_permissions

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from tieline.cli import output
-from tieline.cli.asking import Yes, confirm, id_of
+from tieline.cli.confirmation import Yes, confirm, id_of
 from tieline.cli.failures import CommandFailed
 from tieline.cli.options import Json, connect, noun
 from tieline.cli.values import seconds
