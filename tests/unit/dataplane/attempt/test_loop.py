@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import orjson
@@ -22,7 +22,7 @@ from tieline.dataplane.attempt.target import Target
 from tieline.dataplane.snapshot.plan import Plan
 from tieline.dataplane.snapshot.view import Snapshot
 from tieline.dataplane.tokens.holder import Holder
-from tieline.schemes.base import Applier, Outgoing
+from tieline.schemes.base import Applier, Headers, Outgoing
 from tieline.schemes.flow import Renewal
 from tieline.testing.dataplane import MemorySource
 from tieline.testing.vault import memory_keyring
@@ -467,3 +467,37 @@ async def test_it_is_waited_before_the_next_try(monkeypatch: pytest.MonkeyPatch,
     assert not going.done()
     going.cancel()
     await asyncio.gather(going, return_exceptions=True)
+
+
+class Listening(Applier):
+    """Signs with the nonce of the challenge that it heard last; an answer without one tells it nothing."""
+
+    lasting = False
+    listens = True
+
+    def __init__(self) -> None:
+        self._nonce = b"none"
+
+    def apply(self, outgoing: Outgoing) -> None:
+        outgoing.headers.append((b"authorization", b"nonce " + self._nonce))
+
+    def answered(self, sent: Headers, status: int, headers: Headers) -> bool:
+        given = [value for name, value in headers if name == b"Nonce"]
+        assert (b"authorization", b"nonce " + self._nonce) in sent
+        self._nonce = given[0] if given else self._nonce
+        return status == 401 and bool(given)
+
+    def secrets(self) -> Sequence[Any]:
+        return ()
+
+
+async def test_a_challenge_is_answered_once_without_a_new_token() -> None:
+    """The scheme hears of every answer, and says whether the message, prepared anew, may succeed."""
+    sessions = FakeSessions()
+    to = replace(await plan(), auth=(Listening(),), steady=False)
+    sender = FakeSender(FakeHead(401, (b"Nonce", b"one")), FakeHead())
+    assert (await run(sender, to, Policy(1, idempotent=False), sessions)).status == 200
+    assert [head.rpartition(b"nonce ")[2] for head in sender.heads] == [b"none\r\n", b"one\r\n"]
+    assert sessions.renewed == 0
+    sender = FakeSender(FakeHead(401), FakeHead())
+    assert (await run(sender, to, Policy(1, idempotent=False), sessions)).status == 401
