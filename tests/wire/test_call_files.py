@@ -330,3 +330,11 @@ async def test_a_file_down_stays_out_of_memory(start_stage: StartStage, soak: bo
     while left:
         left -= len(await client.reader.read(65_536))
     assert highest() - before < 16 * MIB
+
+
+async def test_a_large_value_of_a_form_arrives(stage: Stage) -> None:
+    """It is read in a thread, to the same value."""
+    text = "ü" * 200_000
+    body = form(file("mask", b"m", "m.png"), file("image", b"i", "i.png"), field("prompt", text))
+    assert result(await run(stage, "edit", body)) == {"ok": True}
+    assert read_form(stage.upstream.seen[0])[0]["prompt"] == text

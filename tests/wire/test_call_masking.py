@@ -166,3 +166,27 @@ async def test_a_key_that_is_a_user_name_is_masked(start_stage: StartStage) -> N
     script = saying(json_answer({"k": KEY}))
     stage = await start(start_stage, script, {"username": KEY}, calls=call(), auth={"scheme": "basic"})
     assert not shows((await calling.run(stage, "it")).body)
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        KEY,
+        KEY.replace("=", "\\u003d").replace("&", "\\u0026").replace("+", "\\u002b"),
+        KEY.replace("=", "\\u003D").replace("&", "\\u0026").replace("+", "\\u002B"),
+        KEY.replace("/", "\\/"),
+        KEY.replace("&", "&amp;"),
+        "sk-unit%2Fprovider%2Bkey%3Dnot%26real%3D%3D",
+        "sk-unit%2fprovider%2bkey%3dnot%26real%3d%3d",
+        KEY.rstrip("="),
+    ],
+    ids=["plain", "gson", "dotnet", "slashes", "html", "url", "url in small letters", "without padding"],
+)
+async def test_a_relay_masks_the_forms_that_writers_make(start_stage: StartStage, form: str) -> None:
+    """Across the pieces of a body, and in a header."""
+    pieces = form[:9].encode(), form[9:].encode()
+    head = b"HTTP/1.1 200 OK\r\nX-Echo: " + form.encode() + b"\r\nTransfer-Encoding: chunked\r\n\r\n"
+    stage = await start(start_stage, saying(head + chunked(*pieces)))
+    found = await stage.get()
+    assert b"****" in found.body
+    assert not shows(found.raw + found.body)

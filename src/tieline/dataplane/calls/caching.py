@@ -13,6 +13,7 @@ from typing import Final
 
 from tieline.dataplane.calls.arguments import Arguments
 from tieline.dataplane.calls.lru import LruCache
+from tieline.dataplane.calls.reading import LARGE
 from tieline.dataplane.calls.recording import RECORDED_MOST
 from tieline.dataplane.calls.results import Whole
 from tieline.dataplane.snapshot.calls import ReadyCall
@@ -53,9 +54,12 @@ class AnswerCache:
     def key(
         plan: Plan, call: ReadyCall, holder: Holder | None, arguments: Arguments, connections: Collection[str]
     ) -> Hashable | None:
-        """What an answer is found by; None where the call's answers are not kept, or this one has files."""
+        """What an answer is found by; None where the call's answers are not kept, or this one has large arguments.
+
+        Files are, and values of more than 256 KiB: to compare them would take longer than to ask.
+        """
         cache = call.call.cache
-        if cache is None or arguments.files:
+        if cache is None or arguments.files or arguments.size > LARGE:
             return None
         names = cache.key or arguments.values
         values = frozenset((name, comparable(arguments.values[name])) for name in names if name in arguments.values)

@@ -118,7 +118,8 @@ class CallExchange:
         if asked.query:
             raise InvalidRequest("The parameters of a call by POST go into its body. Take them out of the query.")
         if asked.boundary is not None:
-            return await from_form(asked.target.call.call, self.body, asked.boundary, digest)
+            in_thread = self._door.runner.in_thread
+            return await from_form(asked.target.call.call, self.body, asked.boundary, digest, in_thread)
         body = self.body.rest()
         if body is None:
             body = await self.body.read_all(min(BODY_MOST, asked.target.plan.limits.body))

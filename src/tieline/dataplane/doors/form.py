@@ -9,6 +9,8 @@ from typing import Final, Protocol
 
 from tieline.core.errors import InvalidRequest
 from tieline.dataplane.calls.arguments import Arguments
+from tieline.dataplane.calls.reading import LARGE
+from tieline.dataplane.calls.streaming import InThread
 from tieline.dataplane.doors.body import RequestBody
 from tieline.dataplane.doors.multipart import FieldPart, FileBegun, FileData, FormEvent, FormReader
 from tieline.definitions.fill.request import FilePart, Piece
@@ -27,13 +29,15 @@ class Digest(Protocol):
     def digest(self) -> bytes: ...
 
 
-async def from_form(call: Call, body: RequestBody, boundary: bytes, digest: Digest | None) -> Arguments:
+async def from_form(
+    call: Call, body: RequestBody, boundary: bytes, digest: Digest | None, in_thread: InThread
+) -> Arguments:
     """The arguments in a form, as soon as all but the bytes of its last large file are here.
 
-    ``digest`` is that of the request line, where a fingerprint is asked for. Raises InvalidRequest, InvalidParameter,
-    BodyTooLarge.
+    ``digest`` is that of the request line, where a fingerprint is asked for; large values are read by ``in_thread``.
+    Raises InvalidRequest, InvalidParameter, BodyTooLarge.
     """
-    return await FormUpload(body, FormReader(boundary), digest).begin(call)
+    return await FormUpload(body, FormReader(boundary), digest).begin(call, in_thread)
 
 
 @dataclass(slots=True)
@@ -64,7 +68,7 @@ class FormUpload:
         """Whether a file passes through, so that the request cannot be sent twice."""
         return any(held.passing for held in self._files.values())
 
-    async def begin(self, call: Call) -> Arguments:
+    async def begin(self, call: Call, in_thread: InThread) -> Arguments:
         """Read until everything is here, or all but a file that is too large to hold."""
         while (event := await self._next()) is not None:
             if isinstance(event, FieldPart):
@@ -88,7 +92,11 @@ class FormUpload:
             for name, held in self._files.items()
         }
         size = sum([len(value) for _, value in self._fields])
-        return Arguments(coerce_text(call, self._fields), files, self, size=size)
+        if size <= LARGE:
+            values = coerce_text(call, self._fields)
+        else:
+            values = await in_thread(lambda: coerce_text(call, self._fields))
+        return Arguments(values, files, self, size=size)
 
     async def drain(self) -> bytes:
         """Read what is left without keeping it; the fingerprint of the whole form."""

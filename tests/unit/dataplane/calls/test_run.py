@@ -19,6 +19,8 @@ from tieline.core.errors import (
     UpstreamProtocolError,
     UpstreamUnreachable,
 )
+from tieline.dataplane.calls.arguments import Arguments
+from tieline.dataplane.calls.reading import LARGE
 from tieline.dataplane.calls.recording import RECORDED_MOST
 
 KEY = b"order-1"
@@ -402,3 +404,14 @@ async def test_errors_beside_data_are_an_answer(data: bytes, is_error: bool) -> 
             await found.ran()
     else:
         assert b"No." in ((await found.ran()).wholes[0] or b"")
+
+
+async def test_large_arguments_are_put_in_place_beside_others_and_kept_for_nobody() -> None:
+    """The request is the same; to compare such values would take longer than to ask."""
+    found = await stage(*numbered(1, 2), it=CACHED)
+    large = Arguments({"n": "x" * 1_000}, size=LARGE + 1)
+    for number in (b'{"n":1}', b'{"n":2}'):
+        given = Given()
+        await found.run().run(large, given)
+        assert given.wholes == [number]
+    assert found.way.orders[0].filled.query == b"n=" + b"x" * 1_000
