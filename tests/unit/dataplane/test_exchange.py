@@ -314,3 +314,106 @@ async def test_a_batch_of_connections_that_died_together_costs_one_try() -> None
     fresh.answers(200, length=0)
     await found.turn()
     assert found.ledger.ends == [("complete", None, 0)]
+
+
+async def renewing_scene(lane: FakeLane, body: int | None = None) -> Scene:
+    """An API whose token may have to be renewed, and which takes so many bytes of a body."""
+    to = await renewing()
+    limits = replace(to.limits, body=body) if body is not None else to.limits
+    return Scene(replace(to, exit=replace(to.exit, lane=lambda *_: lane.lane), lane=lane.lane, limits=limits), lane)
+
+
+async def test_an_upstream_that_hangs_up_on_an_attempt_is_told() -> None:
+    """Nobody waits for an answer that will not come."""
+    up = FakeConnection()
+    found = await scene(up)
+    found.open(b"POST")
+    await found.turn()
+    up.fails()
+    await found.turn()
+    assert found.ledger.ends == [("refused", "upstream_unreachable", 0)]
+
+
+async def test_interim_answers_go_on_but_for_the_one_that_was_given_already() -> None:
+    """The client got its 100 from here."""
+    up = FakeConnection(reused=True)
+    found = await scene(idle=(up,))
+    exchange, _ = found.open()
+    exchange.interim_arrived(100, [])
+    assert found.client.written == b""
+    exchange.interim_arrived(103, [(b"Link", b"</style>; rel=preload"), (b"X-Echo", SECRET)])
+    assert found.client.written.startswith(b"HTTP/1.1 103 \r\n")
+    assert SECRET not in found.client.written
+
+
+async def test_a_client_that_waits_to_be_asked_for_a_body_that_is_gathered_is_asked() -> None:
+    """Else it would wait for ever; the body is framed by its length then, however it came."""
+    up = FakeConnection()
+    found = await renewing_scene(FakeLane(up))
+    exchange, request = found.open(b"POST", steady=False, length=4, complete=False, expects=True)
+    await found.turn()
+    assert found.client.written == b"HTTP/1.1 100 Continue\r\n\r\n"
+    assert up.written == b""
+    request.pieces, request.complete = [b"bo", b"dy"], True
+    exchange.body_arrived()
+    await found.turn()
+    assert up.written.endswith(b"content-length: 4\r\n\r\nbody")
+
+
+async def test_a_body_that_is_gathered_may_not_be_larger_than_the_api_takes() -> None:
+    """Whatever its length said; one of exactly that size may."""
+    for size, status in ((5, b"413"), (4, b"200")):
+        up = FakeConnection()
+        found = await renewing_scene(FakeLane(up), body=4)
+        found.open(b"POST", steady=False, length=4, pieces=[b"x" * size])
+        await found.turn()
+        if status == b"200":
+            up.answers(200, length=0)
+            await found.turn()
+        assert found.client.written[9:12] == status
+
+
+async def test_an_answer_that_is_given_back_leaves_its_connection_for_the_next() -> None:
+    """The renewed request goes over the connection that brought the refusal."""
+    up, other = FakeConnection(reused=True), FakeConnection()
+    lane = FakeLane(other, idle=(up,))
+    found = await renewing_scene(lane)
+    found.open(steady=False)
+    await found.turn()
+    up.answers(401, length=0)
+    lane.idle.append(up)
+    await found.turn()
+    assert up.written.count(b"GET /v1/x HTTP/1.1") == 2
+    assert other.written == b""
+    up.answers(200, length=0)
+    await found.turn()
+    assert found.ledger.ends == [("complete", None, 0)]
+
+
+async def test_what_comes_over_a_switched_connection_before_the_client_knows_is_kept() -> None:
+    """The attempt loop looks at the switch first."""
+    up = FakeConnection()
+    found = await scene(up)
+    found.open(upgrade=True)
+    await found.turn()
+    up.answers(101, body=b"early ", done=False)
+    assert up.owner is not None
+    up.owner.tunnel_bytes(b"later")
+    await found.turn()
+    assert found.client.written.endswith(b"\r\n\r\nearly later")
+
+
+async def test_the_end_of_a_chunked_body_goes_out_though_no_bytes_come_with_it() -> None:
+    """And nothing does where a body of known length has nothing new."""
+    up = FakeConnection(reused=True)
+    found = await scene(idle=(up,))
+    exchange, request = found.open(b"POST", length=None, chunked=True, complete=False, pieces=[b"x"])
+    request.complete = True
+    exchange.body_arrived()
+    assert up.written.endswith(b"1\r\nx\r\n0\r\n\r\n")
+    sized = FakeConnection(reused=True)
+    found = await scene(idle=(sized,))
+    exchange, _ = found.open(b"POST", length=4, complete=False, pieces=[b"bo"])
+    exchange.body_arrived()
+    assert sized.written.endswith(b"\r\n\r\nbo")
+    assert sized.deadline == sized.clock.now + found.to.limits.total
