@@ -7,7 +7,7 @@ from typing import Any
 from tieline.definitions import template, values
 from tieline.definitions.model import Body, BodyField
 from tieline.definitions.problems import shown
-from tieline.definitions.schema import Choice, Data, Key, Many, Place, Record, Text
+from tieline.definitions.schema import Choice, Cursor, Data, Key, Many, Record, Text
 
 _TEXT = 1024 * 1024
 _MEDIA_TYPE = re.compile(r"[A-Za-z0-9!#$&^_.+-]{1,127}/[A-Za-z0-9!#$&^_.+-]{1,127}(?:;[\x20-\x7e]{1,200})?")
@@ -36,14 +36,14 @@ def slots(text: str) -> str:
     return text
 
 
-def _check_data(value: Any, place: Place) -> None:
+def _check_data(value: Any, place: Cursor) -> None:
     try:
         template.names_in(value)
     except ValueError as error:
         place.problem(str(error))
 
 
-def _body(found: Mapping[str, Any], place: Place) -> Body:
+def _body(found: Mapping[str, Any], place: Cursor) -> Body:
     kind = found["type"]
     for key in BODY.keys[1:]:
         if place.has(key.name) and key.name not in BODY_KEYS[kind]:

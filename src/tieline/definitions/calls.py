@@ -12,7 +12,7 @@ from tieline.definitions.bodies import BODY, slots
 from tieline.definitions.fill.pattern import Pattern
 from tieline.definitions.model import Body, Cache, Call, Pagination, Pair, Parameter, Response
 from tieline.definitions.responses import PATH, PATH_TO_ONE, RESPONSE
-from tieline.definitions.schema import Choice, Data, Flag, Key, Many, Named, Place, Record, Text, Whole
+from tieline.definitions.schema import Choice, Cursor, Data, Flag, Key, Many, Named, Record, Text, Whole
 from tieline.definitions.sections import (
     API_NAME_RULE,
     HEADER_NAME,
@@ -75,7 +75,7 @@ def _pattern(text: str) -> str:
     return text
 
 
-def _parameter(found: Mapping[str, Any], place: Place) -> Parameter:
+def _parameter(found: Mapping[str, Any], place: Cursor) -> Parameter:
     _check_presence(found, place)
     _check_values(found, place)
     kind, where = found["type"], found["in"]
@@ -93,7 +93,7 @@ def _parameter(found: Mapping[str, Any], place: Place) -> Parameter:
     return Parameter(place=found["in"] or "", required=required, **rest)
 
 
-def _check_presence(found: Mapping[str, Any], place: Place) -> None:
+def _check_presence(found: Mapping[str, Any], place: Cursor) -> None:
     """What happens when the caller does not give the parameter must be said once."""
     if place.has("default") and found["default"] is None:
         place.key("default").problem("has no value; give one, or write optional: true")
@@ -110,7 +110,7 @@ def _check_presence(found: Mapping[str, Any], place: Place) -> None:
         place.key("required").problem("say what happens without it: give a default, or optional: true")
 
 
-def _check_values(found: Mapping[str, Any], place: Place) -> None:
+def _check_values(found: Mapping[str, Any], place: Cursor) -> None:
     what, fits = PARAMETER_TYPES[found["type"]]
     default, choices = found["default"], found["choices"]
     if default is not None and not fits(default):
@@ -124,12 +124,12 @@ def _check_values(found: Mapping[str, Any], place: Place) -> None:
         place.key("default").problem("is blank; write allow_blank: true, or give another")
 
 
-def _pair(found: Mapping[str, Any], place: Place) -> Pair:
+def _pair(found: Mapping[str, Any], place: Cursor) -> Pair:
     refuse_secret(found["name"], found["value"], place, "write a slot of a private parameter")
     return Pair(found["name"], found["value"])
 
 
-def _pagination(found: Mapping[str, Any], place: Place) -> Pagination:
+def _pagination(found: Mapping[str, Any], place: Cursor) -> Pagination:
     needed = {
         "page": ("parameter",),
         "offset": ("parameter",),
@@ -148,7 +148,7 @@ def _pagination(found: Mapping[str, Any], place: Place) -> Pagination:
     return Pagination(**{name: value for name, value in found.items() if name != "most"}, **found["most"])
 
 
-def _call(found: Mapping[str, Any], place: Place) -> Call:
+def _call(found: Mapping[str, Any], place: Cursor) -> Call:
     if (found["path"] is None) == (found["url"] is None):
         place.problem("a call has either path (below the base URL) or url (in full); give one of them")
     method, body = found["method"], found["body"]

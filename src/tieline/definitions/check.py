@@ -13,7 +13,7 @@ from tieline.definitions import template, tree
 from tieline.definitions.model import Definition
 from tieline.definitions.parse import SchemeRules, parse_tree
 from tieline.definitions.problems import DefinitionError, Findings, Problem
-from tieline.definitions.schema import Place
+from tieline.definitions.schema import Cursor
 
 _CALL = "call"
 _INNER = (".local", ".localhost", ".internal", ".lan", ".home", ".corp", ".intranet", ".test", ".arpa")
@@ -60,7 +60,7 @@ def _excerpt(line: str, column: int) -> list[str]:
 
 def _warnings(definition: Definition, root: tree.Node) -> Iterator[Problem]:
     """A secret that goes to a public host in the open."""
-    top = Place(root, Findings())
+    top = Cursor(root, Findings())
     places = [top, *(top.key("environments").key(name) for name in definition.environments)]
     if all(each.scheme == "none" for each in definition.auth):
         return
@@ -105,8 +105,8 @@ def _api_of(call: tree.Node) -> tree.Node:
             "variables": {name: {} for name in variables[:100] if is_parameter_name(name)},
         }
     )
-    calls = tree.Node(tree.Sort.MAPPING, {_CALL: tree.Entry(0, 0, call)})
-    root.value["calls"] = tree.Entry(0, 0, calls)
+    calls = tree.Node(tree.Sort.MAPPING, {_CALL: tree.KeyedNode(0, 0, call)})
+    root.value["calls"] = tree.KeyedNode(0, 0, calls)
     return root
 
 

@@ -1,6 +1,6 @@
 """An environment's overrides laid over a definition: mappings key by key, everything else whole, null removes."""
 
-from tieline.definitions.tree import Entry, Node, Sort
+from tieline.definitions.tree import KeyedNode, Node, Sort
 
 FIXED = frozenset({"tieline", "api", "environments"})
 _TELLING = ("scheme", "type")
@@ -19,14 +19,14 @@ def _merge(base: Node, over: Node, key: str, *, is_data: bool) -> Node:
     if over.sort is not Sort.MAPPING:
         return over
     mixed = base.sort is Sort.MAPPING and not _is_other(base, over, key)
-    entries: dict[str, Entry] = dict(base.value) if mixed else {}
+    entries: dict[str, KeyedNode] = dict(base.value) if mixed else {}
     is_data = is_data or key == "template"
     for name, entry in over.value.items():
         if entry.node.sort is Sort.NULL and (name in entries or not is_data):
             entries.pop(name, None)
             continue
         below = entries[name].node if name in entries else Node(Sort.NULL, None)
-        entries[name] = Entry(entry.line, entry.column, _merge(below, entry.node, name, is_data=is_data))
+        entries[name] = KeyedNode(entry.line, entry.column, _merge(below, entry.node, name, is_data=is_data))
     return Node(Sort.MAPPING, entries, over.line, over.column)
 
 

@@ -24,7 +24,7 @@ from tieline.definitions.model import (
 )
 from tieline.definitions.overlay import FIXED, overlay
 from tieline.definitions.problems import DefinitionError, Findings, Problem, shown, suggestion
-from tieline.definitions.schema import Choice, Key, Many, Named, Place, Record, Text
+from tieline.definitions.schema import Choice, Cursor, Key, Many, Named, Record, Text
 from tieline.definitions.sections import (
     API,
     AREA,
@@ -78,7 +78,7 @@ def parse_data(data: Mapping[str, Any], *, schemes: SchemeRules | None = None) -
 def parse_tree(root: tree.Node, schemes: SchemeRules | None) -> Definition:
     """As ``parse`` for text that was read into a tree."""
     findings = Findings()
-    place = Place(root, findings)
+    place = Cursor(root, findings)
     other = _other_format(root)
     if other:
         place.problem(f"this is {other}, not a definition; one begins with `tieline: v1`, `api` and `base_url`")
@@ -90,12 +90,12 @@ def parse_tree(root: tree.Node, schemes: SchemeRules | None) -> Definition:
     environments = place.key("environments")
     for name in definition.environments:
         merged = overlay(root, environments.key(name).node)
-        _environment(Place(merged, findings, None, f"environments.{name}"), schemes)
+        _environment(Cursor(merged, findings, None, f"environments.{name}"), schemes)
     findings.settle()
     return definition
 
 
-def _environment(place: Place, schemes: SchemeRules | None) -> Definition | None:
+def _environment(place: Cursor, schemes: SchemeRules | None) -> Definition | None:
     """What one environment sees, checked as it is served: with values as they may be, everything fits where it goes."""
     before = len(place.findings)
     definition = _read(place)
@@ -132,13 +132,13 @@ _OTHER_FORMATS = {
 def read_environment(root: tree.Node) -> Definition:
     """The definition in ``root``, which is one environment's: its overrides are in place. Raises DefinitionError."""
     findings = Findings()
-    definition = _read(Place(root, findings))
+    definition = _read(Cursor(root, findings))
     findings.settle()
     assert definition is not None  # else a problem was found
     return definition
 
 
-def _read(place: Place) -> Definition | None:
+def _read(place: Cursor) -> Definition | None:
     """What ``place`` says, but for its calls' slots; None, or with problems noted, where it cannot be."""
     definition: Definition | None = DEFINITION.read(place)
     if definition is None:
@@ -150,7 +150,7 @@ def _read(place: Place) -> Definition | None:
     return definition
 
 
-def _build(found: Mapping[str, Any], place: Place) -> Definition:
+def _build(found: Mapping[str, Any], place: Cursor) -> Definition:
     for name in found["environments"]:
         _check_overrides(place.key("environments").key(name))
     same = {name: value for name, value in found.items() if name not in {"tieline", "title", "hosts"}}
@@ -163,7 +163,7 @@ def _build(found: Mapping[str, Any], place: Place) -> Definition:
     )
 
 
-def _check_overrides(place: Place) -> None:
+def _check_overrides(place: Cursor) -> None:
     if place.node.sort is not tree.Sort.MAPPING:
         place.expected("a mapping of overrides")
         return
@@ -172,7 +172,7 @@ def _check_overrides(place: Place) -> None:
             place.key(name).problem("cannot differ between environments; remove it here")
 
 
-def _check_hosts(definition: Definition, place: Place) -> None:
+def _check_hosts(definition: Definition, place: Cursor) -> None:
     host = urls.host_of(definition.base_url)
     if host not in definition.hosts:
         place.key("hosts").problem(f"the host of base_url, {shown(host)}, is missing; add it, or leave hosts out")
@@ -184,7 +184,7 @@ def _check_hosts(definition: Definition, place: Place) -> None:
                 place.key(key).problem(f"<{name}> is private and cannot name a host; make it public")
 
 
-def _check_slots(definition: Definition, place: Place) -> None:
+def _check_slots(definition: Definition, place: Cursor) -> None:
     """Slots outside calls are variables."""
     texts = [("base_url", place.key("base_url"), definition.base_url)]
     texts += [("hosts", place.key("hosts"), host) for host in definition.hosts]
@@ -205,7 +205,7 @@ def _check_slots(definition: Definition, place: Place) -> None:
                 spot.problem(f"<{name}> is not among variables{hint}, or write \\< for a literal <")
 
 
-def _check_private(definition: Definition, place: Place) -> None:
+def _check_private(definition: Definition, place: Cursor) -> None:
     """Two private values of one name would share one credential field."""
     shared: tuple[tuple[str, Sequence[SharedHeader | SharedParameter]], ...] = (
         ("headers", definition.headers),
@@ -221,7 +221,7 @@ def _check_private(definition: Definition, place: Place) -> None:
                 seen.add(name)
 
 
-def _check_areas(definition: Definition, place: Place) -> None:
+def _check_areas(definition: Definition, place: Cursor) -> None:
     below = place.key("areas")
     by_name = {area.name: area for area in definition.areas}
     seen: set[str] = set()
@@ -241,7 +241,7 @@ def _check_areas(definition: Definition, place: Place) -> None:
             below.problem(str(error))
 
 
-def _check_schemes(definition: Definition, place: Place, schemes: SchemeRules, found: variables.Values) -> None:
+def _check_schemes(definition: Definition, place: Cursor, schemes: SchemeRules, found: variables.Values) -> None:
     """Options with their variables filled in, since what a scheme makes of them is what is checked."""
     below = place.key("auth")
     for index, auth in enumerate(definition.auth):
@@ -258,7 +258,7 @@ def _check_schemes(definition: Definition, place: Place, schemes: SchemeRules, f
                 spot.problem(message)
 
 
-def _refuse_secrets(auth: AuthSpec, place: Place) -> None:
+def _refuse_secrets(auth: AuthSpec, place: Cursor) -> None:
     """Headers among a scheme's options, as they are written: what a private variable fills in is no secret here."""
     for option, value in auth.options.items():
         if option.endswith("headers") and isinstance(value, Mapping):

@@ -7,7 +7,7 @@ from tieline.definitions import values
 from tieline.definitions.infer import paths
 from tieline.definitions.model import Field, Response, Spot, Stream, StreamEvent
 from tieline.definitions.problems import shown
-from tieline.definitions.schema import Choice, Data, Flag, Key, Many, Place, Record, Text
+from tieline.definitions.schema import Choice, Cursor, Data, Flag, Key, Many, Record, Text
 from tieline.definitions.sections import HEADER_NAME, TITLE
 
 
@@ -27,7 +27,7 @@ def _path_to_one(text: str) -> str:
     return text
 
 
-def _field(found: Mapping[str, Any], place: Place) -> Field:
+def _field(found: Mapping[str, Any], place: Cursor) -> Field:
     if (found["object"] is not None) != (found["type"] == "object"):
         place.problem("type: object and object (the name of the object type) go together; give both or neither")
     if found["parse"] and not (found["list"] or found["type"] in {"json", "object", "map"}):
@@ -37,7 +37,7 @@ def _field(found: Mapping[str, Any], place: Place) -> Field:
     return Field(**found)
 
 
-def _response(found: Mapping[str, Any], place: Place) -> Response:
+def _response(found: Mapping[str, Any], place: Cursor) -> Response:
     kind = found["type"]
     if (found["stream"] is not None) and kind != "stream":
         place.key("stream").problem("goes with type: stream only; remove it")
@@ -51,7 +51,7 @@ def _response(found: Mapping[str, Any], place: Place) -> Response:
     return Response(kind, found["fields"], found["include_errors"], headers, stream, found["unknown"])
 
 
-def _stream(found: Mapping[str, Any], place: Place) -> Stream:
+def _stream(found: Mapping[str, Any], place: Cursor) -> Stream:
     if found["preset"] is not None and place.has("format"):
         place.key("format").problem("comes with the preset; remove one of the two")
     return Stream(**found)

@@ -22,12 +22,12 @@ class Required:
 REQUIRED: Final = Required()
 
 
-class Place:
+class Cursor:
     """A node, the way to it from the top, and where its problems go."""
 
     __slots__ = ("_column", "_line", "_name", "_parent", "findings", "node")
 
-    def __init__(self, node: Node, findings: Findings, parent: "Place | None" = None, name: str = "") -> None:
+    def __init__(self, node: Node, findings: Findings, parent: "Cursor | None" = None, name: str = "") -> None:
         self.node = node
         self.findings = findings
         self._parent = parent
@@ -48,22 +48,22 @@ class Place:
         """The keys and list places on the way here."""
         return [*(self._parent.names() if self._parent is not None else ()), self._name]
 
-    def key(self, key: str) -> "Place":
+    def key(self, key: str) -> "Cursor":
         """The value of ``key``, whose problems are told at the key; this place itself where the key is not given."""
         entry = self.node.value.get(key) if self.node.sort is Sort.MAPPING else None
         if entry is None:
             return self
-        place = Place(entry.node, self.findings, self, key)
+        place = Cursor(entry.node, self.findings, self, key)
         place._line, place._column = entry.line, entry.column
         return place
 
-    def item(self, index: int) -> "Place":
+    def item(self, index: int) -> "Cursor":
         """The ``index``-th value of a list; this place itself where it is no list."""
         if self.node.sort is not Sort.LIST:
             return self
-        return Place(self.node.value[index], self.findings, self, f"[{index}]")
+        return Cursor(self.node.value[index], self.findings, self, f"[{index}]")
 
-    def at(self, way: Iterable[str | int]) -> "Place":
+    def at(self, way: Iterable[str | int]) -> "Cursor":
         """The place that ``way``, keys and list places, leads to from here, as far as it is given."""
         place = self
         for step in way:
@@ -97,7 +97,7 @@ class Kind(Protocol):
         """The kind in words, such as ``duration``."""
         ...
 
-    def read(self, place: Place) -> Any:
+    def read(self, place: Cursor) -> Any:
         """The value at ``place``; where it is wrong a problem is noted and the result means nothing."""
         ...
 
@@ -118,7 +118,7 @@ class Text:
     def says(self) -> str:
         return self.what if self.most == _TEXT_MOST else f"{self.what} (up to {self.most:,} characters)"
 
-    def read(self, place: Place) -> Any:
+    def read(self, place: Cursor) -> Any:
         text = place.node.value
         if place.node.sort is not Sort.TEXT:
             place.expected("text" if self.what.startswith("text") else f"text ({self.what})", self.like)
@@ -142,7 +142,7 @@ class Choice:
     def says(self) -> str:
         return ", ".join(f"`{word}`" for word in self.words)
 
-    def read(self, place: Place) -> Any:
+    def read(self, place: Cursor) -> Any:
         word = place.node.value
         if place.node.sort is not Sort.TEXT:
             place.expected(f"one of {', '.join(self.words)}")
@@ -157,7 +157,7 @@ class Flag:
 
     says: str = "true or false"
 
-    def read(self, place: Place) -> Any:
+    def read(self, place: Cursor) -> Any:
         if place.node.sort is not Sort.FLAG:
             place.expected(self.says, _FLAGS.get(str(place.node.value).lower(), ""))
         return place.node.value
@@ -174,7 +174,7 @@ class Whole:
     def says(self) -> str:
         return f"whole number {self.least}–{self.most}"
 
-    def read(self, place: Place) -> Any:
+    def read(self, place: Cursor) -> Any:
         if place.node.sort is not Sort.WHOLE:
             place.expected("a whole number")
         elif not self.least <= place.node.value <= self.most:
@@ -189,7 +189,7 @@ class Written:
     says: str
     check: Callable[[str], Any]
 
-    def read(self, place: Place) -> Any:
+    def read(self, place: Cursor) -> Any:
         node = place.node
         if node.sort not in {Sort.TEXT, Sort.WHOLE, Sort.NUMBER}:
             place.expected(f"a {self.says}")
@@ -207,7 +207,7 @@ class Data:
 
     says: str = "any value"
 
-    def read(self, place: Place) -> Any:
+    def read(self, place: Cursor) -> Any:
         return plain(place.node)
 
 
@@ -225,7 +225,7 @@ class Many:
         count = f"{self.least or 'up'} to {self.most:,}"
         return f"{self.kind.says}, or a list of {count}" if self.single else f"list of {self.kind.says}, {count}"
 
-    def read(self, place: Place) -> Any:
+    def read(self, place: Cursor) -> Any:
         if place.node.sort is not Sort.LIST:
             if self.single:
                 return (self.kind.read(place),)
@@ -252,7 +252,7 @@ class Named:
     def says(self) -> str:
         return f"mapping from {self.name} to {self.kind.says}, up to {self.most:,}"
 
-    def read(self, place: Place) -> Any:
+    def read(self, place: Cursor) -> Any:
         if place.node.sort is not Sort.MAPPING:
             place.expected("a mapping", f"{{a_name: {_example(self.kind)}}}" if _example(self.kind) else "")
             return {}
@@ -287,7 +287,7 @@ class Record:
 
     title: str
     keys: tuple[Key, ...]
-    build: Callable[[Mapping[str, Any], Place], Any]
+    build: Callable[[Mapping[str, Any], Cursor], Any]
     others: str = ""
     like: str = ""
     _by_name: dict[str, Key] = field(init=False, repr=False, compare=False)
@@ -299,7 +299,7 @@ class Record:
     def says(self) -> str:
         return f"[{self.title}](#{self.title.replace(' ', '-')})"
 
-    def read(self, place: Place) -> Any:
+    def read(self, place: Cursor) -> Any:
         if place.node.sort is not Sort.MAPPING:
             place.expected("a mapping", self.like)
             return None
@@ -313,7 +313,7 @@ class Record:
                 place.key(name).problem(f"unknown key {shown(name)}{suggestion(name, self._by_name)}")
         return self.build(values, place) if len(place.findings) == before else None
 
-    def _value(self, key: Key, place: Place) -> Any:
+    def _value(self, key: Key, place: Cursor) -> Any:
         if place.has(key.name):
             return key.kind.read(place.key(key.name))
         if key.default is REQUIRED:

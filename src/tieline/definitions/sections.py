@@ -12,7 +12,7 @@ from tieline.core.names import is_api_name, is_area_name, is_parameter_name
 from tieline.definitions import template, values
 from tieline.definitions.model import AuthSpec, Limits, Price, SharedHeader, SharedParameter, Usage, Variable, Verify
 from tieline.definitions.problems import shown
-from tieline.definitions.schema import Choice, Data, Flag, Key, Many, Named, Place, Record, Text, Whole, Written
+from tieline.definitions.schema import Choice, Cursor, Data, Flag, Key, Many, Named, Record, Text, Whole, Written
 
 MOST_AREAS = 500
 NAME_RULE = "use letters, digits and _, a letter first, at most 63"
@@ -84,7 +84,7 @@ def bounded(least: str, most: str) -> Text:
     return Text(f"duration {least}–{most}", checked, like="30s")
 
 
-def refuse_secret(name: str, value: str | None, place: Place, instead: str = "write private: true") -> None:
+def refuse_secret(name: str, value: str | None, place: Cursor, instead: str = "write private: true") -> None:
     """Note a problem where what carries a secret, or looks like one, has its value in the definition.
 
     ``instead`` says how its place is written.
@@ -100,7 +100,7 @@ def refuse_secret(name: str, value: str | None, place: Place, instead: str = "wr
     place.key("value").problem(f"{what}; {instead} in its place")
 
 
-def _variable(found: Mapping[str, Any], place: Place) -> Variable:
+def _variable(found: Mapping[str, Any], place: Cursor) -> Variable:
     default, choices, private = found["default"], found["choices"], found["private"]
     if private and (default is not None or choices):
         place.key("private").problem("a private variable has no default and no choices; its value is in the vault")
@@ -112,20 +112,20 @@ def _variable(found: Mapping[str, Any], place: Place) -> Variable:
     return Variable(found["title"], default, choices, required, private)
 
 
-def _private_or_value(found: Mapping[str, Any], place: Place) -> None:
+def _private_or_value(found: Mapping[str, Any], place: Cursor) -> None:
     if found["private"] and found["value"] is not None:
         place.key("value").problem("a private value lives in the vault; remove it here")
     if not found["private"] and found["value"] is None:
         place.problem('the key "value" is missing; give it, or private: true for a value in the vault')
 
 
-def _header(found: Mapping[str, Any], place: Place) -> SharedHeader:
+def _header(found: Mapping[str, Any], place: Cursor) -> SharedHeader:
     _private_or_value(found, place)
     refuse_secret(found["name"], found["value"], place)
     return SharedHeader(**found)
 
 
-def _parameter(found: Mapping[str, Any], place: Place) -> SharedParameter:
+def _parameter(found: Mapping[str, Any], place: Cursor) -> SharedParameter:
     _private_or_value(found, place)
     refuse_secret(found["name"], found["value"], place)
     return SharedParameter(found["name"], found["in"], found["value"], found["private"], found["when"])
@@ -137,7 +137,7 @@ def _status(text: str) -> str:
     return text
 
 
-def _limits(found: Mapping[str, Any], _: Place) -> Limits:
+def _limits(found: Mapping[str, Any], _: Cursor) -> Limits:
     return Limits(**found["timeout"], body=found["body"], retry_attempts=found["retry"])
 
 
@@ -154,7 +154,7 @@ def _rule(text: str) -> Rule:
     return parse_rule(text)
 
 
-def _area(found: Mapping[str, Any], place: Place) -> Area:
+def _area(found: Mapping[str, Any], place: Cursor) -> Area:
     levels = tuple(Level(word) for word in ("read", "write", "request") if word in found["levels"])
     if len(levels) < len(found["levels"]):
         place.key("levels").problem("names a level twice; name each once")
@@ -174,7 +174,7 @@ def _area(found: Mapping[str, Any], place: Place) -> Area:
     return Area(found["area"], found["title"] or found["area"], levels, found["parent"], found["match"])
 
 
-def _price(found: Mapping[str, Any], place: Place) -> Price:
+def _price(found: Mapping[str, Any], place: Cursor) -> Price:
     amounts = {unit: found[unit] for unit in PRICE_UNITS if found[unit] is not None}
     if not amounts:
         place.problem(f"names no amount; give at least one of {', '.join(PRICE_UNITS)}")

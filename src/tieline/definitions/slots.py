@@ -9,14 +9,14 @@ from tieline.definitions.fill.call import compile_call
 from tieline.definitions.fill.scope import Surroundings
 from tieline.definitions.model import Call, Definition, Parameter
 from tieline.definitions.problems import shown, suggestion
-from tieline.definitions.schema import Place
+from tieline.definitions.schema import Cursor
 from tieline.definitions.variables import Values
 
 _BY_NAME = frozenset({"query", "header", "body"})
 _BODY_BY_NAME = frozenset({"json", "form", "multipart", "graphql"})
 
 
-def settle_calls(definition: Definition, found: Values, place: Place) -> dict[str, Call]:
+def settle_calls(definition: Definition, found: Values, place: Cursor) -> dict[str, Call]:
     """The calls with each parameter's place filled in; notes what does not fit, with variables as in ``found``."""
     below = place.key("calls")
     settled = {}
@@ -28,7 +28,7 @@ def settle_calls(definition: Definition, found: Values, place: Place) -> dict[st
     return settled
 
 
-def settle_call(call: Call, definition: Definition, place: Place) -> Call:
+def settle_call(call: Call, definition: Definition, place: Cursor) -> Call:
     """One of the calls of ``definition`` with each parameter's place filled in; notes what does not fit."""
     used: dict[str, list[str]] = {}
     for where, name, spot in _slots(call, place):
@@ -60,7 +60,7 @@ def surroundings_of(found: Values) -> Surroundings:
     )
 
 
-def check_fill(call: Call, found: Values, place: Place) -> None:
+def check_fill(call: Call, found: Values, place: Cursor) -> None:
     """Note what a value could change the structure of; ``found`` are the API's variables as they may be."""
     try:
         compile_call(call, surroundings_of(found))
@@ -68,7 +68,7 @@ def check_fill(call: Call, found: Values, place: Place) -> None:
         place.problem(str(error))
 
 
-def _place_of(name: str, parameter: Parameter, used: list[str], call: Call, place: Place) -> str:
+def _place_of(name: str, parameter: Parameter, used: list[str], call: Call, place: Cursor) -> str:
     """Where the parameter goes: as it says, else where its slot stands."""
     where = parameter.place or (used[0] if used else "")
     if not where and f"/:{name}" in (call.path or call.url or ""):
@@ -92,14 +92,14 @@ def _place_of(name: str, parameter: Parameter, used: list[str], call: Call, plac
     return where
 
 
-def _check_header(name: str, place: Place) -> None:
+def _check_header(name: str, place: Cursor) -> None:
     try:
         values.header_name(name)
     except ValueError as error:
         place.problem(str(error))
 
 
-def _slots(call: Call, place: Place) -> Iterator[tuple[str, str, Place]]:
+def _slots(call: Call, place: Cursor) -> Iterator[tuple[str, str, Cursor]]:
     """Each slot of the call: where it stands, its name, and where to tell a problem."""
     if call.path is not None:
         path, mark, query = call.path.partition("?")
@@ -119,7 +119,7 @@ def _slots(call: Call, place: Place) -> Iterator[tuple[str, str, Place]]:
         yield from (("body", name, body.key(key)) for name in template.names_in(data))
 
 
-def _url_slots(url: str, place: Place) -> Iterator[tuple[str, str, Place]]:
+def _url_slots(url: str, place: Cursor) -> Iterator[tuple[str, str, Cursor]]:
     scheme, _, rest = url.partition("://")
     head, mark, query = rest.partition("?")
     host, slash, path = head.partition("/")
@@ -127,7 +127,7 @@ def _url_slots(url: str, place: Place) -> Iterator[tuple[str, str, Place]]:
         yield from ((where, name, place) for name in template.parse(text).names())
 
 
-def _check_names(call: Call, place: Place) -> None:
+def _check_names(call: Call, place: Cursor) -> None:
     """Settings that name parameters name some that there are."""
     cache, pages = call.cache, call.pagination
     for index, name in enumerate(cache.key if cache is not None else ()):
@@ -141,7 +141,7 @@ def _missing(name: str, call: Call) -> str:
     return f"{shown(name)} is no parameter of this call{suggestion(name, call.parameters)}"
 
 
-def _check_url(call: Call, definition: Definition, place: Place) -> None:
+def _check_url(call: Call, definition: Definition, place: Cursor) -> None:
     """A full URL whose host is written out goes to a host that the credential may go to."""
     if call.url is None:
         return

@@ -14,9 +14,9 @@ from tieline.definitions.calls import CALL
 from tieline.definitions.model import Call, Definition
 from tieline.definitions.overlay import overlay
 from tieline.definitions.problems import DefinitionError, Findings
-from tieline.definitions.schema import Place
+from tieline.definitions.schema import Cursor
 from tieline.definitions.slots import check_fill, settle_call
-from tieline.definitions.tree import Entry, Node, Sort, plant
+from tieline.definitions.tree import KeyedNode, Node, Sort, plant
 from tieline.definitions.variables import samples
 
 Overrides = Mapping[str, Mapping[str, Any] | None]
@@ -164,9 +164,9 @@ def read_call(
     too. Raises DefinitionError with every problem found.
     """
     findings = Findings()
-    place = Place(_tree(name, written), findings)
+    place = Cursor(_tree(name, written), findings)
     if over is not None:
-        place = Place(overlay(place.node, _tree(name, plant(over))), findings)
+        place = Cursor(overlay(place.node, _tree(name, plant(over))), findings)
     place = place.key("calls").key(name)
     call: Call | None = CALL.read(place)
     if call is not None:
@@ -180,8 +180,8 @@ def read_call(
 
 def _tree(name: str, call: Node | None) -> Node:
     """A definition's tree that has this call alone."""
-    calls = Node(Sort.MAPPING, {name: Entry(call.line, call.column, call)} if call is not None else {})
-    return Node(Sort.MAPPING, {"calls": Entry(0, 0, calls)})
+    calls = Node(Sort.MAPPING, {name: KeyedNode(call.line, call.column, call)} if call is not None else {})
+    return Node(Sort.MAPPING, {"calls": KeyedNode(0, 0, calls)})
 
 
 def _may_be_private(call: Any) -> bool:

@@ -48,7 +48,7 @@ class Sort(StrEnum):
 class Node:
     """A value and where it stands.
 
-    ``value`` is a dict of ``Entry`` by key, a list of nodes, or the Python value; ``written`` is a number as it was
+    ``value`` is a dict of ``KeyedNode`` by key, a list of nodes, or the Python value; ``written`` is a number as it was
     written, so that money can be read exactly.
     """
 
@@ -60,7 +60,7 @@ class Node:
 
 
 @dataclass(slots=True)
-class Entry:
+class KeyedNode:
     """A key of a mapping with the place of the key, and its value."""
 
     line: int
@@ -234,7 +234,7 @@ class _Builder:
         name, opened.key = opened.key, None
         if name is None:
             raise self._stop(event, "a key is text, not a mapping or list")
-        opened.node.value[name] = Entry(opened.key_line, opened.key_column, node)
+        opened.node.value[name] = KeyedNode(opened.key_line, opened.key_column, node)
         return name
 
 
@@ -261,7 +261,7 @@ def _plant(value: object, depth: int) -> Node:
         for key, item in value.items():
             if not isinstance(key, str):
                 raise _refusal("a key is text")
-            entries[key] = Entry(0, 0, _plant(item, depth + 1))
+            entries[key] = KeyedNode(0, 0, _plant(item, depth + 1))
         return Node(Sort.MAPPING, entries)
     if isinstance(value, Sequence) and not isinstance(value, str | bytes | bytearray):
         return Node(Sort.LIST, [_plant(item, depth + 1) for item in value])

@@ -13,7 +13,7 @@ from tieline.core.dates import date_of
 from tieline.core.secret import Secret
 from tieline.definitions.infer.markup import read_xml
 from tieline.definitions.infer.unreadable import UnreadableAnswer
-from tieline.definitions.schema import Key, Place, Record, Text
+from tieline.definitions.schema import Cursor, Key, Record, Text
 from tieline.definitions.sections import bounded
 from tieline.schemes import declared
 from tieline.schemes.base import Outgoing
@@ -82,7 +82,7 @@ def _fitting(pattern: re.Pattern[str], message: str) -> Callable[[str], str]:
     return checked
 
 
-def _role(found: Mapping[str, Any], _: Place) -> AwsRole:
+def _role(found: Mapping[str, Any], _: Cursor) -> AwsRole:
     return AwsRole(**found)
 
 

@@ -15,7 +15,7 @@ from typing import Any
 from tieline.access.appkey import KeyPlaces
 from tieline.core.errors import CredentialMissing
 from tieline.core.secret import Secret
-from tieline.definitions.schema import Choice, Flag, Key, Place, Record, Text, Whole
+from tieline.definitions.schema import Choice, Cursor, Flag, Key, Record, Text, Whole
 from tieline.schemes import declared
 from tieline.schemes.aws_role import ASSUME_ROLE, AwsRole
 from tieline.schemes.base import Applier, Headers, Options, Outgoing, SchemeField, field_value
@@ -79,7 +79,7 @@ class SigV4Signing:
         return self.payload == "signed" and not (self.is_s3 and self.place == "query")
 
 
-def _signing(found: Mapping[str, Any], place: Place) -> SigV4Signing:
+def _signing(found: Mapping[str, Any], place: Cursor) -> SigV4Signing:
     service = found["service"]
     if found["payload"] == "signed" and found["in"] == "query" and service in _S3:
         place.key("payload").problem("S3 takes no signed payload in the query form; leave it out")

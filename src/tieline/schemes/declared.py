@@ -16,7 +16,7 @@ from tieline.definitions import values
 from tieline.definitions.infer.paths import is_path, reach, split
 from tieline.definitions.infer.shape import collect
 from tieline.definitions.problems import DefinitionError, Findings, shown
-from tieline.definitions.schema import Data, Flag, Key, Many, Named, Place, Record, Text
+from tieline.definitions.schema import Cursor, Data, Flag, Key, Many, Named, Record, Text
 from tieline.definitions.sections import TITLE, named, slotted
 from tieline.definitions.tree import plant
 from tieline.schemes.base import Options, SchemeField, unknown_options
@@ -32,7 +32,7 @@ def problems(record: Record, options: Options) -> list[str]:
     found = unknown_options(options, frozenset(key.name for key in record.keys))
     findings = Findings()
     try:
-        record.read(Place(plant(_known(record, options)), findings))
+        record.read(Cursor(plant(_known(record, options)), findings))
         findings.settle()
     except DefinitionError as error:
         # a name that somebody chose may be a secret in the wrong place, as a text may
@@ -49,7 +49,7 @@ def read(record: Record, options: Options) -> Any:
 
     Raises ValueError where variables that were filled in since do not fit.
     """
-    found = record.read(Place(plant(_known(record, options)), Findings()))
+    found = record.read(Cursor(plant(_known(record, options)), Findings()))
     if found is None:
         raise ValueError("the options do not fit their scheme")
     return found
@@ -85,7 +85,7 @@ class DeclaredField:
         return SchemeField(self.name, self.label, secret=self.secret)
 
 
-def _declared_field(found: Mapping[str, Any], _: Place) -> DeclaredField:
+def _declared_field(found: Mapping[str, Any], _: Cursor) -> DeclaredField:
     return DeclaredField(found["name"], found["label"] or found["name"].replace("_", " ").capitalize(), found["secret"])
 
 

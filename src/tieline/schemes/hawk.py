@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from tieline.access.appkey import KeyPlaces
 from tieline.core.errors import CredentialMissing
 from tieline.core.secret import Secret
-from tieline.definitions.schema import Choice, Flag, Key, Place, Record, Text
+from tieline.definitions.schema import Choice, Cursor, Flag, Key, Record, Text
 from tieline.schemes import declared
 from tieline.schemes.base import Applier, Headers, Options, Outgoing, SchemeField, media_type
 from tieline.schemes.challenge import challenges
@@ -43,7 +43,7 @@ class _HawkSigning:
     dlg: str | None
 
 
-def _signing(found: Mapping[str, object], place: Place) -> _HawkSigning:
+def _signing(found: Mapping[str, object], place: Cursor) -> _HawkSigning:
     if found["dlg"] is not None and found["app"] is None:
         place.key("dlg").problem("stands only beside app; add it, or remove this")
     return _HawkSigning(**found)  # type: ignore[arg-type]  # the record's keys are the fields

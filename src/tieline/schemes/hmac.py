@@ -25,7 +25,7 @@ from tieline.access.appkey import KeyPlaces
 from tieline.core.errors import CredentialMissing
 from tieline.core.secret import Secret
 from tieline.definitions import values
-from tieline.definitions.schema import Choice, Key, Many, Place, Record, Text
+from tieline.definitions.schema import Choice, Cursor, Key, Many, Record, Text
 from tieline.definitions.sections import HEADER_NAME, bounded
 from tieline.schemes import declared
 from tieline.schemes.base import Applier, Options, Outgoing, SchemeField
@@ -142,7 +142,7 @@ def _format(text: str) -> SignedText:
     return found
 
 
-def _recipe(found: Mapping[str, Any], place: Place) -> Recipe:
+def _recipe(found: Mapping[str, Any], place: Cursor) -> Recipe:
     name = found["name"]
     if found["in"] == "header" and isinstance(name, str):
         try:
@@ -153,7 +153,7 @@ def _recipe(found: Mapping[str, Any], place: Place) -> Recipe:
     return Recipe(place=found["in"], **rest)
 
 
-def _added(found: Mapping[str, Any], _: Place) -> Added:
+def _added(found: Mapping[str, Any], _: Cursor) -> Added:
     return Added(**found)
 
 

@@ -17,7 +17,7 @@ from joserfc.jwk import Key as JoseKey
 from tieline.access.appkey import KeyPlaces
 from tieline.core.errors import CredentialMissing
 from tieline.core.secret import Secret
-from tieline.definitions.schema import Choice, Data, Flag, Key, Place, Record
+from tieline.definitions.schema import Choice, Cursor, Data, Flag, Key, Record
 from tieline.definitions.sections import bounded
 from tieline.schemes import claims, declared, jose, placement
 from tieline.schemes.base import Applier, Headers, Options, Outgoing, SchemeField
@@ -50,7 +50,7 @@ class Minting:
             raise CredentialMissing(f"The key {error}.", param="key") from None
 
 
-def _minting(found: Mapping[str, Any], place: Place) -> Minting:
+def _minting(found: Mapping[str, Any], place: Cursor) -> Minting:
     names = {each.name for each in found["fields"]}
     if "key" in names or "uuid" in names or "now" in names:
         place.key("fields").problem("key, now and uuid are names of their own; choose another")

@@ -21,7 +21,7 @@ from tieline.access.appkey import KeyPlaces
 from tieline.core.errors import CredentialMissing
 from tieline.core.secret import Secret
 from tieline.core.urls import host_of
-from tieline.definitions.schema import Choice, Flag, Key, Place, Record, Text
+from tieline.definitions.schema import Choice, Cursor, Flag, Key, Record, Text
 from tieline.schemes import declared
 from tieline.schemes.base import Applier, Headers, Options, Outgoing, SchemeField, media_type, without_pairs
 from tieline.schemes.flow import Flow, IssuerAnswer, IssuerRefused, IssuerRequest, SignIn, Token
@@ -134,7 +134,7 @@ def _realm(text: str) -> str:
     return text
 
 
-def _setup(found: Mapping[str, Any], place: Place) -> OAuth1Setup:
+def _setup(found: Mapping[str, Any], place: Cursor) -> OAuth1Setup:
     if found[RENEW_ON] is not None and found["sign_in"] is None:
         place.key(RENEW_ON).problem("has a meaning with sign_in only; a token that is given is never renewed")
     names = ("signature_method", "realm", "body_hash", "sign_in")

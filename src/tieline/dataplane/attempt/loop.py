@@ -32,7 +32,7 @@ from tieline.dataplane.attempt.prepare import (
 )
 from tieline.dataplane.attempt.retry import is_transient, pause
 from tieline.dataplane.attempt.target import told_target
-from tieline.dataplane.snapshot.calls import Memory
+from tieline.dataplane.snapshot.calls import BoundedCache
 from tieline.dataplane.snapshot.plan import Plan
 from tieline.dataplane.tokens.holder import Holder
 from tieline.schemes.base import Applier, Headers, field_value
@@ -110,7 +110,7 @@ class Job:
     policy: Policy
     holder: Holder | None = None
     permit: Permit = anything
-    heads: Memory[Prepared] | None = None
+    heads: BoundedCache[Prepared] | None = None
     prepared: Prepared | None = None
 
 

@@ -30,20 +30,20 @@ _TEXTUAL = frozenset({"xml", "csv"})
 _SHAPED = frozenset({"json", "xml", "csv"})
 _DEFAULTS = ((b"accept", b"*/*"), (b"accept-encoding", b"identity"), (b"user-agent", b"tieline"))
 _serials = count(1)
-REMEMBERED_MOST = 256
-REMEMBERED_SIZE = 1024
+ENTRIES_MOST = 256
+ENTRY_BYTES_MOST = 1024
 Kept = TypeVar("Kept")
 
 
-class Memory(dict[Hashable, Kept]):
-    """What was worked out before, by what it was worked out from; begins anew when there are too many."""
+class BoundedCache(dict[Hashable, Kept]):
+    """What was worked out before, by what it was worked out from; all of it is dropped when there are 256 entries."""
 
     __slots__ = ()
 
     def keep(self, key: Hashable, found: Kept, size: int) -> Kept:
         """Remember ``found`` unless callers made it large (``size`` in bytes), and give it back."""
-        if size <= REMEMBERED_SIZE:
-            if len(self) >= REMEMBERED_MOST:
+        if size <= ENTRY_BYTES_MOST:
+            if len(self) >= ENTRIES_MOST:
                 self.clear()
             self[key] = found
         return found
@@ -55,8 +55,8 @@ class ReadyCall:
 
     ``private`` are the server's own values by parameter; ``defaults`` the headers that are sent unless the call says
     otherwise; ``repeatable`` says that its method may be sent twice by itself (RFC 9110 section 9.2.2); ``watch`` is
-    None where no field is known. ``permitted`` remembers what which key may, ``heads`` how a request is sent: neither
-    can grow old, for any change makes another key, or another plan with calls of its own.
+    None where no field is known. ``permitted`` caches what which key may, ``heads`` how a request is sent. Entries
+    need no expiry: a change makes another key, by which they are found, or another plan with calls of its own.
     """
 
     name: str
@@ -71,8 +71,8 @@ class ReadyCall:
     watch: Watch | None
     stream: Shape | None
     items: PageItems | None
-    permitted: Memory[Allowed] = field(default_factory=Memory)
-    heads: Memory[Any] = field(default_factory=Memory)
+    permitted: BoundedCache[Allowed] = field(default_factory=BoundedCache)
+    heads: BoundedCache[Any] = field(default_factory=BoundedCache)
 
     @property
     def whole(self) -> bool:

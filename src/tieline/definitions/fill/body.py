@@ -9,12 +9,12 @@ from tieline.definitions.fill.json_body import JsonTemplate
 from tieline.definitions.fill.multipart import Field, Multipart, refuse_repeated_files
 from tieline.definitions.fill.pairs import FormPair, render_pairs
 from tieline.definitions.fill.request import FilePart, FilledBody, Piece, body_of
-from tieline.definitions.fill.scope import BODY_MOST, Run, Scope, body_too_large, slots_of, whole
+from tieline.definitions.fill.scope import BODY_MOST, SlotScope, ValueForms, body_too_large, slots_of, whole
 from tieline.definitions.fill.xml_body import XmlTemplate
 from tieline.definitions.model import Body, BodyField
 from tieline.definitions.template import Slot
 
-BodyMaker = Callable[[Run], FilledBody | None]
+BodyMaker = Callable[[ValueForms], FilledBody | None]
 _JSON = "application/json"
 _XML = "application/xml"
 _FORM = b"application/x-www-form-urlencoded"
@@ -25,7 +25,7 @@ _STRUCTURED = re.compile(
 )
 
 
-def compile_body(body: Body, named: Sequence[str], scope: Scope) -> BodyMaker | None:
+def compile_body(body: Body, named: Sequence[str], scope: SlotScope) -> BodyMaker | None:
     """What makes the body of a run, None for a call without one.
 
     ``named`` are the parameters that go into it under their own names, without a slot; so do the API's shared values,
@@ -54,14 +54,14 @@ def compile_body(body: Body, named: Sequence[str], scope: Scope) -> BodyMaker | 
 def _whole(content_type: str, compiled: JsonTemplate | XmlTemplate) -> BodyMaker:
     kind = content_type.encode()
 
-    def make(run: Run) -> FilledBody | None:
+    def make(run: ValueForms) -> FilledBody | None:
         content = compiled.render(run)
         return FilledBody(kind, (content,), len(content)) if content is not None else None
 
     return make
 
 
-def _json(data: Any, scope: Scope) -> JsonTemplate:
+def _json(data: Any, scope: SlotScope) -> JsonTemplate:
     if data is not None and not isinstance(data, Mapping):
         return JsonTemplate(data, scope)
     shared = {each.parameter.name: each.key for each in scope.surroundings.members}
@@ -92,7 +92,7 @@ def _graphql(body: Body, named: Sequence[str]) -> dict[str, Any]:
     return data | ({"variables": variables} if variables is not None else {})
 
 
-def _fields(body: Body, named: Sequence[str], scope: Scope) -> list[Field]:
+def _fields(body: Body, named: Sequence[str], scope: SlotScope) -> list[Field]:
     fields = [(field, scope.split(field.value, files=body.type == "multipart")) for field in body.fields]
     fields += [(BodyField(name, ""), (Slot(name),)) for name in named]
     taken = {field.name for field, _ in fields}
@@ -100,17 +100,17 @@ def _fields(body: Body, named: Sequence[str], scope: Scope) -> list[Field]:
     return fields + [(BodyField(each.parameter.name, ""), (Slot(each.key),)) for each in shared]
 
 
-def _form(fields: list[Field], scope: Scope) -> BodyMaker:
+def _form(fields: list[Field], scope: SlotScope) -> BodyMaker:
     pairs = tuple(FormPair(field.name, pieces, scope) for field, pieces in fields)
 
-    def make(run: Run) -> FilledBody:
+    def make(run: ValueForms) -> FilledBody:
         content = render_pairs(pairs, run, BODY_MOST, body_too_large)
         return FilledBody(_FORM, (content,), len(content))
 
     return make
 
 
-def _raw(body: Body, scope: Scope) -> BodyMaker:
+def _raw(body: Body, scope: SlotScope) -> BodyMaker:
     """Text as it is, or a file. An optional value that is the whole body takes it along; within a text it is empty."""
     pieces = scope.split(body.template, files=True)
     names = slots_of(pieces)
@@ -123,7 +123,7 @@ def _raw(body: Body, scope: Scope) -> BodyMaker:
             "use a body of type json, xml or form"
         )
 
-    def make(run: Run) -> FilledBody | None:
+    def make(run: ValueForms) -> FilledBody | None:
         if needed and run.lacks(needed):
             return None
         made: list[Piece] = []

@@ -20,8 +20,8 @@ from tieline.definitions.fill.pairs import (
     render_pairs,
 )
 from tieline.definitions.fill.request import FilePart, Filled
-from tieline.definitions.fill.scope import Run, Scope, Surroundings
-from tieline.definitions.fill.target import TARGET_MOST, Path, Url, uri_too_long
+from tieline.definitions.fill.scope import SlotScope, Surroundings, ValueForms
+from tieline.definitions.fill.target import TARGET_MOST, PathTemplate, UrlTemplate, uri_too_long
 from tieline.definitions.fill.values import Given, read_values, rule
 from tieline.definitions.model import Call
 from tieline.definitions.template import Slot
@@ -37,10 +37,12 @@ class CompiledCall:
     def __init__(self, call: Call, surroundings: Surroundings) -> None:
         self._method = call.method
         self._rules = {name: rule(name, parameter) for name, parameter in call.parameters.items()}
-        scope = Scope(self._rules, surroundings)
+        scope = SlotScope(self._rules, surroundings)
         written = call.path if call.path is not None else call.url or ""
         text, _, query = written.partition("?")
-        self._target: Path | Url = Path(text, scope) if call.path is not None else Url(text, scope)
+        self._target: PathTemplate | UrlTemplate = (
+            PathTemplate(text, scope) if call.path is not None else UrlTemplate(text, scope)
+        )
         slots = _slots(call)
         named = {place: [name for name, each in call.parameters.items() if each.place == place and name not in slots]
                  for place in ("query", "header", "body")}  # fmt: skip
@@ -66,9 +68,9 @@ class CompiledCall:
         values = read_values(self._rules, Given(given, private, files))
         if self._variables:
             values |= self._variables
-        run = Run(values)
+        run = ValueForms(values)
         target = self._target.render(run)
-        is_path = isinstance(self._target, Path)
+        is_path = isinstance(self._target, PathTemplate)
         for member in self._members:
             # Shared values say which paths below the base URL they are for; a full URL is below none.
             if member.parameter.applies(target) if is_path else member.parameter.when is None:
@@ -108,7 +110,7 @@ def fill(
     return compile_call(call).fill(given, private, files)
 
 
-def _pairs(call: Call, named: list[str], scope: Scope) -> list[QueryPair]:
+def _pairs(call: Call, named: list[str], scope: SlotScope) -> list[QueryPair]:
     owned = scope.surroundings.query
     for name in (*(pair.name for pair in call.query), *named):
         refuse_owned(name, owned, "query pair")

@@ -9,7 +9,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from tieline.definitions.fill.json_text import write_json
-from tieline.definitions.fill.scope import BODY_MOST, Pieces, Run, Scope, body_too_large, joined, slots_of, whole
+from tieline.definitions.fill.scope import (
+    BODY_MOST,
+    Pieces,
+    SlotScope,
+    ValueForms,
+    body_too_large,
+    joined,
+    slots_of,
+    whole,
+)
 from tieline.definitions.fill.values import invalid
 
 
@@ -58,14 +67,14 @@ class JsonTemplate:
 
     __slots__ = ("_needs", "_parts")
 
-    def __init__(self, data: Any, scope: Scope, members: Mapping[str, str] | None = None) -> None:
+    def __init__(self, data: Any, scope: SlotScope, members: Mapping[str, str] | None = None) -> None:
         self._needs = scope.needs(scope.split(data)) if isinstance(data, str) else ()
         if members:
             self._parts = _merged(_object(data or {}, members, scope))
         else:
             self._parts = _merged(_compiled(data, scope))
 
-    def render(self, run: Run) -> bytes | None:
+    def render(self, run: ValueForms) -> bytes | None:
         """The JSON text in UTF-8, None where all of it is left out; raises InvalidParameter and BodyTooLarge."""
         if self._needs and run.lacks(self._needs):
             return None
@@ -74,7 +83,7 @@ class JsonTemplate:
         return joined(b"", out, BODY_MOST, body_too_large)
 
 
-def _compiled(data: Any, scope: Scope) -> list[_Part]:
+def _compiled(data: Any, scope: SlotScope) -> list[_Part]:
     if isinstance(data, str):
         pieces = scope.split(data)
         name = whole(pieces)
@@ -87,7 +96,7 @@ def _compiled(data: Any, scope: Scope) -> list[_Part]:
     return [write_json(data)]
 
 
-def _object(data: Any, members: Mapping[str, str], scope: Scope) -> list[_Part]:
+def _object(data: Any, members: Mapping[str, str], scope: SlotScope) -> list[_Part]:
     entries = []
     unique: list[str] = []
     for key, item in data.items():
@@ -122,7 +131,7 @@ def _text(pieces: Pieces) -> list[_Part]:
     return [b'"', *inner, b'"']
 
 
-def _needs(item: Any, scope: Scope) -> tuple[str, ...]:
+def _needs(item: Any, scope: SlotScope) -> tuple[str, ...]:
     return scope.needs(scope.split(item)) if isinstance(item, str) else ()
 
 
@@ -138,7 +147,7 @@ def _merged(parts: Iterable[_Part]) -> _Parts:
     return tuple(merged)
 
 
-def _render(parts: _Parts, run: Run, out: list[bytes]) -> None:
+def _render(parts: _Parts, run: ValueForms, out: list[bytes]) -> None:
     for part in parts:
         if isinstance(part, bytes):
             out.append(part)
@@ -150,7 +159,7 @@ def _render(parts: _Parts, run: Run, out: list[bytes]) -> None:
             _render_group(part, run, out)
 
 
-def _render_group(group: _Group, run: Run, out: list[bytes]) -> None:
+def _render_group(group: _Group, run: ValueForms, out: list[bytes]) -> None:
     out.append(group.opening)
     seen: set[bytes] = set()
     mark = b""

@@ -8,7 +8,16 @@ import secrets
 
 from tieline.definitions.bodies import media_type
 from tieline.definitions.fill.request import FilePart, FilledBody, Piece, body_of
-from tieline.definitions.fill.scope import BODY_MOST, Pieces, Run, Scope, body_too_large, joined, slots_of, whole
+from tieline.definitions.fill.scope import (
+    BODY_MOST,
+    Pieces,
+    SlotScope,
+    ValueForms,
+    body_too_large,
+    joined,
+    slots_of,
+    whole,
+)
 from tieline.definitions.fill.values import invalid
 from tieline.definitions.model import BodyField
 
@@ -25,7 +34,7 @@ class Part:
 
     __slots__ = ("_content_type", "_file", "_filename", "_listed", "_name", "_needs", "_pieces")
 
-    def __init__(self, field: BodyField, pieces: Pieces, scope: Scope) -> None:
+    def __init__(self, field: BodyField, pieces: Pieces, scope: SlotScope) -> None:
         self._file = whole(pieces) if scope.kind(whole(pieces)) == "file" else None
         if self._file is None:
             scope.refuse_files(pieces)
@@ -38,7 +47,7 @@ class Part:
         self._listed = scope.listed(pieces)
         self._pieces = tuple(piece.encode() if isinstance(piece, str) else piece.name for piece in pieces)
 
-    def contents(self, run: Run) -> list[tuple[bytes, bytes | FilePart]]:
+    def contents(self, run: ValueForms) -> list[tuple[bytes, bytes | FilePart]]:
         """Head and content of each part that this makes: none, one, or one for each item of a list."""
         if self._needs and run.lacks(self._needs):
             return []
@@ -87,11 +96,11 @@ class Multipart:
 
     __slots__ = ("_parts",)
 
-    def __init__(self, fields: list[Field], scope: Scope) -> None:
+    def __init__(self, fields: list[Field], scope: SlotScope) -> None:
         self._parts = tuple(Part(field, pieces, scope) for field, pieces in fields)
         refuse_repeated_files([name for _, pieces in fields for name in slots_of(pieces)], scope)
 
-    def render(self, run: Run) -> FilledBody:
+    def render(self, run: ValueForms) -> FilledBody:
         """The body; raises InvalidParameter, and BodyTooLarge for more than 16 MiB besides its files."""
         contents: list[tuple[bytes, bytes | FilePart]] = []
         held: list[bytes] = []
@@ -114,7 +123,7 @@ class Multipart:
         return body_of(b"multipart/form-data; boundary=" + boundary, pieces)
 
 
-def refuse_repeated_files(names: list[str], scope: Scope) -> None:
+def refuse_repeated_files(names: list[str], scope: SlotScope) -> None:
     """Raise ValueError for a file that stands twice: its bytes pass by once."""
     files = [name for name in names if scope.kind(name) == "file"]
     for name in files:

@@ -9,7 +9,7 @@ from urllib.parse import quote, quote_plus, unquote_plus
 
 from tieline.core.errors import HeadersTooLarge, TielineError
 from tieline.definitions import values
-from tieline.definitions.fill.scope import Pieces, Run, Scope, joined, slots_of
+from tieline.definitions.fill.scope import Pieces, SlotScope, ValueForms, joined, slots_of
 from tieline.definitions.fill.values import invalid
 
 HEADERS_MOST = 32 * 1024
@@ -23,14 +23,14 @@ class FormPair:
 
     __slots__ = ("_listed", "_needs", "_pieces", "_start")
 
-    def __init__(self, name: str, pieces: Pieces, scope: Scope) -> None:
+    def __init__(self, name: str, pieces: Pieces, scope: SlotScope) -> None:
         """``name`` as it is meant; ``pieces`` are the value's."""
         self._start = self._encoded(name) + "="
         self._needs = scope.needs(pieces)
         self._listed = scope.listed(pieces)
         self._pieces = tuple(self._encoded(piece) if isinstance(piece, str) else piece for piece in pieces)
 
-    def add(self, run: Run, parts: list[str]) -> None:
+    def add(self, run: ValueForms, parts: list[str]) -> None:
         """Append the pair to ``parts``, with an ``&`` after it."""
         if self._needs and run.lacks(self._needs):
             return
@@ -45,7 +45,7 @@ class FormPair:
     def _encoded(self, text: str) -> str:
         return quote_plus(text)
 
-    def _value(self, run: Run, name: str) -> str:
+    def _value(self, run: ValueForms, name: str) -> str:
         return run.form(name)
 
 
@@ -57,7 +57,7 @@ class QueryPair(FormPair):
     def _encoded(self, text: str) -> str:
         return quote(text, safe="")
 
-    def _value(self, run: Run, name: str) -> str:
+    def _value(self, run: ValueForms, name: str) -> str:
         return run.query(name)
 
 
@@ -66,14 +66,14 @@ class WrittenPair(QueryPair):
 
     __slots__ = ()
 
-    def __init__(self, start: str, pieces: Pieces, scope: Scope) -> None:
+    def __init__(self, start: str, pieces: Pieces, scope: SlotScope) -> None:
         """``start`` is the name with its ``=``, or empty where the pair has neither."""
         super().__init__("", pieces, scope)
         self._start = start
         self._pieces = pieces
 
 
-def query_pairs(query: str, scope: Scope) -> list[WrittenPair]:
+def query_pairs(query: str, scope: SlotScope) -> list[WrittenPair]:
     """The pairs of a query that a path or URL is written with; its literal texts are encoded already."""
     pairs = []
     for text in query.split("&") if query else ():
@@ -89,7 +89,7 @@ def query_pairs(query: str, scope: Scope) -> list[WrittenPair]:
     return pairs
 
 
-def render_pairs(pairs: tuple[FormPair, ...], run: Run, most: int, refusal: Callable[[], TielineError]) -> bytes:
+def render_pairs(pairs: tuple[FormPair, ...], run: ValueForms, most: int, refusal: Callable[[], TielineError]) -> bytes:
     """The pairs as they are sent, unless they are more than ``most`` bytes."""
     parts: list[str] = []
     length = 0
@@ -109,7 +109,7 @@ class Header:
 
     __slots__ = ("_name", "_names", "_needs", "_pieces", "_static")
 
-    def __init__(self, name: str, value: str, scope: Scope) -> None:
+    def __init__(self, name: str, value: str, scope: SlotScope) -> None:
         values.header_name(name)
         refuse_owned(name.lower(), scope.surroundings.headers, "header")
         self._name = name.encode()
@@ -119,7 +119,7 @@ class Header:
         self._names = slots_of(self._pieces)
         self._static = literal.encode("ascii") if not self._names else None
 
-    def add(self, run: Run, headers: list[tuple[bytes, bytes]]) -> None:
+    def add(self, run: ValueForms, headers: list[tuple[bytes, bytes]]) -> None:
         """Append the field to ``headers``; raises InvalidParameter for a value that a header cannot hold."""
         if self._static is not None:
             headers.append((self._name, self._static))

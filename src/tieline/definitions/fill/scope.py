@@ -13,7 +13,7 @@ import orjson
 from tieline.core.errors import BodyTooLarge, TielineError
 from tieline.definitions import template
 from tieline.definitions.fill.json_text import UnwritableError, write_json
-from tieline.definitions.fill.values import Rule, invalid, text_of
+from tieline.definitions.fill.values import ParameterRule, invalid, text_of
 from tieline.definitions.model import SharedParameter
 from tieline.definitions.template import Slot
 
@@ -56,10 +56,10 @@ class Surroundings:
 
 
 @dataclass(frozen=True, slots=True)
-class Scope:
+class SlotScope:
     """The names that slots may have. Compiling raises ValueError with what is wrong with a template."""
 
-    rules: Mapping[str, Rule]
+    rules: Mapping[str, ParameterRule]
     surroundings: Surroundings
 
     def split(self, text: str, *, files: bool = False) -> Pieces:
@@ -116,7 +116,7 @@ def whole(pieces: Pieces) -> str | None:
     return None
 
 
-class Run:
+class ValueForms:
     """The values of one run, in the forms that templates ask for, each made once.
 
     Every method raises InvalidParameter, which names the parameter, where a value has no such form.

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from tieline.access.paths import check
 from tieline.core.errors import InvalidParameter, InvalidRequest, UriTooLong
-from tieline.definitions.fill.scope import Run, Scope, joined, slots_of, whole
+from tieline.definitions.fill.scope import SlotScope, ValueForms, joined, slots_of, whole
 from tieline.definitions.fill.values import invalid
 
 TARGET_MOST = 64 * 1024
@@ -21,19 +21,19 @@ _HOST = re.compile(rf"{_LABEL.pattern}(?:\.{_LABEL.pattern})*")
 _HOST_MOST = 253
 
 
-class Path:
+class PathTemplate:
     """A compiled path, without query."""
 
     __slots__ = ("_names", "_pieces", "_raw", "_static")
 
-    def __init__(self, text: str, scope: Scope) -> None:
+    def __init__(self, text: str, scope: SlotScope) -> None:
         self._pieces = scope.split(text)
         scope.refuse_optional(self._pieces, "path")
         self._names = slots_of(self._pieces)
         self._raw = frozenset(name for name in self._names if name in scope.rules and scope.rules[name].raw)
         self._static = "".join(piece for piece in self._pieces if isinstance(piece, str)) if not self._names else None
 
-    def render(self, run: Run) -> str:
+    def render(self, run: ValueForms) -> str:
         """The path as it is sent: each value percent-encoded as one segment, raw ones as they are.
 
         Raises InvalidParameter for a value that would climb, empty its segment, or that servers could read in two ways.
@@ -52,7 +52,7 @@ class Path:
             raise self._refusal() from None
         return path
 
-    def _value(self, name: str, run: Run) -> str:
+    def _value(self, name: str, run: ValueForms) -> str:
         text = run.text(name)
         if len(text) > TARGET_MOST:
             raise uri_too_long()
@@ -66,7 +66,7 @@ class Path:
             raise invalid(name, "goes into a path and holds a control character or backslash; remove it")
         return quote(text, safe="")
 
-    def _refuse_empty(self, path: str, run: Run) -> None:
+    def _refuse_empty(self, path: str, run: ValueForms) -> None:
         last = self._pieces[-1]
         ends = path.endswith("/") and not (isinstance(last, str) and last.endswith("/"))
         raw_end = not isinstance(last, str) and last.name in self._raw and run.text(last.name).endswith("/")
@@ -82,16 +82,16 @@ class Path:
         return InvalidParameter(message, param=self._names[0])
 
 
-class Url:
+class UrlTemplate:
     """A compiled URL in full, without query: scheme, host and path."""
 
     __slots__ = ("_fits", "_host", "_path", "_port", "_scheme")
 
-    def __init__(self, text: str, scope: Scope) -> None:
+    def __init__(self, text: str, scope: SlotScope) -> None:
         scheme, _, rest = text.partition("://")
         authority, slash, path = rest.partition("/")
         self._scheme = f"{scheme.lower()}://"
-        self._path = Path(slash + path or "/", scope)
+        self._path = PathTemplate(slash + path or "/", scope)
         host, colon, port = authority.rpartition(":")
         if not port.isdigit():
             host, colon, port = authority, "", ""
@@ -100,7 +100,7 @@ class Url:
         self._fits = _HOST if whole(self._host) is not None else _LABEL
         scope.refuse_optional(self._host, "host")
 
-    def render(self, run: Run) -> str:
+    def render(self, run: ValueForms) -> str:
         """The URL as it is sent. Whether the host may be reached is for the credential's hosts and the guard to say."""
         parts = []
         for piece in self._host:

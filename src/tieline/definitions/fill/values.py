@@ -36,7 +36,7 @@ def invalid(name: str, what: str) -> InvalidParameter:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Rule:
+class ParameterRule:
     """What a parameter's value must be. ``default`` is ABSENT where there is none; ``choices`` empty where all go."""
 
     name: str
@@ -76,9 +76,9 @@ class Rule:
             raise invalid(self.name, "does not match its pattern; see the call's definition for it")
 
 
-def rule(name: str, parameter: Parameter) -> Rule:
+def rule(name: str, parameter: Parameter) -> ParameterRule:
     """The rule of a parameter; raises ValueError for a pattern that cannot be matched in bounded time."""
-    return Rule(
+    return ParameterRule(
         name=name,
         kind=parameter.type,
         check=_CHECKS[parameter.type],
@@ -101,7 +101,7 @@ class Given:
     files: Mapping[str, FilePart]
 
 
-def read_values(rules: Mapping[str, Rule], given: Given) -> dict[str, Any]:
+def read_values(rules: Mapping[str, ParameterRule], given: Given) -> dict[str, Any]:
     """The value of each parameter that has one, in the order of ``rules``.
 
     Nothing given, ``null`` (but for ``json``) and blank text (unless ``allow_blank``) are the same: the default, or
@@ -132,7 +132,9 @@ def read_values(rules: Mapping[str, Rule], given: Given) -> dict[str, Any]:
     return found
 
 
-def _unfit(name: str, known: Rule | None, rules: Mapping[str, Rule], *, is_file: bool) -> InvalidParameter:
+def _unfit(
+    name: str, known: ParameterRule | None, rules: Mapping[str, ParameterRule], *, is_file: bool
+) -> InvalidParameter:
     """The refusal of what the call does not take under ``name``."""
     if known is None:
         hint = suggestion(name, [each.name for each in rules.values() if not each.private]) or "; it takes none"
@@ -145,7 +147,7 @@ def _unfit(name: str, known: Rule | None, rules: Mapping[str, Rule], *, is_file:
     return invalid(name, "is a file; send the call as multipart/form-data with a part of that name and a file name")
 
 
-def _private_value(each: Rule, private: Mapping[str, Secret | str]) -> Any:
+def _private_value(each: ParameterRule, private: Mapping[str, Secret | str]) -> Any:
     value = private.get(each.name)
     if value is None:
         if each.default is not ABSENT:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 from xml.parsers import expat
 
-from tieline.definitions.fill.scope import BODY_MOST, Pieces, Run, Scope, body_too_large, joined
+from tieline.definitions.fill.scope import BODY_MOST, Pieces, SlotScope, ValueForms, body_too_large, joined
 from tieline.definitions.fill.values import invalid
 
 _STAND_INS = 0xF0000  # private use, and no character of a name (XML 1.0, production 4)
@@ -57,14 +57,14 @@ class XmlTemplate:
 
     __slots__ = ("_needs", "_parts")
 
-    def __init__(self, text: str, scope: Scope) -> None:
+    def __init__(self, text: str, scope: SlotScope) -> None:
         pieces = scope.split(text)
         builder = _Builder(scope, pieces)
         builder.build()
         self._parts = tuple(builder.parts)
         self._needs = builder.root_needs
 
-    def render(self, run: Run) -> bytes | None:
+    def render(self, run: ValueForms) -> bytes | None:
         """The document in UTF-8, None where its root is left out; raises InvalidParameter and BodyTooLarge."""
         if self._needs and run.lacks(self._needs):
             return None
@@ -86,7 +86,7 @@ class XmlTemplate:
         return joined(b"", out, BODY_MOST, body_too_large)
 
 
-def _escaped(part: _Value, run: Run) -> bytes:
+def _escaped(part: _Value, run: ValueForms) -> bytes:
     text = run.text(part.name)
     if _FORBIDDEN.search(text) is not None:
         raise invalid(part.name, "goes into XML and holds a character that XML does not have; remove it")
@@ -96,7 +96,7 @@ def _escaped(part: _Value, run: Run) -> bytes:
 class _Builder:
     """Turns a template into parts."""
 
-    def __init__(self, scope: Scope, pieces: Pieces) -> None:
+    def __init__(self, scope: SlotScope, pieces: Pieces) -> None:
         self.parts: list[bytes | _Value | _Unless] = []
         self.root_needs: tuple[str, ...] = ()
         self._scope = scope

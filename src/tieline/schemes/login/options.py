@@ -17,7 +17,7 @@ from tieline.definitions.fill.call import CompiledCall, compile_call
 from tieline.definitions.fill.scope import Surroundings
 from tieline.definitions.model import Body, Call, Pair, Parameter
 from tieline.definitions.problems import shown
-from tieline.definitions.schema import Choice, Flag, Key, Many, Named, Place, Record, Text
+from tieline.definitions.schema import Choice, Cursor, Flag, Key, Many, Named, Record, Text
 from tieline.definitions.sections import bounded
 from tieline.schemes import api_key, declared, expiry
 from tieline.schemes.base import Options
@@ -125,7 +125,7 @@ def login(options: Options) -> LoginSetup:
     return found
 
 
-def _taken(found: Mapping[str, Any], place: Place) -> Taken:
+def _taken(found: Mapping[str, Any], place: Cursor) -> Taken:
     source, path, name = found["from"], found["path"], found["name"]
     if source == "body" and (path is None or name is not None):
         place.problem("what is in a body is found by path; write path: data.token")
@@ -134,20 +134,20 @@ def _taken(found: Mapping[str, Any], place: Place) -> Taken:
     return Taken(source, path, name)
 
 
-def _ending(found: Mapping[str, Any], place: Place) -> Ending:
+def _ending(found: Mapping[str, Any], place: Cursor) -> Ending:
     if found["from"] == "cookie":
         place.key("from").problem("when a login ends is in the body or a header; write one of them")
     rest = {name: value for name, value in found.items() if name != "unit"}
     return Ending(_taken(rest, place), found["unit"])
 
 
-def _placed(found: Mapping[str, Any], place: Place) -> Placed:
+def _placed(found: Mapping[str, Any], place: Cursor) -> Placed:
     for problem in api_key.ApiKey().check({"in": found["in"], "name": found["name"]}):
         place.problem(problem)
     return Placed(found["in"], found["name"], found["value"])
 
 
-def _login(found: Mapping[str, Any], place: Place) -> LoginSetup:
+def _login(found: Mapping[str, Any], place: Cursor) -> LoginSetup:
     made = LoginSetup(**{key: value for key, value in found.items() if key != declared.RENEW_ON.name})
     known = {each.name for each in made.fields}
     for index, step in enumerate(made.steps):
@@ -164,7 +164,7 @@ def _login(found: Mapping[str, Any], place: Place) -> LoginSetup:
     return made
 
 
-def _check_slots(step: Step, known: Collection[str], place: Place) -> None:
+def _check_slots(step: Step, known: Collection[str], place: Cursor) -> None:
     before = len(place.findings)
     for name in template.parse(step.host).names():
         if name in known:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from tieline.definitions import values
-from tieline.definitions.schema import Choice, Data, Flag, Key, Many, Place, Record, Text
+from tieline.definitions.schema import Choice, Cursor, Data, Flag, Key, Many, Record, Text
 from tieline.definitions.sections import bounded
 from tieline.schemes import claims, declared, expiry, jose, placement
 from tieline.schemes.base import Options
@@ -135,7 +135,7 @@ def setup(options: Options) -> OAuth2Setup:
     return found
 
 
-def _assertion(found: Mapping[str, Any], place: Place) -> Assertion:
+def _assertion(found: Mapping[str, Any], place: Cursor) -> Assertion:
     for name in ("header", "claims"):
         if not isinstance(found[name], Mapping):
             place.key(name).expected("a mapping")
@@ -147,7 +147,7 @@ def _assertion(found: Mapping[str, Any], place: Place) -> Assertion:
     return made
 
 
-def _setup(found: Mapping[str, Any], place: Place) -> OAuth2Setup:
+def _setup(found: Mapping[str, Any], place: Cursor) -> OAuth2Setup:
     grant = found["grant"]
     if grant == CODE and found["authorize_url"] is None:
         place.problem("authorize_url is missing; people are sent there to sign in")
@@ -190,7 +190,7 @@ def _paths(found: Mapping[str, Any]) -> AnswerPaths:
     )
 
 
-def _refuse_own(found: Mapping[str, Any], place: Place) -> None:
+def _refuse_own(found: Mapping[str, Any], place: Cursor) -> None:
     """Note further parameters that would take the place of the protocol's own."""
     for option, own in (
         ("authorize_parameters", _OWN_AUTHORIZE),
