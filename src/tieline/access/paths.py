@@ -89,20 +89,19 @@ def _check_ordinary(path: bytes) -> None:
     if _HIDDEN.search(path) is not None:
         msg = "The path holds an encoded control character, backslash or overlong sequence. Leave it out."
         raise InvalidRequest(msg)
-    for segment in path.split(b"/"):
-        if (b"." in segment or b"%" in segment) and _is_dots(segment):
-            msg = (
-                'The path holds a dot segment ("." or ".."), perhaps behind an encoding or ";", which servers resolve '
-                "differently. Send the path without it, or let an operator say `paths: literal` in the definition."
-            )
-            raise InvalidRequest(msg)
+    if _holds_dots(path):
+        msg = (
+            'The path holds a dot segment ("." or ".."), perhaps behind an encoding or ";", which servers resolve '
+            "differently. Send the path without it, or let an operator say `paths: literal` in the definition."
+        )
+        raise InvalidRequest(msg)
 
 
-def _is_dots(segment: bytes) -> bool:
-    """Whether any server could take ``segment``, or a part of it, for a dot segment."""
+def _holds_dots(path: bytes) -> bool:
+    """Whether any server could take a part of ``path`` for a dot segment."""
     for _ in range(_ROUNDS):
-        segment = unquote_to_bytes(segment)
-    return any(piece.split(b";", 1)[0] in _DOTS for piece in _SEPARATOR.split(segment))
+        path = unquote_to_bytes(path)
+    return any(segment.split(b";", 1)[0] in _DOTS for segment in _SEPARATOR.split(path))
 
 
 def _normal_escape(match: re.Match[bytes]) -> bytes:
