@@ -1,6 +1,7 @@
 """An answer that names the API's own address leads its client back to the relay, and not to the provider."""
 
 import pytest
+from openai import AsyncOpenAI
 
 from tests.wire.conftest import StartStage
 from tests.wire.raw import answer, saying
@@ -77,6 +78,18 @@ async def test_a_client_that_follows_comes_back_with_its_key(start_stage: StartS
     path = (await stage.get(b"/models")).one(b"location").removeprefix(HOST + b"/relay/api")
     assert (await stage.get(path)).body == b"there"
     assert stage.upstream.seen[1].target == b"/v1/models/"
+
+
+async def test_openais_sdk_follows_a_redirect_through_the_relay(start_stage: StartStage) -> None:
+    """Its HTTP client keeps the key for the same origin only, which the relay's address is."""
+    stage = await start_stage()
+    where = b"Location: http://127.0.0.1:%d/v1/models/" % stage.upstream.port
+    page = answer(b'{"object": "list", "data": []}', b"Content-Type: application/json")
+    stage.upstream.script = saying(answer(b"", where, status=b"307 Temporary Redirect"), page)
+    base = f"http://127.0.0.1:{stage.worker.port}/relay/api"
+    async with AsyncOpenAI(base_url=base, api_key=stage.key, max_retries=0) as client:
+        assert (await client.models.list()).data == []
+    assert [seen.target for seen in stage.upstream.seen] == [b"/v1/models", b"/v1/models/"]
 
 
 async def test_the_relays_address_is_the_one_that_the_client_used(start_stage: StartStage) -> None:
