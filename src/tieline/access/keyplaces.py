@@ -59,8 +59,7 @@ class KeyPlaces:
     prefixes: tuple[bytes, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        cookie = {_COOKIE} if self.cookies else set()
-        object.__setattr__(self, "watched", _HEADERS | self.headers | {_PROTOCOL} | cookie)
+        object.__setattr__(self, "watched", _HEADERS | self.headers)
         object.__setattr__(self, "parameters", _QUERY | self.query)
         object.__setattr__(self, "prefixes", (*self.protocol_prefixes, _PROTOCOL_PREFIX))
 

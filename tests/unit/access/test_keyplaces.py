@@ -4,7 +4,7 @@ from base64 import b64encode
 
 import pytest
 
-from tieline.access.keyplaces import Found, KeyPlaces, find
+from tieline.access.keyplaces import Found, KeyPlaces, find, holds_key
 from tieline.core.errors import InvalidAppKey, InvalidRequest, MissingAppKey
 
 KEY = b"tl_live_" + b"NotARealKey".ljust(49, b"0")
@@ -231,8 +231,41 @@ def test_no_key_at_all_is_a_missing_key(headers: list[tuple[bytes, bytes]], quer
 
 def test_a_key_in_another_place_is_told_where_it_stands() -> None:
     """Whoever put it there learns that nobody looks there."""
-    with pytest.raises(MissingAppKey, match='stands in the header "x-other"'):
-        find([(b"X-Other", KEY)], b"", NOWHERE)
+    for value in (KEY, b"Bearer " + KEY):
+        with pytest.raises(MissingAppKey, match='stands in the header "x-other"'):
+            find([(b"X-Other", value)], b"", NOWHERE)
+    for headers, query, place in (
+        ([(b"Cookie", b"k=" + KEY)], b"", "a cookie"),
+        ([(b"Sec-WebSocket-Protocol", b"x." + KEY)], b"", "Sec-WebSocket-Protocol"),
+        ([], b"apikey=" + KEY, "the query"),
+    ):
+        with pytest.raises(MissingAppKey, match=f"stands in {place}, where"):
+            find(headers, query, NOWHERE)
+
+
+def test_a_cookie_of_the_scheme_may_hold_more_than_the_key() -> None:
+    """What stands before it, with a sign of equality too."""
+    found = find([(b"Cookie", b"session=a=" + KEY + b"; b=2")], b"", COOKIE)
+    assert found == Found(KEY, [(b"Cookie", b"b=2")], b"")
+
+
+@pytest.mark.parametrize(
+    ("value", "holds"),
+    [
+        (KEY, True),
+        (b"(" + KEY + b")", True),
+        (KEY.replace(b"_", b"%5F"), True),
+        (b64encode(b"id:" + KEY), True),
+        (b64encode(b"id:" + KEY).replace(b"=", b""), True),
+        (b"tl_live_short", False),
+        (b"100%", False),
+        (b"dGxfbGl2ZQ==", False),
+        (b"", False),
+    ],
+)
+def test_a_value_is_told_to_hold_a_key(value: bytes, holds: bool) -> None:
+    """As it is, percent-encoded or in base64; the beginning of one is none."""
+    assert holds_key(value) is holds
 
 
 def test_a_missing_key_of_a_basic_api_says_that_the_user_name_will_do() -> None:
