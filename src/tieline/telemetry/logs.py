@@ -104,10 +104,6 @@ class Log:
         """Whether a line of ``severity`` is written; a hot path asks before it gathers fields."""
         return severity >= self._severity
 
-    def debug(self, event: str, **fields: Value) -> None:
-        """What a developer wants to see."""
-        self.write(Severity.DEBUG, event, fields)
-
     def info(self, event: str, **fields: Value) -> None:
         """What an operator wants to know."""
         self.write(Severity.INFO, event, fields)

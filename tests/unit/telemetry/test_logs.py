@@ -98,7 +98,7 @@ def test_a_line_below_the_level_is_not_written(stream: io.StringIO) -> None:
     """The log's level is the least that is written."""
     log = Log("text", "warning", stream=stream)
     log.info("request")
-    log.debug("request")
+    log.write(Severity.DEBUG, "request", {})
     assert stream.getvalue() == ""
     assert not log.writes(Severity.INFO)
     log.error("request")
