@@ -11,15 +11,16 @@ from tieline.storage.engine import POOL, Database
 
 LOADED = """
 import sys
-from tieline.storage import engine, snapshots, store
-needless = {"alembic", "asyncpg", "sqlalchemy.dialects.postgresql", "sqlalchemy.orm"}
+from tieline.app import control, data
+from tieline.web import app
+needless = {"alembic", "argon2", "joserfc", "asyncpg", "sqlalchemy.dialects.postgresql", "sqlalchemy.orm"}
 loaded = needless & sys.modules.keys()
 assert not loaded, loaded
 """
 
 
-def test_the_store_loads_no_more_than_it_needs() -> None:
-    """Neither Alembic nor PostgreSQL's side nor the ORM on SQLite."""
+def test_a_plane_loads_no_more_than_it_needs() -> None:
+    """Neither Alembic nor PostgreSQL's side nor the ORM on SQLite, nor Argon2 and joserfc before a use."""
     done = subprocess.run([sys.executable, "-c", LOADED], capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 0, done.stderr
 

@@ -1,20 +1,17 @@
 """Signed JSON Web Tokens (RFC 7515, 7518, 7519, 8037): keys from what operators paste, and compact serialisation.
 
-Keys and algorithms are joserfc's. The serialisation is our own: it is three lines, and joserfc's warns of EdDSA at each
-use. There is no way to ``alg: none``.
+Keys and algorithms are joserfc's (``jose_keys``). The serialisation is our own: it is three lines, and joserfc's warns
+of EdDSA at each use. There is no way to ``alg: none``.
 """
 
-import warnings
-from base64 import b64decode, urlsafe_b64encode
-from binascii import Error as Base64Error
+from base64 import urlsafe_b64encode
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
-from cryptography.exceptions import UnsupportedAlgorithm
-from joserfc.errors import JoseError, SecurityWarning
-from joserfc.jwk import ECKey, JWKRegistry, Key, OctKey, OKPKey, RSAKey
-from joserfc.jws import JWSRegistry
+
+if TYPE_CHECKING:
+    from joserfc.jwk import Key
 
 SYMMETRIC = ("HS256", "HS384", "HS512")
 ASYMMETRIC = (
@@ -23,41 +20,26 @@ ASYMMETRIC = (
 )
 ALGORITHMS = (*SYMMETRIC, *ASYMMETRIC)
 ENCODINGS = ("text", "base64", "hex")
-_RSA_LEAST = 2048
-_SHORTEST = 14  # bytes: the 112 bits of NIST SP 800-131A, below which nobody should sign anything
-_KINDS: Mapping[str, type[RSAKey | ECKey | OKPKey]] = {"RS": RSAKey, "PS": RSAKey, "ES": ECKey, "Ed": OKPKey}
 
 
-def load_key(algorithm: str, text: bytes, *, encoding: str = "text", short: bool = False) -> Key:
-    """The private or symmetric key in ``text`` for one of ``ALGORITHMS``.
+def load_key(algorithm: str, text: bytes, *, encoding: str = "text", short: bool = False) -> "Key":
+    """The private or symmetric key in ``text`` for one of ``ALGORITHMS``: ``jose_keys.load_key``."""
+    from tieline.schemes import jose_keys  # noqa: PLC0415  most processes never sign a JWT, and joserfc is 1.7 MiB
 
-    It is a JWK (RFC 7517), PEM, or, for HMAC, the secret itself in ``encoding``. ``short`` takes an HMAC secret that is
-    shorter than its hash, which RFC 7518 section 3.2 forbids and some providers give out. Raises ValueError with a text
-    that completes "The key …".
-    """
-    key = _parsed(algorithm, text.strip(), encoding)
-    try:
-        JWSRegistry.algorithms[algorithm].check_key(key)
-    except (JoseError, ValueError):
-        raise ValueError(f"does not fit {algorithm}. Give the key that was made for it, or change algorithm") from None
-    if not key.is_private:
-        raise ValueError("is a public key, which signs nothing. Give the private one")
-    if isinstance(key, OctKey):
-        _check_length(algorithm, key, short=short)
-    if isinstance(key, RSAKey) and key.private_key is not None and key.private_key.key_size < _RSA_LEAST:
-        raise ValueError(f"is an RSA key of less than {_RSA_LEAST} bits (RFC 7518 section 3.3). Make a longer one")
-    return key
+    return jose_keys.load_key(algorithm, text, encoding=encoding, short=short)
 
 
-def sign(algorithm: str, key: Key, header: Mapping[str, Any], claims: Mapping[str, Any]) -> bytes:
+def signature(algorithm: str, key: "Key", message: bytes) -> bytes:
+    """The signature of a JWS signing input."""
+    from tieline.schemes import jose_keys  # noqa: PLC0415  as above
+
+    return jose_keys.signature(algorithm, key, message)
+
+
+def sign(algorithm: str, key: "Key", header: Mapping[str, Any], claims: Mapping[str, Any]) -> bytes:
     """A JWT in compact serialisation (RFC 7515 section 7.1); ``alg`` is added to the header."""
     message = encoded(orjson.dumps({"alg": algorithm, **header})) + b"." + encoded(orjson.dumps(claims))
     return message + b"." + encoded(signature(algorithm, key, message))
-
-
-def signature(algorithm: str, key: Key, message: bytes) -> bytes:
-    """The signature of a JWS signing input."""
-    return JWSRegistry.algorithms[algorithm].sign(message, key)
 
 
 def encoded(data: bytes) -> bytes:
@@ -65,55 +47,6 @@ def encoded(data: bytes) -> bytes:
     return urlsafe_b64encode(data).rstrip(b"=")
 
 
-def _parsed(algorithm: str, text: bytes, encoding: str) -> Key:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", SecurityWarning)  # what it warns of is refused below
-            if text.startswith(b"{"):
-                return _jwk(text)
-            if algorithm in SYMMETRIC:
-                return OctKey.import_key(_secret(text, encoding))
-            return _KINDS[algorithm[:2]].import_key(with_lines(text))
-    except (ValueError, TypeError, KeyError, JoseError, UnsupportedAlgorithm):
-        if b"ENCRYPTED" in text:
-            raise ValueError("is encrypted with a password. Give it without one") from None
-        kind = "the secret as it was given to you" if algorithm in SYMMETRIC else "a private key in PEM"
-        raise ValueError(f"cannot be read. Give {kind}, or a JWK") from None
-
-
-def _jwk(text: bytes) -> Key:
-    found = orjson.loads(text)
-    if isinstance(found.get("keys"), list) and len(found["keys"]) == 1:
-        found = found["keys"][0]
-    return JWKRegistry.import_key(found)
-
-
-def _secret(text: bytes, encoding: str) -> bytes:
-    if b"-----BEGIN" in text:
-        raise ValueError
-    if encoding == "hex":
-        return bytes.fromhex(text.decode())
-    if encoding == "base64":
-        try:
-            plain = text.translate(bytes.maketrans(b"-_", b"+/")).rstrip(b"=")
-            return b64decode(plain + b"=" * (-len(plain) % 4), validate=True)
-        except Base64Error:
-            raise ValueError from None
-    return text
-
-
 def with_lines(pem: bytes) -> bytes:
     r"""PEM whose lines were joined by ``\n`` as JSON writes them, as keys copied out of JSON files are."""
     return pem.replace(b"\\n", b"\n") if b"\n" not in pem else pem
-
-
-def _check_length(algorithm: str, key: OctKey, *, short: bool) -> None:
-    least = int(algorithm[2:]) // 8
-    length = len(key.raw_value)
-    if length < _SHORTEST:
-        raise ValueError(f"has {length} bytes, which anybody can guess. {algorithm} needs {least}")
-    if length < least and not short:
-        raise ValueError(
-            f"has {length} bytes; {algorithm} needs {least} (RFC 7518 section 3.2). Use a longer one, or write "
-            "short_key: true if the provider gives no other"
-        )

@@ -10,9 +10,7 @@ import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
-
-from joserfc.jwk import Key as JoseKey
+from typing import TYPE_CHECKING, Any
 
 from tieline.access.appkey import KeyPlaces
 from tieline.core.errors import CredentialMissing
@@ -22,6 +20,9 @@ from tieline.definitions.sections import bounded
 from tieline.schemes import claims, declared, jose, placement
 from tieline.schemes.base import Applier, Headers, Options, Outgoing, SchemeField
 from tieline.schemes.declared import DeclaredField
+
+if TYPE_CHECKING:
+    from joserfc.jwk import Key as JoseKey
 
 Clock = Callable[[], float]
 _DEFAULT_CLAIMS = {"iat": "<now>", "exp": "<now+300>"}
@@ -41,7 +42,7 @@ class Minting:
     short_key: bool
     lifetime: float
 
-    def key(self, secrets: Mapping[str, Secret]) -> JoseKey:
+    def key(self, secrets: Mapping[str, Secret]) -> "JoseKey":
         """The key of the credential. Raises CredentialMissing."""
         text = secrets["key"].reveal_bytes()
         try:

@@ -11,7 +11,7 @@ from tieline.core.clock import Clock, SystemClock
 from tieline.core.errors import RootKeyError
 from tieline.core.secret import Secret
 from tieline.vault.ports import RootRecord
-from tieline.vault.rootkeys import env, file, passphrase
+from tieline.vault.rootkeys import env, file
 from tieline.vault.rootkeys.choice import RootKeySource
 from tieline.vault.rootkeys.key import RootKey, mismatch
 
@@ -70,6 +70,8 @@ def _from_env(variable: str, value: Secret | None, record: RootRecord | None) ->
 async def _from_passphrase(given: Secret | None, salt: bytes, record: RootRecord | None) -> RootKey:
     if given is None:
         raise RootKeyError(f"The root key's passphrase was not given. {_wanted(record)}")
+    from tieline.vault.rootkeys import passphrase  # noqa: PLC0415  Argon2 is loaded where it is used (ADR 25)
+
     return await asyncio.to_thread(passphrase.load, given, salt)
 
 
@@ -77,7 +79,9 @@ def _salt(record: RootRecord | None, *, create: bool) -> bytes:
     if record is None:
         if not create:
             raise RootKeyError("This vault has no root key yet. The first start of `tieline serve` makes it.")
-        return passphrase.new_salt()
+        from tieline.vault.rootkeys.passphrase import new_salt  # noqa: PLC0415  as above
+
+        return new_salt()
     if record.salt is None:
         raise RootKeyError(
             f"This vault's root key {record.key_id} does not come from a passphrase but from {record.kind}. Start with "
