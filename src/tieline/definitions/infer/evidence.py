@@ -21,14 +21,16 @@ MOST_VALUES: Final = 200_000
 class Evidence:
     """What was seen at one place: how often a value, of which kinds, and what is below.
 
-    ``objects`` counts those with ``members`` and those without any; ``maps`` those whose names are data, so that only
-    their ``value`` is described. ``inline`` is set by objects and lists that stood there themselves, ``parsed`` by
-    those that text held, ``irregular`` by what no fields can describe, ``odd`` by members that no path can name.
+    ``objects`` counts those with ``members`` and those without any, ``filled`` only the former; ``maps`` counts those
+    whose names are data, so that only their ``value`` is described. ``inline`` is set by objects and lists that stood
+    there themselves, ``parsed`` by those that text held, ``irregular`` by what no fields can describe, ``odd`` by
+    members that no path can name.
     """
 
     seen: int = 0
     scalars: set[str] = field(default_factory=set)
     objects: int = 0
+    filled: int = 0
     members: dict[str, "Evidence"] = field(default_factory=dict)
     maps: int = 0
     value: "Evidence | None" = None
@@ -106,6 +108,7 @@ class _Reader:
             self._several(value.values(), place.every(), names, depth)
         else:
             place.objects += 1
+            place.filled += bool(value)
             for name, below in value.items():
                 if paths.is_expressible(name):
                     self.look(below, place.member(name), (name, names[0]), depth + 1)
@@ -143,7 +146,7 @@ def recall(fields: Iterable[Field]) -> Evidence:
             if step is paths.ANY_KEY:
                 place.maps = 1
             elif isinstance(step, str):
-                place.objects = 1
+                place.objects = place.filled = 1
                 if steps[: at + 1] not in own:
                     place.member(step).seen = 1
     return root
@@ -194,6 +197,7 @@ def combine(one: Evidence, other: Evidence) -> Evidence:
     one.seen += other.seen
     one.scalars |= other.scalars
     one.objects += other.objects
+    one.filled += other.filled
     one.maps += other.maps
     one.inline |= other.inline
     one.parsed |= other.parsed
@@ -215,10 +219,10 @@ def fold_lone(place: Evidence) -> None:
     """Where a list was seen and also a value by itself, that value was a list of one (XML cannot tell them apart)."""
     if place.item is not None:
         alone = Evidence(
-            place.seen, place.scalars, place.objects, place.members, place.maps, place.value, inline=place.inline,
-            sample=place.sample,
+            place.seen, place.scalars, place.objects, place.filled, place.members, place.maps, place.value,
+            inline=place.inline, sample=place.sample,
         )  # fmt: skip
-        place.scalars, place.objects, place.members, place.maps, place.value = set(), 0, {}, 0, None
+        place.scalars, place.objects, place.filled, place.members, place.maps, place.value = set(), 0, 0, {}, 0, None
         combine(place.item, alone)
         fold_lone(place.item)
     for below in (*place.members.values(), *([place.value] if place.value is not None else [])):

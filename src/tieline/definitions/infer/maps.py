@@ -48,7 +48,7 @@ def _fold(place: Evidence) -> None:
         combine(values, below)
     values.irregular |= place.odd  # they were not looked at
     place.maps += place.objects
-    place.objects, place.members = 0, {}
+    place.objects, place.filled, place.members = 0, 0, {}
 
 
 def _is_map(place: Evidence, name: str) -> bool:
@@ -73,9 +73,9 @@ def _is_map(place: Evidence, name: str) -> bool:
 def _is_disjoint(place: Evidence, sort: str) -> bool:
     """Whether samples share so few names that these are no members which are missing at times."""
     counts = [below.seen for below in place.members.values()]
-    if place.objects < 2 or 0 in counts or max(counts) * 2 > place.objects:
+    if place.filled < 2 or 0 in counts or max(counts) * 2 > place.filled:
         return False
-    average = sum(counts) / place.objects
+    average = sum(counts) / place.filled
     return len(counts) >= max(_LEAST_NAMES[sort], _LEAST_SPREAD[sort] * average)
 
 
