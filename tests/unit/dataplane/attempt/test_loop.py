@@ -188,24 +188,25 @@ async def test_a_patient_policy_sends_again_what_may_pass(monkeypatch: pytest.Mo
     assert (busy.closed, last.closed, len(sender.heads)) == (True, False, 3)
 
 
-NOT_AGAIN: dict[str, tuple[Policy, FakeSender]] = {
-    "impatient": (Policy(3, idempotent=True), FakeSender(FakeHead(503))),
-    "not idempotent": (Policy(3, idempotent=False, patient=True), FakeSender(FakeHead(503))),
-    "its body is gone": (Policy(3, idempotent=True, patient=True), FakeSender(FakeHead(503), can_repeat=False)),
-    "once": (Policy(1, idempotent=True, patient=True), FakeSender(FakeHead(503))),
-    "no time": (Policy(3, idempotent=True, patient=True, end=0.0), FakeSender(FakeHead(503))),
+NOT_AGAIN: dict[str, tuple[Policy, Callable[[], FakeSender]]] = {
+    "impatient": (Policy(3, idempotent=True), lambda: FakeSender(FakeHead(503))),
+    "not idempotent": (Policy(3, idempotent=False, patient=True), lambda: FakeSender(FakeHead(503))),
+    "its body is gone": (Policy(3, idempotent=True, patient=True), lambda: FakeSender(FakeHead(503), can_repeat=False)),
+    "once": (Policy(1, idempotent=True, patient=True), lambda: FakeSender(FakeHead(503))),
+    "no time": (Policy(3, idempotent=True, patient=True, end=0.0), lambda: FakeSender(FakeHead(503))),
     "asked to wait for too long": (
         Policy(3, idempotent=True, patient=True),
-        FakeSender(FakeHead(503, (b"Retry-After", b"3600"))),
+        lambda: FakeSender(FakeHead(503, (b"Retry-After", b"3600"))),
     ),
-    "no passing trouble": (Policy(3, idempotent=True, patient=True), FakeSender(FakeHead(404))),
+    "no passing trouble": (Policy(3, idempotent=True, patient=True), lambda: FakeSender(FakeHead(404))),
 }
 
 
 @pytest.mark.parametrize("name", NOT_AGAIN)
 async def test_what_is_not_sent_again(name: str) -> None:
     """The answer is handed out, not closed."""
-    policy, sender = NOT_AGAIN[name]
+    policy, made = NOT_AGAIN[name]
+    sender = made()
     head = await run(sender, await plan(), policy)
     assert not head.closed
     assert len(sender.heads) == 1
