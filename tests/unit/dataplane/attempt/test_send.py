@@ -1,7 +1,7 @@
 """A call's message is sent over a conversation, without a socket: what is written, on which connection, until when."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Mapping
 from typing import Any, TypeVar
 
 import pytest
@@ -15,6 +15,7 @@ from tieline.dataplane.attempt.target import Target
 from tieline.dataplane.snapshot.plan import Plan
 from tieline.definitions.fill.request import FilePart, Filled, FilledBody, Piece
 from tieline.testing.upstreams import FakeConnection, FakeLane
+from tieline.wire.egress import Owner
 
 HEAD = b"GET /v1/x HTTP/1.1\r\nhost: up\r\n"
 SECRET = b"a-secret-that-comes-back"
@@ -113,16 +114,24 @@ async def test_a_message_is_framed_by_what_is_known_of_its_body(
     assert (await sending).status == 204
 
 
+class Asked(FakeConnection):
+    """Notes how it was begun."""
+
+    how: Mapping[str, Any]
+
+    def begin(self, owner: Owner, **asked: Any) -> None:
+        self.how = asked
+        super().begin(owner)
+
+
 @pytest.mark.parametrize("method", [b"HEAD", b"GET"])
-async def test_an_answer_to_head_has_no_body(monkeypatch: pytest.MonkeyPatch, method: bytes) -> None:
+async def test_an_answer_to_head_has_no_body(method: bytes) -> None:
     """Whatever its length says; the connection has to know."""
-    up, asked = FakeConnection(), list[bool]()
-    begin = up.begin
-    monkeypatch.setattr(up, "begin", lambda owner, **how: (asked.append(how["head_only"]), begin(owner))[1])
+    up = Asked()
     sending = await under_way(ConversationSender(await plan(), now() + 60).send(message(method), prepared(Lane(up))))
     up.answers(200, length=0)
     await sending
-    assert asked == [method == b"HEAD"]
+    assert up.how == {"head_only": method == b"HEAD", "expects_upgrade": False}
 
 
 async def test_an_idle_connection_is_used_before_one_is_dialled() -> None:
