@@ -16,7 +16,8 @@ from tieline.dataplane.admission.fields import CONNECTION
 from tieline.dataplane.attempt.prepare import Message, Preparer, prepare, steady_appliers
 from tieline.dataplane.attempt.target import Target
 from tieline.dataplane.doors.door import Door, RefusalLedger
-from tieline.dataplane.relaying.exchange import Exchange, Ledger, Relaying, Route
+from tieline.dataplane.relaying.exchange import Exchange, Ledger, Relaying
+from tieline.dataplane.relaying.route import Route
 from tieline.dataplane.snapshot.header_fate import REFUSED
 from tieline.dataplane.snapshot.plan import Plan
 from tieline.dataplane.snapshot.view import AppKey

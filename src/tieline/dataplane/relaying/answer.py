@@ -14,6 +14,7 @@ from tieline.dataplane.snapshot.header_fate import ADDRESS, CONTENT_ENCODING, CO
 from tieline.dataplane.snapshot.plan import Plan
 from tieline.wire import answers, framing
 from tieline.wire.egress import Answer
+from tieline.wire.framing import Headers
 from tieline.wire.request import Request
 
 _BODYLESS = frozenset({204, 304})
@@ -135,6 +136,27 @@ class RelayedAnswer:
             request.keep_alive = False
             return b"connection: close\r\n\r\n"
         return b"connection: keep-alive\r\n\r\n" if request.minor == 0 else b"\r\n"
+
+
+def interim_head(plan: Plan, request: Request, status: int, headers: Headers, reflections: tuple[bytes, ...]) -> bytes:
+    """A 1xx answer as the client of ``request`` gets it (RFC 9110 section 15.2)."""
+    fates = plan.answer_fate
+    kept = [
+        (name, led_back(plan, request, name, value) if fates[name] == ADDRESS else value)
+        for name, value in headers
+        if fates[name]
+    ]
+    lines = b"".join([b"%b: %b\r\n" % pair for pair in kept])
+    return b"HTTP/1.1 %d \r\n%b\r\n" % (status, mask(lines, reflections))
+
+
+def switch_head(plan: Plan, answer: Answer, request_id: str, reflections: tuple[bytes, ...]) -> bytes:
+    """The head by which the client learns that the upstream left HTTP (101)."""
+    fates = plan.answer_fate
+    lines = [status_line(answer.status, answer.reason), b"upgrade: websocket\r\nconnection: upgrade\r\n"]
+    lines += [b"%b: %b\r\n" % pair for pair in answer.headers if fates[pair[0]]]
+    lines.append(b"tieline-request-id: %b\r\n\r\n" % request_id.encode())
+    return mask(b"".join(lines), reflections)
 
 
 def status_line(status: int, reason: bytes) -> bytes:

@@ -24,17 +24,12 @@ from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
 from tieline.core.errors import BodyTooLarge, TielineError, UpstreamError, UpstreamUnreachable
-from tieline.dataplane.answers.mask import mask
 from tieline.dataplane.attempt.loop import Attempts, Job, Policy
 from tieline.dataplane.attempt.prepare import Message, Prepared, Preparer
-from tieline.dataplane.relaying.answer import RelayedAnswer, status_line
-from tieline.dataplane.relaying.answer_urls import led_back
+from tieline.dataplane.relaying.answer import RelayedAnswer, interim_head, switch_head
 from tieline.dataplane.relaying.body import framed, framing_of, take_pieces
+from tieline.dataplane.relaying.route import Route
 from tieline.dataplane.relaying.tunnel import Tunnel
-from tieline.dataplane.snapshot.header_fate import ADDRESS
-from tieline.dataplane.snapshot.plan import Plan
-from tieline.dataplane.snapshot.view import AppKey
-from tieline.dataplane.tokens.holder import Holder
 from tieline.ports.requests import Outcome
 from tieline.wire import framing
 from tieline.wire.egress import Answer, EgressConnection
@@ -44,25 +39,6 @@ HELD_MOST: Final = 64 * 1024
 """Bytes of a body that wait for a connection, and that are kept to be sent once more."""
 _SWITCHING = 101
 _ENOUGH = 300
-
-
-@dataclass(slots=True, repr=False)
-class Route:
-    """How an admitted request goes out; the same for every request in the same words.
-
-    ``path`` is as it came, below the base URL, as a record shows it: app keys hidden. ``prepared`` has the head for the
-    upstream but for what frames the body; None where the API's schemes have to prepare each request anew, for
-    ``holder``.
-    """
-
-    plan: Plan
-    key: AppKey
-    path: str
-    area: str | None
-    level: str | None
-    message: Message
-    prepared: Prepared | None
-    holder: Holder | None = None
 
 
 class Ledger(Protocol):
@@ -398,14 +374,7 @@ class Exchange:
     def interim_arrived(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
         if status == 100:  # the client was told already
             return
-        plan, fates = self._plan, self._plan.answer_fate
-        kept = [
-            (name, led_back(plan, self.request, name, value) if fates[name] == ADDRESS else value)
-            for name, value in headers
-            if fates[name]
-        ]
-        lines = b"".join([b"%b: %b\r\n" % pair for pair in kept])
-        self.request.send_interim(b"HTTP/1.1 %d \r\n%b\r\n" % (status, mask(lines, self._reflections)))
+        self.request.send_interim(interim_head(self._plan, self.request, status, headers, self._reflections))
 
     def upstream_failed(self, error: UpstreamError) -> None:
         self._connection = None
@@ -437,11 +406,7 @@ class Exchange:
 
     def _switch(self, connection: EgressConnection, answer: Answer) -> None:
         """The upstream agreed to leave HTTP: from here on a tunnel owns both connections."""
-        fates = self._plan.answer_fate
-        lines = [status_line(answer.status, answer.reason), b"upgrade: websocket\r\nconnection: upgrade\r\n"]
-        lines += [b"%b: %b\r\n" % pair for pair in answer.headers if fates[pair[0]]]
-        lines.append(b"tieline-request-id: %b\r\n\r\n" % self.id.encode())
-        self.request.send(mask(b"".join(lines), self._reflections))
+        self.request.send(switch_head(self._plan, answer, self.id, self._reflections))
         self._connection = None
         Tunnel(self, connection, self._plan.limits.total, self._reflections).begin()
 
