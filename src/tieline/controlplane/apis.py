@@ -90,7 +90,7 @@ async def list_apis(services: Services, caller: Caller, page: PageRequest) -> Pa
     require(caller, Role.VIEWER)
     async with services.store.read() as rx:
         rows = await rx.apis.list(checked_page(page, "api"))
-        views = [ApiView(row, _readable(row), await rx.credentials.active(row.id)) for row in rows.items]
+        views = [await _view(row, await rx.credentials.active(row.id)) for row in rows.items]
     return Page(views, rows.next)
 
 
@@ -99,7 +99,7 @@ async def show(services: Services, caller: Caller, api: str) -> ApiView:
     require(caller, Role.VIEWER)
     async with services.store.read() as rx:
         row = await find_api(rx.apis, api)
-        return ApiView(row, _readable(row), await rx.credentials.active(row.id))
+        return await _view(row, await rx.credentials.active(row.id))
 
 
 async def change(
@@ -197,8 +197,16 @@ def check_destinations(services: Services, definition: Definition) -> None:
             raise InvalidInput(f"base_url cannot be used: {error.public}", param="base_url") from error
 
 
+async def _view(row: ApiRow, credentials: Sequence[CredentialRow]) -> ApiView:
+    return ApiView(row, await asyncio.to_thread(_readable, row), credentials)
+
+
 def _readable(row: ApiRow) -> Definition | None:
-    """The definition of ``row``, None where it is not for this version: one API keeps no other from being shown."""
+    """The definition of ``row``, None where it is not for this version: one API keeps no other from being shown.
+
+    Its problems are found here too, since that may take long, and are kept for ``ApiView.problems``.
+    """
+    problems_of(row.definition)
     try:
         return definition_of(row.definition)
     except (DefinitionError, ValueError):

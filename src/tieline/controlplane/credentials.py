@@ -1,5 +1,6 @@
 """Credentials: sealed on the way in, shown masked for ever after, put, activated and retired as versions."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -62,7 +63,7 @@ async def put(services: Services, caller: Caller, api: str, new: NewCredential) 
     new = replace(new, fields=fields)
     async with services.store.write(caller) as tx:
         found = await find_api(tx.apis, api)
-        definition = definition_in(found.definition, new.environment)
+        definition = await asyncio.to_thread(definition_in, found.definition, new.environment)
         shown = _checked_fields(definition, new.fields)
         default = _default_hosts(definition, new.fields)
         version = await tx.credentials.next_version(found.id)
