@@ -6,7 +6,7 @@ reader sees it.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import orjson
 
@@ -21,7 +21,8 @@ from tieline.dataplane.calls.results import FileHead, Receiver, Whole
 from tieline.dataplane.snapshot.calls import ReadyCall
 from tieline.definitions.infer.drift import Drift
 
-_FILES = frozenset({"file", "image"})
+FILES: Final = frozenset({"file", "image"})
+"""The types whose good answers are passed on as they are."""
 _PASSED = (b"content-disposition", b"content-encoding", b"etag", b"last-modified")
 _OF_CODED = frozenset({b"content-encoding", b"etag"})
 _UNTYPED = b"application/octet-stream"
@@ -37,11 +38,6 @@ class CallAnswer:
 
     whole: Whole
     drifts: tuple[Drift, ...] = ()
-
-
-def is_file(call: ReadyCall) -> bool:
-    """Whether a good answer is passed on as it is."""
-    return call.call.response.type in _FILES
 
 
 async def gathered(call: ReadyCall, reached: UpstreamAnswer) -> bytes | None:
@@ -73,7 +69,7 @@ def answer_of(call: ReadyCall, reached: UpstreamAnswer, body: bytes | None) -> C
         return CallAnswer(_json(call, reached, error_document(body, content_type), {"message": message, "code": code}))
     raw = raw_json(body) if call.whole else None
     if raw is not None and raw.find(b'"errors"') < 0:
-        return CallAnswer(_json(call, reached, orjson.Fragment(raw)))
+        return CallAnswer(_json(call, reached, orjson.Fragment(raw)) if call.wrapped else Whole(reached.mask.json(raw)))
     document = document_of(call, reached, body)
     if _is_graphql_error(call, document):
         if not call.wrapped:

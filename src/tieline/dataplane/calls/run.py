@@ -20,7 +20,7 @@ from tieline.access.decide import Denied, decide
 from tieline.core.errors import MissingPermission, TielineError
 from tieline.dataplane.attempt.send import CallSender, Order, UpstreamAnswer
 from tieline.dataplane.attempt.target import target_of
-from tieline.dataplane.calls.answering import CallAnswer, answer_of, gathered, is_file, pass_file
+from tieline.dataplane.calls.answering import FILES, CallAnswer, answer_of, gathered, pass_file
 from tieline.dataplane.calls.arguments import Arguments
 from tieline.dataplane.calls.caching import AnswerCache, CachedAnswer
 from tieline.dataplane.calls.drift import Drifts, Watched
@@ -255,7 +255,7 @@ class Run:
             with suppress(asyncio.CancelledError):  # all is said: this is for the connection's sake only
                 await reached.spend(REST_SECONDS)
             return
-        if reached.status < 300 and is_file(call):
+        if reached.status < 300 and call.call.response.type in FILES:
             await pass_file(receiver, call, reached)
             return
         answer = await self._read(call, reached)

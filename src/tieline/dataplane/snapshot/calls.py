@@ -55,7 +55,8 @@ class ReadyCall:
 
     ``private`` are the server's own values by parameter; ``defaults`` the headers that are sent unless the call says
     otherwise; ``repeatable`` says that its method may be sent twice by itself (RFC 9110 section 9.2.2); ``watch`` is
-    None where no field is known. ``permitted`` caches what which key may, ``heads`` how a request is sent. Entries
+    None where no field is known. ``whole``: an answer of JSON is handed out as it came; ``wrapped``: with its status,
+    error and headers beside it. ``permitted`` caches what which key may, ``heads`` how a request is sent. Entries
     need no expiry: a change makes another key, by which they are found, or another plan with calls of its own.
     """
 
@@ -71,19 +72,10 @@ class ReadyCall:
     watch: Watch | None
     stream: Shape | None
     items: PageItems | None
+    whole: bool
+    wrapped: bool
     permitted: BoundedCache[Allowed] = field(default_factory=BoundedCache)
     heads: BoundedCache[Any] = field(default_factory=BoundedCache)
-
-    @property
-    def whole(self) -> bool:
-        """Whether an answer of JSON is handed out as it came: nothing is known of its fields."""
-        return self.call.response.type == "json" and not self.call.response.fields
-
-    @property
-    def wrapped(self) -> bool:
-        """Whether the answer is handed out with its status, error and headers beside it."""
-        response = self.call.response
-        return response.include_errors or bool(response.capture_headers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +175,8 @@ def _ready_call(name: str, call: Call, around: Surroundings, fields: Mapping[str
         items=PageItems(call.pagination, response.fields, response.unknown, textual=response.type == "xml")
         if call.pagination is not None
         else None,
+        whole=response.type == "json" and not response.fields and response.unknown != "drop",
+        wrapped=response.include_errors or bool(response.capture_headers),
     )
 
 

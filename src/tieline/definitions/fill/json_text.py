@@ -67,6 +67,8 @@ def read_json(text: str) -> Any:
 
 def _check_size(text: str) -> None:
     """Raise ValueError where ``text`` holds more than is read, before anything is built of it."""
+    if len(text) <= MOST_MEMBERS and text.count("[") + text.count("{") <= MOST_DEPTH:
+        return
     if is_small(text, members=MOST_MEMBERS, containers=MOST_DEPTH, separators=MOST_VALUES - 1):
         return
     size = size_of(text, brackets=2 * MOST_MEMBERS)
