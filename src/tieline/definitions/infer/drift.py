@@ -183,7 +183,7 @@ class _Compiler:
         def check(value: Any, found: _Found) -> None:
             if isinstance(value, dict) and each is not _pass:
                 for key, held in islice(value.items(), MOST_ITEMS):
-                    if held is not None and key not in names:
+                    if held is not None and key not in names and paths.is_expressible(key):
                         each(held, found)
 
         return check

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from tieline.definitions.infer import kinds, names
-from tieline.definitions.infer.data_keys import are_codes, are_data
+from tieline.definitions.infer.data_keys import are_codes, are_data, is_data
 from tieline.definitions.infer.evidence import Evidence, combine
 
 _MOST_NAMES: Final = 50
@@ -46,17 +46,14 @@ def _fold(place: Evidence) -> None:
     values = place.every()
     for below in place.members.values():
         combine(values, below)
-    values.irregular |= place.odd  # they were not looked at
     place.maps += place.objects
     place.objects, place.filled, place.members = 0, 0, {}
 
 
 def _is_map(place: Evidence, name: str) -> bool:
     """``name`` is that of the member which holds the object."""
-    if place.odd:
-        return False
     if are_data(place.members):
-        return True
+        return not (place.odd and all(map(is_data, place.members)))  # else it would have been a map from the beginning
     sort = _common_sort(place.members.values())
     if sort is None:
         return False
