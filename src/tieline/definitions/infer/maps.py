@@ -14,9 +14,9 @@ from tieline.definitions.infer.evidence import Evidence, combine
 _MOST_NAMES: Final = 50
 _LEAST_LIKE_SHAPED: Final = 8
 _LEAST_COVERED: Final = 0.7
-_LEAST_NAMES: Final = {"object": 2, "number": 3, "list": 3, "text": 4, "boolean": 4}
+_LEAST_NAMES: Final = {"object": 2, "map": 2, "number": 3, "list": 3, "text": 4, "boolean": 4}
 _MEASURED: Final = frozenset({"number", "object"})
-_LEAST_SPREAD: Final = {"object": 2, "number": 2, "list": 2, "text": 3, "boolean": 3}
+_LEAST_SPREAD: Final = {"object": 2, "map": 2, "number": 2, "list": 2, "text": 3, "boolean": 3}
 
 
 def fold_maps(root: Evidence) -> None:
@@ -84,7 +84,9 @@ def _common_sort(places: Iterable[Evidence]) -> str | None:
 
 def _sort(place: Evidence) -> str | None:
     structures = [
-        sort for sort, seen in (("object", place.objects or place.maps), ("list", place.item is not None)) if seen
+        sort
+        for sort, seen in (("object", place.objects), ("map", place.maps), ("list", place.item is not None))
+        if seen
     ]
     if place.irregular or len(structures) + bool(place.scalars) != 1:
         return None
