@@ -1,4 +1,4 @@
-"""House rules that no linter holds: where the environment is read, who catches everything, which names mean nothing.
+"""House rules that no linter holds: who reads the environment, who catches everything, what names and words may be.
 
 Run it as ``python tools/rules.py``; it prints each breach with its place and what to do, and exits 1, or exits 0.
 """
@@ -6,7 +6,7 @@ Run it as ``python tools/rules.py``; it prints each breach with its place and wh
 import ast
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -30,6 +30,11 @@ SPLITTERS = {"urlsplit", "urlparse"}
 
 EMPTY_NAMES = re.compile(r"(?:^|_)(?:utils?|helpers?|commons?|misc|managers?|handlers?)(?:_|$)|^base_")
 PRIVATE = re.compile(r"(?:^|\.)_(?!_)")
+# Words that hide what happens; a docstring or comment says it in the field's own.
+RIDDLES = re.compile(
+    r"\b(?:knows? not|whoever ends first|nothing is left behind|at the first sight|can grow old|learn(?:t|ed) at)\b",
+    re.IGNORECASE,
+)
 UNFINISHED = re.compile(r"\b(?:TODO|FIXME|XXX|HACK)\b|\bphase (?:2|two)\b", re.IGNORECASE)
 
 
@@ -64,6 +69,21 @@ def private_parts(tree: ast.AST) -> Iterator[int]:
         else:
             continue
         if any(PRIVATE.search(name) for name in names):
+            yield node.lineno
+
+
+def private_attributes(tree: ast.AST) -> Iterator[int]:
+    """Lines that reach for a private attribute of a library's module; ``os._exit`` is documented."""
+    foreign = {
+        (name.asname or name.name).partition(".")[0]
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Import)
+        for name in node.names
+        if not name.name.startswith("tieline")
+    }
+    private = (node for node in ast.walk(tree) if isinstance(node, ast.Attribute) and PRIVATE.match(node.attr))
+    for node in private:
+        if isinstance(node.value, ast.Name) and node.value.id in foreign and node.attr != "_exit":
             yield node.lineno
 
 
@@ -104,10 +124,23 @@ def _lines(module: str, tree: ast.AST) -> Iterator[tuple[int, str]]:
             "reads URLs by the library's rules: use core.urls",
         ),
         (True, private_parts, "uses what a library keeps for itself: use what it offers"),
+        (True, private_attributes, "uses what a library keeps for itself: use what it offers"),
     )
     for holds, breaches, what in rules:
         if holds:
             yield from ((line, what) for line in breaches(tree))
+
+
+def classes_of_one_name(trees: Mapping[str, ast.Module]) -> Iterator[str]:
+    """Public classes that share a name: a reader who sees it must not have to guess which one is meant."""
+    places: dict[str, list[str]] = {}
+    for place, tree in trees.items():
+        for node in tree.body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                places.setdefault(node.name, []).append(f"{place}:{node.lineno}")
+    for name, found in sorted(places.items()):
+        if len(found) > 1:
+            yield f"{name} is {len(found)} classes ({', '.join(found)}): give each a name of its own"
 
 
 def problems(path: Path, product: Path = PRODUCT) -> Iterator[str]:
@@ -123,6 +156,8 @@ def problems(path: Path, product: Path = PRODUCT) -> Iterator[str]:
     if ast.get_docstring(tree) is None:
         yield f"{place}: no docstring: say what the module owns and what it does not know"
     for number, words in enumerate(text.splitlines(), 1):
+        if riddle := RIDDLES.search(words):
+            yield f"{place}:{number}: {riddle[0]!r} makes the reader guess: say who does what, and when"
         if UNFINISHED.search(words):
             yield f"{place}:{number}: unfinished: do it, or make it an issue"
 
@@ -131,6 +166,8 @@ def main() -> int:
     """Check every module of the product; 0 when no rule is broken."""
     modules = sorted(PRODUCT.rglob("*.py"))
     found = [problem for path in modules for problem in problems(path)]
+    trees = {path.relative_to(ROOT).as_posix(): ast.parse(path.read_text(encoding="utf-8")) for path in modules}
+    found += classes_of_one_name({place: tree for place, tree in trees.items() if "/sandbox/" not in place})
     for problem in found:
         print(problem)
     if not found:

@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tieline.audit.chain import EMPTY, Head, Record, canonical_json, extend, verify
+from tieline.audit.chain import EMPTY, ChainedRecord, Head, canonical_json, extend, verify
 
 KEY = b"a key of the tests"
 AT = datetime(2026, 11, 23, 7, 0, tzinfo=UTC)
@@ -21,25 +21,27 @@ facts = st.recursive(
 
 
 @st.composite
-def chains(draw: st.DrawFn, least: int = 1) -> tuple[list[tuple[Record, bytes]], Head]:
+def chains(draw: st.DrawFn, least: int = 1) -> tuple[list[tuple[ChainedRecord, bytes]], Head]:
     """A sound chain of up to twelve records."""
     head, links = EMPTY, []
     for seq in range(1, draw(st.integers(least, 12)) + 1):
         data = canonical_json(draw(st.dictionaries(texts, facts, max_size=3)))
-        record = Record(seq, f"aud_{seq}", AT + timedelta(seconds=seq), draw(texts), "api.added", draw(texts), data)
+        record = ChainedRecord(
+            seq, f"aud_{seq}", AT + timedelta(seconds=seq), draw(texts), "api.added", draw(texts), data
+        )
         mac, head = extend(KEY, head, record)
         links.append((record, mac))
     return links, head
 
 
 @given(chains())
-def test_a_sound_chain_verifies(chain: tuple[list[tuple[Record, bytes]], Head]) -> None:
+def test_a_sound_chain_verifies(chain: tuple[list[tuple[ChainedRecord, bytes]], Head]) -> None:
     """Nothing was done, nothing is found."""
     assert verify(KEY, *chain) == []
 
 
 @given(chains(), st.data())
-def test_any_edit_is_found(chain: tuple[list[tuple[Record, bytes]], Head], data: st.DataObject) -> None:
+def test_any_edit_is_found(chain: tuple[list[tuple[ChainedRecord, bytes]], Head], data: st.DataObject) -> None:
     """One field of one record, or one bit of its mac."""
     links, head = chain
     place = data.draw(st.integers(0, len(links) - 1))
@@ -59,7 +61,9 @@ def test_any_edit_is_found(chain: tuple[list[tuple[Record, bytes]], Head], data:
 
 
 @given(chains(least=2), st.data())
-def test_any_deletion_or_cut_is_found(chain: tuple[list[tuple[Record, bytes]], Head], data: st.DataObject) -> None:
+def test_any_deletion_or_cut_is_found(
+    chain: tuple[list[tuple[ChainedRecord, bytes]], Head], data: st.DataObject
+) -> None:
     """Any non-empty set of records, at the start, in the middle or at the end."""
     links, head = chain
     gone = data.draw(st.sets(st.integers(0, len(links) - 1), min_size=1))
@@ -67,7 +71,7 @@ def test_any_deletion_or_cut_is_found(chain: tuple[list[tuple[Record, bytes]], H
 
 
 @given(chains(least=2), st.data())
-def test_any_reordering_is_found(chain: tuple[list[tuple[Record, bytes]], Head], data: st.DataObject) -> None:
+def test_any_reordering_is_found(chain: tuple[list[tuple[ChainedRecord, bytes]], Head], data: st.DataObject) -> None:
     """Any other order, whether the numbers move with the records or stay in their places."""
     links, head = chain
     order = data.draw(st.permutations(range(len(links))).filter(lambda found: list(found) != sorted(found)))
@@ -79,7 +83,7 @@ def test_any_reordering_is_found(chain: tuple[list[tuple[Record, bytes]], Head],
 
 @given(chains(), st.integers(0, 20), st.binary(min_size=32, max_size=32), st.binary(max_size=32))
 def test_no_head_can_be_made_up(
-    chain: tuple[list[tuple[Record, bytes]], Head], seq: int, mac: bytes, signature: bytes
+    chain: tuple[list[tuple[ChainedRecord, bytes]], Head], seq: int, mac: bytes, signature: bytes
 ) -> None:
     """A head that we did not sign is found, whichever record it claims to end with."""
     links, head = chain

@@ -1,5 +1,6 @@
 """The house's own checks notice what they are there for, the lock files hold what they promise, the wheel is whole."""
 
+import ast
 import re
 import subprocess
 import sys
@@ -31,6 +32,14 @@ def rule_breaches(code: str, folder: Path) -> list[str]:
     return list(rules.problems(folder / "module.py", folder))
 
 
+def test_two_classes_of_one_name_are_noticed() -> None:
+    """A name that stands for two classes is reported with both places; private classes may share one."""
+    trees = {place: ast.parse("class Answer: ...\nclass _Own: ...\n") for place in ("one.py", "two.py")}
+    assert list(rules.classes_of_one_name(trees)) == [
+        "Answer is 2 classes (one.py:1, two.py:1): give each a name of its own"
+    ]
+
+
 def size_breaches(code: str, folder: Path) -> list[str]:
     """What tools/sizes.py says of the functions of a module with this code."""
     (folder / "module.py").write_text(code)
@@ -44,7 +53,7 @@ def test_the_house_keeps_its_rules(main: Callable[[], int], capsys: pytest.Captu
 
 
 @pytest.mark.parametrize(
-    ("code", "extract_error"),
+    ("code", "expected"),
     [
         ('"""Doc."""\nimport os\nHOME = os.environ["HOME"]\n', "reads the environment"),
         ('"""Doc."""\nfrom os import getenv\n', "reads the environment"),
@@ -53,15 +62,17 @@ def test_the_house_keeps_its_rules(main: Callable[[], int], capsys: pytest.Captu
         ('"""Doc."""\ntry:\n    pass\nexcept:\n    pass\n', "catches every error"),
         ('"""Doc."""\nfrom urllib.parse import urlsplit\n', "reads URLs by the library's rules"),
         ('"""Doc."""\nimport re._parser\n', "keeps for itself"),
+        ('"""Doc."""\nimport re\nPARSE = re._parser.parse\n', "keeps for itself"),
         ('"""Doc."""\nfrom sqlalchemy.util import _collections\n', "keeps for itself"),
         ('"""Doc."""\nimport importlib\nP = importlib.import_module("re._compiler")\n', "keeps for itself"),
+        ('"""Keeps things. Knows not what for."""\n', "makes the reader guess"),
         ("LEFT = 1\n", "no docstring"),
         ('"""Doc."""\n# TO' + "DO: later\n", "unfinished"),
     ],
 )
-def test_a_broken_rule_is_noticed(code: str, extract_error: str, tmp_path: Path) -> None:
+def test_a_broken_rule_is_noticed(code: str, expected: str, tmp_path: Path) -> None:
     """Each rule of tools/rules.py finds a module that breaks it."""
-    assert any(extract_error in breach for breach in rule_breaches(code, tmp_path))
+    assert any(expected in breach for breach in rule_breaches(code, tmp_path))
 
 
 def test_cleaning_up_and_raising_again_is_no_blanket_except(tmp_path: Path) -> None:
@@ -77,16 +88,16 @@ def test_an_empty_name_is_noticed(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "extract_error"),
+    ("code", "expected"),
     [
         ("def long():\n" + "    pass\n" * 80, "has 81 lines"),
         ("def wide(a, b, c, d, e, f, g):\n    pass\n", "takes 7 parameters"),
         ("class Some:\n    def wide(self, a, b, c, *, d, e, f, g):\n        pass\n", "takes 7 parameters"),
     ],
 )
-def test_a_function_over_budget_is_noticed(code: str, extract_error: str, tmp_path: Path) -> None:
+def test_a_function_over_budget_is_noticed(code: str, expected: str, tmp_path: Path) -> None:
     """tools/sizes.py counts lines and parameters, self aside."""
-    assert any(extract_error in breach for breach in size_breaches(code, tmp_path))
+    assert any(expected in breach for breach in size_breaches(code, tmp_path))
 
 
 def test_logic_in_a_package_init_is_noticed(tmp_path: Path) -> None:

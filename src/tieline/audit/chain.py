@@ -19,7 +19,7 @@ _HEAD = b"tieline audit head v1"
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class ChainedRecord:
     """One audit event as it is stored: ``seq`` counts from 1 without gaps, ``data`` is canonical JSON."""
 
     seq: int
@@ -81,7 +81,7 @@ def sign_head(key: bytes, seq: int, mac: bytes) -> Head:
     return Head(seq, mac, hmac.digest(key, _framed(_HEAD, str(seq).encode(), mac), "sha256"))
 
 
-def extend(key: bytes, head: Head, record: Record) -> tuple[bytes, Head]:
+def extend(key: bytes, head: Head, record: ChainedRecord) -> tuple[bytes, Head]:
     """Link ``record`` behind ``head``; its mac and the new signed head.
 
     A head whose signature is wrong is not continued: the record is linked to the genesis instead, so that the forged
@@ -112,7 +112,7 @@ class Verification:
         """The number of the last record that was fed."""
         return self._seq
 
-    def feed(self, record: Record, mac: bytes) -> None:
+    def feed(self, record: ChainedRecord, mac: bytes) -> None:
         """Check the next record and its stored mac."""
         expected = self._seq + 1
         if record.seq > expected:
@@ -146,7 +146,7 @@ class Verification:
             self.breaks.append(Break(seq, problem))
 
 
-def verify(key: bytes, records: Iterable[tuple[Record, bytes]], head: Head) -> list[Break]:
+def verify(key: bytes, records: Iterable[tuple[ChainedRecord, bytes]], head: Head) -> list[Break]:
     """Every break of a whole chain that is at hand; an empty list when it is sound."""
     verification = Verification(key)
     for record, mac in records:

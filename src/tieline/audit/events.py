@@ -13,7 +13,7 @@ Fact = str | int | float | bool | None | tuple[str, ...] | Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
+class AuditEvent:
     """What every event has: a ``kind`` such as ``key.created`` and the id of its ``target``."""
 
     kind: ClassVar[str]
@@ -35,7 +35,7 @@ def _plain(fact: Fact) -> object:
 
 
 @dataclass(frozen=True, slots=True)
-class ApiAdded(Event):
+class ApiAdded(AuditEvent):
     """An API was added; ``source_entry`` is the catalogue entry it came from."""
 
     kind: ClassVar[str] = "api.added"
@@ -44,7 +44,7 @@ class ApiAdded(Event):
 
 
 @dataclass(frozen=True, slots=True)
-class ApiChanged(Event):
+class ApiChanged(AuditEvent):
     """An API's definition was replaced; ``revision`` is the new one."""
 
     kind: ClassVar[str] = "api.changed"
@@ -53,7 +53,7 @@ class ApiChanged(Event):
 
 
 @dataclass(frozen=True, slots=True)
-class ApiRemoved(Event):
+class ApiRemoved(AuditEvent):
     """An API was removed with its credentials."""
 
     kind: ClassVar[str] = "api.removed"
@@ -61,7 +61,7 @@ class ApiRemoved(Event):
 
 
 @dataclass(frozen=True, slots=True)
-class ApiVerified(Event):
+class ApiVerified(AuditEvent):
     """An API's verify request was sent with its credential; ``status`` is None when there was no answer."""
 
     kind: ClassVar[str] = "api.verified"
@@ -72,7 +72,7 @@ class ApiVerified(Event):
 
 
 @dataclass(frozen=True, slots=True)
-class CallAdded(Event):
+class CallAdded(AuditEvent):
     """A call was added to an API; ``revision`` is the API's new one."""
 
     kind: ClassVar[str] = "call.added"
@@ -82,7 +82,7 @@ class CallAdded(Event):
 
 
 @dataclass(frozen=True, slots=True)
-class CallChanged(Event):
+class CallChanged(AuditEvent):
     """A call was replaced; ``revision`` is the API's new one."""
 
     kind: ClassVar[str] = "call.changed"
@@ -92,7 +92,7 @@ class CallChanged(Event):
 
 
 @dataclass(frozen=True, slots=True)
-class CallRemoved(Event):
+class CallRemoved(AuditEvent):
     """A call was removed from an API; ``revision`` is the API's new one."""
 
     kind: ClassVar[str] = "call.removed"
@@ -102,7 +102,7 @@ class CallRemoved(Event):
 
 
 @dataclass(frozen=True, slots=True)
-class CallInitialized(Event):
+class CallInitialized(AuditEvent):
     """A call was run once, or looked at samples, to learn what it answers.
 
     ``environment`` and ``status`` are None for samples, ``revision`` where nothing was saved.
@@ -117,7 +117,7 @@ class CallInitialized(Event):
 
 
 @dataclass(frozen=True, slots=True)
-class CredentialPut(Event):
+class CredentialPut(AuditEvent):
     """A credential's new version was sealed; ``fields`` are the names of its values, never the values."""
 
     kind: ClassVar[str] = "credential.put"
@@ -129,7 +129,7 @@ class CredentialPut(Event):
 
 
 @dataclass(frozen=True, slots=True)
-class CredentialActivated(Event):
+class CredentialActivated(AuditEvent):
     """A credential's version is the one in use from now on."""
 
     kind: ClassVar[str] = "credential.activated"
@@ -139,7 +139,7 @@ class CredentialActivated(Event):
 
 
 @dataclass(frozen=True, slots=True)
-class CredentialRetired(Event):
+class CredentialRetired(AuditEvent):
     """A credential's version is no longer used and its values are erased."""
 
     kind: ClassVar[str] = "credential.retired"
@@ -149,7 +149,7 @@ class CredentialRetired(Event):
 
 
 @dataclass(frozen=True, slots=True)
-class AppCreated(Event):
+class AppCreated(AuditEvent):
     """An app was created; ``apis`` are the names of the APIs it may use."""
 
     kind: ClassVar[str] = "app.created"
@@ -158,7 +158,7 @@ class AppCreated(Event):
 
 
 @dataclass(frozen=True, slots=True)
-class AppChanged(Event):
+class AppChanged(AuditEvent):
     """An app's name or APIs changed; both as they are now."""
 
     kind: ClassVar[str] = "app.changed"
@@ -167,7 +167,7 @@ class AppChanged(Event):
 
 
 @dataclass(frozen=True, slots=True)
-class AppRemoved(Event):
+class AppRemoved(AuditEvent):
     """An app was removed with its keys."""
 
     kind: ClassVar[str] = "app.removed"
@@ -175,7 +175,7 @@ class AppRemoved(Event):
 
 
 @dataclass(frozen=True, slots=True)
-class KeyCreated(Event):
+class KeyCreated(AuditEvent):
     """An app key was minted; ``redacted`` is how it may be shown, ``expires_at`` RFC 3339 or None for never."""
 
     kind: ClassVar[str] = "key.created"
@@ -189,7 +189,7 @@ class KeyCreated(Event):
 
 
 @dataclass(frozen=True, slots=True)
-class KeyChanged(Event):
+class KeyChanged(AuditEvent):
     """What an app key may do changed; ``changed`` holds what was set, as it is now."""
 
     kind: ClassVar[str] = "key.changed"
@@ -198,7 +198,7 @@ class KeyChanged(Event):
 
 
 @dataclass(frozen=True, slots=True)
-class KeyRotated(Event):
+class KeyRotated(AuditEvent):
     """An app key got a second secret; the one before ends at ``previous_ends_at`` (RFC 3339)."""
 
     kind: ClassVar[str] = "key.rotated"
@@ -208,7 +208,7 @@ class KeyRotated(Event):
 
 
 @dataclass(frozen=True, slots=True)
-class KeyRevoked(Event):
+class KeyRevoked(AuditEvent):
     """An app key was revoked for good."""
 
     kind: ClassVar[str] = "key.revoked"
@@ -217,7 +217,7 @@ class KeyRevoked(Event):
 
 
 @dataclass(frozen=True, slots=True)
-class SignInBegun(Event):
+class SignInBegun(AuditEvent):
     """A sign-in was begun by an operator; its target is the sign-in. ``user`` is empty for the shared connection."""
 
     kind: ClassVar[str] = "signin.begun"
@@ -229,7 +229,7 @@ class SignInBegun(Event):
 
 
 @dataclass(frozen=True, slots=True)
-class SignInFinished(Event):
+class SignInFinished(AuditEvent):
     """A person signed in: the connection that is the target has a new token. ``account`` is who the issuer says."""
 
     kind: ClassVar[str] = "signin.finished"
@@ -242,7 +242,7 @@ class SignInFinished(Event):
 
 
 @dataclass(frozen=True, slots=True)
-class SignInRefused(Event):
+class SignInRefused(AuditEvent):
     """A sign-in ended without a token; ``why`` is what the person was told."""
 
     kind: ClassVar[str] = "signin.refused"
@@ -254,7 +254,7 @@ class SignInRefused(Event):
 
 
 @dataclass(frozen=True, slots=True)
-class ConnectionRemoved(Event):
+class ConnectionRemoved(AuditEvent):
     """A connection was removed with its token."""
 
     kind: ClassVar[str] = "connection.removed"
@@ -265,7 +265,7 @@ class ConnectionRemoved(Event):
 
 
 @dataclass(frozen=True, slots=True)
-class TokenCreated(Event):
+class TokenCreated(AuditEvent):
     """An admin token was made."""
 
     kind: ClassVar[str] = "token.created"
@@ -275,7 +275,7 @@ class TokenCreated(Event):
 
 
 @dataclass(frozen=True, slots=True)
-class TokenRevoked(Event):
+class TokenRevoked(AuditEvent):
     """An admin token was revoked for good."""
 
     kind: ClassVar[str] = "token.revoked"

@@ -24,7 +24,7 @@ _CUT = "the answer was cut: the connection to Tieline ended in the middle of it.
 
 
 @dataclass(frozen=True, slots=True)
-class CallAnswer:
+class CallResponse:
     """An answer whose head is here. ``media`` is its media type, in lower case without parameters."""
 
     response: http.client.HTTPResponse
@@ -88,7 +88,7 @@ class AppClient:
         self._ca_bundle = ca_bundle
 
     @contextmanager
-    def run(self, api: str, call: str, form: MultipartForm | None, fields: Mapping[str, str]) -> Iterator[CallAnswer]:
+    def run(self, api: str, call: str, form: MultipartForm | None, fields: Mapping[str, str]) -> Iterator[CallResponse]:
         """The answer to one run of a call; leaving the block cancels what is still under way.
 
         Raises CommandFailed when it is refused or cannot be sent.
@@ -111,7 +111,7 @@ class AppClient:
             media = (response.getheader("Content-Type") or "").partition(";")[0].strip().lower()
             if response.status >= 400:
                 raise _refusal(response, self._url)
-            yield CallAnswer(response, media)
+            yield CallResponse(response, media)
         finally:
             connection.close()
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from tieline.cli import output
-from tieline.cli.appclient import CallAnswer
+from tieline.cli.appclient import CallResponse
 from tieline.core.errors import SettingsError
 
 _JSON = ("application/json", "+json")
@@ -25,7 +25,7 @@ class Printing:
     machine: bool = False
     file: Path | None = None
 
-    def print(self, running: CallAnswer) -> None:
+    def print(self, running: CallResponse) -> None:
         """Print the answer to its end. Raises CommandFailed where it has none, SettingsError for a file to nowhere."""
         if running.is_stream:
             self._events(running.events())
@@ -43,7 +43,7 @@ class Printing:
         else:
             _write(self.file, [text.encode()])
 
-    def _bytes(self, running: CallAnswer) -> None:
+    def _bytes(self, running: CallResponse) -> None:
         if self.file is not None:
             size = _write(self.file, running.pieces())
             output.say(f"{self.file} holds the answer: {running.media}, {size:,} bytes.")

@@ -22,8 +22,8 @@ from tieline.core.names import Environment
 from tieline.definitions.infer.detect import Source, detect
 from tieline.definitions.infer.learning import (
     AnswerSample,
-    Change,
     ReadAnswer,
+    ResponseChange,
     changes,
     learn,
     read_samples,
@@ -93,7 +93,7 @@ class Learned:
     fields: Sequence[Field] = ()
     events: Sequence[StreamEvent] | None = None
     text: str | None = None
-    changes: Sequence[Change] = ()
+    changes: Sequence[ResponseChange] = ()
     proposal: Proposal | None = None
     revision: int | None = None
     problem: str | None = None

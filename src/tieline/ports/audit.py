@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
-from tieline.audit.events import Event
+from tieline.audit.events import AuditEvent
 from tieline.core.pages import Page, PageRequest
 
 
@@ -45,6 +45,6 @@ class AuditReader(Protocol):
 class AuditWriter(AuditReader, Protocol):
     """The audit chain, within a write."""
 
-    async def add(self, event: Event) -> None:
+    async def add(self, event: AuditEvent) -> None:
         """Append ``event`` with the caller of this write as its actor."""
         ...

@@ -24,7 +24,7 @@ from tieline.schemes.declared import DeclaredField
 if TYPE_CHECKING:
     from joserfc.jwk import Key as JoseKey
 
-Clock = Callable[[], float]
+CurrentTime = Callable[[], float]
 _DEFAULT_CLAIMS = {"iat": "<now>", "exp": "<now+300>"}
 _MARGIN = 60.0
 _LEAST_USE = 0.5
@@ -89,7 +89,7 @@ class _Minted(Applier):
     lasting = False
     mints = True
 
-    def __init__(self, options: Options, secrets: Mapping[str, Secret], clock: Clock) -> None:
+    def __init__(self, options: Options, secrets: Mapping[str, Secret], clock: CurrentTime) -> None:
         self._minting: Minting = declared.read(OPTIONS, options)
         self._key = self._minting.key(secrets)
         self._fields = {each.name: secrets[each.name].reveal_bytes().decode() for each in self._minting.fields}
@@ -133,7 +133,7 @@ class Jwt:
     name = "jwt"
     sentence = "A token that Tieline signs itself with a private key or shared secret (JWT)."
 
-    def __init__(self, clock: Clock = time.time) -> None:
+    def __init__(self, clock: CurrentTime = time.time) -> None:
         self._clock = clock
 
     def fields(self, options: Options) -> Sequence[SchemeField]:  # the interface

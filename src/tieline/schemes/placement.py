@@ -1,6 +1,7 @@
 """Where a token goes in a request: the options ``in``, ``name`` and ``format`` of every scheme that gets or mints one.
 
-They are those of ``api_key``, but for the default: ``Authorization: Bearer <key>``. Knows not where a token is from.
+They are those of ``api_key``, but for the default: ``Authorization: Bearer <key>``. The schemes that use it
+get or mint the token and hand it in.
 """
 
 from collections.abc import Mapping, Sequence

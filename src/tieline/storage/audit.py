@@ -10,8 +10,8 @@ from typing import Any
 from sqlalchemy import Row, func, insert, select, update
 
 from tieline.access.caller import Caller
-from tieline.audit.chain import EMPTY, Head, Record, Verification, canonical_json, extend
-from tieline.audit.events import Event
+from tieline.audit.chain import EMPTY, ChainedRecord, Head, Verification, canonical_json, extend
+from tieline.audit.events import AuditEvent
 from tieline.core.clock import Clock
 from tieline.core.ids import new_id
 from tieline.core.pages import LIMIT_MOST, Page, PageRequest
@@ -72,10 +72,10 @@ class AuditAppend(AuditLog):
         self._clock = clock
         self.added = 0
 
-    async def add(self, event: Event) -> None:
+    async def add(self, event: AuditEvent) -> None:
         head = await read_head(self._connection)
         highest = (await self._connection.execute(select(func.max(audit.c.seq)))).scalar() or 0
-        record = Record(
+        record = ChainedRecord(
             seq=max(head.seq, highest) + 1,
             id=new_id("aud"),
             at=self._clock.now(),
@@ -101,8 +101,8 @@ async def read_head(connection: AsyncConnection, *, lock: bool = False) -> Head:
     return EMPTY if row is None else Head(*row)
 
 
-def _record(row: Row[Any]) -> Record:
-    return Record(row.seq, row.id, row.at, row.actor, row.kind, row.target, row.data)
+def _record(row: Row[Any]) -> ChainedRecord:
+    return ChainedRecord(row.seq, row.id, row.at, row.actor, row.kind, row.target, row.data)
 
 
 def _event(row: Row[Any]) -> AuditRow:

@@ -15,7 +15,7 @@ from tieline.core.errors import TielineError
 from tieline.telemetry.logs import Log
 from tieline.web import pages, signin
 from tieline.web.api import apis, apps, audit, calls, catalogue, connections, credentials, keys, tokens
-from tieline.web.api.shared import Problem
+from tieline.web.api.shared import ErrorDocument
 from tieline.web.gate import API, BodyGate, HostGate, TokenGate
 from tieline.web.problems import Problems, on_error, on_http_error, on_invalid
 
@@ -37,7 +37,7 @@ _NO_TELEMETRY: TelemetryConfig = {
 }
 
 
-_ERRORS: dict[int | str, dict[str, Any]] = {"default": {"model": Problem, "description": "An error."}}
+_ERRORS: dict[int | str, dict[str, Any]] = {"default": {"model": ErrorDocument, "description": "An error."}}
 
 
 def create_app(services: Services, *, allowed_hosts: Iterable[str], version: str, log: Log | None = None) -> FastAPI:

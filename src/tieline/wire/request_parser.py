@@ -25,7 +25,7 @@ _UPGRADES_MOST = 32
 _EMPTY_LINES = re.compile(rb"(?:\r\n)*")
 
 
-class Receiver(ClientConnection, Protocol):
+class RequestReceiver(ClientConnection, Protocol):
     """Whose requests they are."""
 
     def request_begun(self, request: Request) -> None:
@@ -63,7 +63,7 @@ class RequestParser:
         "surplus",
     )
 
-    def __init__(self, receiver: Receiver, notable: frozenset[bytes]) -> None:
+    def __init__(self, receiver: RequestReceiver, notable: frozenset[bytes]) -> None:
         self.in_head = False
         self.reading: Request | None = None
         self.surplus: bytes | None = None

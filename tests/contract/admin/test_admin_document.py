@@ -47,7 +47,9 @@ def test_every_operation_is_described_and_closed() -> None:
     for operation in operations().values():
         assert re.search(r"Needs the role (viewer|editor|owner)\.$", operation["description"])
         assert operation["security"] == [{"HTTPBearer": []}]
-        assert operation["responses"]["default"]["content"]["application/json"]["schema"]["$ref"].endswith("/Problem")
+        assert operation["responses"]["default"]["content"]["application/json"]["schema"]["$ref"].endswith(
+            "/ErrorDocument"
+        )
         assert "422" not in operation["responses"]
     assert "HTTPValidationError" not in document()
 

@@ -8,8 +8,8 @@ import pytest
 from tieline.audit.chain import (
     EMPTY,
     GENESIS,
+    ChainedRecord,
     Head,
-    Record,
     Verification,
     canonical_json,
     extend,
@@ -22,13 +22,13 @@ KEY = b"a key of the tests"
 AT = datetime(2026, 11, 23, 7, 0, tzinfo=UTC)
 
 
-def record(seq: int, **fields: object) -> Record:
+def record(seq: int, **fields: object) -> ChainedRecord:
     """A record."""
     values = {"id": f"aud_{seq}", "actor": "token:tok_1", "kind": "api.added", "target": "api_1", "data": "{}"}
-    return Record(seq=seq, at=AT, **(values | fields))  # type: ignore[arg-type]
+    return ChainedRecord(seq=seq, at=AT, **(values | fields))  # type: ignore[arg-type]
 
 
-def chain(length: int) -> tuple[list[tuple[Record, bytes]], Head]:
+def chain(length: int) -> tuple[list[tuple[ChainedRecord, bytes]], Head]:
     """A sound chain and its head."""
     head, links = EMPTY, []
     for seq in range(1, length + 1):

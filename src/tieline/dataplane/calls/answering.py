@@ -17,7 +17,7 @@ from tieline.dataplane.answers.mask import StreamMask
 from tieline.dataplane.attempt.retry import retry_after
 from tieline.dataplane.attempt.send import UpstreamAnswer
 from tieline.dataplane.calls.reading import document_of, encoded, error_document, gather, gather_some, raw_json
-from tieline.dataplane.calls.results import FileHead, Receiver, Whole
+from tieline.dataplane.calls.results import FileHead, Receiver, WholeAnswer
 from tieline.dataplane.snapshot.calls import ReadyCall
 from tieline.definitions.infer.drift import Drift
 
@@ -36,7 +36,7 @@ _GRAPHQL = frozenset({"data", "errors", "extensions"})
 class CallAnswer:
     """An answer ready to be handed out, and how it differs from what its fields say."""
 
-    whole: Whole
+    whole: WholeAnswer
     drifts: tuple[Drift, ...] = ()
 
 
@@ -62,14 +62,16 @@ def answer_of(call: ReadyCall, reached: UpstreamAnswer, body: bytes | None) -> C
         UpstreamProtocolError: it is not what its type says.
     """
     if body is None:
-        return CallAnswer(_json(call, reached, None) if call.wrapped else Whole(None))
+        return CallAnswer(_json(call, reached, None) if call.wrapped else WholeAnswer(None))
     if reached.status >= 300:
         content_type = reached.header(b"content-type") or b""
         message, code = extract_error(content_type, body, reached.mask.text)
         return CallAnswer(_json(call, reached, error_document(body, content_type), {"message": message, "code": code}))
     raw = raw_json(body) if call.whole else None
     if raw is not None and raw.find(b'"errors"') < 0:
-        return CallAnswer(_json(call, reached, orjson.Fragment(raw)) if call.wrapped else Whole(reached.mask.json(raw)))
+        return CallAnswer(
+            _json(call, reached, orjson.Fragment(raw)) if call.wrapped else WholeAnswer(reached.mask.json(raw))
+        )
     document = document_of(call, reached, body)
     if _is_graphql_error(call, document):
         if not call.wrapped:
@@ -169,7 +171,7 @@ def _is_graphql_error(call: ReadyCall, document: Any) -> bool:
     )
 
 
-def _json(call: ReadyCall, reached: UpstreamAnswer, value: Any, error: Mapping[str, Any] | None = None) -> Whole:
+def _json(call: ReadyCall, reached: UpstreamAnswer, value: Any, error: Mapping[str, Any] | None = None) -> WholeAnswer:
     """An answer of JSON: ``value`` alone, or beside its status, error and headers where the call wants them."""
     if call.wrapped:
         headers = {
@@ -179,4 +181,4 @@ def _json(call: ReadyCall, reached: UpstreamAnswer, value: Any, error: Mapping[s
             if (values := reached.values(name.encode()))
         }  # fmt: skip
         value = {"status": reached.status, "body": value, "error": error, "headers": headers}
-    return Whole(reached.mask.json(encoded(call, value)))
+    return WholeAnswer(reached.mask.json(encoded(call, value)))

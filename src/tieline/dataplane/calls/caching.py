@@ -15,7 +15,7 @@ from tieline.dataplane.calls.arguments import Arguments
 from tieline.dataplane.calls.lru import LruCache
 from tieline.dataplane.calls.reading import LARGE
 from tieline.dataplane.calls.recording import RECORDED_MOST
-from tieline.dataplane.calls.results import Whole
+from tieline.dataplane.calls.results import WholeAnswer
 from tieline.dataplane.snapshot.calls import ReadyCall
 from tieline.dataplane.snapshot.plan import Plan
 from tieline.dataplane.tokens.holder import Holder
@@ -28,12 +28,12 @@ CACHE_MOST: Final = 32 * 1024 * 1024
 class CachedAnswer:
     """An answer, the status it came with, and when it was fetched, on ``time.monotonic``."""
 
-    whole: Whole
+    whole: WholeAnswer
     status: int
     at: float
 
     @classmethod
-    def now(cls, whole: Whole, status: int) -> "CachedAnswer":
+    def now(cls, whole: WholeAnswer, status: int) -> "CachedAnswer":
         """An answer that has just been fetched."""
         return cls(whole, status, time.monotonic())
 

@@ -36,7 +36,7 @@ class Scope:
 
 
 @dataclass(frozen=True, slots=True)
-class Done:
+class FinishedRun:
     """What was answered under a key, and to what; ``recorded`` None where it is not kept, ``size`` its bytes."""
 
     fingerprint: bytes
@@ -48,10 +48,10 @@ class Idempotency:
     """The keys of one worker."""
 
     def __init__(self, most: int = KEPT_MOST) -> None:
-        self._done: LruCache[Scope, Done] = LruCache(most)
+        self._done: LruCache[Scope, FinishedRun] = LruCache(most)
         self._running: set[Scope] = set()
 
-    def begin(self, scope: Scope) -> Done | None:
+    def begin(self, scope: Scope) -> FinishedRun | None:
         """What was done under the key, for ``recorded_for`` to judge; None: do it, and ``end`` it.
 
         Raises:
@@ -72,7 +72,7 @@ class Idempotency:
             self._running.add(scope)
         return done
 
-    def end(self, scope: Scope, done: Done | None, rests_on: Collection[str] = ()) -> None:
+    def end(self, scope: Scope, done: FinishedRun | None, rests_on: Collection[str] = ()) -> None:
         """The run is over; None where its outcome is not kept, so that the next one does it anew.
 
         ``rests_on`` are the ids of the API and of the connections that it was done with.
@@ -92,7 +92,7 @@ class Idempotency:
                 self._done.put(scope, replace(done, recorded=None, size=0), ENTRY_BYTES, KEPT_SECONDS)
 
 
-def recorded_for(done: Done, fingerprint: bytes) -> Recorded:
+def recorded_for(done: FinishedRun, fingerprint: bytes) -> Recorded:
     """What was answered. Raises IdempotencyMismatch where that was to another request, or it is not kept."""
     if done.fingerprint != fingerprint:
         raise IdempotencyMismatch(

@@ -10,7 +10,7 @@ from typing import Final
 
 from tieline.dataplane.answers.exact_json import write_json
 from tieline.dataplane.answers.streams.items import Delta, Done, Event, Failed
-from tieline.dataplane.calls.results import FileHead, PageItem, Receiver, RunItem, Whole
+from tieline.dataplane.calls.results import FileHead, PageItem, Receiver, RunItem, WholeAnswer
 
 RECORDED_MOST: Final = 1024 * 1024
 _ITEM_BYTES: Final = 64
@@ -32,7 +32,7 @@ class RecordedStream:
     items: list[RunItem] = field(default_factory=list)
 
 
-Recorded = Whole | RecordedFile | RecordedStream
+Recorded = WholeAnswer | RecordedFile | RecordedStream
 
 
 class Recorder:
@@ -54,7 +54,7 @@ class Recorder:
         """Pass nothing on any more: nobody is there to take it."""
         self._receiver = None
 
-    def whole(self, answer: Whole) -> None:
+    def whole(self, answer: WholeAnswer) -> None:
         self.size = answer.size
         self.recorded = answer if answer.size <= RECORDED_MOST else None
         if self._receiver is not None:
@@ -98,7 +98,7 @@ class Recorder:
 
 async def give_again(recorded: Recorded, receiver: Receiver) -> None:
     """Give ``receiver`` what was recorded."""
-    if isinstance(recorded, Whole):
+    if isinstance(recorded, WholeAnswer):
         receiver.whole(recorded)
         return
     if isinstance(recorded, RecordedFile):

@@ -12,7 +12,7 @@ from tieline.dataplane.answers.streams.items import StreamItem
 
 
 @dataclass(frozen=True, slots=True)
-class Whole:
+class WholeAnswer:
     """An answer that is here: its value as JSON, None for an answer that is empty by its type."""
 
     json: bytes | None
@@ -62,7 +62,7 @@ class Receiver(Protocol):
     stream ends with the item ``Failed`` and ``end``.
     """
 
-    def whole(self, answer: Whole) -> None:
+    def whole(self, answer: WholeAnswer) -> None:
         """The answer, and its end."""
         ...
 

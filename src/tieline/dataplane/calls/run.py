@@ -24,7 +24,7 @@ from tieline.dataplane.calls.answering import FILES, CallAnswer, answer_of, gath
 from tieline.dataplane.calls.arguments import Arguments
 from tieline.dataplane.calls.caching import AnswerCache, CachedAnswer
 from tieline.dataplane.calls.drift import Drifts, Watched
-from tieline.dataplane.calls.idempotency import Done, Idempotency, Scope, recorded_for
+from tieline.dataplane.calls.idempotency import FinishedRun, Idempotency, Scope, recorded_for
 from tieline.dataplane.calls.pages import Walk
 from tieline.dataplane.calls.reading import LARGE
 from tieline.dataplane.calls.recording import Recorder, give_again
@@ -204,7 +204,9 @@ class Run:
             await self._answer(arguments, order, recorder)
             if 200 <= self.status < 300 and not recorder.failed:
                 fingerprint = self._fingerprint(await arguments.fingerprint())
-                done = Done(fingerprint, recorder.recorded, recorder.size if recorder.recorded is not None else 0)
+                done = FinishedRun(
+                    fingerprint, recorder.recorded, recorder.size if recorder.recorded is not None else 0
+                )
         finally:
             idempotency.end(scope, done, {order.plan.api_id, *self._connections})
 

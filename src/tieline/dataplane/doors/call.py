@@ -15,7 +15,7 @@ from tieline.dataplane.admission.fields import CONNECTION, PAGES
 from tieline.dataplane.attempt.send import CallSender
 from tieline.dataplane.calls.pages import check_walkable
 from tieline.dataplane.calls.run import CallRunner, CallTarget
-from tieline.dataplane.doors.call_exchange import CallExchange, CallRequest, Ledger
+from tieline.dataplane.doors.call_exchange import CallExchange, CallRequest, RunLedger
 from tieline.dataplane.doors.door import Door, NeedsCall, RefusalLedger
 from tieline.dataplane.doors.multipart import boundary_of
 from tieline.dataplane.snapshot.plan import Plan
@@ -27,7 +27,7 @@ PREFIX = b"/call/"
 _CHANGES = frozenset({"api", "credential", "connection"})
 
 
-class CallLedger(Ledger, RefusalLedger, Protocol):
+class CallLedger(RunLedger, RefusalLedger, Protocol):
     """Who is told how runs end, admitted or not."""
 
 

@@ -26,7 +26,7 @@ from tieline.dataplane.admission.fields import IDEMPOTENCY_KEY
 from tieline.dataplane.answers.streams import CONTENT_TYPE, Failed, encode
 from tieline.dataplane.calls.arguments import Arguments
 from tieline.dataplane.calls.reading import LARGE
-from tieline.dataplane.calls.results import FileHead, PageItem, PagesDone, RunItem, Whole
+from tieline.dataplane.calls.results import FileHead, PageItem, PagesDone, RunItem, WholeAnswer
 from tieline.dataplane.calls.run import CallRunner, CallTarget, Run, Terms
 from tieline.dataplane.doors.body import RequestBody
 from tieline.dataplane.doors.form import from_form
@@ -55,19 +55,19 @@ class CallRequest:
     boundary: bytes | None
 
 
-class Ledger(Protocol):
+class RunLedger(Protocol):
     """Who is told how a run ended."""
 
     def ran(self, exchange: "CallExchange", outcome: Outcome, error: TielineError | None) -> None: ...
 
 
-class Door(Protocol):
+class RunDoor(Protocol):
     """What a worker's calls share, and a second look where one would be refused for what may have been granted."""
 
     runner: CallRunner
 
     @property
-    def ledger(self) -> Ledger: ...
+    def ledger(self) -> RunLedger: ...
 
     async def again(self, request: Request, admitted: Admitted, error: TielineError) -> CallRequest:
         """What is asked for by what the store knows now; raises ``error`` where nothing has changed."""
@@ -83,7 +83,7 @@ class CallExchange:
 
     __slots__ = ("_asked", "_door", "_error", "_is_gone", "_over", "_task", "body", "id", "reply", "request", "run")
 
-    def __init__(self, door: Door, request: Request, request_id: str, asked: CallRequest) -> None:
+    def __init__(self, door: RunDoor, request: Request, request_id: str, asked: CallRequest) -> None:
         key = request.noted.get(IDEMPOTENCY_KEY)
         self.id = request_id
         self.request = request
@@ -160,7 +160,7 @@ class CallExchange:
 
     # -- what the run gives
 
-    def whole(self, answer: Whole) -> None:
+    def whole(self, answer: WholeAnswer) -> None:
         if answer.json is None:
             self.reply.whole(204, self._facts(), b"")
         else:

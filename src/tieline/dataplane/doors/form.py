@@ -21,7 +21,7 @@ HOLD_MOST: Final = 4 * 1024 * 1024
 """Bytes of files that are held, all of a request's together, until its last one may begin to pass through."""
 
 
-class Digest(Protocol):
+class Hasher(Protocol):
     """A hash that goes on; of ``hashlib``."""
 
     def update(self, data: bytes, /) -> None: ...
@@ -30,7 +30,7 @@ class Digest(Protocol):
 
 
 async def from_form(
-    call: Call, body: RequestBody, boundary: bytes, digest: Digest | None, in_thread: InThread
+    call: Call, body: RequestBody, boundary: bytes, digest: Hasher | None, in_thread: InThread
 ) -> Arguments:
     """The arguments in a form, as soon as all but the bytes of its last large file are here.
 
@@ -53,7 +53,7 @@ class _HeldFile:
 class FormUpload:
     """A form on its way in: everything but the last large file is read, whose bytes are then ``pieces_of``."""
 
-    def __init__(self, body: RequestBody, reader: FormReader, digest: Digest | None) -> None:
+    def __init__(self, body: RequestBody, reader: FormReader, digest: Hasher | None) -> None:
         self._request = body
         self._reader = reader
         self._digest = digest

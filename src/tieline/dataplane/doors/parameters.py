@@ -4,7 +4,7 @@ from urllib.parse import parse_qsl
 
 from tieline.core.errors import InvalidRequest
 from tieline.dataplane.calls.arguments import Arguments
-from tieline.dataplane.doors.form import Digest
+from tieline.dataplane.doors.form import Hasher
 from tieline.definitions.fill.json_text import read_parameters
 from tieline.definitions.fill.values import coerce_text
 from tieline.definitions.model import Call
@@ -12,7 +12,7 @@ from tieline.definitions.model import Call
 _PAIRS_MOST = 1_000
 
 
-def from_query(call: Call, query: bytes, digest: Digest | None = None) -> Arguments:
+def from_query(call: Call, query: bytes, digest: Hasher | None = None) -> Arguments:
     """The arguments in a query string; ``digest`` is that of the request line, with the query in it.
 
     Raises InvalidRequest, InvalidParameter.
@@ -29,7 +29,7 @@ def from_query(call: Call, query: bytes, digest: Digest | None = None) -> Argume
     return Arguments(coerce_text(call, pairs), digest=fingerprint)
 
 
-def from_json(body: bytes, digest: Digest | None = None) -> Arguments:
+def from_json(body: bytes, digest: Hasher | None = None) -> Arguments:
     """The arguments in one JSON object. Raises InvalidRequest."""
     if digest is not None:
         digest.update(b"\0" + body)

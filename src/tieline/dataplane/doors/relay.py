@@ -16,7 +16,7 @@ from tieline.dataplane.admission.fields import CONNECTION
 from tieline.dataplane.attempt.prepare import Message, Preparer, prepare, steady_appliers
 from tieline.dataplane.attempt.target import Target
 from tieline.dataplane.doors.door import Door, RefusalLedger
-from tieline.dataplane.relaying.exchange import Exchange, Ledger, Relaying
+from tieline.dataplane.relaying.exchange import Exchange, ExchangeLedger, Relaying
 from tieline.dataplane.relaying.route import Route
 from tieline.dataplane.snapshot.header_fate import REFUSED
 from tieline.dataplane.snapshot.plan import Plan
@@ -30,7 +30,7 @@ _REMEMBERED = 1024
 _LENGTH_MOST = 256
 
 
-class RelayLedger(Ledger, RefusalLedger, Protocol):
+class RelayLedger(ExchangeLedger, RefusalLedger, Protocol):
     """Who is told how relayed requests end, admitted or not."""
 
 

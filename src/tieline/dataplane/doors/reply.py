@@ -15,7 +15,7 @@ from tieline.wire.request import Request
 _OWN_FIELDS = b"cache-control: no-store\r\nx-content-type-options: nosniff\r\n"
 
 
-class Clock:
+class DateLine:
     """The time as ``Date`` says it, made once a second."""
 
     __slots__ = ("_line", "_second")
@@ -33,7 +33,7 @@ class Clock:
         return self._line
 
 
-_clock = Clock()
+_clock = DateLine()
 _status_lines = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
 
 

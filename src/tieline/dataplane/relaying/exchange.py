@@ -41,7 +41,7 @@ _SWITCHING = 101
 _ENOUGH = 300
 
 
-class Ledger(Protocol):
+class ExchangeLedger(Protocol):
     """Who is told how an exchange ended."""
 
     def ended(self, exchange: "Exchange", outcome: Outcome, error: TielineError | None) -> None: ...
@@ -51,7 +51,7 @@ class Ledger(Protocol):
 class Relaying:
     """What all exchanges of a worker share."""
 
-    ledger: Ledger
+    ledger: ExchangeLedger
     preparer: Preparer
 
 

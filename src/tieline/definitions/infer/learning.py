@@ -61,7 +61,7 @@ class ReadAnswer:
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class ResponseChange:
     """One thing that learning changed: a field's difference, in the stream's event of that name or in the answer."""
 
     difference: Difference
@@ -105,13 +105,13 @@ def learn(before: Response, samples: Sequence[ReadAnswer], *, anew: bool = False
     return replace(before, type=kind, fields=fields, stream=None)
 
 
-def changes(before: Response, after: Response) -> tuple[Change, ...]:
+def changes(before: Response, after: Response) -> tuple[ResponseChange, ...]:
     """The differences of the fields, then those of each event's fields in the order of ``after``."""
-    found = [Change(each) for each in diff(before.fields, after.fields)]
+    found = [ResponseChange(each) for each in diff(before.fields, after.fields)]
     old = {event.name: event.fields for event in before.stream.events} if before.stream is not None else {}
     new = {event.name: event.fields for event in after.stream.events} if after.stream is not None else {}
     for name in dict.fromkeys((*new, *old)):
-        found += [Change(each, name or "message") for each in diff(old.get(name, ()), new.get(name, ()))]
+        found += [ResponseChange(each, name or "message") for each in diff(old.get(name, ()), new.get(name, ()))]
     return tuple(found)
 
 

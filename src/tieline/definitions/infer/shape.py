@@ -13,7 +13,7 @@ from tieline.definitions.infer.outline import FieldNode, Lift, outline
 from tieline.definitions.infer.paths import ANY_KEY, Steps
 from tieline.definitions.model import Field
 
-Change = Callable[[Any], Any]
+Conversion = Callable[[Any], Any]
 
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]{0,17})(\.[0-9]{1,17})?(?:[eE][+-]?[0-9]{1,3})?")
 _WHOLE = re.compile(r"-?(?:0|[1-9][0-9]{0,17})")
@@ -35,7 +35,7 @@ class Shaper:
         compiler = _Compiler(keeps=unknown == "keep")
         self._lifts = tuple((lift, compiler.change(lift.node)) for lift in tree.lifts if lift.node.is_included)
         root = tree.root
-        self._change: Change | None = None
+        self._change: Conversion | None = None
         if tree.lifts and not (root.field or root.below):
             self._change = lambda _: {}
         elif fields:
@@ -64,7 +64,7 @@ class _Compiler:
     def __init__(self, *, keeps: bool) -> None:
         self._keeps = keeps
 
-    def change(self, node: FieldNode) -> Change | None:
+    def change(self, node: FieldNode) -> Conversion | None:
         """How the value at a node is changed; None for not at all."""
         own = node.field
         if own is None:
@@ -80,7 +80,7 @@ class _Compiler:
             return False  # what is in it and was not seen is
         return not node.is_included
 
-    def _below(self, node: FieldNode) -> Change | None:
+    def _below(self, node: FieldNode) -> Conversion | None:
         """How what is below a node without a type of its own is changed."""
         if node.item is not None:
             inner = self.change(node.item)
@@ -114,11 +114,11 @@ class _Member(NamedTuple):
     """How a member is handed out: its name (blank for its own key) and its change, which may be for text only."""
 
     name: str
-    change: Change | None
+    change: Conversion | None
     of_text: bool
 
 
-def _members(plan: Mapping[str, _Member | None], rest: _Member | None) -> Change:
+def _members(plan: Mapping[str, _Member | None], rest: _Member | None) -> Conversion:
     """How an object is changed: each member by ``plan``, those without one as ``rest`` says; None leaves it out.
 
     Members keep the order in which they came.
@@ -151,7 +151,7 @@ def _members(plan: Mapping[str, _Member | None], rest: _Member | None) -> Change
     return change
 
 
-def _for_each(inner: Change) -> Change:
+def _for_each(inner: Conversion) -> Conversion:
     def change(value: Any) -> Any:
         if isinstance(value, list):
             return [None if item is None else inner(item) for item in value]
@@ -160,7 +160,7 @@ def _for_each(inner: Change) -> Change:
     return change
 
 
-def _chosen(plan: Sequence[tuple[int, Change | None]]) -> Change:
+def _chosen(plan: Sequence[tuple[int, Conversion | None]]) -> Conversion:
     def change(value: Any) -> Any:
         if not isinstance(value, list):
             return value
@@ -170,7 +170,7 @@ def _chosen(plan: Sequence[tuple[int, Change | None]]) -> Change:
     return change
 
 
-def _parsed(inner: Change | None) -> Change:
+def _parsed(inner: Conversion | None) -> Conversion:
     def change(value: Any) -> Any:
         if isinstance(value, str):
             held = embedded.read(value)
@@ -199,11 +199,11 @@ def _flag(value: Any) -> Any:
     return _FLAGS.get(value, value) if isinstance(value, str) else value
 
 
-_CONVERSIONS: dict[str, Change] = {"number": _number, "integer": _whole, "unix_time": _number, "boolean": _flag}
+_CONVERSIONS: dict[str, Conversion] = {"number": _number, "integer": _whole, "unix_time": _number, "boolean": _flag}
 _OF_TEXT = frozenset({_number, _whole, _flag})
 
 
-def _lift(lift: Lift, change: Change | None, document: Any, result: dict[str, Any]) -> None:
+def _lift(lift: Lift, change: Conversion | None, document: Any, result: dict[str, Any]) -> None:
     """Put what is lifted into ``result``; nothing where its way leads nowhere."""
     found: list[Any] = []
     collect(document, lift.steps, found)

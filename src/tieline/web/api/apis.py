@@ -18,7 +18,7 @@ from tieline.web.api.etags import etag, revisions
 from tieline.web.api.payload import DEFINITION_BODY, YAML, checked_definition, definition_sent, wants_json
 from tieline.web.api.shared import (
     CallerHere,
-    Many,
+    Listing,
     PageHere,
     ServicesHere,
     Shown,
@@ -142,9 +142,9 @@ async def add_api(body: ApiBody, response: Response, services: ServicesHere, cal
 
 
 @router.get("")
-async def list_apis(page: PageHere, services: ServicesHere, caller: CallerHere) -> Many[ApiShown]:
+async def list_apis(page: PageHere, services: ServicesHere, caller: CallerHere) -> Listing[ApiShown]:
     """List APIs. Needs the role viewer."""
-    return Many[ApiShown].of(await apis.list_apis(services, caller, page.request()), _shown)
+    return Listing[ApiShown].of(await apis.list_apis(services, caller, page.request()), _shown)
 
 
 @router.get("/{api}")

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from tieline.controlplane import apps
 from tieline.ports.apps import AppRow
-from tieline.web.api.shared import CallerHere, Many, PageHere, ServicesHere, Shown, Strict, Time, Title
+from tieline.web.api.shared import CallerHere, Listing, PageHere, ServicesHere, Shown, Strict, Time, Title
 
 router = APIRouter(prefix="/apps", tags=["Apps"])
 
@@ -53,9 +53,9 @@ async def create_app(body: AppBody, response: Response, services: ServicesHere, 
 
 
 @router.get("")
-async def list_apps(page: PageHere, services: ServicesHere, caller: CallerHere) -> Many[AppShown]:
+async def list_apps(page: PageHere, services: ServicesHere, caller: CallerHere) -> Listing[AppShown]:
     """List apps. Needs the role viewer."""
-    return Many[AppShown].of(await apps.list_apps(services, caller, page.request()), _shown)
+    return Listing[AppShown].of(await apps.list_apps(services, caller, page.request()), _shown)
 
 
 @router.get("/{app}")

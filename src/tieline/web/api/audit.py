@@ -6,7 +6,7 @@ from fastapi import APIRouter
 
 from tieline.controlplane import audit, vault
 from tieline.ports.audit import AuditRow
-from tieline.web.api.shared import CallerHere, Many, PageHere, ServicesHere, Shown, Time
+from tieline.web.api.shared import CallerHere, Listing, PageHere, ServicesHere, Shown, Time
 
 router = APIRouter()
 
@@ -48,9 +48,9 @@ def _event(row: AuditRow) -> EventShown:
 
 
 @router.get("/audit", tags=["Audit"])
-async def list_audit(page: PageHere, services: ServicesHere, caller: CallerHere) -> Many[EventShown]:
+async def list_audit(page: PageHere, services: ServicesHere, caller: CallerHere) -> Listing[EventShown]:
     """List audit events, newest first. Needs the role viewer."""
-    return Many[EventShown].of(await audit.list_events(services, caller, page.request()), _event)
+    return Listing[EventShown].of(await audit.list_events(services, caller, page.request()), _event)
 
 
 @router.post("/audit/verify", tags=["Audit"])
@@ -61,7 +61,7 @@ async def verify_audit(services: ServicesHere, caller: CallerHere) -> ChainShown
 
 
 @router.get("/vault", tags=["Vault"])
-async def show_vault(services: ServicesHere, caller: CallerHere) -> Many[DataKeyShown]:
+async def show_vault(services: ServicesHere, caller: CallerHere) -> Listing[DataKeyShown]:
     """List the vault's data keys, never their bytes. Needs the role viewer."""
     rows = await vault.status(services, caller)
     shown = [
@@ -74,4 +74,4 @@ async def show_vault(services: ServicesHere, caller: CallerHere) -> Many[DataKey
         )
         for row in rows
     ]
-    return Many(items=shown, next=None)
+    return Listing(items=shown, next=None)

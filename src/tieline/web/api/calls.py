@@ -14,12 +14,12 @@ from tieline.core.names import Environment
 from tieline.definitions import model
 from tieline.definitions.canonical import fields_to_json, pagination_to_json, parameter_to_json, response_to_json
 from tieline.definitions.infer.difference import Difference
-from tieline.definitions.infer.learning import Change
+from tieline.definitions.infer.learning import ResponseChange
 from tieline.definitions.infer.pagination import Proposal
 from tieline.ports.operator import TrialFile
 from tieline.web.api.etags import etag, revisions
 from tieline.web.api.payload import DEFINITION_BODY, checked_definition, definition_sent
-from tieline.web.api.shared import CallerHere, Many, PageHere, ServicesHere, Shown, Strict, Time, Title
+from tieline.web.api.shared import CallerHere, Listing, PageHere, ServicesHere, Shown, Strict, Time, Title
 
 router = APIRouter(prefix="/apis/{api}/calls", tags=["Calls"])
 
@@ -212,9 +212,9 @@ async def add_call(
 
 
 @router.get("")
-async def list_calls(api: str, page: PageHere, services: ServicesHere, caller: CallerHere) -> Many[CallShown]:
+async def list_calls(api: str, page: PageHere, services: ServicesHere, caller: CallerHere) -> Listing[CallShown]:
     """List the calls of an API by name. Needs the role viewer."""
-    return Many[CallShown].of(await calls.list_calls(services, caller, api, page.request()), _shown)
+    return Listing[CallShown].of(await calls.list_calls(services, caller, api, page.request()), _shown)
 
 
 @router.get("/{call}")
@@ -254,11 +254,11 @@ async def show_schemas(api: str, call: str, services: ServicesHere, caller: Call
 
 
 @router.get("/{call}/drift")
-async def list_drift(api: str, call: str, services: ServicesHere, caller: CallerHere) -> Many[DriftShown]:
+async def list_drift(api: str, call: str, services: ServicesHere, caller: CallerHere) -> Listing[DriftShown]:
     """Where answers differ from what is known of them, most frequent first, all at once. Needs the role viewer."""
     rows = await drift.list_drift(services, caller, api, call)
     shown = [DriftShown(**{name: getattr(row, name) for name in DriftShown.model_fields}) for row in rows]
-    return Many[DriftShown](items=shown, next=None)
+    return Listing[DriftShown](items=shown, next=None)
 
 
 @router.post("/{call}/initialize")
@@ -323,7 +323,7 @@ def _event(one: model.StreamEvent) -> StreamEventShown:
     return StreamEventShown(name=one.name, fields=[_field(each) for each in one.fields])
 
 
-def _difference(change: Change) -> DifferenceShown:
+def _difference(change: ResponseChange) -> DifferenceShown:
     one: Difference = change.difference
     old = None if one.old is None else fields_to_json([one.old])[0]
     new = None if one.new is None else fields_to_json([one.new])[0]

@@ -5,7 +5,7 @@ from typing import Any
 from fastapi import APIRouter
 
 from tieline.controlplane import apis, catalogue
-from tieline.web.api.shared import CallerHere, Many, Shown
+from tieline.web.api.shared import CallerHere, Listing, Shown
 
 router = APIRouter(prefix="/catalogue", tags=["Catalogue"])
 
@@ -25,11 +25,11 @@ class EntryWhole(EntryShown):
 
 
 @router.get("")
-async def list_catalogue(caller: CallerHere) -> Many[EntryShown]:
+async def list_catalogue(caller: CallerHere) -> Listing[EntryShown]:
     """List the ready-made definitions. Needs the role viewer."""
     entries = catalogue.list_entries(caller)
     shown = [EntryShown(name=each.name, title=each.title, documentation=each.documentation) for each in entries]
-    return Many(items=shown, next=None)
+    return Listing(items=shown, next=None)
 
 
 @router.get("/{entry}")

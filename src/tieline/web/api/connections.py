@@ -12,7 +12,7 @@ from tieline.ports.connections import ConnectionRow
 from tieline.web.api.shared import (
     Asked,
     CallerHere,
-    Many,
+    Listing,
     PageAsked,
     ServicesHere,
     Shown,
@@ -162,11 +162,11 @@ def _polled(polled: PolledDevice) -> PolledShown:
 @router.get("/connections")
 async def list_connections(
     asked: Annotated[ConnectionsAsked, Query()], services: ServicesHere, caller: CallerHere
-) -> Many[ConnectionShown]:
+) -> Listing[ConnectionShown]:
     """List connections, never their tokens. Needs the role viewer."""
     wanted = connections.ConnectionFilter(asked.api, asked.app)
     page = await connections.list_connections(services, caller, asked.request(), wanted)
-    return Many[ConnectionShown].of(page, shown)
+    return Listing[ConnectionShown].of(page, shown)
 
 
 @router.delete("/connections/{connection}", status_code=204)

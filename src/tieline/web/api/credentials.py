@@ -9,7 +9,7 @@ from tieline.controlplane import credentials
 from tieline.core.names import Environment
 from tieline.core.secret import Secret
 from tieline.ports.credentials import CredentialRow
-from tieline.web.api.shared import Asked, CallerHere, Many, PageHere, ServicesHere, Shown, Strict, Time
+from tieline.web.api.shared import Asked, CallerHere, Listing, PageHere, ServicesHere, Shown, Strict, Time
 
 router = APIRouter(prefix="/apis/{api}/credentials", tags=["Credentials"])
 
@@ -47,7 +47,7 @@ class CredentialShown(Shown):
     erased: bool
 
 
-class CredentialPut(CredentialShown):
+class CredentialPutShown(CredentialShown):
     """A version as it was put. ``cut`` says, by field, what was cut off around its value: a line end, blanks."""
 
     cut: dict[str, str]
@@ -78,20 +78,20 @@ async def put_credential(
     asked: Annotated[PutAsked, Query()],
     services: ServicesHere,
     caller: CallerHere,
-) -> CredentialPut:
+) -> CredentialPutShown:
     """Seal a new version of the credential. The first is active at once. Needs the role editor."""
     fields = {name: Secret.from_text(value.get_secret_value()) for name, value in body.fields.items()}
     new = credentials.NewCredential(environment, fields, body.hosts, asked.activate)
     put = await credentials.put(services, caller, api, new)
-    return CredentialPut(**dict(shown(put.row)), cut=dict(put.cut))
+    return CredentialPutShown(**dict(shown(put.row)), cut=dict(put.cut))
 
 
 @router.get("")
 async def list_credentials(
     api: str, page: PageHere, services: ServicesHere, caller: CallerHere
-) -> Many[CredentialShown]:
+) -> Listing[CredentialShown]:
     """List all versions, masked. Needs the role viewer."""
-    return Many[CredentialShown].of(await credentials.list_credentials(services, caller, api, page.request()), shown)
+    return Listing[CredentialShown].of(await credentials.list_credentials(services, caller, api, page.request()), shown)
 
 
 @router.post("/{version}/activate")

@@ -12,7 +12,7 @@ from tieline.web.api.shared import (
     Asked,
     CallerHere,
     Lifetime,
-    Many,
+    Listing,
     PageHere,
     ServicesHere,
     Shown,
@@ -163,9 +163,9 @@ async def create_key(
 
 
 @router.get("/apps/{app}/keys")
-async def list_keys(app: str, page: PageHere, services: ServicesHere, caller: CallerHere) -> Many[KeyShown]:
+async def list_keys(app: str, page: PageHere, services: ServicesHere, caller: CallerHere) -> Listing[KeyShown]:
     """List the keys of an app, revoked ones too. Needs the role viewer."""
-    return Many[KeyShown].of(await keys.list_keys(services, caller, app, page.request()), _shown)
+    return Listing[KeyShown].of(await keys.list_keys(services, caller, app, page.request()), _shown)
 
 
 @router.get("/keys/{id}")

@@ -58,14 +58,14 @@ class Shown(BaseModel):
     model_config = ConfigDict(json_schema_serialization_defaults_required=True)
 
 
-class Many(Shown, Generic[Item]):
+class Listing(Shown, Generic[Item]):
     """A page of a list. ``next`` is the ``after`` of the page that follows, null at the end."""
 
     items: list[Item]
     next: str | None
 
     @classmethod
-    def of(cls, page: Page[Row], show: Callable[[Row], Item]) -> "Many[Item]":
+    def of(cls, page: Page[Row], show: Callable[[Row], Item]) -> "Listing[Item]":
         """The page with each row as ``show`` shows it."""
         return cls(items=[show(row) for row in page.items], next=page.next)
 
@@ -91,7 +91,7 @@ class Failure(Shown):
     request_id: str
 
 
-class Problem(Shown):
+class ErrorDocument(Shown):
     """An error answer."""
 
     error: Failure

@@ -8,7 +8,7 @@ from pydantic import Field
 from tieline.access.caller import Role
 from tieline.controlplane import tokens
 from tieline.ports.tokens import TokenRow
-from tieline.web.api.shared import CallerHere, Lifetime, Many, PageHere, ServicesHere, Shown, Strict, Time, Title
+from tieline.web.api.shared import CallerHere, Lifetime, Listing, PageHere, ServicesHere, Shown, Strict, Time, Title
 
 router = APIRouter(prefix="/tokens", tags=["Tokens"])
 
@@ -61,9 +61,9 @@ async def create_token(body: TokenBody, services: ServicesHere, caller: CallerHe
 
 
 @router.get("")
-async def list_tokens(page: PageHere, services: ServicesHere, caller: CallerHere) -> Many[TokenShown]:
+async def list_tokens(page: PageHere, services: ServicesHere, caller: CallerHere) -> Listing[TokenShown]:
     """List admin tokens. Needs the role owner."""
-    return Many[TokenShown].of(await tokens.list_tokens(services, caller, page.request()), _shown)
+    return Listing[TokenShown].of(await tokens.list_tokens(services, caller, page.request()), _shown)
 
 
 @router.delete("/{id}", status_code=204)

@@ -14,7 +14,7 @@ from tieline.dataplane.answers.mask import Mask
 from tieline.dataplane.answers.streams.items import Delta, Done, Failed
 from tieline.dataplane.attempt.send import CallSender, Order, UpstreamAnswer
 from tieline.dataplane.calls.arguments import Arguments
-from tieline.dataplane.calls.results import FileHead, PageItem, PagesDone, RunItem, Whole
+from tieline.dataplane.calls.results import FileHead, PageItem, PagesDone, RunItem, WholeAnswer
 from tieline.dataplane.calls.run import CallRunner, CallTarget, Run, Terms
 from tieline.dataplane.snapshot.plan import Plan
 from tieline.dataplane.snapshot.view import AppKey
@@ -101,7 +101,7 @@ class Given:
     data: bytes = b""
     ended: bool = False
 
-    def whole(self, answer: Whole) -> None:
+    def whole(self, answer: WholeAnswer) -> None:
         self.wholes.append(answer.json)
 
     def begin_file(self, head: FileHead) -> None:

@@ -12,7 +12,7 @@ from tieline.dataplane.calls.arguments import Arguments
 from tieline.dataplane.calls.caching import AnswerCache, CachedAnswer
 from tieline.dataplane.calls.lru import ENTRY_BYTES
 from tieline.dataplane.calls.recording import RECORDED_MOST
-from tieline.dataplane.calls.results import Whole
+from tieline.dataplane.calls.results import WholeAnswer
 from tieline.dataplane.snapshot.calls import ReadyCall
 from tieline.dataplane.snapshot.plan import Plan
 from tieline.definitions.fill.request import FilePart
@@ -76,15 +76,15 @@ async def test_what_has_files_or_is_not_to_be_kept_has_no_key() -> None:
 
 def answer(size: int = 2) -> CachedAnswer:
     """An answer of so many bytes."""
-    return CachedAnswer.now(Whole(b"x" * size), 203)
+    return CachedAnswer.now(WholeAnswer(b"x" * size), 203)
 
 
 def test_an_answer_says_how_old_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     """In whole seconds since it was fetched."""
     monkeypatch.setattr(time, "monotonic", lambda: 1000.0)
-    kept = CachedAnswer.now(Whole(b"{}"), 203)
+    kept = CachedAnswer.now(WholeAnswer(b"{}"), 203)
     monkeypatch.setattr(time, "monotonic", lambda: 1002.9)
-    assert (kept.whole, kept.status, kept.age) == (Whole(b"{}"), 203, 2)
+    assert (kept.whole, kept.status, kept.age) == (WholeAnswer(b"{}"), 203, 2)
 
 
 @pytest.mark.parametrize(("size", "found"), [(RECORDED_MOST, True), (RECORDED_MOST + 1, False)])

@@ -12,12 +12,12 @@ from tieline.core.errors import (
     TielineError,
 )
 from tieline.dataplane.calls.drift import PLACES_MOST, Drifts, Watched
-from tieline.dataplane.calls.idempotency import RUNNING_MOST, Done, Idempotency, Scope, recorded_for
+from tieline.dataplane.calls.idempotency import RUNNING_MOST, FinishedRun, Idempotency, Scope, recorded_for
 from tieline.dataplane.calls.lru import ENTRY_BYTES, LruCache
-from tieline.dataplane.calls.results import Whole
+from tieline.dataplane.calls.results import WholeAnswer
 from tieline.definitions.infer.drift import Drift
 
-ANSWER = Whole(b"{}")
+ANSWER = WholeAnswer(b"{}")
 SCOPE = Scope("key_1", b"a")
 
 
@@ -108,7 +108,7 @@ def test_what_was_answered_is_answered_again() -> None:
     """To the same request only."""
     keys, scope = Idempotency(), Scope("key_1", b"a")
     keys.begin(scope)
-    keys.end(scope, Done(b"print", ANSWER))
+    keys.end(scope, FinishedRun(b"print", ANSWER))
     done = keys.begin(scope)
     assert done is not None
     assert recorded_for(done, b"print") is ANSWER
@@ -128,7 +128,7 @@ def test_what_failed_runs_anew() -> None:
 def test_an_answer_too_large_to_keep_is_not_done_twice() -> None:
     """The caller is told why it cannot be repeated."""
     with pytest.raises(IdempotencyMismatch, match="too large") as error:
-        recorded_for(Done(b"print", None), b"print")
+        recorded_for(FinishedRun(b"print", None), b"print")
     assert error.value.param == "Idempotency-Key"
 
 
@@ -156,7 +156,7 @@ def test_what_was_done_is_known_for_a_day(monkeypatch: pytest.MonkeyPatch) -> No
     keys = Idempotency()
     monkeypatch.setattr(time, "monotonic", lambda: 1000.0)
     keys.begin(SCOPE)
-    keys.end(SCOPE, Done(b"print", ANSWER))
+    keys.end(SCOPE, FinishedRun(b"print", ANSWER))
     monkeypatch.setattr(time, "monotonic", lambda: 1000.0 + 24 * 3600 - 1)
     assert keys.begin(SCOPE) is not None
     monkeypatch.setattr(time, "monotonic", lambda: 1000.0 + 24 * 3600)
@@ -169,10 +169,10 @@ def test_what_was_done_is_known_within_bounds() -> None:
     scopes = [Scope("key_1", b"%d" % number) for number in range(4)]
     for scope in scopes[:3]:
         keys.begin(scope)
-        keys.end(scope, Done(b"print", ANSWER, 333), ["con_1"])
+        keys.end(scope, FinishedRun(b"print", ANSWER, 333), ["con_1"])
     keys.changed(["con_1"])
     keys.begin(scopes[3])
-    keys.end(scopes[3], Done(b"print", ANSWER, 1000))
+    keys.end(scopes[3], FinishedRun(b"print", ANSWER, 1000))
     assert sum(keys.begin(scope) is None for scope in scopes) == 1
 
 
@@ -181,9 +181,9 @@ def test_an_answer_goes_with_what_it_rests_on_and_is_not_done_twice(refs: list[s
     """That it was done, and what was asked, stays known."""
     keys = Idempotency()
     keys.begin(SCOPE)
-    keys.end(SCOPE, Done(b"print", ANSWER, 2), ["api_1", "con_1"])
+    keys.end(SCOPE, FinishedRun(b"print", ANSWER, 2), ["api_1", "con_1"])
     keys.changed(refs)
-    assert keys.begin(SCOPE) == (Done(b"print", ANSWER, 2) if kept else Done(b"print", None))
+    assert keys.begin(SCOPE) == (FinishedRun(b"print", ANSWER, 2) if kept else FinishedRun(b"print", None))
 
 
 def test_providers_never_see_two_tenants_under_one_key() -> None:
