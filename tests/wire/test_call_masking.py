@@ -5,6 +5,7 @@ import gzip
 from collections.abc import Mapping
 from typing import Any
 
+import orjson
 import pytest
 
 from tests.wire import calling
@@ -15,6 +16,8 @@ from tests.wire.stage import Stage
 
 KEY = "sk-unit/" + "provider+key=not&real=="
 ESCAPED = "".join(f"\\u{ord(mark):04x}" for mark in KEY)
+PAGE = KEY.replace("&", "&amp;").replace("=", "&#61;").replace("+", "&#43;")
+GO_PAGE = PAGE.replace("&", "\\u0026")
 KEYED = {"key": KEY}
 JSON = b"Content-Type: application/json"
 GZIP = b"Content-Encoding: gzip"
@@ -61,10 +64,12 @@ def shows(raw: bytes) -> bool:
         answer(b'{"k": "{\\"k\\": \\"%b\\"}"}' % KEY.replace("=", "\\\\u003d").encode(), JSON),
         answer(f'{{"k": "{KEY}"}}'.encode("utf-16"), b"Content-Type: application/json; charset=utf-16"),
         answer(f'{{"k": "{KEY}"}}'.encode("utf-16-le"), JSON),
+        answer(b'{"k": "%b"}' % GO_PAGE.encode(), JSON),
+        answer(orjson.dumps({"k": f'{{"page": "{GO_PAGE}"}}'}), JSON),
         answer(b'{"k": "%b", "n": 1e400, "half": "\\ud83d"}' % KEY.encode(), JSON),
     ],
     ids=["gzip", "gson", "dotnet", "every mark", "slashes", "name", "url", "url twice", "html", "json in json",
-         "utf-16", "utf-16 untold", "exact"],
+         "html by Go", "html by Go in json", "utf-16", "utf-16 untold", "exact"],
 )  # fmt: skip
 @pytest.mark.parametrize("fields", [[], [{"path": "k", "type": "json"}]], ids=["whole", "fields"])
 async def test_a_value_is_masked_in_every_form(start_stage: StartStage, body: bytes, fields: list[Any]) -> None:
@@ -85,12 +90,27 @@ async def test_a_value_is_masked_in_every_form(start_stage: StartStage, body: by
         ("csv", answer(f'name,k\nx,"{KEY}"\n'.encode())),
         ("file", answer(KEY.encode())),
         ("file", answer(gzip.compress(KEY.encode()), b"Content-Type: text/plain", GZIP)),
+        ("file", answer(gzip.compress(KEY.encode()), GZIP)),
+        ("file", answer(gzip.compress(KEY.encode()), b"Content-Type: application/x-ndjson", GZIP)),
+        ("file", answer(b"*", b"Content-Type: text/plain; of=" + KEY.encode())),
         ("file", streamed(b"text/plain", KEY[:20].encode(), KEY[20:].encode())),
     ],
-    ids=["utf-16", "marked", "html", "xml", "csv", "file", "coded file", "pieces"],
+    ids=[
+        "utf-16",
+        "marked",
+        "html",
+        "xml",
+        "csv",
+        "file",
+        "coded file",
+        "coded bytes",
+        "coded lines",
+        "media type",
+        "pieces",
+    ],
 )
 async def test_every_type_of_answer_is_masked(start_stage: StartStage, kind: str, body: bytes) -> None:
-    """As it is read, and a file in its pieces."""
+    """As it is read, and a file in its pieces, whatever its media type is called."""
     stage = await start(start_stage, saying(body), calls=call(kind))
     found = await calling.run(stage, "it")
     assert found.status == 200
@@ -118,6 +138,46 @@ async def test_an_error_is_masked(start_stage: StartStage, body: bytes, wrapped:
     found = await calling.run(stage, "it")
     assert not shows(found.raw)
     assert found.status == 200 if wrapped else error(found)["code"] == "upstream_error"
+
+
+@pytest.mark.parametrize("charset", [b"text/plain; charset=utf-16le", b"text/csv"])
+async def test_a_file_in_wide_characters_is_masked(start_stage: StartStage, charset: bytes) -> None:
+    """Whether its charset is said or not."""
+    body = answer(f"name\n{KEY}\n".encode("utf-16-le"), b"Content-Type: " + charset)
+    stage = await start(start_stage, saying(body), calls=call("file"))
+    found = await calling.run(stage, "it")
+    assert not shows(found.body.replace(b"\0", b""))
+
+
+@pytest.mark.parametrize(
+    ("kind", "media", "filling", "more"),
+    [
+        ("json", b"text/plain", b" ", {}),
+        ("json", b"text/plain", b"x", {"include_errors": True}),
+        ("json", b"application/json", b" ", {"include_errors": True}),
+        ("stream", b"text/html", b"<a>" + b" " * 12, {}),
+    ],
+    ids=["error", "data", "json", "page for a stream"],
+)
+async def test_a_key_that_the_cut_divides_is_not_shown(
+    start_stage: StartStage, kind: str, media: bytes, filling: bytes, more: dict[str, Any]
+) -> None:
+    """Only the first 64 KiB of an error are looked at: what of the key lies before that is not found any more."""
+    for seen in (8, 18, len(KEY) - 4):
+        body = (filling * 65536)[: 65536 - seen] + KEY.encode() + b"end"
+        status = b"500 No" if kind == "json" else b"200 OK"
+        script = saying(answer(body, b"Content-Type: " + media, status=status))
+        stage = await start(start_stage, script, calls=call(kind, **more))
+        found = await calling.run(stage, "it")
+        assert KEY[:8].encode() not in found.body
+
+
+async def test_words_of_a_coding_are_not_repeated(start_stage: StartStage) -> None:
+    """What an upstream names in Content-Encoding may be anything; a coding that is known is told."""
+    for told, said in ((KEY.encode(), "an unknown coding"), (b"br, gzip", "br, gzip")):
+        script = saying(answer(b"{}", JSON, b"Content-Encoding: " + told))
+        stage = await start(start_stage, script, calls=call())
+        assert f"encoded as {said}," in error(await calling.run(stage, "it"))["message"]
 
 
 async def test_a_stream_is_masked_across_its_events(start_stage: StartStage) -> None:

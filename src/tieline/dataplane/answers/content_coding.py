@@ -23,6 +23,9 @@ _ZLIB_HEADER = 2
 _NAME_LENGTH = len(b"content-encoding")
 _NONE = frozenset({b"", b"identity", b"none", b"utf-8", b"utf8", b"binary", b"8bit", b"7bit"})
 """What says that nothing was done: the registered name, and what servers write that confuse the field with others."""
+_READ: Final = frozenset({b"gzip", b"x-gzip", b"deflate"})
+_UNREAD: Final = frozenset({b"br", b"zstd", b"compress", b"x-compress", b"dcb", b"dcz", b"exi", b"aes128gcm"})
+"""What is registered and not read here. Other words of an upstream's are not repeated: they may be anything."""
 _CODINGS_MOST = 3
 
 
@@ -120,8 +123,9 @@ def coding(headers: Headers, most: int) -> Coding | None:
     found = codings(headers)
     if not found:
         return None
-    if len(found) > 1 or found[0] not in {b"gzip", b"x-gzip", b"deflate"}:
-        shown = b", ".join(found[:_CODINGS_MOST])[:40].decode("ascii", "replace")
+    if len(found) > 1 or found[0] not in _READ:
+        words = [each if each in _READ or each in _UNREAD else b"an unknown coding" for each in found[:_CODINGS_MOST]]
+        shown = b", ".join(words).decode()
         raise UpstreamProtocolError(
             f"The upstream's answer is encoded as {shown}, which is not read here. Ask the API for gzip or no coding, "
             "by the call's Accept-Encoding header."

@@ -55,6 +55,12 @@ def extract_error(
     return _line(message, MESSAGE_MOST, hide), _line(code, _CODE_MOST, hide)
 
 
+def error_of(document: Any, hide: Callable[[str], str]) -> tuple[str | None, str | None]:
+    """The message and the code in an error's JSON value as ``extract_error`` tells them."""
+    message, code = message_and_code(document)
+    return _line(message, MESSAGE_MOST, hide), _line(code, _CODE_MOST, hide)
+
+
 def message_and_code(found: Any, depth: int = _DEPTH) -> tuple[str | None, str | None]:
     """The message and code in an error's JSON value, None where none of the known members holds one."""
     if isinstance(found, str):

@@ -9,7 +9,7 @@ from tieline.dataplane.answers.streams.items import Delta, Done, Event, Failed, 
 
 
 class ItemMask:
-    """The mask of one stream. The end of a delta is held back where a secret may begin in it, until what follows."""
+    """The mask of one stream. The end of a delta is held back where a secret may begin in it, until the next one."""
 
     __slots__ = ("_deltas", "_mask")
 
@@ -18,7 +18,7 @@ class ItemMask:
         self._deltas = StreamMask(mask.secrets)
 
     def feed(self, items: Iterable[StreamItem]) -> list[StreamItem]:
-        """What can be handed out of ``items``; what was held back comes before the event or end that follows it."""
+        """What can be handed out of ``items``; what was held back of a delta comes with the next, or before the end."""
         if not self._mask.secrets:
             return list(items)
         found: list[StreamItem] = []

@@ -29,6 +29,10 @@ _SLICE: Final = 256 * 1024
 _OVERLAP: Final = 32 * 1024
 """A secret, encoded, is found across two slices up to this length."""
 _DEEPEST: Final = 64
+_LAYERS: Final = 3
+"""How often a text may be encoded by different writers: a page's text in the JSON of a JSON text."""
+_WIDEST: Final = 6
+"""Bytes that one of a secret takes where a writer of JSON or HTML escapes each."""
 
 
 def mask(data: bytes, secrets: Sequence[bytes]) -> bytes:
@@ -40,8 +44,15 @@ def mask(data: bytes, secrets: Sequence[bytes]) -> bytes:
 
 
 def plain(data: bytes) -> bytes:
-    """``data`` with what JSON, URLs and HTML encode of ASCII decoded, in steps as many as there are bytes."""
-    return _ENCODED.sub(_decoded, data)
+    """``data`` with what JSON, URLs and HTML encode of ASCII decoded, up to three of them one in the other.
+
+    In steps as many as there are bytes.
+    """
+    for _ in range(_LAYERS):
+        data, found = _ENCODED.subn(_decoded, data)
+        if not found:
+            break
+    return data
 
 
 def _decoded(found: "re.Match[bytes]") -> bytes:
@@ -105,6 +116,20 @@ class Mask:
         if depth < _DEEPEST and isinstance(value, Mapping):
             return {self.text(key): self.value(item, depth + 1) for key, item in value.items()}
         return None if isinstance(value, list | Mapping) else value
+
+    def beginning(self, data: bytes) -> bytes:
+        """``data``, the beginning of a body that was cut, without what may be the beginning of a secret.
+
+        What was cut in two is not found any more, as it is or in another dress.
+        """
+        longest = max(map(len, self.secrets), default=0)
+        return data[: max(0, len(data) - _WIDEST * longest)] if longest else data
+
+    @property
+    def of_files(self) -> tuple[bytes, ...]:
+        """What to look for in the bytes of a file: the secrets as they are, and in UTF-16."""
+        texts = [secret.decode("latin-1") for secret in self.secrets]
+        return (*self.secrets, *[text.encode(f"utf-16-{order}") for text in texts for order in ("le", "be")])
 
     def holds(self, data: bytes) -> bool:
         """Whether ``data`` holds a secret, as it is or in another dress."""

@@ -12,7 +12,7 @@ import orjson
 
 from tieline.core.errors import UpstreamFailed, UpstreamProtocolError
 from tieline.dataplane.answers.content_coding import Coding, coding, codings
-from tieline.dataplane.answers.error_text import extract_error, message_and_code
+from tieline.dataplane.answers.error_text import error_of, extract_error, message_and_code
 from tieline.dataplane.answers.mask import StreamMask
 from tieline.dataplane.attempt.retry import retry_after
 from tieline.dataplane.attempt.send import UpstreamAnswer
@@ -26,8 +26,8 @@ FILES: Final = frozenset({"file", "image"})
 _PASSED = (b"content-disposition", b"content-encoding", b"etag", b"last-modified")
 _OF_CODED = frozenset({b"content-encoding", b"etag"})
 _UNTYPED = b"application/octet-stream"
-_TEXTUAL = (b"text/", b"application/json", b"application/xml", b"application/javascript", b"image/svg")
-_TEXTUAL_SUFFIXES = (b"+json", b"+xml")
+_BINARY = (b"image/", b"audio/", b"video/", b"font/", b"application/zip", b"application/gzip", b"application/pdf")
+_SVG = b"image/svg"
 _FILE_MOST = 1024 * 1024 * 1024
 _GRAPHQL = frozenset({"data", "errors", "extensions"})
 
@@ -75,7 +75,7 @@ def answer_of(call: ReadyCall, reached: UpstreamAnswer, body: bytes | None) -> C
     document = document_of(call, reached, body)
     if _is_graphql_error(call, document):
         if not call.wrapped:
-            raise UpstreamFailed(sentence(reached, *extract_error(b"", encoded(call, document), reached.mask.text)))
+            raise UpstreamFailed(sentence(reached, *error_of(document, reached.mask.text)))
         message, code = message_and_code(document)
         return CallAnswer(_json(call, reached, document, {"message": message, "code": code}))
     drifts = call.watch.look(document) if call.watch is not None else ()
@@ -86,10 +86,10 @@ def answer_of(call: ReadyCall, reached: UpstreamAnswer, body: bytes | None) -> C
 async def pass_file(receiver: Receiver, call: ReadyCall, reached: UpstreamAnswer) -> None:
     """Pass a good answer on as it comes: its bytes, type, length and name.
 
-    Secrets are masked in it; for that, the content coding of a text is undone. Raises UpstreamProtocolError where an
-    image is none, before anything is handed out.
+    Secrets are masked in it; for that, the content coding of what may be a text is undone. Raises UpstreamProtocolError
+    where an image is none, before anything is handed out.
     """
-    content_type = reached.header(b"content-type") or _UNTYPED
+    content_type = reached.mask.header(reached.header(b"content-type") or _UNTYPED)
     if call.call.response.type == "image" and not content_type.lower().startswith(b"image/"):
         shown = content_type[:60].decode("ascii", "replace")
         raise UpstreamProtocolError(f"The upstream's answer to {call.name} is no image but {shown}. Check the call.")
@@ -125,12 +125,12 @@ async def pass_file(receiver: Receiver, call: ReadyCall, reached: UpstreamAnswer
 
 
 def _masking(reached: UpstreamAnswer, content_type: bytes) -> tuple[Coding | None, StreamMask | None]:
-    """What undoes a file's coding, if it has to be, and what masks it: a text is, and whatever has no coding."""
+    """What undoes a file's coding, if it has to be, and what masks it: what may be a text, and whatever has none."""
     if not reached.mask.secrets:
         return None, None
     is_coded = bool(codings(reached.headers))
-    undo = coding(reached.headers, _FILE_MOST) if is_coded and _is_text(content_type) else None
-    return undo, StreamMask(reached.mask.secrets) if undo is not None or not is_coded else None
+    undo = coding(reached.headers, _FILE_MOST) if is_coded and _may_be_text(content_type) else None
+    return undo, StreamMask(reached.mask.of_files) if undo is not None or not is_coded else None
 
 
 async def failure(reached: UpstreamAnswer) -> UpstreamFailed:
@@ -152,9 +152,10 @@ def sentence(reached: UpstreamAnswer, message: str | None, code: str | None, *, 
     return f"The upstream answered {reached.status}{sent}: {message or 'it did not say why'}{named}"
 
 
-def _is_text(content_type: bytes) -> bool:
-    media = content_type.partition(b";")[0].strip().lower()
-    return media.startswith(_TEXTUAL) or media.endswith(_TEXTUAL_SUFFIXES)
+def _may_be_text(content_type: bytes) -> bool:
+    """Whether a content type does not say that there are bytes that nobody reads; many texts come as octet-stream."""
+    media = content_type.strip().lower()
+    return not media.startswith(_BINARY) or media.startswith(_SVG)
 
 
 def _is_graphql_error(call: ReadyCall, document: Any) -> bool:

@@ -38,15 +38,21 @@ async def gather(reached: UpstreamAnswer, most: int = ANSWER_MOST) -> bytes:
 
 
 async def gather_some(reached: UpstreamAnswer, most: int = ERROR_MOST) -> bytes:
-    """The beginning of a body, as much as is worth looking at, without its content coding; whatever goes wrong."""
+    """The beginning of a body, as much as is worth looking at, without its content coding; whatever goes wrong.
+
+    Where that is not all, it ends before what may be the beginning of a secret.
+    """
     found = bytearray()
+    is_whole = False
     try:
         undo = coding(reached.headers, most)
-        while len(found) < most and (data := await reached.read()):
+        while len(found) <= most and not is_whole:
+            data = await reached.read()
+            is_whole = not data
             found += data if undo is None else undo.feed(data)
     except UpstreamError:
         pass
-    return bytes(found[:most])
+    return bytes(found) if is_whole else reached.mask.beginning(bytes(found[:most]))
 
 
 def document_of(call: ReadyCall, reached: UpstreamAnswer, body: bytes) -> Any:

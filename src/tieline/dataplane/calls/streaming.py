@@ -43,7 +43,9 @@ async def pass_stream(
         begun = await _beginning(reached, undo, lambda found: bool(found.lstrip()))
         if begun.lstrip().startswith(_DOCUMENT):
             begun += await _beginning(reached, undo, lambda found: len(found) >= ERROR_MOST)
-            kind = (reached.header(b"content-type") or b"").partition(b";")[0].strip().lower()
+            if len(begun) >= ERROR_MOST:
+                begun = reached.mask.beginning(begun[:ERROR_MOST])
+            kind = reached.mask.header(reached.header(b"content-type") or b"").partition(b";")[0].strip().lower()
             said = extract_error(kind, begun, reached.mask.text)
             raise UpstreamFailed(sentence(reached, *said, what=f"no events but {kind.decode('ascii', 'replace')[:60]}"))
     reader = StreamReader(call.stream)
