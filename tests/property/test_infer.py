@@ -125,8 +125,10 @@ def test_the_same_sample_twice_changes_no_type(document: Any) -> None:
 @example({}, "x")
 @example("", {"a": 1})
 def test_the_order_of_two_samples_does_not_matter(one: Any, other: Any) -> None:
-    """Merging is commutative on paths and types."""
-    assert types(merge(detect(one), other)) == types(merge(detect(other), one))
+    """Together always; one after the other where no map is among them, of which fields remember less."""
+    assert types(detect(one, other)) == types(detect(other, one))
+    found = types(merge(detect(one), other)), types(merge(detect(other), one))
+    assert found[0] == found[1] or any(kind == "map" for each in found for kind, _ in each.values())
 
 
 OBJECTS = st.dictionaries(st.sampled_from("abcdef"), grown(PLAIN), min_size=1, max_size=4)

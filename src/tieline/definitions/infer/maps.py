@@ -44,7 +44,9 @@ def _places(root: Evidence) -> Iterator[tuple[Evidence, str]]:
 
 def _fold(place: Evidence) -> None:
     values = place.every()
-    for below in place.members.values():
+    for name, below in place.members.items():
+        if below.maps or (below.members and _is_map(below, name)):
+            _fold(below)  # as long as its name can say so
         combine(values, below)
     place.maps += place.objects
     place.objects, place.filled, place.members = 0, 0, {}
