@@ -26,7 +26,7 @@ from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
-from hypothesis import HealthCheck
+from hypothesis import HealthCheck, Phase
 from hypothesis import settings as hypothesis_settings
 
 from tests.peers.issuer import FOLDER as ISSUER_FOLDER
@@ -38,15 +38,20 @@ POSTGRES = os.environ.get("TEST_POSTGRES", "postgresql://postgres@127.0.0.1:5432
 REDIS = os.environ.get("TEST_REDIS", "127.0.0.1:6379")
 REDIS_DATABASES = 16
 
-for name, examples in (("quick", 60), ("soak", 3000)):
+for name, examples, phases in (
+    ("quick", 60, tuple(Phase)),
+    ("soak", 3000, tuple(Phase)),
+    ("mutate", 60, (Phase.explicit, Phase.generate)),  # a mutant is killed by the first example that notices it
+):
     hypothesis_settings.register_profile(
         name,
         max_examples=examples,
+        phases=phases,
         deadline=None,
         print_blob=True,
         suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
     )
-hypothesis_settings.load_profile("soak" if SOAK else "quick")
+hypothesis_settings.load_profile("soak" if SOAK else "mutate" if "MUTANT_UNDER_TEST" in os.environ else "quick")
 
 
 def missing(what: str) -> None:

@@ -1,5 +1,6 @@
 """Admission, without a socket: each check stands once and is made for every request, memo hits included."""
 
+import asyncio
 import time
 from dataclasses import replace
 from ipaddress import ip_network
@@ -73,13 +74,18 @@ class Known:
         self.stored: list[tuple[Api | None, tuple[AppKey, ...]]] = []
         self.looks: list[str] = []
         self.error: NotReady | None = None
+        self.go = asyncio.Event()
+        self.go.set()
 
     async def find_key(self, keyed_hash: bytes) -> AppKey | None:
         self.looks.append("key")
+        if self.error is not None:
+            raise self.error
         return self.keys.setdefault(keyed_hash, key()) if keyed_hash == HASH else None
 
     async def freshen(self) -> bool:
         self.looks.append("change")
+        await self.go.wait()
         if self.error is not None:
             raise self.error
         return False
@@ -285,6 +291,84 @@ async def test_a_store_that_is_away_is_said(known: Known) -> None:
     known.error = NotReady("away")
     assert isinstance(needed, NeedsStore)
     assert await admission.look(needed) == Rejected(known.error, known.keys[HASH])
+    assert await admission.look(NeedsStore(None, 1, b"another")) == Rejected(known.error)
+
+
+async def test_a_look_that_takes_too_long_is_given_up(known: Known, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The request is told to try again; whoever comes next may look once more."""
+    monkeypatch.setattr("tieline.dataplane.admission.admit.STALE_SECONDS", 0)
+    admission = Admission(known, PEPPER)
+    needed = admission.admit(asked(FakeClient(), path=b"/nothing/x"), DOOR)
+    assert isinstance(needed, NeedsStore)
+    known.go.clear()
+    outcome = await admission.look(needed)
+    assert isinstance(outcome, Rejected)
+    assert (outcome.error.code, outcome.error.retry_after, outcome.key) == ("not_ready", 2, known.keys[HASH])
+    assert admission.looking == 0
+
+
+async def test_so_many_wait_for_a_look_and_no_more(known: Known, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next is told what the snapshot knows; one that was served makes room."""
+    monkeypatch.setattr("tieline.dataplane.admission.admit.LOOKING_MOST", 2)
+    admission = Admission(known, PEPPER)
+    needed = admission.admit(asked(FakeClient(), path=b"/nothing/x"), DOOR)
+    assert isinstance(needed, NeedsStore)
+    known.go.clear()
+    waiting = [asyncio.create_task(admission.look(needed)) for _ in range(2)]
+    await asyncio.sleep(0)
+    assert admission.looking == 2
+    assert await admission.look(needed) is needed.otherwise
+    assert known.looks == ["change", "change"]
+    known.go.set()
+    await asyncio.gather(*waiting)
+    await admission.look(needed)
+    assert known.looks == ["change"] * 3
+    assert admission.looking == 0
+
+
+@pytest.mark.parametrize(
+    ("target", "shape"),
+    [
+        (b"/relay/api", "openai"),
+        (b"/relay/api/x/y?a=/b", "openai"),
+        (b"/relay/api?a=1?b", "openai"),
+        (b"/relay/other/x", "tieline"),
+        (b"/relay/", "tieline"),
+    ],
+)
+async def test_errors_have_the_shape_of_the_api_that_was_asked_for(target: bytes, shape: str) -> None:
+    """Whoever asks; Tieline's own where there is no such API."""
+    admission = Admission(Known(await compiled(errors="openai")), PEPPER)
+    assert admission.error_shape(FakeClient().request(b"GET", target), DOOR) == shape
+
+
+async def test_each_connection_forgets_for_itself(known: Known) -> None:
+    """One that has nothing to forget holds up no other."""
+    admission, clients = Admission(known, PEPPER), [FakeClient() for _ in range(12)]
+    for client in clients:
+        admission.admit(asked(client), DOOR)
+    memos = [client.memo for client in clients if isinstance(client.memo, Memo)]
+    for memo in memos[::2]:
+        memo.forget()
+    known.keys.clear()
+    admission.changed()
+    assert [memo.admitted for memo in memos] == [None] * 12
+
+
+async def test_what_is_missing_is_named(known: Known) -> None:
+    """The API, and who may not use it; an API that there is not, where it could be one's name."""
+    known.keys[HASH] = key(api_ids=frozenset({"api_other"}))
+    admission = Admission(known, PEPPER)
+    told = []
+    for path in (b"/api/x", b"/nothing/x"):
+        outcome = admission.admit(asked(FakeClient(), path=path), DOOR)
+        assert isinstance(outcome, NeedsStore)
+        assert outcome.otherwise is not None
+        assert outcome.otherwise.key is known.keys[HASH]
+        told.append((outcome.otherwise.error.param, outcome.otherwise.error.public))
+    assert [param for param, _ in told] == ["api", "nothing"]
+    assert "An app" in told[0][1]
+    assert "/relay/" in told[1][1]
 
 
 async def test_a_key_may_be_used_from_its_networks(known: Known) -> None:

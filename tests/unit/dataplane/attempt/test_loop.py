@@ -1,6 +1,8 @@
 """The attempt loop with a sender that needs no socket: what it sends again, how often, and what it closes."""
 
 import asyncio
+import gc
+import gzip
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -24,6 +26,7 @@ from tieline.dataplane.snapshot.view import Snapshot
 from tieline.dataplane.tokens.holder import Holder
 from tieline.schemes.base import Applier, Headers, Outgoing
 from tieline.schemes.flow import Renewal
+from tieline.schemes.signal import BODY_MOST
 from tieline.testing.dataplane import MemorySource
 from tieline.testing.vault import memory_keyring
 from tieline.wire.deadlines import Deadlines
@@ -34,6 +37,7 @@ from tieline.wire.tls import Trust
 RENEW_BY_BODY = {"status": [200], "body": {"path": "errcode", "equals": 42001}}
 STALE = orjson.dumps({"errcode": 42001})
 JSON = (b"Content-Type", b"application/json")
+GZIP = (b"Content-Encoding", b"gzip")
 
 
 class FakeHead:
@@ -111,6 +115,7 @@ class FakeSessions:
     renewed: int = 0
     error: TielineError | None = None
     asked: list[Holder] = field(default_factory=list)
+    renewed_for: list[Holder] = field(default_factory=list)
 
     def current(self, plan: Plan, renewal: Renewal, holder: Holder) -> Applier | None:
         self.asked.append(holder)
@@ -126,6 +131,7 @@ class FakeSessions:
         if self.error is not None:
             raise self.error
         self.renewed += 1
+        self.renewed_for.append(holder)
         return Token(self.renewed)
 
 
@@ -152,6 +158,12 @@ async def renewing(renew_on: dict[str, Any] | None = None) -> Plan:
         "token_url": "http://127.0.0.1:9/token",
     }
     return await plan(auth=auth | ({"renew_on": renew_on} if renew_on else {}))
+
+
+async def per_user() -> Plan:
+    """A plan with a token for each end user."""
+    urls = {"token_url": "http://127.0.0.1:9/token", "authorize_url": "http://127.0.0.1:9/authorize"}
+    return await plan(auth={"scheme": "oauth2", "grant": "authorization_code", "connections": "per_user", **urls})
 
 
 def message(method: bytes = b"GET", path: bytes = b"/x") -> Message:
@@ -258,6 +270,8 @@ async def test_other_errors_are_not_tried_again() -> None:
 STALE_ANSWERS: dict[str, tuple[dict[str, Any] | None, Callable[[], FakeHead]]] = {
     "401": (None, lambda: FakeHead(401)),
     "200 with a body that says it": (RENEW_BY_BODY, lambda: FakeHead(200, JSON, body=STALE)),
+    "200 with a compressed body": (RENEW_BY_BODY, lambda: FakeHead(200, JSON, GZIP, body=gzip.compress(STALE))),
+    "a body of the largest size": (RENEW_BY_BODY, lambda: FakeHead(200, JSON, body=STALE.ljust(BODY_MOST))),
 }
 
 
@@ -278,6 +292,9 @@ FRESH: dict[str, Callable[[], FakeHead]] = {
     "no JSON": lambda: FakeHead(200, JSON, body=b"<html>"),
     "cut": lambda: FakeHead(200, JSON, body=None),
     "too large to be looked at": lambda: FakeHead(200, JSON, body=STALE + b" " * 70_000),
+    "too large when it is decompressed": lambda: FakeHead(
+        200, JSON, GZIP, body=gzip.compress(STALE.ljust(BODY_MOST + 1))
+    ),
     "a coding nobody knows": lambda: FakeHead(200, JSON, (b"Content-Encoding", b"br"), body=STALE),
     "another status": lambda: FakeHead(201, JSON, body=STALE),
 }
@@ -306,9 +323,24 @@ async def test_a_message_that_cannot_be_sent_again_renews_for_the_next() -> None
     assert not head.closed
     await asyncio.sleep(0)
     assert sessions.renewed == 1
+    troubles: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, trouble: troubles.append(trouble))
     failing = FakeSessions(error=UpstreamUnreachable("the issuer is away"))
     assert (await run(FakeSender(FakeHead(401), can_repeat=False), await renewing(), sessions=failing)).status == 401
     await asyncio.sleep(0)
+    gc.collect()
+    assert troubles == []
+
+
+@pytest.mark.parametrize("can_repeat", [True, False])
+async def test_it_is_the_end_users_token_that_is_renewed(*, can_repeat: bool) -> None:
+    """Where the request names one and the scheme has such, before it goes again and for the next."""
+    sessions, ann = FakeSessions(), Holder("app_1", "ann")
+    sender = FakeSender(FakeHead(401), FakeHead(), can_repeat=can_repeat)
+    await run(sender, await per_user(), sessions=sessions, holder=ann)
+    await asyncio.sleep(0)
+    assert set(sessions.asked) == {ann}
+    assert sessions.renewed_for == [ann]
 
 
 async def test_an_issuer_that_refuses_ends_it() -> None:
@@ -359,6 +391,27 @@ async def test_a_redirect_is_followed_by_the_method_it_asks_for(status: int, met
     await run(sender, await plan(), Policy(1, idempotent=True, redirects=True), message=message(method))
     assert first.closed
     assert (sender.messages[1].method, sender.messages[1].target) == (becomes, Target(b"/there", b"a=1"))
+
+
+async def test_a_head_request_stays_one_when_it_is_redirected() -> None:
+    """RFC 9110 section 15.4.4."""
+    sender = FakeSender(redirect(303, b"/v1/there"), FakeHead())
+    await run(sender, await plan(), Policy(1, idempotent=True, redirects=True), message=message(b"HEAD"))
+    assert [each.method for each in sender.messages] == [b"HEAD", b"HEAD"]
+
+
+async def test_where_a_redirect_leads_is_tried_as_often_as_the_first() -> None:
+    """It is another resource, which has failed nobody yet."""
+    sender = FakeSender(FakeHead(503), redirect(302, b"/v1/there"), FakeHead(503), FakeHead())
+    policy = Policy(2, idempotent=True, patient=True, redirects=True)
+    assert (await run(sender, await plan(), policy)).status == 200
+
+
+async def test_a_location_that_is_no_text_is_read_as_far_as_it_is() -> None:
+    """Bytes that are no UTF-8 stand for one sign each; the redirect leads where that leads."""
+    sender = FakeSender(redirect(302, b"/v1/a\xff"), FakeHead())
+    await run(sender, await plan(), Policy(1, idempotent=True, redirects=True))
+    assert sender.messages[1].target.path == b"/a%EF%BF%BD"
 
 
 async def test_redirects_end() -> None:
@@ -438,7 +491,8 @@ async def test_a_post_that_becomes_a_get_leaves_what_describes_its_body() -> Non
     sent = Message(b"POST", Target(b"/x", b""), [(b"Content-Type", b"text/plain"), (b"X-Own", b"1")], b"body", 4)
     sender = FakeSender(redirect(303, b"/v1/there"), FakeHead())
     await run(sender, await plan(), Policy(1, idempotent=True, redirects=True), message=sent)
-    assert (sender.messages[1].headers, sender.messages[1].body) == ([(b"X-Own", b"1")], b"")
+    last = sender.messages[1]
+    assert (last.headers, last.body, last.length) == ([(b"X-Own", b"1")], b"", 0)
 
 
 async def test_a_body_that_is_gone_cannot_follow_a_redirect() -> None:

@@ -6,13 +6,14 @@ from typing import Any, TypeVar
 
 import pytest
 
-from tests.unit.dataplane.attempt.test_loop import FakeSessions, Token, plan
+from tests.unit.dataplane.attempt.test_loop import FakeSessions, Token, per_user, plan
 from tests.unit.dataplane.test_plan import compiled
 from tieline.core.errors import UpstreamError, UpstreamResponseTooLarge, UpstreamTimeout, UpstreamUnreachable
 from tieline.dataplane.attempt.prepare import Message, Prepared, Preparer
 from tieline.dataplane.attempt.send import CallSender, ConversationSender, Order, UpstreamAnswer
 from tieline.dataplane.attempt.target import Target
 from tieline.dataplane.snapshot.plan import Plan
+from tieline.dataplane.tokens.holder import Holder
 from tieline.definitions.fill.request import FilePart, Filled, FilledBody, Piece
 from tieline.testing.upstreams import FakeConnection, FakeLane
 from tieline.wire.egress import Owner
@@ -230,6 +231,16 @@ async def test_no_more_is_peeked_at_than_may_be() -> None:
     assert await answer.read_all(10) == b"abcdef"
 
 
+async def test_an_answer_is_not_taken_for_whole_before_its_end() -> None:
+    """Where as much came as may be peeked at, more may follow."""
+    up = FakeConnection()
+    answer = await reached(up, body=b"abc", done=False)
+    peeking = await under_way(answer.peek(3))
+    assert not peeking.done()
+    up.sends(b"d")
+    assert await peeking is None
+
+
 async def test_an_answer_that_breaks_off_while_it_is_peeked_at_says_so_twice() -> None:
     """Once to the judge, once to the reader, who gets what came before."""
     up = FakeConnection()
@@ -441,6 +452,14 @@ class SignedIn(FakeSessions):
 
     def connection_of(self, applier: Any) -> str | None:
         return "con_1" if isinstance(applier, Token) else None
+
+
+async def test_an_order_rests_on_the_connection_of_whom_it_is_for() -> None:
+    """Where each end user has one."""
+    made, sessions, ann = await order(), SignedIn(), Holder("app_1", "ann")
+    made.plan, made.holder = await per_user(), ann
+    assert await CallSender(Preparer(sessions)).connections(made) == {"con_1"}
+    assert sessions.asked == [ann]
 
 
 @pytest.mark.parametrize(("grant", "found"), [("authorization_code", {"con_1"}), ("client_credentials", set[str]())])
