@@ -76,6 +76,11 @@ def test_a_key_with_a_mistake_is_refused_offline(change: object, problem: str) -
     assert text[8:].decode() == "" or text[8:].decode() not in caught.value.public
 
 
+def test_what_is_no_key_can_be_shown_too() -> None:
+    """As it came in, in whatever bytes."""
+    assert redacted(b"tl_live_\xff" + b"0" * 44 + b"abc\xff").endswith("abc\ufffd")
+
+
 def test_keys_in_a_text_are_hidden() -> None:
     """A path or a name that holds one by mistake can be shown; other texts stay as they are."""
     key = mint("live").reveal_bytes().decode()

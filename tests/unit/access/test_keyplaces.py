@@ -272,3 +272,16 @@ def test_a_missing_key_of_a_basic_api_says_that_the_user_name_will_do() -> None:
     """The advice fits the API."""
     with pytest.raises(MissingAppKey, match="user name of Basic"):
         find([], b"", KeyPlaces(basic=True))
+
+
+def test_different_keys_are_told_by_where_they_stand() -> None:
+    """Each place once."""
+    headers = [(b"Cookie", b"session=" + KEY + b"; session=" + OTHER), (b"X-Api-Key", KEY[:-1] + b"1")]
+    with pytest.raises(InvalidRequest, match='keys stand in a cookie and the header "x-api-key"\\. Send one'):
+        find(headers, b"", COOKIE)
+
+
+def test_a_key_in_a_cookie_of_another_name_is_told() -> None:
+    """As any other place that this API's clients have none in."""
+    with pytest.raises(MissingAppKey, match="stands in a cookie, where"):
+        find([(b"Cookie", b"other=" + KEY)], b"", COOKIE)

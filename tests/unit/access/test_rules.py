@@ -51,6 +51,8 @@ def test_a_rule_writes_itself_as_it_was_read(text: str) -> None:
         ("GET //", 'Write "/"'),
         ("GET /files*", "stand for a whole segment"),
         ("GET /{id", "stand for a whole segment"),
+        ("GET /a}", "stand for a whole segment"),
+        ("GET /{}/", 'Write "/{}"'),
         ("GET /a{id}", "stand for a whole segment"),
         ("GET /{}", "stand for a whole segment"),
         ("POST /*:", "stand for a whole segment"),
@@ -64,3 +66,11 @@ def test_what_is_no_rule_is_refused_with_the_reason(text: str, problem: str) -> 
     """The error names what is wrong and what to write."""
     with pytest.raises(ValueError, match=re.escape(problem)):
         parse_rule(text)
+
+
+@pytest.mark.parametrize(("length", "shown"), [(40, 40), (41, 13)])
+def test_what_cannot_be_read_is_shown_in_part(length: int, shown: int) -> None:
+    """It may be a secret in the wrong place; what is short is shown whole."""
+    with pytest.raises(ValueError, match="is no rule") as error:
+        parse_rule("x" * length)
+    assert str(error.value).startswith('"' + "x" * shown + ('"' if shown == length else '…"'))

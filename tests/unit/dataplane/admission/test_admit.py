@@ -326,6 +326,16 @@ async def test_so_many_wait_for_a_look_and_no_more(known: Known, monkeypatch: py
     assert admission.looking == 0
 
 
+async def test_a_door_may_ask_whether_an_operator_has_just_changed_what_it_refuses(known: Known) -> None:
+    """What stands otherwise names the key, and the words are not read again."""
+    admission, error = Admission(known, PEPPER), NotReady("no")
+    admitted = admission.admit(asked(FakeClient()), DOOR)
+    assert isinstance(admitted, Admitted)
+    known.version = 7
+    needed = admission.unless_changed(error, admitted)
+    assert needed == NeedsStore(Rejected(error, admitted.key), 7, None, admitted.words)
+
+
 @pytest.mark.parametrize(
     ("target", "shape"),
     [
