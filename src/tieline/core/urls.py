@@ -117,14 +117,11 @@ def host_of(url: str) -> str:
 def target(text: str, *, query: bool = True) -> str:
     """A path, with a query where ``query`` allows one, that cannot climb, hide a character or be read in two ways."""
     if not text.startswith("/"):
-        other = "write it as url" if "://" in text else 'begin it with "/"'
+        other = "write what follows the host; another host's is a call's url" if "://" in text else 'begin it with "/"'
         raise ValueError(f"this is no path; {other}")
     if "#" in text:
         raise ValueError("a path has no fragment; remove # and what follows")
-    braces = _BRACES.search(text)
-    if braces is not None:
-        name = braces[1] or "name"
-        raise ValueError(f"braces stand for nothing here; write <{name}> for a value, %7B and %7D for braces")
+    _refuse_braces(text, ", %7B and %7D for braces")
     if _TARGET.fullmatch(text) is None:
         raise ValueError("a path holds visible ASCII characters only, others percent-encoded")
     path, mark, _ = text.partition("?")
@@ -209,6 +206,7 @@ def _split_authority(authority: str) -> tuple[str, str | None]:
 def _ascii_label(label: str) -> str:
     lowered = label.lower()
     if label.isascii() and _LABEL.fullmatch(lowered) is None:
+        _refuse_braces(label)
         raise ValueError(
             "this is no host: letters, digits and hyphens in parts of at most 63; write a name such as api.example.com"
         )
@@ -220,6 +218,13 @@ def _ascii_label(label: str) -> str:
         return idna.alabel(lowered if label.isascii() else label).decode()
     except ValueError:
         raise ValueError("a host holds an international name that IDNA 2008 does not allow; correct it") from None
+
+
+def _refuse_braces(text: str, otherwise: str = "") -> None:
+    """Other formats write a value's place in braces, so they are seldom meant."""
+    braces = _BRACES.search(text)
+    if braces is not None:
+        raise ValueError(f"braces stand for nothing here; write <{braces[1] or 'name'}> for a value{otherwise}")
 
 
 def _check_path(path: str) -> None:

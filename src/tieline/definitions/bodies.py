@@ -73,6 +73,7 @@ BODY_FIELD = Record(
         Key("content_type", Text("media type", media_type), None),
     ),
     lambda found, _: BodyField(**found),
+    like="{name: prompt, value: <prompt>}",
 )
 BODY = Record(
     "body",

@@ -120,12 +120,14 @@ def _check_values(found: Mapping[str, Any], place: Cursor) -> None:
             place.key("choices").item(index).problem(f"does not fit type {found['type']}; expected {what}")
     if choices and default is not None and default not in choices:
         place.key("default").problem("is not one of the choices; add it or choose another")
+    name = place.names()[-1] if found["private"] else ""  # a caller's own page_token may well have a default
+    refuse_secret(name, default, place, "leave it out and write private: true", key="default")
     if default == "" and not found["allow_blank"]:
         place.key("default").problem("is blank; write allow_blank: true, or give another")
 
 
 def _pair(found: Mapping[str, Any], place: Cursor) -> Pair:
-    refuse_secret(found["name"], found["value"], place, "write a slot of a private parameter")
+    refuse_secret(found["name"], found["value"], place, "write a slot of a private parameter in its place")
     return Pair(found["name"], found["value"])
 
 
@@ -209,6 +211,7 @@ CACHE = Record(
         Key("key", Many(Text("parameter name"), 100), (), shows="all parameters"),
     ),
     lambda found, _: Cache(**found),
+    like="{ttl: 5m}",
 )
 MOST = Record(
     "most",
@@ -236,12 +239,16 @@ PAGINATION = Record(
         Key("most", MOST, {"most_items": 10_000, "most_time": 60.0}, shows="all defaults"),
     ),
     _pagination,
+    like="{kind: link}",
 )
-CALL_RETRY = Record("call retry", (Key("attempts", Whole(1, 10)),), lambda found, _: found["attempts"])
+CALL_RETRY = Record(
+    "call retry", (Key("attempts", Whole(1, 10)),), lambda found, _: found["attempts"], like="{attempts: 3}"
+)
 IDEMPOTENCY = Record(
     "idempotency",
     (Key("header", HEADER_NAME, "Idempotency-Key"),),
     lambda found, _: found["header"],
+    like="{header: Idempotency-Key}",
 )
 CALL = Record(
     "call",

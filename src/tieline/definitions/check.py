@@ -5,6 +5,7 @@ variable of the API, unless it looks like one of the parameters written wrong.
 """
 
 import difflib
+import re
 from collections.abc import Iterator, Sequence
 
 from tieline.core.names import is_parameter_name
@@ -14,10 +15,12 @@ from tieline.definitions.model import Definition
 from tieline.definitions.parse import SchemeRules, parse_tree
 from tieline.definitions.problems import DefinitionError, Findings, Problem
 from tieline.definitions.schema import Cursor
+from tieline.definitions.sections import looks_secret
 
 _CALL = "call"
 _INNER = (".local", ".localhost", ".internal", ".lan", ".home", ".corp", ".intranet", ".test", ".arpa")
 _SHOWN_MOST = 120
+_WORDS = re.compile(r"[\s'\",:=<>{}\[\]]+")
 
 
 def check(text: str, *, schemes: SchemeRules | None = None) -> tuple[Problem, ...]:
@@ -38,15 +41,20 @@ def check(text: str, *, schemes: SchemeRules | None = None) -> tuple[Problem, ..
 
 
 def show(name: str, text: str, problems: Sequence[Problem]) -> str:
-    """``problems`` of the file called ``name`` as people read them: place, what is wrong, and the line with a mark."""
+    """``problems`` of the file called ``name`` as people read them: place, what is wrong, and the line with a mark.
+
+    A line that holds a secret, or what looks like one, is not shown: what is printed may be kept in a log.
+    """
     lines = text.splitlines()
+    hidden = {each.line for each in problems if "secret" in each.message}
     shown: list[str] = []
     for each in problems:
         place = f"{name}:{each.line}:{each.column}" if each.line else name
         kind = "warning: " if each.is_warning else ""
         shown.append(f"{place}: {kind}{f'{each.path}: ' if each.path else ''}{each.message}")
-        if 0 < each.line <= len(lines) and "secret" not in each.message:  # else the line holds it
-            shown += _excerpt(lines[each.line - 1], each.column)
+        line = lines[each.line - 1] if 0 < each.line <= len(lines) else ""
+        if line and each.line not in hidden and not any(map(looks_secret, _WORDS.split(line))):
+            shown += _excerpt(line, each.column)
     return "\n".join(shown)
 
 

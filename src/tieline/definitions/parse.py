@@ -110,13 +110,26 @@ def _environment(place: Cursor, schemes: SchemeRules | None) -> Definition | Non
 
 
 def _other_format(root: tree.Node) -> str:
-    """What a file of another format that describes APIs is, empty for what may be a definition."""
-    if root.sort is not tree.Sort.MAPPING or "tieline" in root.value:
+    """What a file is that is no definition at all, empty for what may be one."""
+    if root.sort is not tree.Sort.MAPPING:
+        return _other_text(root.value) if root.sort is tree.Sort.TEXT else ""
+    if "tieline" in root.value:
         return ""
     for keys, what in _OTHER_FORMATS.items():
         if all(key in root.value for key in keys):
             return what
+    known = {key.name for key in DEFINITION.keys}
+    if root.value and known.isdisjoint(root.value):
+        return _other_text(" ".join(root.value))
     return ""
+
+
+def _other_text(text: str) -> str:
+    if text.startswith("curl "):
+        return "a curl command"
+    if text.startswith("<"):
+        return "an HTML or XML document"
+    return "another text"
 
 
 _OTHER_FORMATS = {
@@ -264,7 +277,7 @@ def _refuse_secrets(auth: AuthSpec, place: Cursor) -> None:
         if option.endswith("headers") and isinstance(value, Mapping):
             for name, text in value.items():
                 if isinstance(text, str):
-                    refuse_secret(name, text, place.key(option), "write a slot of a private variable")
+                    refuse_secret(name, text, place.key(option), "write a slot of a private variable in its place")
 
 
 _NAMES = Many(Text("header name", lambda text: values.header_name(text).lower(), most=128), 100)
@@ -283,7 +296,12 @@ DEFINITION = Record(
         Key(
             "environments", Named("environment", ENVIRONMENTS.__contains__, "use live or development", OVERRIDES, 2), {}
         ),
-        Key("hosts", Many(Text("host", slotted(urls.written_host), most=300), 50), (), shows="the base URL's host"),
+        Key(
+            "hosts",
+            Many(Text("host", slotted(urls.written_host), most=300, like="api.example.com"), 50),
+            (),
+            shows="the base URL's host",
+        ),
         Key("auth", Many(AUTH, 10, single=True), ()),
         Key("headers", Many(HEADER, 100), ()),
         Key("parameters", Many(PARAMETER, 100), ()),

@@ -1,7 +1,8 @@
 """What is wrong with a definition: where, which key, and what to do about it. Knows nothing of the format itself."""
 
 import difflib
-from collections.abc import Iterable
+import re
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from tieline.core.errors import InvalidInput
@@ -10,28 +11,42 @@ MOST_PROBLEMS = 20
 _SHOWN = 24
 _COMPARED = 80
 _NAME = 40
-# Words of other formats, and what they are called here.
+# Words of other formats, and what they are called here: the first that is known where the word stands.
 _OTHER_WORDS = {
-    "string": "text",
-    "str": "text",
-    "int": "integer",
-    "float": "number",
-    "bool": "boolean",
-    "array": "list",
-    "dict": "object",
-    "map": "object",
-    "binary": "file",
-    "url": "path",
-    "uri": "path",
-    "params": "parameters",
-    "variable": "variables",
-    "server": "base_url",
-    "servers": "base_url",
-    "endpoints": "calls",
-    "apikey": "api_key",
-    "token": "bearer",
-    "name": "api",
-    "description": "notes",
+    "string": ("text",),
+    "str": ("text",),
+    "int": ("integer",),
+    "float": ("number",),
+    "bool": ("boolean",),
+    "array": ("list",),
+    "dict": ("object",),
+    "map": ("object",),
+    "binary": ("file",),
+    "url": ("path", "base_url"),
+    "uri": ("path", "base_url"),
+    "endpoint": ("path", "base_url"),
+    "server": ("base_url",),
+    "servers": ("base_url",),
+    "params": ("parameters",),
+    "variable": ("variables",),
+    "endpoints": ("calls",),
+    "operations": ("calls",),
+    "scopes": ("areas",),
+    "permissions": ("areas",),
+    "apikey": ("api_key",),
+    "token": ("bearer",),
+    "name": ("api",),
+    "version": ("tieline",),
+    "description": ("notes",),
+    "summary": ("title",),
+    "enum": ("choices",),
+    "regex": ("pattern",),
+    "verb": ("method",),
+    "authentication": ("auth",),
+    "authorization": ("auth",),
+    "security": ("auth",),
+    "credential": ("auth",),
+    "credentials": ("auth",),
 }
 
 
@@ -114,11 +129,23 @@ def join(*names: str) -> str:
 def suggestion(given: str, known: Iterable[str]) -> str:
     """``; did you mean "levels"?`` where a known word is close, else the words to choose from."""
     words = list(known)
-    meant = _OTHER_WORDS.get(given.lower(), given.lower())
-    same = next((word for word in words if word.lower() == meant), None)
+    if any(not letter.isprintable() for letter in given):
+        return "; it holds a character that cannot be seen, such as a no-break space; type it anew"
+    if given.startswith("//"):
+        return '; a comment begins with "#"'
+    if given.partition(":")[0] in words:
+        return '; a blank is missing after the ":"' if not given.endswith(":") else '; one ":" is enough'
+    meant = (given.lower(), *_OTHER_WORDS.get(given.lower(), ()))
+    same = next((word for one in meant for word in words if word.lower() == one), None)
     if same is not None:
         return f'; did you mean "{same}"?'
     close = difflib.get_close_matches(given, words, n=1, cutoff=0.6) if len(given) <= _COMPARED else []
     if close:
         return f'; did you mean "{close[0]}"?'
     return f"; choose from {', '.join(words)}" if words else ""
+
+
+def in_form(given: str, is_name: Callable[[str], bool]) -> str:
+    """``; write it like my_api`` where a name in another fashion, such as ``myApi``, can be brought to the rule."""
+    snake = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|[-\s]+", "_", given).lower() if len(given) <= _COMPARED else ""
+    return f"; write it like {snake}" if is_name(snake) else ""

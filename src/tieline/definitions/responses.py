@@ -79,16 +79,21 @@ FIELD = Record(
         Key("sample", Data(), None),
     ),
     _field,
+    like="{path: name, type: text}",
 )
 _FIELDS = Many(FIELD, 5000)
 _EVENT = Text("text of 1–200 characters", values.pair_name)
 SPOT = Record(
-    "spot", (Key("path", PATH), Key("event", _EVENT, None, shows="all events")), lambda found, _: Spot(**found)
+    "spot",
+    (Key("path", PATH), Key("event", _EVENT, None, shows="all events")),
+    lambda found, _: Spot(**found),
+    like="{path: delta.text}",
 )
 EVENT = Record(
     "event",
     (Key("name", _EVENT, None, shows="events without a name"), Key("fields", _FIELDS, ())),
     lambda found, _: StreamEvent(**found),
+    like="{name: done}",
 )
 STREAM_FORMATS = ("sse", "ndjson", "json_array", "json_concatenated", "text")
 STREAM_PRESETS = (
@@ -107,6 +112,7 @@ STREAM = Record(
         Key("events", Many(EVENT, 200), ()),
     ),
     _stream,
+    like="{preset: openai_chat}",
 )
 RESPONSE_TYPES = ("json", "xml", "text", "number", "boolean", "csv", "image", "file", "empty", "stream")
 RESPONSE = Record(
@@ -120,4 +126,5 @@ RESPONSE = Record(
         Key("unknown", Choice(("keep", "drop")), "keep"),
     ),
     _response,
+    like="{type: json}",
 )

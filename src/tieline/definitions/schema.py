@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
-from tieline.definitions.problems import Findings, Problem, join, shown, suggestion
+from tieline.definitions.problems import Findings, Problem, in_form, join, shown, suggestion
 from tieline.definitions.tree import Node, Sort, plain
 
 _TEXT_MOST = 10_000
@@ -81,6 +81,8 @@ class Cursor:
     def expected(self, what: str, like: str = "") -> None:
         """Note that something else than ``what`` stands here; ``like`` shows how it is written."""
         hint = f"; write it like {like}" if like else ""
+        if self.node.sort is Sort.MAPPING and any(key.startswith("-") for key in self.node.value):
+            hint = '; a blank is missing after the "-" of an item'
         if self.node.sort is Sort.NULL:
             self.problem(f"has no value; expected {what}, or leave the key out")
             return
@@ -263,7 +265,7 @@ class Named:
         for name in place.node.value:
             below = place.key(name)
             if not self.check(name):
-                below.problem(f"{shown(name)} is no {self.name}: {self.rule}")
+                below.problem(f"{shown(name)} is no {self.name}: {self.rule}{in_form(name, self.check)}")
             found[name] = self.kind.read(below)
         return found
 
@@ -323,4 +325,6 @@ class Record:
 
 
 def _example(kind: Kind) -> str:
+    if isinstance(kind, Choice):
+        return kind.words[0]
     return kind.like if isinstance(kind, Text | Record) else ""

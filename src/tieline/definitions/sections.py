@@ -11,7 +11,7 @@ from tieline.core import urls
 from tieline.core.names import is_api_name, is_area_name, is_parameter_name
 from tieline.definitions import template, values
 from tieline.definitions.model import AuthSpec, Limits, Price, SharedHeader, SharedParameter, Usage, Variable, Verify
-from tieline.definitions.problems import shown
+from tieline.definitions.problems import in_form, shown
 from tieline.definitions.schema import Choice, Cursor, Data, Flag, Key, Many, Named, Record, Text, Whole, Written
 
 MOST_AREAS = 500
@@ -44,7 +44,7 @@ def named(check: Callable[[str], bool], what: str, rule: str) -> Callable[[str],
 
     def checked(text: str) -> str:
         if not check(text):
-            raise ValueError(f"{shown(text)} is no {what}: {rule}")
+            raise ValueError(f"{shown(text)} is no {what}: {rule}{in_form(text, check)}")
         return text
 
     return checked
@@ -84,20 +84,27 @@ def bounded(least: str, most: str) -> Text:
     return Text(f"duration {least}–{most}", checked, like="30s")
 
 
-def refuse_secret(name: str, value: str | None, place: Cursor, instead: str = "write private: true") -> None:
-    """Note a problem where what carries a secret, or looks like one, has its value in the definition.
+def refuse_secret(
+    name: str, value: object, place: Cursor, instead: str = "write private: true in its place", *, key: str = "value"
+) -> None:
+    """Note a problem at ``key`` where what carries a secret, or looks like one, has its value in the definition.
 
-    ``instead`` says how its place is written.
+    ``instead`` says what to write.
     """
-    if value is None or template.parse(value).names():
+    if not isinstance(value, str) or template.parse(value).names():
         return
     if name.lower() in _CARRIES_SECRET:
         what = f"the header {name} carries a secret, which belongs in the vault, not in a definition"
-    elif _SECRET_VALUE.fullmatch(value) or (_SECRET_NAME.fullmatch(name) and len(value) >= _SECRET_LEAST):
-        what = f"{shown(name)} looks like a secret, which belongs in the vault, not in a definition"
+    elif looks_secret(value) or (_SECRET_NAME.fullmatch(name) and len(value) >= _SECRET_LEAST):
+        what = f"{shown(name) if name else 'this'} looks like a secret, which belongs in the vault, not in a definition"
     else:
         return
-    place.key("value").problem(f"{what}; {instead} in its place")
+    place.key(key).problem(f"{what}; {instead}")
+
+
+def looks_secret(text: str) -> bool:
+    """Whether ``text`` begins as providers' keys and authorization headers do."""
+    return _SECRET_VALUE.fullmatch(text) is not None
 
 
 def _variable(found: Mapping[str, Any], place: Cursor) -> Variable:
@@ -106,6 +113,7 @@ def _variable(found: Mapping[str, Any], place: Cursor) -> Variable:
         place.key("private").problem("a private variable has no default and no choices; its value is in the vault")
     if choices and default is not None and default not in choices:
         place.key("default").problem("is not one of the choices; add it or choose another")
+    refuse_secret(place.names()[-1], default, place, key="default")
     required = found["required"] if found["required"] is not None else default is None
     if required and default is not None:
         place.key("required").problem("a variable with a default is never missing; remove one of the two")
@@ -205,6 +213,7 @@ VARIABLE = Record(
         Key("private", Flag(), default=False),
     ),
     _variable,
+    like="{default: eu}",
 )
 VARIABLES = Named("name", is_parameter_name, NAME_RULE, VARIABLE, 100)
 
@@ -244,6 +253,7 @@ VERIFY = Record(
         Key("expect", Many(Written("status", _status), 20, single=True, least=1), ("2xx",), shows="`2xx`"),
     ),
     lambda found, _: Verify(**found),
+    like="{path: /account}",
 )
 
 _LIMITS = Limits()
@@ -256,11 +266,13 @@ TIMEOUT = Record(
         Key("total", bounded("10ms", "24h"), _LIMITS.total, shows="`600s`"),
     ),
     lambda found, _: dict(found),
+    like="{total: 30s}",
 )
 RETRY = Record(
     "retry",
     (Key("attempts", Whole(1, 10), _LIMITS.retry_attempts),),
     lambda found, _: found["attempts"],
+    like="{attempts: 3}",
 )
 LIMITS = Record(
     "limits",
@@ -270,6 +282,7 @@ LIMITS = Record(
         Key("retry", RETRY, _LIMITS.retry_attempts, shows="all defaults"),
     ),
     _limits,
+    like="{timeout: {total: 30s}}",
 )
 
 _AREA_NAME = Text("area name", named(is_area_name, "area name", _AREA_NAME_RULE))
@@ -280,9 +293,12 @@ AREA = Record(
         Key("title", TITLE, None, shows="the area's name"),
         Key("levels", Many(Choice(("read", "write", "request")), 3), (), shows="none: a parent"),
         Key("parent", _AREA_NAME, None),
-        Key("match", Many(Text("rule", _rule, most=_RULE_LENGTH), 2000), (), shows="none: a parent"),
+        Key(
+            "match", Many(Text("rule", _rule, most=_RULE_LENGTH, like="'GET /files'"), 2000), (), shows="none: a parent"
+        ),
     ),
     _area,
+    like="{area: files, levels: [read], match: ['GET /files']}",
 )
 
 USAGE = Record("usage", (Key("kind", Choice(("openai",))),), lambda found, _: Usage(found["kind"]))

@@ -21,7 +21,7 @@ def test_what_was_stored_is_what_is_read() -> None:
         ("null", {"live": "what is stored is no definition", "development": "what is stored is no definition"}),
         (
             '{"tieline":"v1","api":"a","base_url":"https://a.example","environments":{"live":{"limits":5}}}',
-            {"live": "limits: expected a mapping, found a whole number"},
+            {"live": "limits: expected a mapping, found a whole number; write it like {timeout: {total: 30s}}"},
         ),
     ],
 )

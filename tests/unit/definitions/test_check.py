@@ -58,6 +58,20 @@ def test_a_line_with_a_secret_is_not_shown() -> None:
     assert "abcdef" not in shown
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "auth: {scheme: basic, username: u, password: hunter2hunter}",
+        "credentials: {key: sk-hunter2hunter}",
+        "auth: {scheme: api_key, in: header, name: X, format: 'Bearer sk-hunter2hunter'}",
+        "title: [a, sk-hunter2hunter]",
+    ],
+)
+def test_a_line_with_a_secret_is_not_shown_for_another_mistake_either(line: str) -> None:
+    """Whichever mistake of the line is told."""
+    assert "hunter2" not in told(GOOD.replace("auth: {scheme: bearer}\n", "") + line + "\n")
+
+
 def test_a_long_line_is_shown_around_the_mistake() -> None:
     """And the mark stays below it."""
     shown = told("x: {" + "a: 1, " * 100 + "b: &c 1}").splitlines()
@@ -83,7 +97,7 @@ SLIPS = {
     "calls: {f: {path: '/f/{city}', parameters: {city: {}}}}": (5, "write <city> for a value"),
     "calls: {f: {path: '/f/${city}'}}": (5, "write <city> for a value"),
     "calls: {f: {path: '/f/:city', parameters: {city: {}}}}": (5, "write <city> in the path, not :city"),
-    "calls: {f: {path: 'https://a.example/f'}}": (5, "write it as url"),
+    "calls: {f: {path: 'https://a.example/f'}}": (5, "write what follows the host"),
     "calls: {f: {path: /f, body: {type: json, template: {a: 1}}}}": (5, "say the method, such as method: POST"),
     "calls: {f: {path: /f, method: POST, body: {a: 1}}}": (5, "write it like {type: json, template:"),
     "calls: {f: {path: /f, method: get}}": (5, 'did you mean "GET"?'),
@@ -92,6 +106,45 @@ SLIPS = {
     "calls: {f: {path: '/f/<c>', parameters: [{name: c}]}}": (5, "write it like {a_name: {type: text}}"),
     "calls: {f: {path: '/f/<c>', parameters: {c: {type: string}}}}": (5, 'did you mean "text"?'),
     "calls: {f: {path: /f, follow_redirects: yes}}": (5, "write it like true"),
+    "title:Weather": (5, 'a blank is missing after the ":"'),
+    "limits:{body: 1KiB}": (5, 'a blank is missing after the ":"'),
+    "title:: Weather": (5, 'one ":" is enough'),
+    "title = Weather": (5, 'write ": " in place of "="'),
+    "areas:\n  -{area: a}": (5, 'a blank is missing after the "-"'),
+    "areas:\n  - area: a\n    match: [* /x]": (7, 'a text that begins with "*" is written in quotes'),
+    "title: & more": (5, 'a text that begins with "&" is written in quotes'),
+    "title: , more": (5, "no text can begin with this character"),
+    "limits: {body: 1KiB}}": (5, 'this "}" closes nothing'),
+    "limits: {body: 1KiB\n  retry: {attempts: 3}}": (5, 'or "," before line 6'),
+    "title: 'Tomorrow's weather'": (5, "a text in quotes ends before this"),
+    'notes: "C:\\data"': (5, 'a "\\" in double quotes begins an escape'),
+    'notes: "C:\\users"': (5, 'a "\\" in double quotes begins an escape'),
+    "notes: |hello\n  more": (5, "the text begins on the next line"),
+    "```": (5, "this line is Markdown"),
+    "// a comment: x": (5, 'a comment begins with "#"'),
+    "verify:\n\u00a0\u00a0path: /x": (5, "has no value"),
+    "\u00a0title: x": (5, "a character that cannot be seen"),
+    "authentication: {scheme: bearer}": (5, 'did you mean "auth"?'),
+    "url: https://a.example": (5, 'did you mean "base_url"?'),
+    "limits: {timeout: 30s}": (5, "write it like {total: 30s}"),
+    "limits: {retry: 3}": (5, "write it like {attempts: 3}"),
+    "verify: /account": (5, "write it like {path: /account}"),
+    "areas: {files: {levels: [read]}}": (5, "write it like [{area: files, levels: [read]"),
+    "areas: [{area: a, levels: read, match: ['GET /x']}]": (5, "write it like [read]"),
+    "areas: [{area: a, levels: [read], match: GET /x}]": (5, "write it like ['GET /files']"),
+    "hosts: api.weather.example": (5, "write it like [api.example.com]"),
+    "calls: {getNow: {path: /now}}": (5, "write it like get_now"),
+    "calls: {f: {path: /f, response: json}}": (5, "write it like {type: json}"),
+    "calls: {f: {path: /f, response: {fields: {t: number}}}}": (5, "write it like [{path: name, type: text}]"),
+    "calls: {f: {path: /f, pagination: link}}": (5, "write it like {kind: link}"),
+    "calls: {f: {path: /f, cache: 5m}}": (5, "write it like {ttl: 5m}"),
+    "calls: {f: {path: '/f/<c>', parameters: {c: {enum: [a]}}}}": (5, 'did you mean "choices"?'),
+    "calls: {f: {path: /f, parameters: {t: {in: query, private: true, default: sk-abc12345}}}}": (
+        5,
+        "leave it out and write private: true",
+    ),
+    "variables: {api_key: {default: abcdef0123}}": (5, "write private: true in its place"),
+    "environments: {Live: {title: x}}": (5, '"Live" is no environment'),
 }
 
 
@@ -110,6 +163,8 @@ def test_a_common_slip_is_told_with_what_to_write_instead(slip: str) -> None:
         ("bearer", "write it like {scheme: bearer}"),
         ("{type: bearer}", "write it like {scheme: bearer}"),
         ("{scheme: apikey}", 'did you mean "api_key"?'),
+        ("{scheme: Bearer}", "write it like bearer"),
+        ("{scheme: apiKey, in: header, name: X}", "write it like api_key"),
         ("{scheme: bearer, token: sk-abc123456789}", "a secret does not stand in a definition"),
         ("{scheme: api_key, name: X-Key, key: $WEATHER_KEY}", "a secret does not stand in a definition"),
     ],
@@ -126,6 +181,10 @@ def test_a_slip_in_auth_is_told_with_what_to_write_instead(auth: str, advice: st
         ("openapi: 3.0.0\ninfo: {title: x}\npaths: {}\n", "an OpenAPI document"),
         ('{"swagger": "2.0", "info": {}}', "a Swagger document"),
         ('{"info": {"schema": "x"}, "item": []}', "a Postman collection"),
+        ("curl https://a.example -H 'Accept: text/plain'\n", "a curl command"),
+        ("<!DOCTYPE html>\n<html></html>\n", "an HTML or XML document"),
+        ("apiVersion: v1\nkind: Service\nmetadata: {name: x}\n", "another text"),
+        ("OPENAI_API_KEY=abc\n", "another text"),
     ],
 )
 def test_a_file_of_another_format_is_told_to_be_one(text: str, what: str) -> None:
@@ -151,3 +210,8 @@ def test_a_credential_that_would_go_out_in_the_open_is_warned_of(base_url: str, 
     assert check(text.replace("bearer", "none"), schemes=SCHEMES) == ()
     if warned:
         assert told(text).startswith("w.yaml:3:1: warning: base_url: the credential goes over the network unencrypted")
+
+
+def test_braces_in_a_host_are_no_slots() -> None:
+    """The name is shown as a slot, as in paths."""
+    assert "write <region> for a value" in told(GOOD.replace("api.weather", "{region}.weather"))
