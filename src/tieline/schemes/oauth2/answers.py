@@ -5,9 +5,10 @@ short error code. Only a code that means it makes an error final; an answer with
 what nobody has heard of may be anything: both pass.
 """
 
+import json
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -36,6 +37,10 @@ _SCOPE_MOST = 500
 _SCOPES_MOST = 200
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"  # RFC 8259 section 8.1: whoever reads JSON may ignore one
 _CODE = re.compile(r"[A-Za-z][A-Za-z_]{0,39}")
+_CODE_FIRST = re.compile(rf"({_CODE.pattern})(?::.*)?", re.DOTALL)  # "invalid_grant: Token is expired"
+# Where codes stand in place of the standard's "error", and within it where that is an object.
+_CODE_MEMBERS = ("error", "type", "code", "error_code", "errorCode", "errorType", "status")
+_BEARER = re.compile(r"\Abearer +", re.IGNORECASE)
 _VISIBLE = re.compile(r"[\x21-\x7e]+")
 # Types that need a proof beside the token: a client must not use a token whose type it does not know (section 7.1).
 _PROVEN = frozenset({"mac", "dpop", "pop", "hmac"})
@@ -45,6 +50,7 @@ _GRANT_IS_OVER = frozenset(
     {"invalid_grant", "access_denied", "expired_token", "interaction_required", "login_required", "consent_required"}
     | {"bad_refresh_token", "invalid_refresh_token", "refresh_token_expired", "token_expired", "token_revoked"}
     | {"bad_verification_code", "invalid_code", "code_already_used", "account_inactive", "inactive_user"}
+    | {"invalid_token", "refresh_token_not_found", "refresh_token_already_used", "session_not_found"}
 )
 # The client, or what it asks for, is refused: RFC 6749 section 5.2, RFC 8707 section 2, and others' words for it.
 _CLIENT_IS_REFUSED = frozenset(
@@ -83,8 +89,16 @@ def document(answer: IssuerAnswer) -> Mapping[str, Any] | None:
     try:
         found = orjson.loads(body)
     except orjson.JSONDecodeError:
-        return _form(body)
+        found = _lenient(body) or _form(body)
     return found if isinstance(found, dict) else None
+
+
+def _lenient(body: bytes) -> Any:
+    """JSON with what orjson refuses though RFC 8259 has it (section 8.2): a new refresh token may stand beside it."""
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        return None
 
 
 def token(  # an answer, what was asked, and what there was before
@@ -100,7 +114,7 @@ def token(  # an answer, what was asked, and what there was before
     found = document(answer) or {}
     candidates = setup.refresh_paths if refreshed else (setup.paths,)
     paths = next((each for each in candidates if isinstance(at_path(found, each.token), str)), candidates[0])
-    access = at_path(found, paths.token)
+    access = _without_type(at_path(found, paths.token))
     problem = _problem(setup, answer, asked, access, at_path(found, paths.token_type))
     refresh = _refresh_token(found, (paths, *candidates)) if answer.status < 400 else None
     if problem is not None:
@@ -120,11 +134,24 @@ def token(  # an answer, what was asked, and what there was before
 
 def error_code(answer: IssuerAnswer) -> str:
     """The error code of section 5.2 in ``answer``, empty where there is none that can be shown."""
-    found = document(answer) or {}
-    code = found.get("error")
-    if isinstance(code, Mapping):  # {"error": {"type": "invalid_grant", …}}
-        code = code.get("type") or code.get("code")
-    return code if isinstance(code, str) and _CODE.fullmatch(code) else ""
+    codes = list(_codes(document(answer) or {}))
+    return next((code for code in codes if code.lower() in _GRANT_IS_OVER | _CLIENT_IS_REFUSED), "".join(codes[:1]))
+
+
+def _codes(found: Mapping[str, Any]) -> Iterator[str]:
+    """What may be the code in an error, the likeliest first.
+
+    ``{"error": "invalid_grant"}`` is the standard's; ``{"error": {"type": …}}``, ``{"status": "BAD_REFRESH_TOKEN"}``
+    and ``{"errors": [{"errorType": …}]}`` as others do.
+    """
+    inner = found.get("errors")
+    first = inner[0] if isinstance(inner, list) and inner else None
+    for place in (found.get("error"), found, first):
+        members = [place.get(name) for name in _CODE_MEMBERS] if isinstance(place, Mapping) else [place]
+        for member in members:
+            code = _CODE_FIRST.fullmatch(member) if isinstance(member, str) else None
+            if code is not None:
+                yield code[1]
 
 
 def refusal(answer: IssuerAnswer, asked: str, url: str) -> IssuerRefused:
@@ -154,7 +181,7 @@ def sign_in_refusal(code: str, host: str) -> IssuerRefused:
 
 def _problem(setup: OAuth2Setup, answer: IssuerAnswer, asked: str, access: Any, kind: Any) -> IssuerRefused | None:
     """What keeps ``access`` of an answer, a token of type ``kind``, from being used; None where nothing does."""
-    if answer.status >= 400 or not isinstance(access, str):
+    if answer.status >= 400 or not isinstance(access, str) or not access:
         return refusal(answer, asked, setup.token_url)
     if isinstance(kind, str) and kind.lower() in _PROVEN:
         return IssuerRefused(
@@ -168,11 +195,16 @@ def _problem(setup: OAuth2Setup, answer: IssuerAnswer, asked: str, access: Any, 
     return None
 
 
+def _without_type(access: Any) -> Any:
+    """A token alone, where an issuer wrote its type before it or a line end behind it, as for a header."""
+    return _BEARER.sub("", access.strip(), count=1) if isinstance(access, str) else access
+
+
 def _refresh_token(found: Mapping[str, Any], candidates: Sequence[AnswerPaths]) -> Secret | None:
     """The first refresh token that an answer has, None where it has none that can be kept."""
     for each in candidates:
         refresh = at_path(found, each.refresh)
-        if isinstance(refresh, str) and 0 < len(refresh) <= _TOKEN_MOST:
+        if isinstance(refresh, str) and 0 < len(refresh) <= _TOKEN_MOST and refresh.isprintable():
             return Secret.from_text(refresh)
     return None
 

@@ -384,3 +384,47 @@ class TestProfile:
     def test_may_be_silent(self, answer: IssuerAnswer, account: str | None) -> None:
         """The sign-in is good all the same."""
         assert self.account(answer) == account
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        ('{"error":"invalid_grant: Token is expired or invalid."}', "invalid_grant"),
+        ('{"code":400,"error_code":"refresh_token_not_found","msg":"Refresh Token Not Found"}',
+         "refresh_token_not_found"),
+        ('{"status":"BAD_REFRESH_TOKEN","message":"missing or invalid refresh token"}', "BAD_REFRESH_TOKEN"),
+        ('{"errors":[{"errorType":"invalid_grant","message":"Refresh token invalid"}],"success":false}',
+         "invalid_grant"),
+        ('{"error":{"type":"OAuthException","code":"invalid_grant"}}', "invalid_grant"),
+        ('{"error":"invalid_token","error_description":"The token expired or was revoked."}',
+         "invalid_token"),
+        ('{"ok":false,"access_token":"","error":"token_revoked"}', "token_revoked"),
+    ],
+)  # fmt: skip
+def test_a_clear_no_is_final_wherever_its_code_stands(body: str, code: str) -> None:
+    """As providers write it beside RFC 6749 section 5.2, with 200 too."""
+    for status in (200, 400):
+        error = refused(told(body, status), token(refresh="r"), grant="authorization_code", **PERSON)
+        assert (error.final, code in error.public) == (True, True)
+
+
+@pytest.mark.parametrize(
+    "body",
+    ['{"status":"error","message":"Bad Gateway"}', '{"error":"Forbidden by policy"}', '{"type":"error"}', "[]",
+     '{"errors":["invalid"],"status":"DOWN"}', '{"code":"rate_limited"}', '"invalid_grant"', "[" * 9000],
+)  # fmt: skip
+def test_what_is_no_clear_no_passes(body: str) -> None:
+    """A gateway's error has members of these names too."""
+    assert not refused(told(body, 403), token(refresh="r"), grant="authorization_code", **PERSON).final
+
+
+@pytest.mark.parametrize("written", ["Bearer abc", "bearer abc", "abc\n", " abc"])
+def test_a_token_with_its_type_before_it_is_the_token(written: str) -> None:
+    """Issuers write it as for a header; no bearer token has blanks (RFC 6750 section 2.1)."""
+    assert opened(got(told(orjson.dumps({"access_token": written})))) == {"access": "abc"}
+
+
+def test_half_a_pair_beside_a_token_loses_nothing() -> None:
+    """RFC 8259 section 8.2: it is JSON, and the refresh token in it is good for one use."""
+    found = got(told('{"access_token":"a","refresh_token":"next","name":"cut \\ud83d"}'))
+    assert opened(found) == {"access": "a", "refresh": "next"}
