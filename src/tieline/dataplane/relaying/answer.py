@@ -10,7 +10,7 @@ from tieline.dataplane.answers.mask import mask
 from tieline.dataplane.answers.tee import Tee
 from tieline.dataplane.relaying.answer_urls import led_back
 from tieline.dataplane.relaying.body import kept_trailers
-from tieline.dataplane.snapshot.header_fate import ADDRESS, CONTENT_ENCODING, CONTENT_TYPE
+from tieline.dataplane.snapshot.header_fate import ADDRESS, CONTENT_ENCODING, CONTENT_TYPE, DROPPED, PASSED
 from tieline.dataplane.snapshot.plan import Plan
 from tieline.wire import answers, framing
 from tieline.wire.egress import Answer
@@ -54,18 +54,21 @@ class RelayedAnswer:
         """Make the head for the client; ``timing`` is a header line that goes with it unless it begins a stream."""
         request = self._request
         out, content_type, encoded = self._passed_on(answer)
-        bodyless = request.method == b"HEAD" or answer.status in _BODYLESS
         if answer.length is not None and answer.status != 204:
             out.append(b"content-length: %d\r\n" % answer.length)
-        elif not bodyless:
+        elif request.method != b"HEAD" and answer.status not in _BODYLESS:
             out.append(self._delimit())
-        out.append(b"tieline-request-id: %b\r\n" % self._request_id.encode())
         if content_type.startswith(_LIVE):
             request.live = True
             self._is_stream = self._chunking and not encoded and content_type.startswith(b"text/event-stream")
         else:
             out.append(timing)
-        out.append(self._persist())
+        if request.closes:
+            request.keep_alive = False
+            end = b"connection: close\r\n\r\n"
+        else:
+            end = b"\r\n" if request.minor else b"connection: keep-alive\r\n\r\n"
+        out += (b"tieline-request-id: ", self._request_id.encode(), b"\r\n", end)
         self._head = b"".join(out)
 
     def pieces(self, pieces: list[bytes]) -> bytes:
@@ -83,9 +86,11 @@ class RelayedAnswer:
         if self._tee is not None:
             body = self._tee.feed(body, last=True)
         self.passed += len(body)
-        data = self._head + self._framed(body)
         if self._chunking:
-            data += framing.last_chunk(kept_trailers(trailers, self._plan.answer_fate))
+            end = framing.last_chunk(kept_trailers(trailers, self._plan.answer_fate))
+            data = self._head + self._framed(body) + end
+        else:
+            data = self._head + body
         return mask(data, self._reflections) if self._reflections else data
 
     def error_event(self, error: TielineError) -> bytes:
@@ -102,20 +107,24 @@ class RelayedAnswer:
         """The status line and the fields that go on, the content type in lower case, and whether a coding is said."""
         out = [status_line(answer.status, answer.reason)]
         fates = self._plan.answer_fate
+        headers: Headers = answer.headers
         named = framing.named_by_connection(answer.connection) if answer.connection else _NONE
+        if named:
+            headers = [pair for pair in headers if pair[0].lower() not in named]
         content_type = b""
         encoded = False
-        for name, value in answer.headers:
+        for name, value in headers:
             fate = fates[name]
-            if not fate or (named and name.lower() in named):
+            if fate == DROPPED:
                 continue
-            if fate == ADDRESS:
-                value = led_back(self._plan, self._request, name, value)  # noqa: PLW2901  as the client gets it
+            if fate != PASSED:  # nearly all are
+                if fate == CONTENT_TYPE:
+                    content_type = value.lower()
+                elif fate == CONTENT_ENCODING:
+                    encoded = True
+                elif fate == ADDRESS:
+                    value = led_back(self._plan, self._request, name, value)  # noqa: PLW2901  as the client gets it
             out += (name, b": ", value, b"\r\n")
-            if fate == CONTENT_TYPE:
-                content_type = value.lower()
-            elif fate == CONTENT_ENCODING:
-                encoded = True
         return out, content_type, encoded
 
     def _framed(self, body: bytes) -> bytes:
@@ -128,14 +137,6 @@ class RelayedAnswer:
             return b"transfer-encoding: chunked\r\n"
         self._request.keep_alive = False
         return b""
-
-    def _persist(self) -> bytes:
-        """The end of the head: whether the client's connection goes on after this answer."""
-        request = self._request
-        if request.closes:
-            request.keep_alive = False
-            return b"connection: close\r\n\r\n"
-        return b"connection: keep-alive\r\n\r\n" if request.minor == 0 else b"\r\n"
 
 
 def interim_head(plan: Plan, request: Request, status: int, headers: Headers, reflections: tuple[bytes, ...]) -> bytes:

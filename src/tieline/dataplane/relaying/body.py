@@ -32,10 +32,8 @@ def take_pieces(request: Request) -> bytes:
     return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
-def framed(request: Request, data: bytes, fates: HeaderFate) -> bytes:
-    """``data``, which was taken of the body, as it goes on; with the end of a chunked body once that is here."""
-    if not request.chunked:
-        return data
+def chunked(request: Request, data: bytes, fates: HeaderFate) -> bytes:
+    """``data``, which was taken of a chunked body, as it goes on; with the end of the body once that is here."""
     if data:
         data = framing.chunk(data)
     if request.complete:

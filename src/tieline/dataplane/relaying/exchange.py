@@ -27,7 +27,7 @@ from tieline.core.errors import BodyTooLarge, TielineError, UpstreamError, Upstr
 from tieline.dataplane.attempt.loop import Attempts, Job, Policy
 from tieline.dataplane.attempt.prepare import Message, Prepared, Preparer
 from tieline.dataplane.relaying.answer import RelayedAnswer, interim_head, switch_head
-from tieline.dataplane.relaying.body import framed, framing_of, take_pieces
+from tieline.dataplane.relaying.body import chunked, framing_of, take_pieces
 from tieline.dataplane.relaying.route import Route
 from tieline.dataplane.relaying.tunnel import Tunnel
 from tieline.ports.requests import Outcome
@@ -153,7 +153,7 @@ class Exchange:
         if self._failure is not None:
             self._refuse(self._failure)
         else:
-            self._pass_on(head.connection)
+            self.answer_arrived(head.connection)
 
     async def send(self, message: Message, prepared: Prepared) -> "_Head":
         """As ``attempt.loop.Sender`` says; the answer's head is not passed on yet."""
@@ -280,7 +280,7 @@ class Exchange:
             else:
                 self._refuse(self._body_too_large())
             return b""
-        return framed(request, data, self._plan.request_fate)
+        return chunked(request, data, self._plan.request_fate) if request.chunked else data
 
     def _body_too_large(self) -> BodyTooLarge:
         return BodyTooLarge(
@@ -334,28 +334,24 @@ class Exchange:
     # -- what the upstream does
 
     def answer_arrived(self, connection: EgressConnection) -> None:
+        """Pass on what came of the answer since, unless the attempt loop has to look at it first."""
         if self._attempting:
             connection.deadline = min(connection.clock.now + self._plan.limits.idle, self._until)
             self._rouse()
-        else:
-            self._pass_on(connection)
-
-    def _pass_on(self, connection: EgressConnection) -> None:
-        """Pass on what came of the answer since."""
+            return
         request, answer = self.request, self._answer
         if answer is None:
             head = connection.answer
             assert head is not None  # it arrived
             self.answered_at = time.perf_counter()
-            self.status = head.status
-            self._unwanted = head.status >= _ENOUGH  # the upstream has seen enough of the body
+            status = self.status = head.status
+            self._unwanted = status >= _ENOUGH  # the upstream has seen enough of the body
             self._whole_body = None
-            if head.status == _SWITCHING:
+            if status == _SWITCHING:
                 self._switch(connection, head)
                 return
-            timing = self._server_timing()
             answer = self._answer = RelayedAnswer(request, self.id, self._plan, self._reflections)
-            answer.begin(head, timing)
+            answer.begin(head, self._server_timing())
         pieces = connection.pieces
         if pieces:
             connection.pieces = []
@@ -401,7 +397,7 @@ class Exchange:
 
     def _server_timing(self) -> bytes:
         upstream = self.answered_at - self.sent_at
-        ours = self.answered_at - self.request.began - upstream
+        ours = self.sent_at - self.request.began
         return b"server-timing: tieline;dur=%.3f, upstream;dur=%.3f\r\n" % (ours * 1000, upstream * 1000)
 
     def _switch(self, connection: EgressConnection, answer: Answer) -> None:
