@@ -12,9 +12,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 
-MODULE_LINES = 600
+MODULE_LINES = 500
 MEDIAN_LINES = 150
-NINETIETH_LINES = 400
+NINETIETH_LINES = 350
 INIT_LINES = 40
 FUNCTION_LINES = 80
 PARAMETERS = 6

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.dataplane.attempt.test_loop import FakeSessions, plan, renewing
+from tests.unit.dataplane.attempt.fakes import FakeSessions, plan, renewing
 from tieline.access.permissions import Permissions
 from tieline.core.errors import TielineError, UpstreamProtocolError, UpstreamUnreachable
 from tieline.dataplane.attempt.prepare import Message, Prepared, Preparer

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.dataplane.attempt.test_loop import FakeHead, FakeSender, FakeSessions, Token, per_user, plan, run
+from tests.unit.dataplane.attempt.fakes import FakeHead, FakeSender, FakeSessions, Token, per_user, plan, run
 from tieline.core.errors import ConnectionRequired, CredentialMissing, DestinationNotAllowed
 from tieline.core.secret import Secret
 from tieline.core.urls import Origin

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 import pytest
 
-from tests.unit.dataplane.attempt.test_loop import FakeSessions, Token, per_user, plan
+from tests.unit.dataplane.attempt.fakes import FakeSessions, Token, per_user, plan
 from tests.unit.dataplane.test_plan import compiled
 from tieline.core.errors import UpstreamError, UpstreamResponseTooLarge, UpstreamTimeout, UpstreamUnreachable
 from tieline.dataplane.attempt.prepare import Message, Prepared, Preparer
