@@ -9,7 +9,7 @@ import orjson
 import pytest
 
 from tieline.dataplane.answers.exact_json import read_json, write_json
-from tieline.dataplane.answers.large_json import CONTAINERS_MOST, TooManyValues, read_large_json
+from tieline.dataplane.answers.large_json import CONTAINERS_MOST, TooManyValues, check_large_json, read_large_json
 
 WIDE = 600_000
 
@@ -19,23 +19,31 @@ def listed(item: bytes, size: int = WIDE) -> bytes:
     return b"[" + b",".join([item] * (size // (len(item) + 1))) + b"]"
 
 
-@pytest.mark.parametrize(
-    "body",
-    [
-        listed(b"1"),
-        listed(b"1.50"),
-        listed(b'"a,\\"}],{[b"'),
-        listed(b' {"a" : [ {"b": 1} , {"c": "},"} ] }\n'),
-        b' {"a": 1, "data": ' + listed(b'{"x":18446744073709551616}') + b' , "z": "' + b"y" * WIDE + b'" } ',
-        orjson.dumps({f"key {number}": [number, {"x": "],"}] for number in range(20_000)}),
-        b"[" * 40 + listed(b'[[["\\ud83d",1e400]]]') + b"]" * 40,
-        b'"' + b"\\\\" * WIDE + b'"',
-        b"[" + b" " * WIDE + b"]",
-        b"{" + b"\n" * WIDE + b'"a":' + b" " * WIDE + b"{}}",
-        listed(b"[]") + b" ",
-    ],
-    ids=["numbers", "exact", "texts", "rows", "inner", "object", "deep", "text", "blank", "blanks", "empty"],
-)
+SAMES = [
+    listed(b"1"),
+    listed(b"1.50"),
+    listed(b'"a,\\"}],{[b"'),
+    listed(b' {"a" : [ {"b": 1} , {"c": "},"} ] }\n'),
+    b' {"a": 1, "data": ' + listed(b'{"x":18446744073709551616}') + b' , "z": "' + b"y" * WIDE + b'" } ',
+    orjson.dumps({f"key {number}": [number, {"x": "],"}] for number in range(20_000)}),
+    b"[" * 40 + listed(b'[[["\\ud83d",1e400]]]') + b"]" * 40,
+    b'"' + b"\\\\" * WIDE + b'"',
+    b"[" + b" " * WIDE + b"]",
+    b"{" + b"\n" * WIDE + b'"a":' + b" " * WIDE + b"{}}",
+    listed(b"[]") + b" ",
+]
+NAMES = ["numbers", "exact", "texts", "rows", "inner", "object", "deep", "text", "blank", "blanks", "empty"]
+
+
+@pytest.mark.parametrize("body", SAMES, ids=NAMES)
+def test_what_is_read_is_good_to_be_passed_on(body: bytes) -> None:
+    """A text is checked as it would be read, though its numbers are not kept."""
+    check_large_json(body)
+    with pytest.raises(ValueError, match=r".+"):
+        check_large_json(body[:-2])
+
+
+@pytest.mark.parametrize("body", SAMES, ids=NAMES)
 def test_it_is_the_same_value(body: bytes) -> None:
     """As if it were read in one go."""
     assert write_json(read_large_json(body)) == write_json(read_json(body))

@@ -25,10 +25,16 @@ _CUTS: Final = ("},", "],", '",', ",")
 """Where a window is cut: behind an object, a list, a text, or anything else; tried in this order."""
 _BLANKS: Final = re.compile(r"[ \t\r\n]*")
 _PLAIN: Final = json.JSONDecoder(parse_constant=EXACT.parse_constant)
+_LAX: Final = json.JSONDecoder(parse_constant=EXACT.parse_constant, parse_int=float)  # of any number of digits
 
 
 class TooManyValues(ValueError):
     """The text holds more than is read."""
+
+
+def check_large_json(body: bytes) -> None:
+    """Raise what ``read_large_json`` raises. Numbers are not kept exact for it, which takes a third of the memory."""
+    _read(body, exact=False)
 
 
 def read_large_json(body: bytes) -> Any:
@@ -36,12 +42,19 @@ def read_large_json(body: bytes) -> Any:
 
     Raises TooManyValues for more than a million containers or four million values, ValueError for what is no JSON.
     """
+    return _read(body, exact=True)
+
+
+def _read(body: bytes, *, exact: bool) -> Any:
     text = body.decode()
     if not is_small(text, members=VALUES_MOST, containers=CONTAINERS_MOST, separators=VALUES_MOST):
         size = size_of(text)
         if size.containers > CONTAINERS_MOST or size.members + size.separators > 2 * VALUES_MOST:
             raise TooManyValues
-    decoder = _PLAIN if all(is_plain(body[at : at + _WINDOW + 64]) for at in range(0, len(body), _WINDOW)) else EXACT
+    if exact and not all(is_plain(body[at : at + _WINDOW + 64]) for at in range(0, len(body), _WINDOW)):
+        decoder = EXACT
+    else:
+        decoder = _PLAIN if exact else _LAX
     reader = _Reader(text, decoder)
     try:
         found = reader.value(_after_blanks(text, 0), 0)

@@ -137,20 +137,24 @@ class Mask:
 
     def _is_dressed(self, data: bytes) -> bool:
         """Whether a secret shows once ``data`` is decoded; most data holds nothing that could be."""
-        escaped = data.find(b"\\") >= 0 and any(data.find(mark) >= 0 for mark in _ESCAPES)
-        if not escaped and data.find(b"%") < 0 and data.find(b"&") < 0:
-            return False
-        secrets = self._undressed()
         for start in range(0, len(data), _SLICE):  # others run in between
-            seen = plain(data[start : start + _SLICE + _OVERLAP])
-            if any(seen.find(secret) >= 0 for secret in secrets):
-                return True
+            piece = data[start : start + _SLICE + _OVERLAP]
+            if _may_be_dressed(piece):
+                seen = plain(piece)
+                if any(seen.find(secret) >= 0 for secret in self._undressed()):
+                    return True
         return False
 
     def _undressed(self) -> tuple[bytes, ...]:
         if self._plain is None:
             self._plain = tuple({plain(secret) for secret in self.secrets})
         return self._plain
+
+
+def _may_be_dressed(data: bytes) -> bool:
+    """Whether anything in ``data`` is encoded."""
+    escaped = data.find(b"\\") >= 0 and any(data.find(mark) >= 0 for mark in _ESCAPES)
+    return escaped or data.find(b"%") >= 0 or data.find(b"&") >= 0
 
 
 class StreamMask:

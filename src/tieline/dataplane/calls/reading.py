@@ -3,6 +3,7 @@
 Owns the bounds of what is gathered. How a type is read is for ``definitions.infer`` to say.
 """
 
+import asyncio
 import json
 from contextlib import suppress
 from typing import Any, Final
@@ -11,7 +12,7 @@ from tieline.core.errors import UpstreamError, UpstreamProtocolError, UpstreamRe
 from tieline.dataplane.answers.charset import charset_of, text_of
 from tieline.dataplane.answers.content_coding import coding
 from tieline.dataplane.answers.exact_json import is_json, read_json, read_json_text, write_json
-from tieline.dataplane.answers.large_json import TooManyValues, read_large_json
+from tieline.dataplane.answers.large_json import TooManyValues, check_large_json, read_large_json
 from tieline.dataplane.attempt.send import UpstreamAnswer
 from tieline.dataplane.snapshot.calls import ReadyCall
 from tieline.definitions.infer.answers import read_answer
@@ -22,6 +23,8 @@ ANSWER_MOST: Final = 16 * 1024 * 1024
 """Bytes of an answer that is gathered, as it comes and decoded."""
 LARGE: Final = 256 * 1024
 """An answer or arguments of more bytes are read in a thread, one at a time, so that other requests do not wait."""
+_CODED_PIECE: Final = 16 * 1024
+"""Bytes of a coded body that are undone at once; they become at most 200 times as many."""
 ERROR_MOST: Final = 64 * 1024
 """Bytes of an upstream's error that are looked at."""
 
@@ -32,9 +35,12 @@ async def gather(reached: UpstreamAnswer, most: int = ANSWER_MOST) -> bytes:
     undo = coding(reached.headers, most)
     if undo is None:
         return body
-    plain = undo.feed(body)
+    pieces = []
+    for start in range(0, len(body), _CODED_PIECE):
+        pieces.append(undo.feed(body[start : start + _CODED_PIECE]))
+        await asyncio.sleep(0)  # others run in between
     undo.finish()
-    return plain
+    return b"".join(pieces)
 
 
 async def gather_some(reached: UpstreamAnswer, most: int = ERROR_MOST) -> bytes:
@@ -98,7 +104,7 @@ def raw_json(body: bytes) -> bytes | None:
     if len(body) <= LARGE:
         return body if body and is_json(body) else None
     try:
-        read_large_json(body)
+        check_large_json(body)
     except ValueError:
         return None  # whoever reads it finds out what is wrong
     return body

@@ -3,7 +3,8 @@
 Owns the order of reading and writing. How a provider's stream is read is for ``answers.streams`` to say.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -20,6 +21,7 @@ from tieline.dataplane.snapshot.calls import ReadyCall
 
 STREAM_MOST: Final = 1024 * 1024 * 1024
 """Bytes that an encoded stream may become in all."""
+_PIECE: Final = 16 * 1024
 REST_SECONDS: Final = 0.5
 """How long what follows a stream's last event is read, so that the connection may be used again."""
 InThread = Callable[[Callable[[], Any]], Awaitable[Any]]
@@ -38,7 +40,7 @@ async def pass_stream(
     """
     assert call.stream is not None  # its response is of type stream
     undo = coding(reached.headers, STREAM_MOST)
-    begun: bytes | None = None
+    begun = b""
     if call.stream.format == "sse":
         begun = await _beginning(reached, undo, lambda found: bool(found.lstrip()))
         if begun.lstrip().startswith(_DOCUMENT):
@@ -50,10 +52,8 @@ async def pass_stream(
             raise UpstreamFailed(sentence(reached, *said, what=f"no events but {kind.decode('ascii', 'replace')[:60]}"))
     reader = StreamReader(call.stream)
     masked = ItemMask(reached.mask)
-    is_begun = is_over = False
-    while not is_over:
-        data = begun or await _next(reached, undo)
-        begun = None
+    is_begun = False
+    async for data in _source(reached, undo, begun):
         step = partial(_read, reader, masked, data)
         is_large = isinstance(data, bytes) and reader.waiting + len(data) > LARGE
         items = await in_thread(step) if is_large else step()
@@ -64,6 +64,8 @@ async def pass_stream(
             is_begun = True
         if items:
             await receiver.items(items)
+        if is_over:
+            break
     receiver.end()
     return reader.drift
 
@@ -82,17 +84,32 @@ async def _beginning(reached: UpstreamAnswer, undo: Coding | None, enough: Calla
     return bytes(found)
 
 
-async def _next(reached: UpstreamAnswer, undo: Coding | None) -> bytes | UpstreamError | None:
-    """The next bytes of the body, decoded; None at its end, or what ended it badly."""
+async def _source(
+    reached: UpstreamAnswer, undo: Coding | None, begun: bytes
+) -> AsyncIterator[bytes | UpstreamError | None]:
+    """``begun`` and the rest of the body, decoded; at last None for its end, or what ended it badly.
+
+    In pieces of at most 16 KiB, coded and decoded: each may hold hundreds of events, and others run in between.
+    """
     try:
-        data = await reached.read()
-        if data:
-            return data if undo is None else undo.feed(data)
+        for piece in _pieces(begun):
+            yield piece
+        while came := await reached.read():
+            for part in _pieces(came):
+                for piece in _pieces(part if undo is None else undo.feed(part)):
+                    yield piece
+                    if piece is not came:
+                        await asyncio.sleep(0)
         if undo is not None:
             undo.finish()
     except UpstreamError as error:
-        return error
-    return None
+        yield error
+    else:
+        yield None
+
+
+def _pieces(data: bytes) -> Iterator[bytes]:
+    return (data[start : start + _PIECE] for start in range(0, len(data), _PIECE))
 
 
 def _read(reader: StreamReader, masked: ItemMask, data: bytes | UpstreamError | None) -> list[StreamItem]:

@@ -5,14 +5,17 @@ import io
 import itertools
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 from tieline.definitions.infer.unreadable import UnreadableAnswer
 
 MOST_COLUMNS: Final = 2_000
-MOST_ABSENT: Final = 1_000_000
-"""Cells that short rows lack, in all: each becomes a member of its own though nothing was sent for it."""
+MOST_ROWS: Final = 500_000
+MOST_CELLS: Final = 2_000_000
+"""Rows and cells in all, those too that short rows lack: each becomes a member though nothing was sent for it."""
+MOST_LINE: Final = 1024 * 1024
+"""Characters of a line: the reader lets nobody run until it has taken one whole."""
 _SNIFFED = 16_384
 _SNIFFED_ROWS = 20
 _DELIMITERS = ",;\t|"
@@ -24,7 +27,8 @@ def read_csv(text: str) -> list[dict[str, Any]]:
 
     The first row holds the names, unless one of its cells is a number; then, and for cells without a name, columns are
     ``column_1`` and so on. A name that comes again gets ``_2``. Raises ``UnreadableAnswer`` for more than 2,000
-    columns, a cell of more than 131,072 characters, or a quote that is never closed.
+    columns, 500,000 rows or two million cells, a cell of more than 131,072 characters, a line of more than a million,
+    or a quote that is never closed.
     """
     text = text.removeprefix("\ufeff")
     rows = _rows(text, _delimiter(text))
@@ -42,8 +46,15 @@ def read_csv(text: str) -> list[dict[str, Any]]:
 
 
 def _rows(text: str, delimiter: str) -> Any:
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    reader = csv.reader(_lines(text), delimiter=delimiter, strict=True)
     return (row for row in reader if row)
+
+
+def _lines(text: str) -> Iterator[str]:
+    for line in io.StringIO(text, newline=""):
+        if len(line) > MOST_LINE:
+            raise UnreadableAnswer("the answer has a line of more than a million characters; ask for fewer columns")
+        yield line
 
 
 def _delimiter(text: str) -> str:
@@ -80,16 +91,19 @@ def _names(header: list[str]) -> list[str]:
 
 
 def _records(rows: Iterable[list[str]], names: list[str]) -> list[dict[str, Any]]:
-    records = []
-    absent = 0
+    records: list[dict[str, Any]] = []
+    cells = 0
     for row in rows:
         if len(row) > MOST_COLUMNS:
             raise _too_many_columns()
         while len(names) < len(row):
             names.append(f"column_{len(names) + 1}")
-        absent += len(names) - len(row)
-        if absent > MOST_ABSENT:
-            raise UnreadableAnswer("the rows of the answer lack more than a million cells of its header; ask for fewer")
+        cells += len(names)
+        if cells > MOST_CELLS or len(records) >= MOST_ROWS:
+            raise UnreadableAnswer(
+                f"the answer has more than {MOST_ROWS:,} rows, or {MOST_CELLS:,} cells with those that its rows lack; "
+                "ask for fewer"
+            )
         records.append({name: row[at] if at < len(row) else None for at, name in enumerate(names)})
     return records
 

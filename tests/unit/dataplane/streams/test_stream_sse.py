@@ -136,6 +136,11 @@ def test_an_event_just_within_the_limit_is_read() -> None:
     assert (len(found[0].text), len(found[-1].text)) == (MOST_EVENT - 6, MOST_TEXT)
 
 
+def test_an_event_of_very_many_lines_is_refused() -> None:
+    """Lines without data are few bytes, and a line each."""
+    assert failure(read(PLAIN, b"data:\n" * 400_000 + b"data:\n"))[0] == "upstream_response_too_large"
+
+
 def test_keep_alive_comments_do_not_add_up() -> None:
     """A stream that waits for long sends more of them than an event may have bytes."""
     assert read(PLAIN, *[b": still there\n\n" * 1000] * 100) == [Done("")]

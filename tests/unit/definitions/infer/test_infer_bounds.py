@@ -12,7 +12,7 @@ from tieline.definitions.infer.embedded import embedded, read
 from tieline.definitions.infer.links import MOST_LENGTH, next_link
 from tieline.definitions.infer.markup import read_xml
 from tieline.definitions.infer.page_fields import list_of_items, page_members, says_more
-from tieline.definitions.infer.table import MOST_COLUMNS, read_csv
+from tieline.definitions.infer.table import MOST_COLUMNS, MOST_LINE, MOST_ROWS, read_csv
 from tieline.definitions.infer.unreadable import UnreadableAnswer
 
 
@@ -23,9 +23,19 @@ def test_a_header_of_one_name_costs_what_it_is_long() -> None:
     assert list(read_csv("a,a_2,a,a\n1x,2x,3x,4x\n")[0]) == ["a", "a_2", "a_3", "a_4"]
 
 
-@pytest.mark.parametrize("text", ["a," * 12_000, "a," * (MOST_COLUMNS - 1) + "a\n" + "x\n" * 10_000])
-def test_a_table_that_is_mostly_header_is_refused(text: str) -> None:
-    """Before a name is made for each column, or a null for each cell that a row lacks."""
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a," * 12_000,
+        "a," * (MOST_COLUMNS - 1) + "a\n" + "x\n" * 10_000,
+        "a\n" * (MOST_ROWS + 2),
+        "a" * (MOST_LINE + 1),
+        '"' + "a,\n" * 10 + "a" * (MOST_LINE + 1),
+    ],
+    ids=["columns", "absent", "rows", "line", "line in quotes"],
+)
+def test_a_table_of_too_much_is_refused(text: str) -> None:
+    """Before a name is made for each column, a null for each cell that a row lacks, or millions of rows."""
     with pytest.raises(UnreadableAnswer, match="ask for fewer"):
         read_csv(text)
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from tieline.dataplane.answers.streams.frames import Frame, text_of
-from tieline.dataplane.answers.streams.items import MOST_EVENT, too_large, truncated
+from tieline.dataplane.answers.streams.items import MOST_EVENT, MOST_VALUES, too_large, too_many, truncated
 from tieline.dataplane.answers.streams.lines import Lines
 
 EVENT_ENDS: Final = (b"\n\n", b"\r\n\r\n", b"\r\r")
@@ -83,6 +83,8 @@ class SseDecoder:
         self._size += len(value) + 1
         if self._size > MOST_EVENT:
             raise too_large()
+        if len(self._data) >= MOST_VALUES:  # empty lines are few bytes, and have to be joined all the same
+            raise too_many()
         self._data.append(value)
 
     def _clear(self) -> None:
