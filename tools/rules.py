@@ -50,10 +50,12 @@ def environment_reads(tree: ast.AST) -> Iterator[int]:
 
 
 def url_splitters(tree: ast.AST) -> Iterator[int]:
-    """Lines that import a lenient reader of URLs."""
+    """Lines that import a lenient reader of URLs, or use it by its module."""
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and node.module == "urllib.parse":
             yield from (node.lineno for name in node.names if name.name in SPLITTERS)
+        elif isinstance(node, ast.Attribute) and node.attr in SPLITTERS:
+            yield node.lineno
 
 
 def private_parts(tree: ast.AST) -> Iterator[int]:

@@ -61,6 +61,7 @@ def test_the_house_keeps_its_rules(main: Callable[[], int], capsys: pytest.Captu
         ('"""Doc."""\ntry:\n    pass\nexcept (ValueError, BaseException):\n    pass\n', "catches every error"),
         ('"""Doc."""\ntry:\n    pass\nexcept:\n    pass\n', "catches every error"),
         ('"""Doc."""\nfrom urllib.parse import urlsplit\n', "reads URLs by the library's rules"),
+        ('"""Doc."""\nimport urllib.parse\nurllib.parse.urlparse("a")\n', "reads URLs by the library's rules"),
         ('"""Doc."""\nimport re._parser\n', "keeps for itself"),
         ('"""Doc."""\nimport re\nPARSE = re._parser.parse\n', "keeps for itself"),
         ('"""Doc."""\nfrom sqlalchemy.util import _collections\n', "keeps for itself"),

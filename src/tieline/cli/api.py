@@ -10,7 +10,7 @@ from tieline.cli import output
 from tieline.cli.confirmation import Yes, confirm, may_reach
 from tieline.cli.documents import document, edit
 from tieline.cli.options import Environment, EnvironmentName, Json, User, UserApp, connect, noun
-from tieline.cli.values import field_names, fields, secret_given, told_cut
+from tieline.cli.values import field_names, fields, say_what_was_cut, secret_given
 from tieline.core.errors import SettingsError
 from tieline.core.secret import Secret
 
@@ -85,7 +85,7 @@ def _put_first_credential(
     except (CommandFailed, SettingsError):
         client.send("DELETE", ("apis", name))
         raise
-    told_cut(stored)
+    say_what_was_cut(stored)
 
 
 @api.command("list")

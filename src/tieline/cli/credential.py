@@ -9,7 +9,7 @@ import typer
 from tieline.cli import output
 from tieline.cli.confirmation import Yes, confirm
 from tieline.cli.options import Environment, Json, connect, noun
-from tieline.cli.values import field_names, fields, secret_given, told_cut
+from tieline.cli.values import field_names, fields, say_what_was_cut, secret_given
 from tieline.core.errors import SettingsError
 
 credential = noun("credential", "Credentials of APIs: written once, never shown again.")
@@ -43,7 +43,7 @@ def set_(  # noqa: PLR0913  an option is a parameter
         output.emit(stored)
         return
     output.say(f"Version {stored['version']} of {api} ({environment}) is stored: {_shown(stored)}.")
-    told_cut(stored)
+    say_what_was_cut(stored)
     if stored["state"] == "pending":
         output.say(f"It waits: tieline credential activate {api} {stored['version']}")
 

@@ -157,9 +157,9 @@ def rotate(
     json: Json = False,
 ) -> None:
     """Mint a new secret for a key; the old one works for the overlap. The new one is printed this once."""
-    lasting = seconds(overlap, "--overlap")
+    overlap_seconds = seconds(overlap, "--overlap")
     client = connect()
-    made = client.post("keys", _id(client, id), "rotate", body={"overlap": lasting})
+    made = client.post("keys", _id(client, id), "rotate", body={"overlap": overlap_seconds})
     _print_secret(made, json=json, what=f"{made['id']}; the one before works for {overlap} more")
 
 

@@ -12,7 +12,7 @@ from typing import NoReturn
 
 from tieline.core.errors import SettingsError, TielineError
 
-DONE, FAILED, USAGE = 0, 1, 2
+FAILED, USAGE = 1, 2
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 HELP = frozenset({"-h", "--help"})
 

@@ -107,7 +107,7 @@ def bare(secret: Secret) -> Secret:
     return Secret.from_text(pasted.cut(secret.reveal_bytes().decode(errors="replace"))[0])
 
 
-def told_cut(stored: Mapping[str, Any]) -> None:
+def say_what_was_cut(stored: Mapping[str, Any]) -> None:
     """Say what the server cut off around the values of a credential."""
     for name, what in stored["cut"].items():
         output.say(f"Around the value of {name}, {what} stood, and was cut off.")

@@ -19,7 +19,7 @@ Thing = TypeVar("Thing")
 ROOM = 1_000  # things of one kind that are kept; the oldest go first
 
 
-class Shelf(Generic[Thing]):
+class BoundedStore(Generic[Thing]):
     """Stored things of one kind by id, in order of arrival, at most :data:`ROOM` of them.
 
     ``kind`` is what a refusal calls them; ``forget`` is told of each thing that leaves.
@@ -81,13 +81,13 @@ class Sandbox:
 
     clock: Clock = field(default_factory=SystemClock)
     stats: Stats = field(default_factory=Stats)
-    files: Shelf[StoredFile] = field(default_factory=lambda: Shelf("File object", _unlink))
-    uploads: Shelf[dict[str, Any]] = field(default_factory=lambda: Shelf("Upload"))
-    batches: Shelf[dict[str, Any]] = field(default_factory=lambda: Shelf("batch"))
-    chats: Shelf[dict[str, Any]] = field(default_factory=lambda: Shelf("chat completion"))
-    responses: Shelf[dict[str, Any]] = field(default_factory=lambda: Shelf("response"))
-    conversations: Shelf[dict[str, Any]] = field(default_factory=lambda: Shelf("conversation"))
-    vector_stores: Shelf[dict[str, Any]] = field(default_factory=lambda: Shelf("vector store"))
+    files: BoundedStore[StoredFile] = field(default_factory=lambda: BoundedStore("File object", _unlink))
+    uploads: BoundedStore[dict[str, Any]] = field(default_factory=lambda: BoundedStore("Upload"))
+    batches: BoundedStore[dict[str, Any]] = field(default_factory=lambda: BoundedStore("batch"))
+    chats: BoundedStore[dict[str, Any]] = field(default_factory=lambda: BoundedStore("chat completion"))
+    responses: BoundedStore[dict[str, Any]] = field(default_factory=lambda: BoundedStore("response"))
+    conversations: BoundedStore[dict[str, Any]] = field(default_factory=lambda: BoundedStore("conversation"))
+    vector_stores: BoundedStore[dict[str, Any]] = field(default_factory=lambda: BoundedStore("vector store"))
     attempts: dict[str, int] = field(default_factory=dict)
     _folder: TemporaryDirectory[str] | None = None
 

@@ -81,7 +81,7 @@ class _InCookie(Applier):
 class _InBody(Applier):
     """Follows the request's content type: a member of a JSON document, or a pair of a form."""
 
-    lasting = False
+    constant = False
     reads_body = True
 
     def __init__(self, name: str, value: Secret, key: Secret) -> None:

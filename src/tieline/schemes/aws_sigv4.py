@@ -108,7 +108,7 @@ OPTIONS = Record(
 class _SigV4Applier(Applier):
     replaces = _IN_HEADERS
     replaces_query = _IN_QUERY
-    lasting = False
+    constant = False
 
     def __init__(self, signing: SigV4Signing, secrets: Mapping[str, Secret], clock: Callable[[], float]) -> None:
         key_id = secrets["access_key_id"].reveal_bytes()

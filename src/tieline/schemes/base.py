@@ -84,7 +84,7 @@ class Applier:
     """A credential bound to a scheme: what changes a request.
 
     ``replaces`` are the lower-case header fields, and ``replaces_query`` the query names, that are the scheme's alone:
-    what a caller sent under them is dropped before ``apply``. ``lasting`` says that ``apply`` does the same to every
+    what a caller sent under them is dropped before ``apply``. ``constant`` says that ``apply`` does the same to every
     request with the same head, so that the result may be kept; ``reads_body`` that it needs ``outgoing.body``, which it
     may change, of those requests that ``wants_body`` tells; ``listens`` that ``answered`` wants to hear of answers;
     ``mints`` that ``secrets`` are others from time to time. ``tls`` is who Tieline is towards the upstream, where the
@@ -93,7 +93,7 @@ class Applier:
 
     replaces: frozenset[bytes] = frozenset()
     replaces_query: frozenset[bytes] = frozenset()
-    lasting: bool = True
+    constant: bool = True
     reads_body: bool = False
     listens: bool = False
     mints: bool = False

@@ -140,7 +140,7 @@ class _DigestApplier(Applier):
     """Holds what the server asked for, and how often its nonce was used. Requests take their counts in turn."""
 
     replaces = frozenset({_AUTHORIZATION})
-    lasting = False
+    constant = False
     reads_body = True
     listens = True
 

@@ -64,7 +64,7 @@ OPTIONS = Record(
 
 class _Signed(Applier):
     replaces = frozenset({b"authorization"})
-    lasting = False
+    constant = False
     listens = True
 
     def __init__(self, signing: _HawkSigning, secrets: Mapping[str, Secret], scheme: "Hawk") -> None:

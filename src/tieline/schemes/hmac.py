@@ -188,7 +188,7 @@ OPTIONS = Record(
 
 
 class _HmacApplier(Applier):
-    lasting = False
+    constant = False
 
     def __init__(self, recipe: Recipe, secrets: Mapping[str, Secret], sources: HmacSources) -> None:
         self._recipe = recipe

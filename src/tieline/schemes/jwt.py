@@ -86,7 +86,7 @@ OPTIONS = Record(
 class _Minted(Applier):
     """Holds the token in use and mints the next one when that one is about to end."""
 
-    lasting = False
+    constant = False
     mints = True
 
     def __init__(self, options: Options, secrets: Mapping[str, Secret], clock: CurrentTime) -> None:

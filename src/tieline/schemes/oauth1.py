@@ -163,7 +163,7 @@ OPTIONS = Record(
 class _OAuth1Applier(Applier):
     replaces = frozenset({b"authorization"})
     replaces_query = _OWN
-    lasting = False
+    constant = False
     reads_body = True
 
     def __init__(self, party: Party, setup: OAuth1Setup) -> None:

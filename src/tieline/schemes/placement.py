@@ -29,7 +29,7 @@ class Several(Applier):
     def __init__(self, appliers: Sequence[Applier]) -> None:
         self.replaces = frozenset[bytes]().union(*(each.replaces for each in appliers))
         self.replaces_query = frozenset[bytes]().union(*(each.replaces_query for each in appliers))
-        self.lasting = all(each.lasting for each in appliers)
+        self.constant = all(each.constant for each in appliers)
         self.reads_body = any(each.reads_body for each in appliers)
         self._appliers = tuple(appliers)
 

@@ -44,7 +44,7 @@ OPTIONS = Record(
 
 
 class _WsseApplier(Applier):
-    lasting = False
+    constant = False
 
     def __init__(self, profile: _WsseProfile, secrets: Mapping[str, Secret], scheme: "Wsse") -> None:
         self.replaces = frozenset({b"x-wsse", b"authorization"} if profile.authorization else {b"x-wsse"})

@@ -16,7 +16,7 @@ from tieline.ports.signins import SignInRow
 from tieline.storage.changes import ChangeLog
 from tieline.storage.connection import AsyncConnection
 from tieline.storage.engine import Database
-from tieline.storage.leases import is_of, keep_secrets, kept_values, new_values
+from tieline.storage.leases import is_of, keep_secrets, new_values, token_values
 from tieline.storage.pages import page_of
 from tieline.storage.schema import apis, apps, connections, sign_ins
 from tieline.vault.intake import SealedSecret
@@ -63,7 +63,7 @@ class ConnectionChanges(Connections):
     async def fill(self, connection_id: str, generation: int, token: SealedToken, at: datetime) -> None:
         sealed = SealedToken(token.fingerprint, token.secrets, token.expires_at, token.scopes, token.account)
         this = update(connections).where(connections.c.id == connection_id)
-        await self._connection.execute(this.values(generation=generation, **kept_values(sealed, at)))
+        await self._connection.execute(this.values(generation=generation, **token_values(sealed, at)))
         await keep_secrets(self._connection, connection_id, generation, token.secrets)
         await self._log.note("connection", connection_id)
 

@@ -59,7 +59,7 @@ class SqlConnections:
     async def renewed(self, row: SealedConnection, token: SealedToken, refusal: Refusal | None = None) -> bool:
         at = datetime.now(UTC)
         after = row.generation + 1
-        values = kept_values(token, at) | ({} if refusal is None else _noted(row, refusal, at))
+        values = token_values(token, at) | ({} if refusal is None else _noted(row, refusal, at))
         keep = update(connections).where(connections.c.id == row.id, connections.c.generation == row.generation)
         async with self._database.write() as connection:
             await lock_log(connection)
@@ -106,7 +106,7 @@ def _noted(row: SealedConnection, refusal: Refusal, at: datetime) -> dict[str, A
     }
 
 
-def kept_values(token: SealedToken, at: datetime) -> dict[str, Any]:
+def token_values(token: SealedToken, at: datetime) -> dict[str, Any]:
     """The columns of a connection that has a new token since ``at``: good, nobody's turn, nothing wrong.
 
     What an issuer said of it is made to fit: a token is not lost over an odd account name or a date that has no form.

@@ -34,8 +34,8 @@ class Tokens:
         return Page([_token(row) for row in found.items], found.next)
 
     async def owners(self, now: datetime) -> int:
-        lasting = or_(admin_tokens.c.expires_at.is_(None), admin_tokens.c.expires_at > now)
-        good = (admin_tokens.c.role == Role.OWNER.value, admin_tokens.c.revoked_at.is_(None), lasting)
+        unexpired = or_(admin_tokens.c.expires_at.is_(None), admin_tokens.c.expires_at > now)
+        good = (admin_tokens.c.role == Role.OWNER.value, admin_tokens.c.revoked_at.is_(None), unexpired)
         counted = await self._connection.execute(select(func.count()).select_from(admin_tokens).where(*good))
         return int(counted.scalar_one())
 

@@ -42,7 +42,7 @@ def test_every_entry_is_listed_under_its_own_name() -> None:
         assert parse(to_yaml(definition)) == definition
 
 
-@pytest.mark.parametrize("name", ["opanai", "../openai", "openai.yaml", "", "shelf"])
+@pytest.mark.parametrize("name", ["opanai", "../openai", "openai.yaml", "", "files"])
 def test_an_entry_that_there_is_not_is_refused(name: str) -> None:
     """No name reaches another file."""
     with pytest.raises(NotFound, match="The catalogue has no entry"):

@@ -185,12 +185,12 @@ def test_a_caller_cannot_send_beside_it(sample: Sample) -> None:
 def test_only_a_lasting_scheme_does_the_same_again(sample: Sample) -> None:
     """Its work may be kept for the next request with the same head; then it neither reads bodies nor listens."""
     applier = sample.bound()
-    if applier.lasting:
+    if applier.constant:
         first, second = sample.request(), sample.request()
         applier.apply(first)
         applier.apply(second)
         assert went_out(first) == went_out(second)
-    assert not (applier.lasting and (applier.reads_body or applier.listens))
+    assert not (applier.constant and (applier.reads_body or applier.listens))
 
 
 @every_sample

@@ -6,7 +6,7 @@ What differs between a relayed request, a call and a verify request is a ``Sende
     prepare ──▶ send ──▶ judge ──▶ answered: handed out, whoever asked owns it
        ▲         │         │
        │         │         ├─ the secret is stale, or was challenged: the token is renewed; once for each request
-       │         │         ├─ the status may be another a moment later, and the policy is patient: after a pause
+       │         │         ├─ the status may be another a moment later, and the policy retries it: after a pause
        │         │         └─ a redirect that the policy follows: the message is turned there
        │         └─ lost before its answer: at once where a connection had been idle, else after a pause
        └─────────────────── an answer that is not handed out is closed before the next turn
@@ -86,13 +86,13 @@ class Sender(Protocol[Head_co]):
 class Policy:
     """When a message is sent again: at most ``attempts`` times in all, until ``end`` on the loop's clock.
 
-    ``idempotent``: its method, or its key, allows that it arrives twice. ``patient``: also where there was no
+    ``idempotent``: its method, or its key, allows that it arrives twice. ``retries_status``: also where there was no
     connection, and for answers whose status may be another a moment later. ``redirects``: those to the same origin.
     """
 
     attempts: int
     idempotent: bool
-    patient: bool = False
+    retries_status: bool = False
     redirects: bool = False
     end: float = NEVER
 
@@ -162,7 +162,7 @@ class Attempts(Generic[Head]):
         try:
             if not self._judged and await self._renewed(prepared, head):
                 return True
-            if policy.patient and is_transient(head.status):
+            if policy.retries_status and is_transient(head.status):
                 seconds = self._pause(head.headers)
                 if seconds is not None and self._may_repeat():
                     head.close()
@@ -234,7 +234,7 @@ class Attempts(Generic[Head]):
             raise lost
         if sender.stale and not sender.unsent:
             return
-        seconds = self._pause(()) if policy.patient else None
+        seconds = self._pause(()) if policy.retries_status else None
         if seconds is None:
             raise lost
         await asyncio.sleep(seconds)

@@ -159,7 +159,7 @@ class CallSender:
         policy = Policy(
             attempts=limits.retry_attempts if call.retry_attempts is None else call.retry_attempts,
             idempotent=order.call.repeatable,
-            patient=True,
+            retries_status=True,
             redirects=call.follow_redirects,
             end=end,
         )

@@ -278,7 +278,7 @@ def _belongings(fields: Mapping[str, Secret], appliers: Sequence[Applier]) -> Be
 
 
 def _is_steady(applier: Applier) -> bool:
-    return applier.lasting and not applier.reads_body and not applier.listens
+    return applier.constant and not applier.reads_body and not applier.listens
 
 
 def _unsendable(

@@ -39,7 +39,7 @@ class SharedMembers(Applier):
     Other bodies are not read and not changed. ``base_path`` is the path of the base URL, which paths begin with.
     """
 
-    lasting = False
+    constant = False
     reads_body = True
 
     def __init__(self, members: Sequence[AddedPair], base_path: bytes) -> None:

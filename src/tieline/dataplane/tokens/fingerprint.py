@@ -21,8 +21,8 @@ _SILENT = frozenset({CONNECTIONS, RENEW_ON})
 def fingerprint_of(renewal: Renewal, pepper: bytes) -> bytes:
     """32 bytes, keyed by ``pepper`` because they stand for secrets too."""
     scheme, options = renewal.scheme, renewal.options
-    lasting = scheme.needs_sign_in(options)
-    counted = [field.name for field in scheme.fields(options) if not (lasting and field.secret)]
+    by_person = scheme.needs_sign_in(options)
+    counted = [field.name for field in scheme.fields(options) if not (by_person and field.secret)]
     text = json.dumps(
         {
             "scheme": scheme.name,

@@ -160,8 +160,8 @@ class Renewer:
             await self._check(plan, renewal, key, row, fingerprint)
             moved, leased = self._moved, None
             if key not in self._saving:
-                generation, patient = row.generation if row else 0, time.monotonic() - waited > TAKE_OVER_SECONDS
-                leased = await self._store.lease(key, generation, self._name, LEASE_SECONDS, take_over=patient)
+                generation, waited_long = row.generation if row else 0, time.monotonic() - waited > TAKE_OVER_SECONDS
+                leased = await self._store.lease(key, generation, self._name, LEASE_SECONDS, take_over=waited_long)
             if leased is not None:
                 obtained = await self._in_turn(_Attempt(plan, renewal, leased, fingerprint, by_api))
                 if obtained is not None:

@@ -1,5 +1,5 @@
 """Ready-made definitions, one file per API. Adding an API to the catalogue is adding one file here."""
 
-from tieline.definitions.catalogue.shelf import Entry, entries, load
+from tieline.definitions.catalogue.files import Entry, entries, load
 
 __all__ = ["Entry", "entries", "load"]

@@ -177,7 +177,7 @@ def _by_number(samples: _Samples) -> Proposal | None:
                 continue
             given = _number_given(samples, name)
             if kind == "page":
-                told = _told_page(samples) if given is None else given
+                told = _stated_page(samples) if given is None else given
                 pagination = Pagination("page", name, samples.items, start=told if told in {0, 1} else 1)
                 return Proposal(pagination, f"the call takes a page number, {name}, and answers with a list")
             step = _size(samples)
@@ -192,8 +192,8 @@ def _ended(samples: _Samples, paging: Pagination) -> Pagination:
     last = None if more is not None else _flag(samples, IS_LAST | ({"done"} if paging.kind == "next_url" else set()))
     if paging.kind not in {"page", "offset"}:
         return replace(paging, more=more, last=last)
-    total = _number_told(samples, TOTALS)
-    pages = _number_told(samples, PAGE_COUNTS) if paging.kind == "page" else None
+    total = _stated_number(samples, TOTALS)
+    pages = _stated_number(samples, PAGE_COUNTS) if paging.kind == "page" else None
     is_total = total is not None and total[1] > samples.count
     return replace(
         paging,
@@ -210,7 +210,7 @@ def _flag(samples: _Samples, words: Collection[str]) -> str | None:
     return next((paths.join(steps) for steps, value in found if as_flag(value) is not None), None)
 
 
-def _number_told(samples: _Samples, words: Collection[str]) -> tuple[str, int] | None:
+def _stated_number(samples: _Samples, words: Collection[str]) -> tuple[str, int] | None:
     """The path of the first number of one of these names, and the number that the first answer has there."""
     near = paths.split(samples.items)[:-1]
     for steps, value in page_members(samples.pages[0].document, words, near):
@@ -220,10 +220,10 @@ def _number_told(samples: _Samples, words: Collection[str]) -> tuple[str, int] |
     return None
 
 
-def _told_page(samples: _Samples) -> int | None:
+def _stated_page(samples: _Samples) -> int | None:
     """The number that the first answer gives itself; ``number`` is one beside a count of pages (Spring Data)."""
-    is_spring = _number_told(samples, ("totalpages",)) is not None
-    found = _number_told(samples, (*_PAGES, "number") if is_spring else _PAGES)
+    is_spring = _stated_number(samples, ("totalpages",)) is not None
+    found = _stated_number(samples, (*_PAGES, "number") if is_spring else _PAGES)
     return None if found is None else found[1]
 
 
@@ -301,7 +301,7 @@ def _counts(samples: _Samples, name: str, word: str) -> bool:
     given = samples.pages[0].given.get(name, parameter.default)
     number = _whole(given)
     if number is None and (given is not None or word in _AMBIGUOUS):
-        return given is None and _number_told(samples, (word,)) is not None
+        return given is None and _stated_number(samples, (word,)) is not None
     return parameter.type in {"integer", "number"} or (parameter.type == "text" and number is not None)
 
 
@@ -319,7 +319,7 @@ def _size(samples: _Samples) -> int:
         asked = _number_given(samples, name) if name is not None else None
         if asked:
             return min(asked, _MOST_STEP)
-    told = _number_told(samples, [word for word in _SIZES if word not in {"count", "size", "length", "num", "rows"}])
+    told = _stated_number(samples, [word for word in _SIZES if word not in {"count", "size", "length", "num", "rows"}])
     return min((told[1] if told is not None else 0) or samples.count or 1, _MOST_STEP)
 
 

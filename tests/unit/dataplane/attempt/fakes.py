@@ -81,7 +81,7 @@ class FakeSender:
 class Token(Applier):
     """Sends a token that is another each time."""
 
-    lasting = False
+    constant = False
 
     def __init__(self, number: int) -> None:
         self._number = number

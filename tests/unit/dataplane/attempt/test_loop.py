@@ -53,25 +53,28 @@ async def test_an_answer_is_handed_out_unread_and_open() -> None:
     assert (head.closed, head.peeked) == (False, 0)
 
 
-async def test_a_patient_policy_sends_again_what_may_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_policy_that_retries_statuses_sends_again_what_may_pass(monkeypatch: pytest.MonkeyPatch) -> None:
     """At most as often as it says; the last answer is handed out whatever it is."""
     busy, gone, last = FakeHead(503), UpstreamUnreachable("gone"), FakeHead(503)
     sender = FakeSender(busy, gone, last)
-    assert await run(sender, await plan(), Policy(3, idempotent=True, patient=True)) is last
+    assert await run(sender, await plan(), Policy(3, idempotent=True, retries_status=True)) is last
     assert (busy.closed, last.closed, len(sender.heads)) == (True, False, 3)
 
 
 NOT_AGAIN: dict[str, tuple[Policy, Callable[[], FakeSender]]] = {
     "impatient": (Policy(3, idempotent=True), lambda: FakeSender(FakeHead(503))),
-    "not idempotent": (Policy(3, idempotent=False, patient=True), lambda: FakeSender(FakeHead(503))),
-    "its body is gone": (Policy(3, idempotent=True, patient=True), lambda: FakeSender(FakeHead(503), can_repeat=False)),
-    "once": (Policy(1, idempotent=True, patient=True), lambda: FakeSender(FakeHead(503))),
-    "no time": (Policy(3, idempotent=True, patient=True, end=0.0), lambda: FakeSender(FakeHead(503))),
+    "not idempotent": (Policy(3, idempotent=False, retries_status=True), lambda: FakeSender(FakeHead(503))),
+    "its body is gone": (
+        Policy(3, idempotent=True, retries_status=True),
+        lambda: FakeSender(FakeHead(503), can_repeat=False),
+    ),
+    "once": (Policy(1, idempotent=True, retries_status=True), lambda: FakeSender(FakeHead(503))),
+    "no time": (Policy(3, idempotent=True, retries_status=True, end=0.0), lambda: FakeSender(FakeHead(503))),
     "asked to wait for too long": (
-        Policy(3, idempotent=True, patient=True),
+        Policy(3, idempotent=True, retries_status=True),
         lambda: FakeSender(FakeHead(503, (b"Retry-After", b"3600"))),
     ),
-    "no passing trouble": (Policy(3, idempotent=True, patient=True), lambda: FakeSender(FakeHead(404))),
+    "no passing trouble": (Policy(3, idempotent=True, retries_status=True), lambda: FakeSender(FakeHead(404))),
 }
 
 
@@ -92,9 +95,9 @@ async def test_what_is_not_sent_again(name: str) -> None:
         (Policy(2, idempotent=True), {"stale": False}, False),
         (Policy(2, idempotent=False), {"stale": True}, False),
         (Policy(1, idempotent=True), {"stale": True}, False),
-        (Policy(2, idempotent=False, patient=True), {"unsent": True}, True),
+        (Policy(2, idempotent=False, retries_status=True), {"unsent": True}, True),
         (Policy(2, idempotent=False), {"unsent": True}, False),
-        (Policy(2, idempotent=False, patient=True), {"unsent": False}, False),
+        (Policy(2, idempotent=False, retries_status=True), {"unsent": False}, False),
     ],
 )
 async def test_a_connection_that_was_lost(policy: Policy, flags: dict[str, bool], *, again: bool) -> None:
@@ -125,7 +128,7 @@ async def test_other_errors_are_not_tried_again() -> None:
     """An answer that cannot be read had arrived."""
     sender = FakeSender(UpstreamProtocolError("not HTTP"))
     with pytest.raises(UpstreamProtocolError):
-        await run(sender, await plan(), Policy(3, idempotent=True, patient=True))
+        await run(sender, await plan(), Policy(3, idempotent=True, retries_status=True))
 
 
 STALE_ANSWERS: dict[str, tuple[dict[str, Any] | None, Callable[[], FakeHead]]] = {
@@ -264,7 +267,7 @@ async def test_a_head_request_stays_one_when_it_is_redirected() -> None:
 async def test_where_a_redirect_leads_is_tried_as_often_as_the_first() -> None:
     """It is another resource, which has failed nobody yet."""
     sender = FakeSender(FakeHead(503), redirect(302, b"/v1/there"), FakeHead(503), FakeHead())
-    policy = Policy(2, idempotent=True, patient=True, redirects=True)
+    policy = Policy(2, idempotent=True, retries_status=True, redirects=True)
     assert (await run(sender, await plan(), policy)).status == 200
 
 
@@ -320,7 +323,7 @@ async def test_every_path_is_permitted_before_it_is_sent() -> None:
 async def test_what_follows_a_renewal_is_retried_as_ever() -> None:
     """A passing trouble behind a stale token is still one (reported of a client whose refreshed request was final)."""
     sender = FakeSender(FakeHead(401), FakeHead(503), FakeHead())
-    assert (await run(sender, await renewing(), Policy(2, idempotent=True, patient=True))).status == 200
+    assert (await run(sender, await renewing(), Policy(2, idempotent=True, retries_status=True))).status == 200
     assert len(sender.heads) == 3
 
 
@@ -328,7 +331,7 @@ async def test_a_message_goes_again_with_its_body_and_its_fields() -> None:
     """Whatever it goes again for (reported of proxies and clients that sent an empty body the second time)."""
     sender = FakeSender(FakeHead(401), FakeHead(503), UpstreamUnreachable("gone"), FakeHead())
     sent = Message(b"PUT", Target(b"/x", b"a=1"), [(b"X-Own", b"1")], b"body", 4)
-    await run(sender, await renewing(), Policy(3, idempotent=True, patient=True), message=sent)
+    await run(sender, await renewing(), Policy(3, idempotent=True, retries_status=True), message=sent)
     assert [(each.body, each.headers) for each in sender.messages] == [(b"body", [(b"X-Own", b"1")])] * 4
     assert all(b"X-Own: 1\r\n" in head for head in sender.heads)
 
@@ -336,14 +339,16 @@ async def test_a_message_goes_again_with_its_body_and_its_fields() -> None:
 async def test_a_key_that_never_changes_is_not_tried_again() -> None:
     """A 401 is the answer (reported of clients that repeat every 401, with the same key)."""
     sender = FakeSender(FakeHead(401, (b"WWW-Authenticate", b"Bearer")))
-    assert (await run(sender, await plan(), Policy(3, idempotent=True, patient=True))).status == 401
+    assert (await run(sender, await plan(), Policy(3, idempotent=True, retries_status=True))).status == 401
 
 
 async def test_a_token_that_is_refused_when_it_is_new_is_not_renewed_again() -> None:
     """Each answer would cost the issuer a token otherwise (reported of clients that loop)."""
     sessions = FakeSessions()
     sender = FakeSender(FakeHead(401), FakeHead(401), FakeHead(401))
-    assert (await run(sender, await renewing(), Policy(9, idempotent=True, patient=True), sessions)).status == 401
+    assert (
+        await run(sender, await renewing(), Policy(9, idempotent=True, retries_status=True), sessions)
+    ).status == 401
     assert (sessions.renewed, len(sender.heads)) == (1, 2)
 
 
@@ -376,7 +381,7 @@ async def test_it_is_waited_before_the_next_try(monkeypatch: pytest.MonkeyPatch,
     monkeypatch.setattr("tieline.dataplane.attempt.retry._FIRST", 20.0)
     monkeypatch.setattr("tieline.dataplane.attempt.retry._LONGEST", 20.0)
     sender = FakeSender(BEFORE_A_PAUSE[name], FakeHead())
-    going = asyncio.create_task(run(sender, await plan(), Policy(2, idempotent=True, patient=True)))
+    going = asyncio.create_task(run(sender, await plan(), Policy(2, idempotent=True, retries_status=True)))
     for _ in range(20):
         await asyncio.sleep(0)
     assert len(sender.heads) == 1
@@ -388,7 +393,7 @@ async def test_it_is_waited_before_the_next_try(monkeypatch: pytest.MonkeyPatch,
 class Listening(Applier):
     """Signs with the nonce of the challenge that it heard last; an answer without one tells it nothing."""
 
-    lasting = False
+    constant = False
     listens = True
 
     def __init__(self) -> None:

@@ -30,7 +30,7 @@ ANN = Holder("app_1", "ann")
 class Signed(Applier):
     """Signs each request over its body, which it ends with a line of its own; notes the thread it does that in."""
 
-    lasting = False
+    constant = False
     reads_body = True
     mints = True
     replaces = frozenset({b"x-signature"})

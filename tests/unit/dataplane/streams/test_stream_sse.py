@@ -42,11 +42,9 @@ def test_the_format_is_that_of_the_standard(text: bytes, frames: list[tuple[str 
     assert [frame for byte in one_by_one(text) for frame in decoder.feed(byte)] == expected
 
 
-def test_the_last_id_and_the_retry_time_are_known() -> None:
-    """An id with NUL and a retry that is no number are ignored."""
-    decoder = SseDecoder()
-    list(decoder.feed(b"id: 7\nretry: 250\ndata: a\n\nid: 8\0\nretry: soon\n"))
-    assert (decoder.last_id, decoder.retry) == ("7", 250)
+def test_fields_for_reconnecting_are_passed_over() -> None:
+    """``id`` and ``retry`` make no event and change none, whatever they hold."""
+    assert list(SseDecoder().feed(b"id: 8\0\xff\nretry: soon\ndata: a\n\n")) == [Frame(None, b"a")]
 
 
 def test_data_as_it_stands_can_be_the_text() -> None:

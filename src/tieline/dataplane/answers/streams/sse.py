@@ -23,18 +23,16 @@ def end_of_events(data: bytes) -> int:
 
 
 class SseDecoder:
-    """Frames of an event stream. ``last_id`` and ``retry`` (milliseconds) are what the stream last said of them.
+    """Frames of an event stream; the fields ``id`` and ``retry``, which are for reconnecting, are passed over.
 
     ``end`` is data that counts as a whole event even where the stream ends before the empty line after it, as servers
     that send ``[DONE]`` often do.
     """
 
-    __slots__ = ("_data", "_end", "_lines", "_name", "_size", "closed", "last_id", "retry")
+    __slots__ = ("_data", "_end", "_lines", "_name", "_size", "closed")
 
     def __init__(self, end: bytes | None = None) -> None:
         self.closed = False
-        self.last_id = ""
-        self.retry: int | None = None
         self._end = end
         self._lines = Lines(returns=True)
         self._name: str | None = None
@@ -73,11 +71,6 @@ class SseDecoder:
             self._add(value)
         elif name == b"event":
             self._name = text_of(value) or None
-        elif name == b"id":
-            if b"\0" not in value:
-                self.last_id = text_of(value)
-        elif name == b"retry" and value.isdigit():
-            self.retry = int(value[:12])
 
     def _add(self, value: bytes) -> None:
         self._size += len(value) + 1

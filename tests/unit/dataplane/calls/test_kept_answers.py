@@ -30,69 +30,69 @@ def refused(keys: Idempotency, scope: Scope = SCOPE) -> TielineError:
 
 def test_the_longest_unused_is_given_up() -> None:
     """When everything together would be too large."""
-    shelf: LruCache[str, int] = LruCache(3 * ENTRY_BYTES)
+    cache: LruCache[str, int] = LruCache(3 * ENTRY_BYTES)
     for name in ("a", "b", "c"):
-        shelf.put(name, 1, 0, 60)
-    shelf.get("a")
-    shelf.put("d", 1, 0, 60)
-    assert [name for name in ("a", "b", "c", "d") if shelf.get(name)] == ["a", "c", "d"]
+        cache.put(name, 1, 0, 60)
+    cache.get("a")
+    cache.put("d", 1, 0, 60)
+    assert [name for name in ("a", "b", "c", "d") if cache.get(name)] == ["a", "c", "d"]
 
 
 def test_sizes_add_up() -> None:
     """Also where something is put twice, dropped, or too large to be kept at all."""
-    shelf: LruCache[str, int] = LruCache(10_000)
-    shelf.put("a", 1, 100, 60)
-    shelf.put("a", 1, 200, 60)
-    shelf.put("b", 1, 20_000, 60)
-    assert (len(shelf), shelf.size) == (1, 200 + ENTRY_BYTES)
-    shelf.drop("a")
-    assert (len(shelf), shelf.size) == (0, 0)
+    cache: LruCache[str, int] = LruCache(10_000)
+    cache.put("a", 1, 100, 60)
+    cache.put("a", 1, 200, 60)
+    cache.put("b", 1, 20_000, 60)
+    assert (len(cache), cache.size) == (1, 200 + ENTRY_BYTES)
+    cache.drop("a")
+    assert (len(cache), cache.size) == (0, 0)
 
 
 def test_what_is_too_old_is_not_found() -> None:
     """Its time is over."""
-    shelf: LruCache[str, int] = LruCache(10_000)
-    shelf.put("a", 1, 0, 0)
-    assert shelf.get("a") is None
+    cache: LruCache[str, int] = LruCache(10_000)
+    cache.put("a", 1, 0, 0)
+    assert cache.get("a") is None
 
 
 def test_what_is_kept_ends_with_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """At that very moment, and its bytes with it."""
-    shelf: LruCache[str, int] = LruCache(10_000)
+    cache: LruCache[str, int] = LruCache(10_000)
     monkeypatch.setattr(time, "monotonic", lambda: 1000.0)
-    shelf.put("a", 1, 100, 5)
+    cache.put("a", 1, 100, 5)
     monkeypatch.setattr(time, "monotonic", lambda: 1004.9)
-    assert shelf.get("a") == 1
+    assert cache.get("a") == 1
     monkeypatch.setattr(time, "monotonic", lambda: 1005.0)
-    assert shelf.get("a") is None
-    assert (len(shelf), shelf.size) == (0, 0)
+    assert cache.get("a") is None
+    assert (len(cache), cache.size) == (0, 0)
 
 
 def test_everything_together_may_be_as_large_as_was_said() -> None:
     """To the byte, and no more is given up than must be; one too large leaves the others alone."""
-    shelf: LruCache[str, int] = LruCache(3 * ENTRY_BYTES + 30)
+    cache: LruCache[str, int] = LruCache(3 * ENTRY_BYTES + 30)
     for name in ("a", "b", "c"):
-        shelf.put(name, 1, 10, 60)
-    assert len(shelf) == 3
-    shelf.put("d", 1, 2 * ENTRY_BYTES + 31, 60)
-    assert len(shelf) == 3
-    shelf.put("e", 1, 11, 60)
-    assert [name for name in ("a", "b", "c", "d", "e") if shelf.get(name)] == ["c", "e"]
-    shelf.put("f", 1, 2 * ENTRY_BYTES + 30, 60)
-    assert (len(shelf), shelf.size) == (1, 3 * ENTRY_BYTES + 30)
+        cache.put(name, 1, 10, 60)
+    assert len(cache) == 3
+    cache.put("d", 1, 2 * ENTRY_BYTES + 31, 60)
+    assert len(cache) == 3
+    cache.put("e", 1, 11, 60)
+    assert [name for name in ("a", "b", "c", "d", "e") if cache.get(name)] == ["c", "e"]
+    cache.put("f", 1, 2 * ENTRY_BYTES + 30, 60)
+    assert (len(cache), cache.size) == (1, 3 * ENTRY_BYTES + 30)
 
 
 def test_what_rests_on_something_is_found_by_it() -> None:
     """Until it is dropped, by its own tags only; without tags it rests on nothing."""
-    shelf: LruCache[str, int] = LruCache(100_000)
+    cache: LruCache[str, int] = LruCache(100_000)
     for name, tags in (("a", ["x", "y"]), ("b", ["x"]), ("c", ["z"]), ("d", [])):
-        shelf.put(name, 1, 0, 60, tags)
-    found = [sorted(shelf.tagged(tags)) for tags in (["x"], ["y", "z"], ["none", "x", "y"], [], None)]
+        cache.put(name, 1, 0, 60, tags)
+    found = [sorted(cache.tagged(tags)) for tags in (["x"], ["y", "z"], ["none", "x", "y"], [], None)]
     assert found == [["a", "b"], ["a", "c"], ["a", "b"], [], ["a", "b", "c"]]
-    shelf.drop("a")
-    shelf.put("b", 1, 0, 60, ["z"])
-    shelf.drop("never")
-    assert [sorted(shelf.tagged(tags)) for tags in (["x"], ["y"], ["z"], None)] == [[], [], ["b", "c"], ["b", "c"]]
+    cache.drop("a")
+    cache.put("b", 1, 0, 60, ["z"])
+    cache.drop("never")
+    assert [sorted(cache.tagged(tags)) for tags in (["x"], ["y"], ["z"], None)] == [[], [], ["b", "c"], ["b", "c"]]
 
 
 def test_a_key_is_run_once_at_a_time() -> None:
