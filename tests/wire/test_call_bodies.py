@@ -92,3 +92,27 @@ async def test_a_header_takes_no_line_breaks(start_stage: StartStage, value: str
     stage = await start_stage(saying(json_answer({})), calls=calls)
     assert calling.error(await calling.run(stage, "it", {"v": value}))["code"] == "invalid_parameter"
     assert stage.upstream.accepted == 0
+
+
+@pytest.mark.parametrize(
+    ("call", "given", "sent"),
+    [
+        ({"body": {"type": "json", "template": {"acct": "own", "a": 1}}}, {}, b'{"acct":"own","a":1}'),
+        ({"body": {"type": "json"}, "parameters": {"acct": {"in": "body"}}}, {"acct": "mine"}, b'{"acct":"mine"}'),
+        ({"body": {"type": "form", "fields": [{"name": "acct", "value": "own"}]}}, {}, b"acct=own"),
+        ({"body": {"type": "json", "template": "<all>"}, "parameters": {"all": {"type": "object"}}},
+         {"all": {"acct": "mine"}}, b'{"acct":"mine"}'),
+        ({"body": {"type": "json", "template": "<all>"}, "parameters": {"all": {"type": "object"}}},
+         {"all": {"a": 1}}, b'{"a":1,"acct":"shared"}'),
+        ({"body": {"type": "json", "template": {"a": 1}}}, {}, b'{"a":1,"acct":"shared"}'),
+    ],
+)  # fmt: skip
+async def test_a_calls_own_member_wins_over_a_shared_one(
+    start_stage: StartStage, call: dict[str, Any], given: dict[str, Any], sent: bytes
+) -> None:
+    """A shared value fills in where the call's template and parameters say nothing of the member."""
+    shared = [{"name": "acct", "in": "body", "value": "shared"}]
+    calls = {"it": {"method": "POST", "path": "/it", **call}}
+    stage = await start_stage(saying(json_answer({})), parameters=shared, calls=calls)
+    assert (await calling.run(stage, "it", given)).status == 200
+    assert stage.upstream.seen[0].body == sent

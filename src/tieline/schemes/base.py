@@ -45,10 +45,10 @@ class Outgoing:
 
     ``path`` and ``query`` (without ``?``) are bytes as they will be sent; ``headers`` are name and value pairs, without
     ``Host``. ``body`` is the whole body, or None where it is streamed and nobody has it. ``mark``: a question mark is
-    sent before an empty query too.
+    sent before an empty query too. ``templated``: the body was made of a call's template, which says what is in it.
     """
 
-    __slots__ = ("body", "headers", "mark", "method", "origin", "path", "query")
+    __slots__ = ("body", "headers", "mark", "method", "origin", "path", "query", "templated")
 
     def __init__(
         self,
@@ -66,6 +66,7 @@ class Outgoing:
         self.origin = origin
         self.body = body
         self.mark = False
+        self.templated = False
 
     def add_query(self, pair: bytes) -> None:
         """Append a ``name=value`` pair that is encoded already."""

@@ -20,13 +20,13 @@ class NoPlaceError(ValueError):
     """The document is no JSON object, or what should be an object on the way to the member is something else."""
 
 
-def put_member(document: bytes, steps: Sequence[str], value: str) -> bytes:
+def put_member(document: bytes, steps: Sequence[str], value: str, *, replace: bool = True) -> bytes:
     """``document`` with the member at ``steps`` (names, the outermost first) holding the text ``value``.
 
-    A member that is there gets the value, each of several with one name; objects that are missing are made. Raises
-    NoPlaceError.
+    A member that is there gets the value, each of several with one name, or unless ``replace`` stays as it is; objects
+    that are missing are made. Raises NoPlaceError.
     """
-    writing = _Writing(document, json.dumps(value).encode())
+    writing = _Writing(document, json.dumps(value).encode(), replace=replace)
     try:
         end = writing.put(_after_blanks(document, 0), steps)
     except (ValueError, IndexError):
@@ -39,9 +39,10 @@ def put_member(document: bytes, steps: Sequence[str], value: str) -> bytes:
 class _Writing:
     """The document as far as it was written anew: ``_pieces``, and from ``_copied`` on what stays as it is."""
 
-    def __init__(self, document: bytes, value: bytes) -> None:
+    def __init__(self, document: bytes, value: bytes, *, replace: bool) -> None:
         self._document = document
         self._value = value
+        self._replaces = replace
         self._pieces: list[bytes] = []
         self._copied = 0
 
@@ -83,7 +84,7 @@ class _Writing:
             end = self.put(begin, further)
         else:
             end = _value_end(document, begin)
-            if is_it:
+            if is_it and self._replaces:
                 self._replace(begin, end, self._value)
         return _after_blanks(document, end), is_it
 

@@ -54,7 +54,7 @@ class Message:
 
     ``headers`` are without those that frame the message; ``mark``: the target ends in a question mark with nothing
     behind it, which goes on too. ``body`` is the whole body where it is at hand, None where its sender streams it;
-    ``length`` is its size in bytes, None where that is not known (chunked).
+    ``length`` is its size in bytes, None where that is not known (chunked). ``templated``: a call's template made it.
     """
 
     method: bytes
@@ -63,6 +63,7 @@ class Message:
     body: bytes | None = None
     length: int | None = None
     mark: bool = False
+    templated: bool = False
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -175,6 +176,7 @@ def _prepared(plan: Plan, auth: tuple[Applier, ...], message: Message, origin: O
     path = target.path if own is not None else plan.base_path + target.path or b"/"
     outgoing = Outgoing(message.method, path, target.query, message.headers, origin, message.body)
     outgoing.mark = message.mark
+    outgoing.templated = message.templated
     _drop_replaced(plan, auth, outgoing)
     plan.shared.add(outgoing, target.path)
     for applier in auth:

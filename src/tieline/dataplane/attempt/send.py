@@ -259,7 +259,7 @@ def _message(order: Order) -> Message:
         first = pieces[0] if len(pieces) == 1 else None
         body = first if isinstance(first, bytes) else filled.body.content
         length = filled.body.length
-    return Message(call.method, order.target or target_of(order.plan, filled), headers, body, length)
+    return Message(call.method, order.target or target_of(order.plan, filled), headers, body, length, templated=True)
 
 
 def _framing(method: bytes, length: int | None) -> bytes:

@@ -34,9 +34,10 @@ class AddedPair:
 
 
 class SharedMembers(Applier):
-    """Shared parameters of JSON and form bodies: each is set, whatever the caller sent under its name.
+    """Shared parameters of JSON and form bodies: each is set, whatever the caller of the relay sent under its name.
 
-    Other bodies are not read and not changed. ``base_path`` is the path of the base URL, which paths begin with.
+    What a call's own template says of a member stays: who wrote the definition wrote both. Other bodies are not read
+    and not changed. ``base_path`` is the path of the base URL, which paths begin with.
     """
 
     constant = False
@@ -55,21 +56,25 @@ class SharedMembers(Applier):
         path = outgoing.path.removeprefix(self._base_path).decode("latin-1")
         for each in self._members:
             if outgoing.body and each.shared.applies(path):
-                outgoing.body = _with_pair(outgoing.body, each) if kind == _FORM else _with_member(outgoing.body, each)
+                put = _with_pair if kind == _FORM else _with_member
+                outgoing.body = put(outgoing.body, each, replace=not outgoing.templated)
 
     def secrets(self) -> Sequence[Secret]:
         return tuple(each.value for each in self._members if each.shared.private)
 
 
-def _with_pair(form: bytes, added: AddedPair) -> bytes:
+def _with_pair(form: bytes, added: AddedPair, *, replace: bool) -> bytes:
     kept = without_pairs(form, frozenset({added.name}))
+    if kept != form and not replace:
+        return form
     pair = added.pair.reveal_bytes()
     return kept + b"&" + pair if kept else pair
 
 
-def _with_member(document: bytes, added: AddedPair) -> bytes:
+def _with_member(document: bytes, added: AddedPair, *, replace: bool) -> bytes:
+    value = added.value.reveal_bytes().decode(errors="surrogateescape")
     try:
-        return put_member(document, (added.shared.name,), added.value.reveal_bytes().decode(errors="surrogateescape"))
+        return put_member(document, (added.shared.name,), value, replace=replace)
     except NoPlaceError:
         return document  # a list, or no JSON at all, has no members
 
