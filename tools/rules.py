@@ -32,7 +32,8 @@ EMPTY_NAMES = re.compile(r"(?:^|_)(?:utils?|helpers?|commons?|misc|managers?|han
 PRIVATE = re.compile(r"(?:^|\.)_(?!_)")
 # Words that hide what happens; a docstring or comment says it in the field's own.
 RIDDLES = re.compile(
-    r"\b(?:knows? not|whoever ends first|nothing is left behind|at the first sight|can grow old|learn(?:t|ed) at)\b",
+    r"\b(?:knows? not|whoever ends first|nothing is left behind|at the first sight|can grow old|learn(?:t|ed) at"
+    r"|without being told|light on purpose|comes too late|who is told|is heard here|is let go|its own matter)\b",
     re.IGNORECASE,
 )
 UNFINISHED = re.compile(r"\b(?:TODO|FIXME|XXX|HACK)\b|\bphase (?:2|two)\b", re.IGNORECASE)

@@ -1,4 +1,4 @@
-"""The form of an app key: made, checked offline, hashed for storage, shown without being told.
+"""The form of an app key: made, checked offline, hashed for storage, redacted for people.
 
 ``tl_live_`` or ``tl_test_``, 43 base62 characters of randomness (256 bits), then the CRC-32 of all before it as 6
 base62 characters. The checksum finds typing errors without asking the store; it never authenticates. Where in a request

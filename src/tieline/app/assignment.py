@@ -1,6 +1,6 @@
 """What one child process is to be, and how that travels over the control socket as JSON.
 
-Light on purpose: the supervisor imports it. Knows nothing of what a child does with it.
+Imports little, as the supervisor loads it for as long as the server runs. What a child does with it is ``worker``'s.
 """
 
 import base64

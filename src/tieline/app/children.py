@@ -1,4 +1,4 @@
-"""One child process as the supervisor sees it: started, told, heard, ended, started again.
+"""One child process as the supervisor sees it: started, sent messages and read from, ended, restarted.
 
 Owns the supervisor's end of the control socket and the pauses between restarts. Decides nothing: the supervisor does.
 """

@@ -1,6 +1,6 @@
 """The data directory: made for its owner only, looked at, and claimed by one server for each plane.
 
-Light on purpose: the supervisor imports it. Knows nothing of what lies in the directory but the lock files.
+Imports little, as the supervisor loads it for as long as the server runs. Of its files only the locks are handled here.
 """
 
 import fcntl

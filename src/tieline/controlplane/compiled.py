@@ -60,7 +60,7 @@ def table_of(stored: str) -> AreaTable:
 
 
 def relearned(before: Definition, after: Definition) -> tuple[str, ...]:
-    """The calls whose answers are known otherwise in ``after`` than in ``before``, or that it has no more."""
+    """The calls whose response differs in ``after`` from that in ``before``, and those that ``after`` has not."""
     return tuple(
         name
         for name, call in before.calls.items()

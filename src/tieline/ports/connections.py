@@ -119,7 +119,7 @@ class ConnectionWriter(ConnectionReader, Protocol):
         ...
 
     async def fill(self, connection_id: str, generation: int, token: SealedToken, at: datetime) -> None:
-        """Keep a token as ``generation`` and make the connection active; whoever is renewing it comes too late."""
+        """Keep a token as ``generation`` and make the connection active; a renewal under way can save nothing then."""
         ...
 
     async def remove(self, connection_id: str) -> None:

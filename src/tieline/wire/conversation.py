@@ -1,6 +1,6 @@
 """One request and its answer over one connection, for a coroutine: with back-pressure both ways, and nothing left open.
 
-The relay follows the events of a connection itself (``dataplane.exchange``); this is for who would rather wait. Owns
+The relay follows the events of a connection itself (``dataplane.exchange``); this is for coroutines, which await. Owns
 the order of the two directions and the deadlines; does not know what is asked or who wants to know.
 """
 

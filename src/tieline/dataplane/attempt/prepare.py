@@ -1,7 +1,7 @@
 """Makes a request ready for its upstream: tokens waited for, shared values and secrets added, the body signed over.
 
 For all that the memoised path of ``relay`` cannot serve, and for every call: schemes that sign each request, that read
-its body, that need a token, that listen for a challenge. Owns the order; what a scheme does is its own matter, and
+its body, that need a token, that listen for a challenge. Owns the order; what a scheme adds is the scheme's, and
 whose turn it is to renew a token is that of ``sessions``.
 """
 

@@ -18,7 +18,7 @@ PLACES_MOST: Final = 100
 
 
 class Watched(NamedTuple):
-    """The call whose answers are looked at."""
+    """The call that a count is of."""
 
     api: str
     environment: Environment

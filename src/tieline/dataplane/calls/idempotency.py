@@ -4,7 +4,7 @@ Keys are an app key's own, and a worker's own: on several workers the same key m
 provider is sent a key too where the call has one. Follows the IETF draft on the field: 409 while it runs, 422 for
 another request under the same key. What makes a request another one is all that decides whose answer it is: the call in
 its revision, environment and credential, the end user, and the arguments. An error is not kept, nor is a stream that
-failed: the next one runs anew. Owns which runs there were; what a run does is its own matter.
+failed: the next one runs anew. Owns the list of runs and when one is dropped from it; ``run`` runs them.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ KEY_MOST: Final = 255
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """A key and whose it is."""
+    """An idempotency key, and the id of the app key that sent it."""
 
     app_key: str
     key: bytes

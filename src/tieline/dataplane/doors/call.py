@@ -28,7 +28,7 @@ _CHANGES = frozenset({"api", "credential", "connection"})
 
 
 class CallLedger(RunLedger, RefusalLedger, Protocol):
-    """Who is told how runs end, admitted or not."""
+    """Writes the request records of calls: those that ran, and those that were refused."""
 
 
 class CallDoor(Door[CallRequest]):

@@ -56,7 +56,7 @@ class CallRequest:
 
 
 class RunLedger(Protocol):
-    """Who is told how a run ended."""
+    """Called once when a run has ended, to write its request record."""
 
     def ran(self, exchange: "CallExchange", outcome: Outcome, error: TielineError | None) -> None: ...
 

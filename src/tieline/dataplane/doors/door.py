@@ -47,7 +47,7 @@ class NeedsCall:
 
 
 class RefusalLedger(Protocol):
-    """Who is told of requests that were not served."""
+    """Writes the request records of requests that a door refused."""
 
     def refused(self, request: Request, request_id: str, key: AppKey | None, error: TielineError) -> None: ...
 

@@ -31,7 +31,7 @@ _LENGTH_MOST = 256
 
 
 class RelayLedger(ExchangeLedger, RefusalLedger, Protocol):
-    """Who is told how relayed requests end, admitted or not."""
+    """Writes the request records of the relay: those that were sent, and those that were refused."""
 
 
 class Relay(Door[Route]):

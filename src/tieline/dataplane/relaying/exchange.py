@@ -42,7 +42,7 @@ _ENOUGH = 300
 
 
 class ExchangeLedger(Protocol):
-    """Who is told how an exchange ended."""
+    """Called once when an exchange has ended, to write its request record."""
 
     def ended(self, exchange: "Exchange", outcome: Outcome, error: TielineError | None) -> None: ...
 
@@ -326,10 +326,10 @@ class Exchange:
             self._expect_more(self._connection)
 
     def client_bytes(self, data: bytes) -> None:
-        """Only a ``Tunnel`` is given any."""
+        """Never called: after a 101 a ``Tunnel`` is the sink of these bytes."""
 
     def client_ended(self) -> None:
-        """Only a ``Tunnel`` is told of it."""
+        """Never called: after a 101 a ``Tunnel`` is the sink."""
 
     # -- what the upstream does
 

@@ -278,7 +278,7 @@ class Renewer:
         return await self._stored(attempt, self._sealed(attempt, token), refusal)
 
     async def _ask(self, attempt: _Attempt) -> Token:
-        """Ask the issuer. Where it says that the newest token is over for good, the one before it gets a last try."""
+        """Ask the issuer. Where it refuses the newest refresh token finally, the one before it is tried once."""
         row = attempt.row
         end = time.monotonic() + issuers.FLOW_SECONDS
         if row.generation == 0 or row.fingerprint != attempt.fingerprint:

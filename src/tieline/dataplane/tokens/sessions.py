@@ -134,7 +134,7 @@ class TokenSessions:
         self._renewer.look_again()
 
     async def close(self, seconds: float) -> None:
-        """Let what issuers are being asked end within ``seconds``; whoever only waits for another worker is let go."""
+        """Wait up to ``seconds`` for requests to issuers to end; flights that wait for another worker are cancelled."""
         await self._renewer.settle(seconds)
         for flight in self._flights.values():
             flight.cancel()
@@ -201,7 +201,7 @@ class TokenSessions:
         self._failures[key] = _RecentFailure(type(error), error.public, error.retry_after, until)
 
     def _landed(self, key: ConnectionKey, flight: "asyncio.Task[_TokenInUse]") -> None:
-        """A flight is over. Nobody may have waited for it: a failure is heard here, and the next try is a bit later."""
+        """A flight is over: called by its task. After a failure the next renewal begins ``REFUSED_SECONDS`` later."""
         del self._flights[key]
         if flight.cancelled() or flight.exception() is None:
             return
@@ -232,7 +232,7 @@ def _key(plan: Plan, renewal: Renewal, holder: Holder) -> ConnectionKey:
 
 
 def _names(key: ConnectionKey, token: _TokenInUse) -> frozenset[str]:
-    """The ids whose change ends the use of a token."""
+    """The ids of connection, API and app: a change of any of them drops the token from memory."""
     return frozenset({token.stored.connection_id, key.api_id, key.app_id})
 
 

@@ -56,7 +56,7 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The stream's other end; ``error`` is told to the caller, ``usage`` is what had been used up until then."""
+    """The end of a stream that broke off: ``error`` goes to the caller, ``usage`` is the last that the stream said."""
 
     error: TielineError
     usage: Mapping[str, Any] | None = None
