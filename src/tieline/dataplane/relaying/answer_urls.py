@@ -13,14 +13,14 @@ from tieline.wire.request import Request
 _LINK = re.compile(rb"<([^<>]*)>")
 _ABSOLUTE = re.compile(rb"(?:(?P<scheme>[Hh][Tt][Tt][Pp][Ss]?):)?//(?P<authority>[^/?#]*)(?P<rest>.*)", re.DOTALL)
 _AUTHORITY = re.compile(rb"(?P<host>[^\[\]@:]+|\[[0-9A-Fa-f:.]+\])(?::(?P<port>[0-9]{1,5}))?")
-_DOTS = re.compile(rb"/(?:\.|%2e){1,2}(?:[/?#]|$)", re.IGNORECASE)
+_PATH_WITH_DOTS = re.compile(rb"[^?#]*?/(?:\.|%2e){1,2}(?:[/?#]|\Z)", re.IGNORECASE)
 
 
 def led_back(plan: Plan, request: Request, name: bytes, value: bytes) -> bytes:
     """The value of an answer's field as the client of ``request`` gets it; ``name`` is in any case.
 
     ``Link`` holds URLs in pointed brackets (RFC 8288), all other fields are one URL. A URL that lies elsewhere than
-    below the base URL is not changed, nor is one with dot segments, which would lead out again.
+    below the base URL is not changed, nor is one with dot segments in its path, which would lead out again.
     """
     if name.lower() == b"link":
         return _LINK.sub(lambda found: b"<" + _led_back(plan, request, found[1]) + b">", value)
@@ -39,7 +39,7 @@ def _led_back(plan: Plan, request: Request, url: bytes) -> bytes:
         return url
     base = plan.base_path
     below = rest[len(base) :]
-    if not rest.startswith(base) or below[:1] not in (b"", b"/", b"?", b"#") or _DOTS.search(rest) is not None:
+    if not rest.startswith(base) or below[:1] not in (b"", b"/", b"?", b"#") or _PATH_WITH_DOTS.match(rest) is not None:
         return url
     return b"%b/relay/%b%b" % (address, plan.name.encode(), below)
 
