@@ -110,4 +110,4 @@ async def test_others_run_while_it_is_read() -> None:
         time.sleep(0)
         await asyncio.sleep(0)
         turns += 1
-    assert turns > 10
+    assert turns > 3
