@@ -13,7 +13,19 @@ _METHOD_FIELDS = frozenset({b"x-http-method-override", b"x-http-method", b"x-met
 _PATH_FIELDS = frozenset(
     {b"x-original-url", b"x-original-uri", b"x-rewrite-url", b"x-override-url", b"x-http-path-override"}
 )
-OVERRIDE_FIELDS = _METHOD_FIELDS | _PATH_FIELDS
+# What proxies tell of the request that they had themselves; some servers take it for the request.
+_TOLD_FIELDS = frozenset(
+    {
+        b"x-forwarded-uri",
+        b"x-forwarded-path",
+        b"x-original-path",
+        b"x-forwarded-method",
+        b"x-original-method",
+        b"x-method",
+    }
+)
+_RESTRICTED_FIELDS = _PATH_FIELDS | _TOLD_FIELDS
+OVERRIDE_FIELDS = _METHOD_FIELDS | _RESTRICTED_FIELDS
 _PARAMETER = b"_method"
 # Lower case, and "_" as "-": servers behind CGI-like gateways cannot tell the two apart.
 _FOLD = bytes.maketrans(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ_", b"abcdefghijklmnopqrstuvwxyz-")
@@ -34,14 +46,14 @@ def check_override(headers: Iterable[tuple[bytes, bytes]], query: bytes) -> None
 
 
 def check_path_override(headers: Iterable[tuple[bytes, bytes]]) -> None:
-    """Refuse headers that ask for another path: for keys that may not do everything.
+    """Refuse headers that ask for another path, or tell of another path or method: for keys that may not do everything.
 
     A key that may do everything gains nothing by them, and some proxies set them.
 
     Raises:
         InvalidRequest: the request holds one.
     """
-    _refuse(headers, _PATH_FIELDS, "the path itself, or use an unrestricted key")
+    _refuse(headers, _RESTRICTED_FIELDS, "the method and path themselves, or use an unrestricted key")
 
 
 def _refuse(headers: Iterable[tuple[bytes, bytes]], names: frozenset[bytes], advice: str) -> None:

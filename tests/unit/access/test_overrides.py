@@ -49,9 +49,16 @@ def test_other_headers_and_parameters_pass() -> None:
     check_override([], b"method=x&a=_method&my_method=1&_method2&_methods[]")
 
 
-@pytest.mark.parametrize("name", [b"X-Original-URL", b"X-Rewrite-URL", b"x-original-uri", b"X_Override_Url"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(b"X-Original-URL", b"X-Rewrite-URL", b"x-original-uri", b"X_Override_Url", b"X-HTTP-Path-Override"),
+        *(b"X-Forwarded-Uri", b"x-forwarded-path", b"X-Original-Path"),
+        *(b"X-Forwarded-Method", b"X-Original-Method", b"X-Method"),
+    ],
+)
 def test_another_path_cannot_be_asked_for_where_the_key_is_restricted(name: bytes) -> None:
     """Some servers take it for the request's own; a key that may do everything gains nothing by it."""
     check_override([(name, b"/files/secret")], b"")
-    with pytest.raises(InvalidRequest, match="Send the path itself"):
+    with pytest.raises(InvalidRequest, match="Send the method and path themselves"):
         check_path_override([(name, b"/files/secret")])

@@ -111,3 +111,11 @@ async def test_others_run_while_it_is_read() -> None:
         await asyncio.sleep(0)
         turns += 1
     assert turns > 3
+
+
+@pytest.mark.parametrize("text", ["\\" * 3_000_000, 'ä"\n' * 800_000, "x" * 1_048_575 + "\ud83d" + "y"])
+def test_a_long_text_is_written_as_a_short_one(text: str) -> None:
+    """In parts, wherever they cut it; half a character stays one."""
+    short = [write_json(mark)[1:-1] for mark in dict.fromkeys(text)]
+    written = dict(zip(dict.fromkeys(text), short, strict=True))
+    assert write_json(text) == b'"' + b"".join([written[mark] for mark in text]) + b'"'
