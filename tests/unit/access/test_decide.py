@@ -9,6 +9,7 @@ from tieline.access.areas import Area, AreaTable, parse_rule
 from tieline.access.decide import Allowed, Denied, Traits, decide
 from tieline.access.levels import Level
 from tieline.access.permissions import Mode, Permissions
+from tieline.core.errors import InvalidRequest
 
 READ, WRITE, REQUEST = Level.READ, Level.WRITE, Level.REQUEST
 TABLE = small_table()
@@ -266,3 +267,47 @@ def test_a_key_may_have_one_verb_of_a_model_and_not_another() -> None:
         (b"/models/gemini%3AgenerateContent", False),
     ):
         assert allowed(decide(key, "openai", table, "OpenAI", b"POST", path)) is good, path
+
+
+def test_an_api_that_takes_every_segment_for_itself_is_sent_dots() -> None:
+    """Another is not; whatever the key may do."""
+    literal = AreaTable(TABLE.areas, literal=True)
+    assert allowed(decide(ALL, "openai", literal, "OpenAI", b"GET", b"/models/../x"))
+    with pytest.raises(InvalidRequest):
+        decide(ALL, "openai", TABLE, "OpenAI", b"GET", b"/models/../x")
+
+
+def test_every_reading_of_a_path_is_judged_as_the_request_is() -> None:
+    """An upgrade is no read in any of them, and what a call is said to do holds for all."""
+    table = AreaTable([Area("files", "Files", (READ, WRITE), None, (parse_rule("GET /files/*"),))])
+    reader = restricted(files=READ)
+    for path in (b"/files/a", b"/files//a", b"/FILES/a%2Fb", b"/files/a;x", b"/files/a%2Fb"):
+        strict = path.startswith(b"/files")
+        assert allowed(decide(reader, "openai", table, "OpenAI", b"GET", path)) is strict
+        assert not allowed(decide(reader, "openai", table, "OpenAI", b"GET", path, upgrade=True))
+        assert not allowed(decide(reader, "openai", table, "OpenAI", b"GET", path, level=WRITE))
+        assert allowed(decide(restricted(files=WRITE), "openai", table, "OpenAI", b"GET", path, upgrade=True)) is strict
+
+
+def test_each_reading_of_a_path_is_looked_up_by_itself() -> None:
+    """One area covers the path as it came, another what some servers make of it: both are needed."""
+    table = AreaTable(
+        [
+            Area("open", "Open", (READ,), None, (parse_rule("GET /a/*"),)),
+            Area("closed", "Closed", (READ,), None, (parse_rule("GET /a/b/c"),)),
+        ]
+    )
+    for path in (b"/a/b%2Fc", b"/a//b/c", b"/a/b;x/c", b"/a/B/c"):
+        verdict = decide(restricted(open=READ), "openai", table, "OpenAI", b"GET", path)
+        assert isinstance(verdict, Denied)
+        assert "Closed: Read" in verdict.reason
+        assert "OpenAI" in verdict.reason
+        assert allowed(decide(restricted(open=READ, closed=READ), "openai", table, "OpenAI", b"GET", path))
+
+
+@pytest.mark.parametrize(("length", "cut"), [(100, False), (101, True)])
+def test_a_path_that_no_area_covers_is_told_in_part(length: int, *, cut: bool) -> None:
+    """What is long is cut, and its end says so."""
+    verdict = asked(READ_ONLY, "POST /" + "a" * (length - 1))
+    assert isinstance(verdict, Denied)
+    assert ("/" + "a" * 99 in verdict.reason, "…" in verdict.reason) == (True, cut)

@@ -285,3 +285,55 @@ def test_a_key_in_a_cookie_of_another_name_is_told() -> None:
     """As any other place that this API's clients have none in."""
     with pytest.raises(MissingAppKey, match="stands in a cookie, where"):
         find([(b"Cookie", b"other=" + KEY)], b"", COOKIE)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        OTHER + b" " + KEY.replace(b"_", b"%5F"),
+        OTHER + b"," + b64encode(b"id:" + KEY),
+        OTHER.replace(b"_", b"%5F") + b"," + b64encode(b"id:" + KEY),
+    ],
+)
+def test_every_form_of_a_key_in_a_value_counts(value: bytes) -> None:
+    """One that stands before the same key in other letters is found too: two different ones are refused."""
+    with pytest.raises(InvalidRequest):
+        find([(b"Authorization", b"Bearer " + KEY), (b"X-Other", value)], b"", NOWHERE)
+
+
+@pytest.mark.parametrize("padding", [b"", b"=", b"=="])
+def test_a_key_in_base64_is_found_in_either_alphabet(padding: bytes) -> None:
+    """With its padding or without; what is no base64 holds none."""
+    for before in (b"\xfb\xff\xfe:", b"ab:", b"abc:"):
+        text = b64encode(before + KEY).rstrip(b"=")
+        assert holds_key(text + padding)
+        assert holds_key(text.translate(bytes.maketrans(b"+/", b"-_")) + padding)
+
+
+def test_names_in_a_query_are_read_as_forms_write_them() -> None:
+    """A plus sign is a space, an escape what it stands for; a value may hold a sign of equality."""
+    spaced = KeyPlaces(query=frozenset({b"my key"}))
+    for pair in (b"my+key=" + KEY, b"my%20key=" + KEY):
+        assert find([], b"a=1&" + pair, spaced).query_without == b"a=1"
+    with pytest.raises(InvalidAppKey, match="the query is no app key"):
+        find([], b"my+key=a=" + KEY[:20], spaced)
+
+
+def test_a_password_of_basic_may_hold_a_colon() -> None:
+    """What stands before the first is the user."""
+    with pytest.raises(InvalidAppKey):
+        find([(b"Authorization", basic(b"api", b"pass:" + KEY[:30]))], b"", NOWHERE)
+
+
+def test_a_key_in_a_field_whose_name_is_no_text_is_told() -> None:
+    """As far as it is text."""
+    with pytest.raises(MissingAppKey, match='the header "x-\ufffd", where'):
+        find([(b"X-\xff", KEY)], b"", NOWHERE)
+
+
+def test_what_is_no_key_among_protocols_and_in_a_query_is_told_by_its_place() -> None:
+    """By the words of the field's own name."""
+    with pytest.raises(InvalidAppKey, match="stands in Sec-WebSocket-Protocol is no app key"):
+        find([(b"Sec-WebSocket-Protocol", b"my-key.other")], b"", CUSTOM)
+    with pytest.raises(InvalidAppKey, match="stands in the query is no app key"):
+        find([], b"token=other", CUSTOM)

@@ -391,3 +391,79 @@ async def test_a_key_may_be_used_from_its_networks(known: Known) -> None:
         for peer in ("10.1.2.3", "::ffff:10.1.2.3", "fe80::1%eth0", "11.1.2.3")
     ]
     assert outcomes == ["admitted", "admitted", "admitted", "address_not_allowed?"]
+
+
+REFUSED_KNOWING_THE_KEY: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
+    "stale": ({}, {"fresh_until": 0.0}, "not_ready"),
+    "revoked": ({"revoked": True}, {}, "revoked_app_key"),
+    "the words": ({}, {"field": (b"Tieline-Environment", b"test")}, "invalid_request"),
+    "the environment": ({}, {"field": (b"Tieline-Environment", b"development")}, "environment_not_allowed"),
+}
+
+
+@pytest.mark.parametrize(("change", "how", "expected"), REFUSED_KNOWING_THE_KEY.values(), ids=REFUSED_KNOWING_THE_KEY)
+async def test_a_refusal_names_the_key_where_it_is_known(
+    known: Known, change: dict[str, Any], how: dict[str, Any], expected: str
+) -> None:
+    """It is recorded as that key's."""
+    known.keys[HASH] = key(**change)
+    known.fresh_until = how.get("fresh_until", known.fresh_until)
+    fields = (how["field"],) if "field" in how else ()
+    outcome = Admission(known, PEPPER).admit(asked(FakeClient(), *fields), DOOR)
+    assert isinstance(outcome, Rejected)
+    assert (outcome.error.code, outcome.key) == (expected, known.keys[HASH])
+
+
+async def test_what_the_store_is_asked_for_belongs_to_the_snapshot_it_was_missed_in(known: Known) -> None:
+    """Its version, so that a newer one is no reason to ask; and the words, so that they are not read again."""
+    known.version = 7
+    admission = Admission(known, PEPPER)
+    known.keys[HASH] = key(api_ids=frozenset())
+    no_right = admission.admit(asked(FakeClient()), DOOR)
+    no_key_at_all = admission.admit(FakeClient().request(b"GET", b"/relay/new/x"), DOOR)
+    known.keys.clear()
+    no_such_key = admission.admit(asked(FakeClient()), DOOR)
+    for outcome in (no_right, no_key_at_all, no_such_key):
+        assert isinstance(outcome, NeedsStore)
+        assert outcome.version == 7
+    assert isinstance(no_right, NeedsStore)
+    assert isinstance(no_such_key, NeedsStore)
+    assert (no_right.keyed_hash, no_such_key.keyed_hash) == (None, HASH)
+    for outcome in (no_right, no_such_key):
+        assert outcome.words is not None
+        assert outcome.words.name == b"api"
+
+
+async def test_a_connection_has_one_memo(known: Known) -> None:
+    """The next words take the place of the last."""
+    admission, client = Admission(known, PEPPER), FakeClient()
+    admission.admit(asked(client), DOOR)
+    memo = client.memo
+    admission.admit(asked(client, path=b"/api/y"), DOOR)
+    assert client.memo is memo
+    assert admission.admit(asked(client, path=b"/api/y"), DOOR) is admission.admit(asked(client, path=b"/api/y"), DOOR)
+
+
+async def test_the_address_that_a_network_does_not_hold_is_told(known: Known) -> None:
+    """As Tieline sees it."""
+    known.keys[HASH] = key(networks=(ip_network("10.0.0.0/8"),))
+    outcome = Admission(known, PEPPER).admit(asked(FakeClient("11.1.2.3")), DOOR)
+    assert isinstance(outcome, NeedsStore)
+    assert outcome.otherwise is not None
+    assert "11.1.2.3" in outcome.otherwise.error.public
+
+
+async def test_what_follows_the_name_is_the_rest(known: Known) -> None:
+    """With every slash in it; a query and a control field without an environment are no fault."""
+    outcome = Admission(known, PEPPER).admit(
+        asked(FakeClient(), (b"Idempotency-Key", b"k"), path=b"/api/x/y?a=/b"), DOOR
+    )
+    assert isinstance(outcome, Admitted)
+    assert (outcome.words.name, outcome.words.rest, outcome.words.query) == (b"api", b"/x/y", b"a=/b")
+
+
+async def test_the_key_is_looked_for_where_the_api_says() -> None:
+    """A header of its own scheme."""
+    api = await compiled(auth={"scheme": "api_key", "name": "X-Own-Key"})
+    request = FakeClient().request(b"GET", b"/relay/api/x", (b"X-Own-Key", SECRET))
+    assert code(Admission(Known(api, key()), PEPPER).admit(request, DOOR)) == "admitted"

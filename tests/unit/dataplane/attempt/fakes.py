@@ -68,6 +68,7 @@ class FakeSender:
         return answer
 
     def repeatable(self, message: Message) -> bool:
+        assert message is not None
         return self._can_repeat
 
     def small(self) -> bool:
@@ -103,16 +104,20 @@ class FakeSessions:
     renewed_for: list[Holder] = field(default_factory=list)
 
     def current(self, plan: Plan, renewal: Renewal, holder: Holder) -> Applier | None:
+        assert renewal in plan.auth
         self.asked.append(holder)
         return Token(self.renewed)
 
     async def ready(self, plan: Plan, renewal: Renewal, holder: Holder) -> Applier:
+        assert renewal in plan.auth
         return Token(self.renewed)
 
     def connection_of(self, applier: Applier) -> str | None:
         return None
 
     async def renew(self, plan: Plan, renewal: Renewal, holder: Holder, stale: Applier) -> Applier:
+        assert renewal in plan.auth
+        assert isinstance(stale, Token)
         if self.error is not None:
             raise self.error
         self.renewed += 1

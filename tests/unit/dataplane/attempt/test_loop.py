@@ -28,8 +28,9 @@ from tieline.core.errors import (
     UpstreamUnreachable,
 )
 from tieline.dataplane.attempt.loop import SIGNED_MOST, Attempts, Job, Policy
-from tieline.dataplane.attempt.prepare import Message, Preparer
+from tieline.dataplane.attempt.prepare import Message, Prepared, Preparer, prepare, steady_appliers
 from tieline.dataplane.attempt.target import Target
+from tieline.dataplane.snapshot.calls import BoundedCache
 from tieline.dataplane.tokens.holder import Holder
 from tieline.schemes.base import Applier, Headers, Outgoing
 from tieline.schemes.signal import BODY_MOST
@@ -422,3 +423,48 @@ async def test_a_challenge_is_answered_once_without_a_new_token() -> None:
     assert sessions.renewed == 0
     sender = FakeSender(FakeHead(401), FakeHead())
     assert (await run(sender, to, Policy(1, idempotent=False), sessions)).status == 401
+
+
+async def test_a_head_is_worked_out_once_for_the_same_words() -> None:
+    """Of a steady plan: for the same method, target and fields, whatever the body; others have their own."""
+    to, heads, sender = await plan(), BoundedCache[Prepared](), FakeSender(*[FakeHead() for _ in range(4)])
+    first = Message(b"POST", Target(b"/x", b""), [(b"X-Own", b"1")], b"one", 3)
+    for sent in (first, replace(first, body=b"another"), replace(first, headers=[]), replace(first, method=b"PUT")):
+        await run(sender, to, message=sent, heads=heads)
+    assert len(heads) == 3
+    assert sender.heads[0] is sender.heads[1]
+    assert len(set(sender.heads)) == 3
+    assert {kept.body for kept in heads.values()} == {None}
+
+
+async def test_a_message_that_is_ready_goes_out_as_it_is() -> None:
+    """Until a redirect makes it another."""
+    to = await plan()
+    made = prepare(to, steady_appliers(to), message(path=b"/ready"))
+    sender = FakeSender(redirect(302, b"/v1/there"), FakeHead())
+    await run(sender, to, Policy(1, idempotent=True, redirects=True), prepared=made)
+    assert sender.heads[0] is made.head
+    assert sender.heads[1].startswith(b"GET /v1/there ")
+
+
+async def test_methods_are_permitted_with_their_paths() -> None:
+    """Of what is sent first, and of what a redirect turns it into."""
+    permitted: list[tuple[bytes, bytes | None]] = []
+    sender = FakeSender(redirect(303, b"/v1/there"), FakeHead())
+    policy = Policy(1, idempotent=True, redirects=True)
+
+    def permit(method: bytes, path: bytes | None) -> None:
+        permitted.append((method, path))
+
+    await run(sender, await plan(), policy, permit=permit, message=message(b"POST"))
+    assert permitted == [(b"POST", b"/x"), (b"GET", b"/there")]
+
+
+async def test_a_pause_that_would_outlast_the_call_is_not_begun() -> None:
+    """What the upstream asks for comes too late; a shorter one does not."""
+    end = asyncio.get_running_loop().time() + 10
+    policy = Policy(2, idempotent=True, patient=True, end=end)
+    sender = FakeSender(FakeHead(503, (b"Retry-After", b"15")))
+    assert (await run(sender, await plan(), policy)).status == 503
+    sender = FakeSender(FakeHead(503, (b"Retry-After", b"0")), FakeHead())
+    assert (await run(sender, await plan(), policy)).status == 200

@@ -219,6 +219,7 @@ class Tokens(FakeSessions):
         self.waited: list[Holder] = []
 
     def current(self, plan: Plan, renewal: Renewal, holder: Holder) -> Applier | None:
+        assert renewal in plan.auth
         return super().current(plan, renewal, holder) if self.first and holder in self.have else None
 
     async def ready(self, plan: Plan, renewal: Renewal, holder: Holder) -> Applier:
@@ -228,6 +229,7 @@ class Tokens(FakeSessions):
         return await super().ready(plan, renewal, holder)
 
     async def renew(self, plan: Plan, renewal: Renewal, holder: Holder, stale: Applier) -> Applier:
+        assert renewal in plan.auth
         if holder not in self.have:
             raise ConnectionRequired("Nobody signed in.")
         return await super().renew(plan, renewal, holder, stale)

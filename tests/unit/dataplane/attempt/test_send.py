@@ -6,14 +6,11 @@ from typing import Any, TypeVar
 
 import pytest
 
-from tests.unit.dataplane.attempt.fakes import FakeSessions, Token, per_user, plan
-from tests.unit.dataplane.test_plan import compiled
+from tests.unit.dataplane.attempt.fakes import plan
 from tieline.core.errors import UpstreamError, UpstreamResponseTooLarge, UpstreamTimeout, UpstreamUnreachable
-from tieline.dataplane.attempt.prepare import Message, Prepared, Preparer
-from tieline.dataplane.attempt.send import CallSender, ConversationSender, Order, UpstreamAnswer
+from tieline.dataplane.attempt.prepare import Message, Prepared
+from tieline.dataplane.attempt.send import ConversationSender, UpstreamAnswer
 from tieline.dataplane.attempt.target import Target
-from tieline.dataplane.snapshot.plan import Plan
-from tieline.dataplane.tokens.holder import Holder
 from tieline.definitions.fill.request import FilePart, Filled, FilledBody, Piece
 from tieline.testing.upstreams import FakeConnection, FakeLane
 from tieline.wire.egress import Owner
@@ -296,181 +293,18 @@ async def test_a_body_is_gathered_up_to_its_bound(most: int, gathered: bytes | N
     assert await ConversationSender(await plan(), 0, FILE, Upload()).gather(most) == gathered
 
 
-# -- orders
-
-
-def lane_to(to: Plan, monkeypatch: pytest.MonkeyPatch, *ups: FakeConnection | UpstreamUnreachable) -> Lane:
-    """The lane of ``to`` leads to ``ups``."""
-    lane = Lane(*ups)
-    monkeypatch.setattr("tieline.dataplane.attempt.prepare._way", lambda plan, *_: (plan.origin, lane.lane))
-    return lane
-
-
-async def order(filled: Filled | None = None, **call: Any) -> Order:
-    """An order of the call ``it`` of an API of such a call."""
-    limits = call.pop("limits", {})
-    api = await compiled({"key": "sk-unit-provider-key"}, calls={"it": {"path": "/x", **call}}, limits=limits)
-    found = api.plans["live"].calls.find("it")
-    assert found is not None
-    return Order(api.plans["live"], found, filled or Filled(call.get("method", "GET"), "/x", None, b"", [], None))
-
-
-async def written(sent: Order, monkeypatch: pytest.MonkeyPatch) -> bytes:
-    """What an order comes to."""
+async def test_whoever_gives_up_waiting_leaves_no_connection_open() -> None:
+    """A call that is cancelled while its answer is waited for cuts it."""
     up = FakeConnection()
-    lane_to(sent.plan, monkeypatch, up)
-    sending = await under_way(CallSender(Preparer(FakeSessions())).send(sent))
-    up.answers(200, length=0)
-    await sending
-    return up.written
-
-
-async def test_an_order_sends_what_its_call_was_filled_with(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Line, customary fields, its own fields, the type of its body, its secret, and its body."""
-    body = FilledBody(b"text/plain", (b"abc",), 3)
-    made = await order(Filled("POST", "/x", None, b"a=1", [(b"x-own", b"1")], body), method="POST")
-    head, _, sent = (await written(made, monkeypatch)).partition(b"\r\n\r\n")
-    assert sent == b"abc"
-    assert head.split(b"\r\n") == [
-        b"POST /v1/x?a=1 HTTP/1.1",
-        b"host: api.example.com",
-        b"accept: */*",
-        b"accept-encoding: identity",
-        b"user-agent: tieline",
-        b"x-own: 1",
-        b"content-type: text/plain",
-        b"Authorization: Bearer sk-unit-provider-key",
-        b"content-length: 3",
-    ]
-
-
-async def test_a_body_of_several_texts_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No file is in it, so it is at hand."""
-    made = await order(Filled("POST", "/x", None, b"", [], FilledBody(b"text/plain", (b"a", b"b"), 2)), method="POST")
-    assert (await written(made, monkeypatch)).endswith(b"content-length: 2\r\n\r\nab")
-
-
-async def test_an_order_may_go_elsewhere_than_its_call(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As the next page of a list does."""
-    made = await order()
-    made.target = Target(b"/next", b"page=2")
-    assert (await written(made, monkeypatch)).startswith(b"GET /v1/next?page=2 HTTP/1.1\r\n")
-
-
-async def test_a_key_against_repetition_is_sent_in_the_calls_own_field(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The caller's, or a new one of 32 hexadecimal digits each time."""
-    keys = []
-    for key in ("mine", "", ""):
-        made = await order(idempotency={"header": "Idem-Key"}, method="POST")
-        made.key = key
-        lines = (await written(made, monkeypatch)).split(b"\r\n")
-        keys += [line.removeprefix(b"Idem-Key: ") for line in lines if line.startswith(b"Idem-Key: ")]
-    assert keys[0] == b"mine"
-    assert len(set(keys)) == 3
-    assert {len(bytes.fromhex(key.decode())) for key in keys[1:]} == {16}
-
-
-TRIES: dict[str, tuple[dict[str, Any], dict[str, Any], int]] = {
-    "as the API says": ({}, {"retry": {"attempts": 2}}, 2),
-    "as the call says": ({"retry": {"attempts": 4}}, {"retry": {"attempts": 2}}, 4),
-    "once": ({"retry": {"attempts": 1}}, {"retry": {"attempts": 2}}, 1),
-    "not what arrives twice": ({"method": "POST", "retry": {"attempts": 4}}, {}, 1),
-}
-
-
-@pytest.mark.parametrize(("call", "limits", "tries"), TRIES.values(), ids=TRIES)
-async def test_an_order_is_tried_as_often_as_was_said(
-    monkeypatch: pytest.MonkeyPatch, call: dict[str, Any], limits: dict[str, Any], tries: int
-) -> None:
-    """Answers that may pass are tried again."""
-    monkeypatch.setattr("tieline.dataplane.attempt.retry._FIRST", 0.0)
-    made = await order(limits=limits, **call)
-    ups = [FakeConnection() for _ in range(6)]
-    lane_to(made.plan, monkeypatch, *ups)
-    sending = await under_way(CallSender(Preparer(FakeSessions())).send(made))
-    for up in ups[:tries]:
-        up.answers(503, length=0)
-        for _ in range(20):
-            await asyncio.sleep(0)
-    assert (await sending).status == 503
-    assert [bool(up.written) for up in ups] == [True] * tries + [False] * (6 - tries)
-
-
-TIMES: dict[str, tuple[dict[str, Any], dict[str, Any], float]] = {
-    "as the API says": ({}, {"timeout": {"total": "4s"}}, 4.0),
-    "as the call says": ({"timeout": "3s"}, {"timeout": {"total": "4s"}}, 3.0),
-}
-
-
-@pytest.mark.parametrize(("call", "limits", "seconds"), TIMES.values(), ids=TIMES)
-async def test_an_order_ends_when_its_time_is_over(
-    monkeypatch: pytest.MonkeyPatch, call: dict[str, Any], limits: dict[str, Any], seconds: float
-) -> None:
-    """Counted from when it is sent."""
-    made = await order(limits=limits, **call)
-    up = FakeConnection()
-    lane_to(made.plan, monkeypatch, up)
-    up.clock.now = before = now()
-    sending = await under_way(CallSender(Preparer(FakeSessions())).send(made))
-    assert before + seconds <= up.deadline <= now() + seconds
+    sending = await under_way(ConversationSender(await plan(), now() + 60).send(message(), prepared(Lane(up))))
     sending.cancel()
-    made, late = await order(limits=limits, **call), FakeConnection()
-    late.clock.now = now()
-    made.end = late.clock.now + 2
-    lane_to(made.plan, monkeypatch, late)
-    sending = await under_way(CallSender(Preparer(FakeSessions())).send(made))
-    assert late.deadline == made.end
-    sending.cancel()
+    await asyncio.gather(sending, return_exceptions=True)
+    assert up.ended == "aborted"
 
 
-@pytest.mark.parametrize("follows", [False, True])
-async def test_a_redirect_is_followed_where_the_call_says_so(monkeypatch: pytest.MonkeyPatch, *, follows: bool) -> None:
-    """Over a connection of its own."""
-    made = await order(follow_redirects=follows)
-    first, second = FakeConnection(), FakeConnection()
-    lane_to(made.plan, monkeypatch, first, second)
-    sending = await under_way(CallSender(Preparer(FakeSessions())).send(made))
-    first.answers(302, (b"Location", b"/v1/there"), length=0)
-    for _ in range(10):
-        await asyncio.sleep(0)
-    assert second.written.startswith(b"GET /v1/there HTTP/1.1\r\n") == follows
-    if follows:
-        second.answers(200, length=0)
-    assert (await sending).status == (200 if follows else 302)
-
-
-async def test_a_key_that_never_changes_rests_on_no_connection() -> None:
-    """Nobody signed in to it."""
-    made, sender = await order(), CallSender(Preparer(FakeSessions()))
-    answer = await reached(FakeConnection())
-    assert await sender.connections(made) == frozenset()
-    assert sender.connections_of(made.plan, answer) == frozenset()
-
-
-class SignedIn(FakeSessions):
-    """Tokens of connections that people signed in to."""
-
-    def connection_of(self, applier: Any) -> str | None:
-        return "con_1" if isinstance(applier, Token) else None
-
-
-async def test_an_order_rests_on_the_connection_of_whom_it_is_for() -> None:
-    """Where each end user has one."""
-    made, sessions, ann = await order(), SignedIn(), Holder("app_1", "ann")
-    made.plan, made.holder = await per_user(), ann
-    assert await CallSender(Preparer(sessions)).connections(made) == {"con_1"}
-    assert sessions.asked == [ann]
-
-
-@pytest.mark.parametrize(("grant", "found"), [("authorization_code", {"con_1"}), ("client_credentials", set[str]())])
-async def test_an_answer_rests_on_the_connections_that_people_signed_in_to(grant: str, found: set[str]) -> None:
-    """A token that the API's own credential gets is not another one's tomorrow."""
-    auth = {"scheme": "oauth2", "grant": grant, "token_url": "http://127.0.0.1:9/token"}
-    more = {"authorize_url": "http://127.0.0.1:9/authorize"} if grant == "authorization_code" else {}
-    to = await plan(auth=auth | more)
-    sender, made = CallSender(Preparer(SignedIn())), await order()
-    made.plan = to
-    assert await sender.connections(made) == found
-    answer = await reached(FakeConnection())
-    answer.prepared = Prepared(FakeLane().lane, HEAD, [], None, (Token(1),), ())
-    assert sender.connections_of(to, answer) == found
+async def test_a_call_dials_as_long_as_any_time_is_left() -> None:
+    """However little."""
+    lane = Lane(UpstreamUnreachable("no"))
+    with pytest.raises(UpstreamUnreachable):
+        await ConversationSender(await plan(), now() + 0.9).send(message(), prepared(lane))
+    assert 0 < lane.waits[0] <= 0.9

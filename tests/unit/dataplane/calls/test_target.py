@@ -1,8 +1,11 @@
 """Where a call's request goes, and where an answer may lead it."""
 
+from dataclasses import replace
+
 import pytest
 
-from tieline.core.errors import UpstreamProtocolError
+from tieline.access.areas import AreaTable
+from tieline.core.errors import InvalidRequest, UpstreamProtocolError
 from tieline.core.urls import Origin
 from tieline.dataplane.attempt.target import Target, target_of, told_target
 from tieline.dataplane.snapshot.plan import Plan
@@ -101,3 +104,39 @@ async def test_what_was_asked_by_http_may_lead_to_https(plan: Plan) -> None:
     secure = told_target(plan, asked, "https://files.test/y")
     assert secure == Target(b"/y", b"", Origin("https", "files.test", 443))
     assert told_target(plan, secure, "http://files.test/z").origin == Origin("https", "files.test", 443)
+
+
+async def test_the_url_that_was_asked_is_told_whole(plan: Plan) -> None:
+    """With its query if it has one, below the base URL or elsewhere."""
+    assert Target(b"/a", b"b=1").url(plan) == "https://api.test/v1/a?b=1"
+    assert Target(b"/a", b"").url(plan) == "https://api.test/v1/a"
+    assert Target(b"/a", b"", ELSEWHERE).url(plan) == "https://files.test/a"
+
+
+TRICKS = ("/a/%2e%2e/b", "/a/..;x/b", "/a%5Cb")
+
+
+@pytest.mark.parametrize("path", TRICKS)
+async def test_a_path_that_upstreams_read_in_several_ways_is_not_sent(plan: Plan, path: str) -> None:
+    """Whether a call, a whole URL or an answer leads there, to this API or elsewhere."""
+    for made in (filled(path), filled(url=f"https://api.test/v1{path}"), filled(url=f"https://files.test{path}")):
+        with pytest.raises(InvalidRequest):
+            target_of(plan, made)
+    with pytest.raises(UpstreamProtocolError):
+        told_target(plan, Target(b"/x", b""), f"https://api.test/v1{path}")
+
+
+@pytest.mark.parametrize("path", TRICKS)
+async def test_an_api_that_takes_every_segment_for_itself_is_sent_them(plan: Plan, path: str) -> None:
+    """Itself only: another origin may read them otherwise."""
+    literal = replace(plan, table=AreaTable(plan.table.areas, literal=True))
+    assert target_of(literal, filled(path)).path == path.encode()
+    assert target_of(literal, filled(url=f"https://api.test/v1{path}")).path == path.encode()
+    with pytest.raises(InvalidRequest):
+        target_of(literal, filled(url=f"https://files.test{path}"))
+
+
+async def test_dots_of_a_path_with_an_empty_beginning_stay(plan: Plan) -> None:
+    """They are read in several ways, so that they are refused."""
+    with pytest.raises(UpstreamProtocolError):
+        told_target(plan, Target(b"/x", b""), "https://api.test//a/../b")
