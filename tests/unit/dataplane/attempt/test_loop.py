@@ -463,7 +463,7 @@ async def test_methods_are_permitted_with_their_paths() -> None:
 async def test_a_pause_that_would_outlast_the_call_is_not_begun() -> None:
     """What the upstream asks for comes too late; a shorter one does not."""
     end = asyncio.get_running_loop().time() + 10
-    policy = Policy(2, idempotent=True, patient=True, end=end)
+    policy = Policy(2, idempotent=True, retries_status=True, end=end)
     sender = FakeSender(FakeHead(503, (b"Retry-After", b"15")))
     assert (await run(sender, await plan(), policy)).status == 503
     sender = FakeSender(FakeHead(503, (b"Retry-After", b"0")), FakeHead())
