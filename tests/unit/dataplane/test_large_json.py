@@ -1,8 +1,9 @@
 """A large JSON text is read in parts to the same value, exact, and what holds too much is refused."""
 
-import asyncio
+import json
 import random
-import time
+import sys
+from types import FrameType
 from typing import Any
 
 import orjson
@@ -12,6 +13,7 @@ from tieline.dataplane.answers.exact_json import read_json, write_json
 from tieline.dataplane.answers.large_json import CONTAINERS_MOST, TooManyValues, check_large_json, read_large_json
 
 WIDE = 600_000
+WINDOW = 256 * 1024
 
 
 def listed(item: bytes, size: int = WIDE) -> bytes:
@@ -102,15 +104,22 @@ def test_what_holds_too_much_is_refused() -> None:
     assert len(read_large_json(b"[" + text + b"]")[0]) == CONTAINERS_MOST + 10
 
 
-async def test_others_run_while_it_is_read() -> None:
-    """The interpreter is given up between windows, so that a loop beside it goes on: counted, not timed."""
-    reading = asyncio.get_running_loop().run_in_executor(None, read_large_json, listed(b'{"a":[1,2]}', 8_000_000))
-    turns = 0
-    while not reading.done():
-        time.sleep(0)
-        await asyncio.sleep(0)
-        turns += 1
-    assert turns > 3
+def test_no_more_than_a_window_is_decoded_at_once() -> None:
+    """Other threads may run between two windows: each decoding in C is handed 256 KiB of the text at most."""
+    handed: list[int] = []
+
+    def note(frame: FrameType, event: str, _: object) -> None:
+        if event == "call" and frame.f_code is json.JSONDecoder.raw_decode.__code__:
+            handed.append(len(frame.f_locals["s"]))
+
+    body = listed(b'{"a":[1,2]}', 2_000_000)
+    sys.setprofile(note)
+    try:
+        read_large_json(body)
+    finally:
+        sys.setprofile(None)
+    assert max(handed) <= WINDOW
+    assert len(handed) >= len(body) // WINDOW
 
 
 @pytest.mark.parametrize("text", ["\\" * 3_000_000, 'ä"\n' * 800_000, "x" * 1_048_575 + "\ud83d" + "y"])

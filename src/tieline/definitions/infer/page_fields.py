@@ -6,7 +6,7 @@ proposes nothing, and walks at most 2,000 objects of 2,000 members each.
 
 import re
 from collections import deque
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from functools import lru_cache
 from typing import Any, Final
 
@@ -55,21 +55,26 @@ def page_members(document: Any, words: Collection[str], near: Steps = ()) -> lis
         beside: list[Any] = []
         collect(document, near, beside)
         waiting += [(near, value) for value in beside[:1]]
+    for steps, name, below in _members(waiting):
+        word = plain_name(name)
+        if word in words and not isinstance(below, list):
+            found.append(_address((*steps, name), below))
+        if word in _HOLDERS and isinstance(below, dict) and len(steps) < len(near) + _MOST_LEVELS:
+            waiting.append(((*steps, name), below))
+    return found
+
+
+def _members(waiting: deque[tuple[Steps, Any]]) -> Iterator[tuple[Steps, str, Any]]:
+    """The members of objects ``waiting``, each with the object's place; the caller adds further objects as it goes.
+
+    Objects of more than 2,000 members are passed over, and it ends after 2,000 objects.
+    """
     for _ in range(_MOST_OBJECTS):
         if not waiting:
-            break
+            return
         steps, value = waiting.popleft()
-        if not isinstance(value, dict) or len(value) > _MOST_MEMBERS:
-            continue
-        for name, below in value.items():
-            if not paths.is_expressible(name):
-                continue
-            word = plain_name(name)
-            if word in words and not isinstance(below, list):
-                found.append(_address((*steps, name), below))
-            if word in _HOLDERS and isinstance(below, dict) and len(steps) < len(near) + _MOST_LEVELS:
-                waiting.append(((*steps, name), below))
-    return found
+        if isinstance(value, dict) and len(value) <= _MOST_MEMBERS:
+            yield from ((steps, name, below) for name, below in value.items() if paths.is_expressible(name))
 
 
 def _address(steps: Steps, value: Any) -> tuple[Steps, Any]:
@@ -114,21 +119,13 @@ def list_of_items(document: Any) -> tuple[Steps, list[Any]] | None:
         return (), document
     lists: list[tuple[tuple[bool, bool, int], Steps, list[Any]]] = []
     waiting: deque[tuple[Steps, Any]] = deque([((), document)])
-    for _ in range(_MOST_OBJECTS):
-        if not waiting:
-            break
-        steps, value = waiting.popleft()
-        if not isinstance(value, dict) or len(value) > _MOST_MEMBERS:
-            continue
-        for name, below in value.items():
-            if not paths.is_expressible(name):
-                continue
-            if isinstance(below, list):
-                named = plain_name(name) in _ITEMS
-                objects = not below or isinstance(below[0], dict)
-                lists.append(((not (named and objects), not objects, len(steps)), (*steps, name), below))
-            elif isinstance(below, dict) and len(steps) + 1 < _MOST_LEVELS:
-                waiting.append(((*steps, name), below))
+    for steps, name, below in _members(waiting):
+        if isinstance(below, list):
+            named = plain_name(name) in _ITEMS
+            objects = not below or isinstance(below[0], dict)
+            lists.append(((not (named and objects), not objects, len(steps)), (*steps, name), below))
+        elif isinstance(below, dict) and len(steps) + 1 < _MOST_LEVELS:
+            waiting.append(((*steps, name), below))
     if not lists:
         return None
     _, steps, items = min(lists, key=lambda each: each[0])
