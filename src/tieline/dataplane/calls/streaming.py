@@ -21,7 +21,7 @@ from tieline.dataplane.snapshot.calls import ReadyCall
 
 STREAM_MOST: Final = 1024 * 1024 * 1024
 """Bytes that an encoded stream may become in all."""
-_PIECE: Final = 16 * 1024
+_PIECE: Final = 8 * 1024
 REST_SECONDS: Final = 0.5
 """How long what follows a stream's last event is read, so that the connection may be used again."""
 InThread = Callable[[Callable[[], Any]], Awaitable[Any]]
@@ -89,11 +89,13 @@ async def _source(
 ) -> AsyncIterator[bytes | UpstreamError | None]:
     """``begun`` and the rest of the body, decoded; at last None for its end, or what ended it badly.
 
-    In pieces of at most 16 KiB, coded and decoded: each may hold hundreds of events, and others run in between.
+    In pieces of at most 8 KiB, coded and decoded: each may hold hundreds of events, and others run in between.
     """
     try:
         for piece in _pieces(begun):
             yield piece
+            if piece is not begun:
+                await asyncio.sleep(0)
         while came := await reached.read():
             for part in _pieces(came):
                 for piece in _pieces(part if undo is None else undo.feed(part)):
