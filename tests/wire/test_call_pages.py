@@ -75,6 +75,14 @@ def by_url(_: Message, query: dict[str, str]) -> bytes:
     return json_answer({"data": things(start), "next": f"?from={start + SIZE}" if start + SIZE < TOTAL else None})
 
 
+def by_listed_link(_: Message, query: dict[str, str]) -> bytes:
+    """A list of links with relations, in the body; the last page has links too."""
+    start = int(query.get("from", "0"))
+    links = [{"rel": "self", "href": f"?from={start}"}, {"rel": "first", "href": "?from=0"}]
+    following = [{"rel": "next", "href": f"?from={start + SIZE}"}] if start + SIZE < TOTAL else []
+    return json_answer({"links": following + links, "data": things(start)})
+
+
 KINDS: dict[str, tuple[Reply, dict[str, Any]]] = {
     "page": (by_page, {"kind": "page", "parameter": "page", "start": 1, "items": "data"}),
     "offset": (by_offset, {"kind": "offset", "parameter": "offset", "step": SIZE}),
@@ -83,6 +91,7 @@ KINDS: dict[str, tuple[Reply, dict[str, Any]]] = {
     "cursor in a header": (by_header, {"kind": "cursor", "parameter": "after", "header": "X-Next"}),
     "link": (by_link, {"kind": "link"}),
     "next url": (by_url, {"kind": "next_url", "next": "next", "items": "data"}),
+    "listed link": (by_listed_link, {"kind": "next_url", "next": "links", "items": "data"}),
 }
 
 

@@ -4,6 +4,7 @@ Exit 0: done. Exit 1: refused or failed. Exit 2: wrong usage. The only blanket `
 """
 
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import PurePath
@@ -27,7 +28,9 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         from tieline.app.worker import work
 
         sys.exit(work(words[1], int(words[2])))
-    sys.exit(run(words))
+    status = run(words)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # what is over cannot be cancelled: the interpreter would die of it
+    sys.exit(status)
 
 
 def run(words: Sequence[str]) -> int:

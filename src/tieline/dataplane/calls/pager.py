@@ -14,7 +14,7 @@ import orjson
 
 from tieline.core.errors import UpstreamProtocolError
 from tieline.dataplane.answers.streams.paths import getter
-from tieline.definitions.infer.links import next_link
+from tieline.definitions.infer.links import next_link, next_listed
 from tieline.definitions.infer.page_fields import PAGE_COUNTS, TOTALS, page_members, says_more
 from tieline.definitions.model import Call, Pagination
 from tieline.wire.framing import Headers
@@ -139,6 +139,10 @@ class Pager:
             return None
         if paging.kind == "cursor" and str(found) == "0":  # what comes next is never the beginning: an end by custom
             return None
+        if paging.kind == "next_url" and isinstance(found, list):
+            found = next_listed(found)
+            if found is None:
+                return None
         where = paging.next or paging.header
         if isinstance(found, str) and len(found) > _CURSOR_MOST:
             raise self._stuck(f"has more than {_CURSOR_MOST:,} characters at {where}, where the next page should be")

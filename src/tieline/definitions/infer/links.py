@@ -1,17 +1,20 @@
-"""``Link`` header fields (RFC 8288 section 3): the targets they name, and in which relation. Linear in their length.
+"""Links with relations: ``Link`` header fields (RFC 8288 section 3), and lists of links in JSON. Linear in length.
 
 Knows neither requests nor pages; a target is handed on as it is written, and may be relative.
 """
 
 import re
 from collections.abc import Iterable, Iterator
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 MOST_LENGTH: Final = 64 * 1024
 """Characters of one field that is read; a longer one names nothing."""
 _PARAMETER: Final = re.compile(r"\s*+;\s*+([^\s=;,<>\"]++)(\s*+=\s*+)?+")
 _QUOTED: Final = re.compile(r'"((?:[^"\\]++|\\.)*+)"', re.DOTALL)
 _TOKEN: Final = re.compile(r'[^\s";,]*+')
+
+_RELATION_MEMBERS: Final = ("rel", "relation")
+_TARGET_MEMBERS: Final = ("href", "url", "uri")
 
 
 class Link(NamedTuple):
@@ -33,6 +36,30 @@ def next_link(values: Iterable[str]) -> str | None:
                 if "next" in link.relations and not link.anchored:
                     return link.target
     return None
+
+
+def is_list_of_links(value: Any) -> bool:
+    """Whether ``value`` is a list of objects with a relation and a target, as HATEOAS, PayPal and FHIR have them."""
+    return isinstance(value, list) and bool(value) and all(_target(each) is not None for each in value)
+
+
+def next_listed(links: Iterable[Any]) -> str | None:
+    """The target of the first of ``links``, objects of JSON, with the relation ``next``; None where there is none."""
+    return next((_target(each) for each in links if "next" in _relations(each)), None)
+
+
+def _relations(link: Any) -> list[str]:
+    """A link's relation types in lower case: one text, or a list of them (Siren)."""
+    said = next((link[name] for name in _RELATION_MEMBERS if name in link), "") if isinstance(link, dict) else ""
+    texts = said if isinstance(said, list) else [said]
+    return [word for text in texts if isinstance(text, str) for word in text.lower().split()]
+
+
+def _target(link: Any) -> str | None:
+    """Where a link leads; None for what is none."""
+    if not isinstance(link, dict) or not _relations(link):
+        return None
+    return next((link[name] for name in _TARGET_MEMBERS if isinstance(link.get(name), str)), None)
 
 
 def links_in(value: str) -> Iterator[Link]:

@@ -11,6 +11,7 @@ from functools import lru_cache
 from typing import Any, Final
 
 from tieline.definitions.infer import paths
+from tieline.definitions.infer.links import is_list_of_links
 from tieline.definitions.infer.paths import Steps
 from tieline.definitions.infer.shape import collect
 
@@ -113,17 +114,35 @@ def as_flag(value: Any) -> bool | None:
     return {"true": True, "false": False}.get(value) if isinstance(value, str) else None
 
 
+def link_lists(document: Any, near: Steps = ()) -> list[tuple[Steps, list[Any]]]:
+    """Lists of links, each with a relation, that an answer has at its top or in ``near``, and where they are."""
+    beside: list[Any] = []
+    collect(document, near, beside)
+    holders = [((), document), *((near, value) for value in beside[:1] if near)]
+    return [
+        ((*steps, name), below)
+        for steps, holder in holders
+        if isinstance(holder, dict) and len(holder) <= _MOST_MEMBERS
+        for name, below in holder.items()
+        if paths.is_expressible(name) and is_list_of_links(below)
+    ]
+
+
 def list_of_items(document: Any) -> tuple[Steps, list[Any]] | None:
-    """Where the list of items is, and it: the whole, or the likeliest list near the top; None without a list."""
+    """Where the list of items is, and it: the whole, or the likeliest list near the top; None without a list.
+
+    A list of links is the last to be taken for items.
+    """
     if isinstance(document, list):
         return (), document
-    lists: list[tuple[tuple[bool, bool, int], Steps, list[Any]]] = []
+    lists: list[tuple[tuple[bool, bool, bool, int], Steps, list[Any]]] = []
     waiting: deque[tuple[Steps, Any]] = deque([((), document)])
     for steps, name, below in _members(waiting):
         if isinstance(below, list):
             named = plain_name(name) in _ITEMS
             objects = not below or isinstance(below[0], dict)
-            lists.append(((not (named and objects), not objects, len(steps)), (*steps, name), below))
+            rank = (is_list_of_links(below), not (named and objects), not objects, len(steps))
+            lists.append((rank, (*steps, name), below))
         elif isinstance(below, dict) and len(steps) + 1 < _MOST_LEVELS:
             waiting.append(((*steps, name), below))
     if not lists:

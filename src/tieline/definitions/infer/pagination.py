@@ -11,13 +11,14 @@ from typing import Any, Final
 
 from tieline.definitions import template
 from tieline.definitions.infer import paths
-from tieline.definitions.infer.links import next_link
+from tieline.definitions.infer.links import next_link, next_listed
 from tieline.definitions.infer.page_fields import (
     HAS_MORE,
     IS_LAST,
     PAGE_COUNTS,
     TOTALS,
     as_flag,
+    link_lists,
     list_of_items,
     naming_step,
     page_members,
@@ -122,6 +123,13 @@ def _by_url(samples: _Samples) -> Proposal | None:
         if isinstance(value, str) and _URL.fullmatch(value) and _moves(samples, steps):
             path = paths.join(steps)
             return Proposal(Pagination("next_url", items=samples.items, next=path), f"{path} is the next page's URL")
+    near = paths.split(samples.items)[:-1]
+    for page in samples.pages:
+        for steps, links in link_lists(page.document, near):
+            if next_listed(links) is not None:
+                path = paths.join(steps)
+                because = f"{path} lists links, one of them to the next page"
+                return Proposal(Pagination("next_url", items=samples.items, next=path), because)
     return None
 
 
@@ -206,7 +214,8 @@ def _ended(samples: _Samples, paging: Pagination) -> Pagination:
 
 def _flag(samples: _Samples, words: Collection[str]) -> str | None:
     """The path of a flag of one of these names; None where no answer has one."""
-    found = ((steps, value) for page in samples.pages for steps, value in page_members(page.document, words))
+    near = paths.split(samples.items)[:-1]
+    found = ((steps, value) for page in samples.pages for steps, value in page_members(page.document, words, near))
     return next((paths.join(steps) for steps, value in found if as_flag(value) is not None), None)
 
 
@@ -258,6 +267,8 @@ def _cursor_parameter(call: Call, name: str, *, structured: bool) -> str | None:
     bare = name.removeprefix("next").removeprefix("end").removeprefix("last")
     words = [name, *(word for word in (bare, *_CURSORS) if word in _CURSORS and (word != "page" or name == "nextpage"))]
     words += [word for word in wires if word.endswith(_CURSOR_ENDS)]
+    if name.startswith("next"):  # next_start, nextOffset: what the call counts by itself
+        words.insert(1, bare)
     types = {"json", "object"} if structured else {"text", "integer", "number", "json"}
     for word in (*words, *(("page",) if name == "next" else ())):
         found = wires.get(word)

@@ -41,6 +41,11 @@ URLS = {
               "data", "next_page.uri"),
     "records": ({"totalSize": 9, "nextRecordsUrl": "/query/01g-2000", "records": THINGS}, "records", "nextRecordsUrl"),
     "a query alone": ({"items": THINGS, "next_page_url": "?page=2"}, "items", "next_page_url"),
+    "a list of links": ({"plans": THINGS, "links": [{"href": "/t", "rel": "self"}, {"href": "/p2", "rel": "next"}]},
+                        "plans", "links"),
+    "a bundle": ({"type": "searchset", "link": [{"relation": "self", "url": "/t"}, {"relation": "next", "url": "/n"}],
+                  "entry": THINGS}, "entry", "link"),
+    "hypermedia": ({"links": [{"rel": ["next"], "href": "/t?page=2"}], "entities": THINGS}, "entities", "links"),
 }  # fmt: skip
 CURSORS = {
     "a token": ({"items": THINGS, "nextPageToken": "CAUQAA"}, query(pageToken="text"), "pageToken", "nextPageToken"),
@@ -70,6 +75,9 @@ CURSORS = {
                 query(after="text"), "after", "meta.after_cursor"),
     "a table": ({"Items": THINGS, "Count": 2, "LastEvaluatedKey": {"id": {"S": "b"}}},
                 query(ExclusiveStartKey="json"), "ExclusiveStartKey", "LastEvaluatedKey"),
+    "a number that the call counts": (
+        {"data": THINGS, "additional_data": {"pagination": {"start": 0, "next_start": 2}}},
+        query(start="integer", limit="integer"), "start", "additional_data.pagination.next_start"),
     "meta": ({"meta": {"next_token": "b26v"}, "data": THINGS}, query(pagination_token="text", next_token="text"),
              "next_token", "meta.next_token"),
 }  # fmt: skip
@@ -110,7 +118,9 @@ def test_a_cursor_in_graphql_stands_beside_the_items() -> None:
     found = proposed(said, document)
     assert found is not None
     issues = "data.repo.issues"
-    assert found.pagination == Pagination("cursor", "after", f"{issues}.edges", next=f"{issues}.pageInfo.endCursor")
+    assert (found.pagination.kind, found.pagination.parameter) == ("cursor", "after")
+    assert (found.pagination.items, found.pagination.next) == (f"{issues}.edges", f"{issues}.pageInfo.endCursor")
+    assert found.pagination.more == f"{issues}.pageInfo.hasNextPage"
 
 
 @pytest.mark.parametrize(("header", "parameter"), [("x-next-cursor", "cursor"), ("x-continuation-token", "cursor"),
