@@ -1,5 +1,8 @@
 """Proposals for streams of no known provider, from the first bytes of an answer."""
 
+from typing import Any
+
+import orjson
 import pytest
 
 from tests.unit.dataplane.streams.reading import failure, read
@@ -112,3 +115,61 @@ def test_a_stream_that_is_cut_before_its_learned_end_is_an_error() -> None:
     learned = detect(delta + end)
     assert isinstance(read(learned, delta, end)[-1], Done)
     assert failure(read(learned, delta))[0] == "upstream_protocol_error"
+
+
+def sse(*values: dict[str, Any], name: str = "") -> bytes:
+    """Events of these values, of this name where they have one."""
+    return b"".join(
+        [(f"event: {name}\n" if name else "").encode() + b"data: " + orjson.dumps(v) + b"\n\n" for v in values]
+    )
+
+
+_PIECE = {"delta": {"message": {"content": {"text": "Hi"}}}}
+_COUNTS = {
+    "billed_units": {"input_tokens": 5, "output_tokens": 10},
+    "tokens": {"input_tokens": 15, "output_tokens": 10},
+}
+_ASSISTANT = {"delta": {"content": [{"index": 0, "type": "text", "text": {"value": "Hi"}}]}}
+_DIFY_END = {"event": "message_end", "metadata": {"usage": {"prompt_tokens": 10, "completion_tokens": 2}}}
+_COHERE_1 = ({"event_type": "text-generation", "text": "Hi"}, {"event_type": "stream-end", "is_finished": True})
+NAMED_WITHIN: dict[str, tuple[bytes, dict[str, int] | None]] = {
+    "dify": (sse({"event": "message", "answer": "Hi"}, _DIFY_END), {"input": 10, "output": 2}),
+    "cohere, first version": (b"".join(orjson.dumps(each) + b"\n" for each in _COHERE_1), None),
+    "cohere, second version": (
+        sse(_PIECE, name="content-delta") + sse({"delta": {"usage": _COUNTS}}, name="message-end"),
+        {"input": 15, "output": 10},
+    ),
+    "assistants": (
+        sse(_ASSISTANT, name="thread.message.delta")
+        + sse({}, name="thread.run.completed")
+        + b"event: done\ndata: [DONE]\n\n",
+        None,
+    ),
+}
+
+
+@pytest.mark.parametrize("case", NAMED_WITHIN, ids=list(NAMED_WITHIN))
+def test_text_usage_and_end_are_found_whatever_names_an_event(case: str) -> None:
+    """By SSE or by a member of it; cut anywhere before the last event, the stream is not done."""
+    sample, usage = NAMED_WITHIN[case]
+    stream = detect(sample, "text/event-stream" if sample[:1] != b"{" else "application/stream+json")
+    done = read(stream, sample)[-1]
+    assert isinstance(done, Done)
+    assert (done.text, done.usage) == ("Hi", usage)
+    assert not [cut for cut in range(len(sample) - 2) if isinstance(read(stream, sample[:cut])[-1], Done)]
+
+
+ERRORS: list[dict[str, Any]] = [
+    {"event": "error", "status": 400, "message": "boom"},
+    {"event": "error", "data": "boom"},
+    {"type": "error", "errorText": "boom"},
+    {"error": "boom", "error_type": "generation"},
+]
+
+
+@pytest.mark.parametrize("event", ERRORS)
+def test_an_error_in_a_stream_is_known_by_its_members(event: dict[str, Any]) -> None:
+    """As Dify, Flowise, the AI SDK and Text Generation Inference tell it, in no provider's preset."""
+    code, words = failure(read(Stream("sse"), b'data: {"a": "b"}\n\ndata: ' + orjson.dumps(event) + b"\n\n"))
+    assert code == "upstream_error"
+    assert "boom" in words

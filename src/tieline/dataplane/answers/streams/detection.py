@@ -179,11 +179,11 @@ def _text(seen: list[Seen]) -> Spot | None:
         return _spot(seen, plain)
     found: dict[Steps, list[_Leaf]] = {}
     for leaf in _leaves(seen):
-        if leaf[2] in _TEXTS and isinstance(leaf[3], str) and not any(map(_is_aside, leaf[1])):
+        if _text_word(leaf) in _TEXTS and isinstance(leaf[3], str) and not any(map(_is_aside, leaf[1])):
             found.setdefault(leaf[1], []).append(leaf)
     if not found:
         return None
-    best = min(found.values(), key=lambda leaves: (_TEXTS.index(leaves[0][2]), -len(leaves)))
+    best = min(found.values(), key=lambda leaves: (_TEXTS.index(_text_word(leaves[0])), -len(leaves)))
     answers = [leaf for leaf in best if not _is_aside(leaf[0])]
     pieces = [leaf for leaf in answers if isinstance(leaf[0], str) and not _PIECES.isdisjoint(words(leaf[0]))]
     answers = pieces or answers  # others tell the whole again
@@ -192,6 +192,12 @@ def _text(seen: list[Seen]) -> Spot | None:
         if name is not None:
             return Spot(join(best[0][1]), name)
     return _spot(seen, best)
+
+
+def _text_word(leaf: _Leaf) -> str:
+    """The name that says what a member is: of ``text: {value: …}`` (OpenAI's Assistants) it is ``text``."""
+    above = leaf[1][-2] if len(leaf[1]) > 1 else None
+    return above if leaf[2] == "value" and isinstance(above, str) else leaf[2]
 
 
 def _is_aside(name: Any) -> bool:

@@ -96,6 +96,9 @@ def too_deep() -> UpstreamProtocolError:
     return malformed(f"has an event that nests deeper than {MOST_DEPTH} levels")
 
 
+_WORDS = ("message", "detail", "msg", "error", "errorText", "error_message", "data")
+
+
 def reported(error: object) -> UpstreamFailed:
     """The upstream told an ``error`` of its own within the stream: text, or an object with message and code."""
     message, code = (error, None) if isinstance(error, str) else _told(error)
@@ -107,9 +110,7 @@ def reported(error: object) -> UpstreamFailed:
 def _told(error: object) -> tuple[str | None, str | None]:
     if not isinstance(error, dict):
         return None, None
-    message = next(
-        (error[key] for key in ("message", "detail", "msg", "error") if isinstance(error.get(key), str)), None
-    )
+    message = next((error[key] for key in _WORDS if isinstance(error.get(key), str)), None)
     codes = [error[key] for key in ("code", "type", "status") if isinstance(error.get(key), str | int) and error[key]]
     told = [code for code in codes if isinstance(code, str)] or [str(code) for code in codes if code is not True]
     return message, next(iter(told), None)

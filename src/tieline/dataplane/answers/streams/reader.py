@@ -25,6 +25,7 @@ from tieline.dataplane.answers.streams.usage import normalise
 from tieline.definitions.model import Field, Stream
 
 _MOST_NAME: Final = 200
+_NAMES: Final = ("type", "event", "event_type")
 _MOST_DRIFT: Final = 100
 _MOST_COUNTS: Final = 100
 _MOST_AROUND: Final = 200
@@ -254,9 +255,9 @@ def decoder_of(format: str, end: bytes | None = None) -> Decoder | None:
 
 
 def type_of(value: Mapping[str, Any]) -> str | None:
-    """The name of an event that framing does not name: its member ``type``, where that is a short text."""
-    name = value.get("type")
-    return name if isinstance(name, str) and len(name) <= _MOST_NAME else None
+    """The name of an event that framing does not name: the first of ``_NAMES`` that it has as a short text."""
+    names = (value[member] for member in _NAMES if member in value)
+    return next((name for name in names if isinstance(name, str) and len(name) <= _MOST_NAME), None)
 
 
 def _told(pairs: Iterable[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:

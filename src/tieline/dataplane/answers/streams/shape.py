@@ -109,8 +109,8 @@ def _ending(end: bytes | None, done: Test | None, whole: Test | None) -> str | N
 
 
 def _customary_error(name: str | None, value: Any) -> Any:
-    """An event named ``error``, an object that calls itself one, or has nothing else; else it may be an item's own."""
-    is_sole = isinstance(value, dict) and value.keys() == {"error"}
+    """An event named ``error``, an object that calls itself one, or tells of nothing else; else it may be an item's."""
+    is_sole = isinstance(value, dict) and "error" in value and all(key.startswith("error") for key in value)
     return error_of(name, value) if is_sole or name == "error" or is_error_object(value) else None
 
 

@@ -53,6 +53,9 @@ def normalise(told: Mapping[str, Any]) -> Mapping[str, Any]:
     what was reasoned (xAI), it is added to ``output``, of which it is a part.
     """
     sign = next((sign for name, sign in _SIGNS.items() if name in told), None)
+    counts = told.get("tokens")
+    if sign is None and isinstance(counts, dict) and not _SIGNS.keys().isdisjoint(counts):
+        return normalise(counts)  # Cohere, beside what it bills
     if sign is None:
         return dict(told)
     found = {word: sum(_count(get(told)) for get in parts) for word, parts in _PARTS[sign]}
