@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import ssl
 import subprocess
 from collections.abc import Callable, Iterator
@@ -108,6 +109,33 @@ def test_a_full_device_is_told(server: Any, cli: Cli, words: tuple[str, ...]) ->
         done = subprocess.run([*COMMAND, *words], stdout=full, stderr=subprocess.PIPE, text=True, env=env, check=False)
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
     assert "cannot be written: No space left on device" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("line", "status", "told"),
+    [
+        ("version >&-", 1, "cannot be written: Bad file descriptor"),
+        ("api list --json >&-", 1, "cannot be written: Bad file descriptor"),
+        ("api show nothing 2>&-", 1, ""),
+        ("check - <&-", 1, ""),
+        ("credential set full --stdin <&-", 2, "holds no secret"),
+    ],
+)
+def test_a_stream_that_is_closed_is_told(server: Any, line: str, status: int, told: str) -> None:
+    """As output that cannot be written, and as nothing to read; never as a fault of Tieline."""
+    shell = f"{shlex.join(COMMAND)} {line}"
+    done = subprocess.run(
+        ["sh", "-c", shell], capture_output=True, text=True, check=False, env={**os.environ, **server.environment}
+    )  # fmt: skip
+    assert (done.returncode, told in done.stderr, "inside Tieline" in done.stderr) == (status, True, False)
+
+
+def test_each_listener_says_which_it_is(cli: Cli, server: Any, sandbox: str) -> None:
+    """Where the settings name the other one, or a server that is not Tieline's."""
+    assert "is the app listener: set TIELINE_URL" in cli("api", "list", env={"TIELINE_URL": server.app}).err
+    env = {"TIELINE_APP_URL": server.environment["TIELINE_URL"], "TIELINE_APP_KEY": "tl_live_x"}
+    assert "is the console listener: set TIELINE_APP_URL" in cli("call", "run", "openai.ask", env=env).err
+    assert "not as Tieline does" in cli("api", "list", env={"TIELINE_URL": sandbox}).err
 
 
 @pytest.mark.parametrize("words", [("version",), ("audit", "list", "--json"), ("-h",)])

@@ -91,6 +91,18 @@ def authorities_that_are_none(home: Path) -> None:
     (home / "ca.pem").write_text("no certificate")
 
 
+def root_key_that_is_empty(home: Path) -> None:
+    """Before the first start, which would use it."""
+    (home / "data").mkdir(0o700)
+    (home / "data" / "root.key").touch(0o600)
+
+
+def root_key_that_is_a_directory(home: Path) -> None:
+    """No mode would make it a key."""
+    (home / "data").mkdir(0o700)
+    (home / "data" / "root.key").mkdir(0o700)
+
+
 CASES: list[tuple[Callable[[Path], None], bool]] = [
     (before_the_first_start, True),
     (store_as_it_was_left, True),
@@ -100,6 +112,8 @@ CASES: list[tuple[Callable[[Path], None], bool]] = [
     (newer_schema, False),
     (root_key_that_is_gone, False),
     (authorities_that_are_none, False),
+    (root_key_that_is_empty, False),
+    (root_key_that_is_a_directory, False),
 ]
 
 

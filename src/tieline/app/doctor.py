@@ -24,6 +24,7 @@ from tieline.app.supervisor import raise_open_files
 from tieline.core.errors import TielineError
 from tieline.settings.model import Address, ServeSettings
 from tieline.storage.engine import OldSchema, sqlite_file, wal_is_safe
+from tieline.vault.rootkeys import file
 from tieline.wire.tls import Trust, client_context
 
 State = Literal["good", "note", "wrong"]
@@ -70,7 +71,20 @@ def _data_directory(settings: ServeSettings) -> Iterator[Finding]:
     for name in (TOKEN_FILE, "tieline.db"):
         yield from _private_file(folder / name, name)
     if settings.root_key.path is not None:
-        yield from _private_file(settings.root_key.path, "root key file")
+        yield from _root_key_file(settings.root_key.path)
+
+
+def _root_key_file(path: Path) -> Iterator[Finding]:
+    """What is found about the root key's file, which a first start would use where it is there."""
+    found = list(_private_file(path, "root key file"))
+    if all(each.state == "good" for each in found):
+        try:
+            file.load(path)
+        except file.RootKeyFileMissing:
+            return
+        except TielineError as error:
+            found = [Finding("wrong", "root key file", error.public)]
+    yield from found
 
 
 def _private_file(path: Path, subject: str) -> Iterator[Finding]:
@@ -86,6 +100,8 @@ def _private_file(path: Path, subject: str) -> Iterator[Finding]:
 def _private(path: Path, subject: str, wanted: int) -> Finding:
     facts = path.stat()
     mode = stat.S_IMODE(facts.st_mode)
+    if stat.S_ISDIR(facts.st_mode) != (wanted == stat.S_IRWXU):
+        return Finding("wrong", subject, f"{path} is no plain file: move it away, or name another")
     if facts.st_uid != os.geteuid() and os.geteuid() != 0:
         return Finding("wrong", subject, f"{path} belongs to another user: run: chown $(id -u) {path}")
     if mode & _OTHERS:

@@ -121,4 +121,6 @@ def _refusal(response: http.client.HTTPResponse, url: str) -> CommandFailed:
         found = refused(json.loads(response.read(1024 * 1024)), named=True)
     except (ValueError, OSError, http.client.HTTPException):
         found = None
+    if found is not None and found.facts.get("type") == "admin_error":
+        return CommandFailed(f"{url} is the console listener: set TIELINE_APP_URL to the app listener.", found.facts)
     return found or CommandFailed(f"{url} answered {response.status}, and not as Tieline does: check TIELINE_APP_URL.")

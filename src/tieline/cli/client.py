@@ -91,6 +91,10 @@ class AdminClient:
         answer = Received(
             response.status, dict(response.getheaders()), _parsed(raw, response.getheader("Content-Type"))
         )
+        if response.getheader("Tieline-Request-Id") is None:
+            raise CommandFailed(
+                f"{self._settings.url} answered {answer.status}, and not as Tieline does: check TIELINE_URL."
+            )
         if response.status >= 400:
             raise self._refusal(answer)
         return answer
@@ -98,9 +102,14 @@ class AdminClient:
     def _refusal(self, answer: Received) -> CommandFailed:
         if answer.status == 401 and self._settings.token is None:
             return CommandFailed(_tokenless(self._settings.token_file), {"code": "invalid_token"})
-        return refused(answer.body, named=False) or CommandFailed(
-            f"{self._settings.url} answered {answer.status}, and not as Tieline does: check TIELINE_URL."
-        )
+        told = refused(answer.body, named=False)
+        if told is None:
+            return CommandFailed(f"{self._settings.url} answered {answer.status} without an error: check TIELINE_URL.")
+        if told.facts.get("type") == "tieline_error":
+            return CommandFailed(
+                f"{self._settings.url} is the app listener: set TIELINE_URL to the console listener.", told.facts
+            )
+        return told
 
 
 def _tokenless(file: Path) -> str:

@@ -1,8 +1,9 @@
 """Every command, gathered under ``tieline``, and how a usage error is told."""
 
+import re
 from collections.abc import Sequence
 from importlib.metadata import version
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -12,6 +13,27 @@ from tieline.cli.options import HELP_NAMES
 from tieline.core.errors import SettingsError
 
 _EXTRA = "unexpected extra argument"
+_UNKNOWN = re.compile(r"No such command '([^']*)'$")
+# What other programs call a verb: a group has the first of ours that is among its commands.
+_VERBS = {
+    "delete": ("remove", "revoke", "retire"),
+    "rm": ("remove", "revoke", "retire"),
+    "remove": ("revoke", "retire"),
+    "revoke": ("remove", "retire"),
+    "get": ("show", "list"),
+    "describe": ("show", "list"),
+    "ls": ("list",),
+    "new": ("create", "add"),
+    "add": ("create", "set"),
+    "create": ("add", "set"),
+    "set": ("update",),
+    "apply": ("update",),
+    "rename": ("update",),
+    "test": ("verify", "run"),
+    "start": ("serve",),
+    "validate": ("check",),
+    "lint": ("check",),
+}
 
 root = typer.Typer(
     name="tieline",
@@ -50,6 +72,16 @@ def begin(
     """Tieline: your apps reach APIs over lines of their own, and never see the provider's key."""
 
 
+def _meant(text: str, context: Any) -> str:
+    """How an error ends: with the command that was meant, where another program calls it so."""
+    found = _UNKNOWN.search(text)
+    names = getattr(getattr(context, "command", None), "commands", {})
+    meant = next((verb for verb in _VERBS.get(found[1], ()) if verb in names), None) if found else None
+    if meant:
+        return f". Did you mean '{meant}'?"
+    return "" if text.endswith(("?", "!")) else "."
+
+
 def invoke(words: Sequence[str]) -> int:
     """Run the command that ``words`` name; returns its exit code.
 
@@ -65,7 +97,8 @@ def invoke(words: Sequence[str]) -> int:
             text = "Too many arguments. A secret is never one: it is read from standard input, a variable or a file."
         if not text:
             return error.exit_code
-        text = text.replace("Value error, ", "")
+        text = text.replace("Value error, ", "").removesuffix(".")
         context = getattr(error, "ctx", None)
+        text += _meant(text, context)
         raise SettingsError(f"{text} See `{context.command_path} -h`." if context is not None else text) from None
     return status if isinstance(status, int) else 0

@@ -20,6 +20,7 @@ HELP = frozenset({"-h", "--help"})
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command that ``arguments`` (default: the process's own) name, and exit."""
+    _fill_streams()
     words = list(sys.argv[1:] if arguments is None else arguments)
     if words[:1] == ["help"]:  # `tieline help key create`, as git and kubectl have it
         words = [*words[1:], "--help"]
@@ -33,13 +34,28 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     sys.exit(status)
 
 
+def _fill_streams() -> None:
+    """Open what was closed (``>&-``), so that no socket takes its number: nothing is read, and errors go nowhere.
+
+    Output is opened so that it cannot be written, which ends a command that has some as a full device does.
+    """
+    for number, (name, flags, mode) in enumerate(
+        (("stdin", os.O_RDONLY, "r"), ("stdout", os.O_RDONLY, "w"), ("stderr", os.O_WRONLY, "w"))
+    ):
+        if getattr(sys, name) is None:
+            descriptor = os.open(os.devnull, flags)
+            if descriptor != number:
+                os.dup2(descriptor, number)
+                os.close(descriptor)
+            setattr(sys, name, os.fdopen(number, mode, encoding="utf-8"))
+
+
 def run(words: Sequence[str]) -> int:
     """Run one command and return its exit code."""
     is_json = "--json" in words
     try:
         status = _dispatch(words)
-        if sys.stdout is not None:
-            sys.stdout.flush()  # what cannot be written is told below, not by the interpreter after the end
+        sys.stdout.flush()  # what cannot be written is told below, not by the interpreter after the end
     except TielineError as error:
         return _fail(error, USAGE if isinstance(error, SettingsError) else FAILED, is_json=is_json)
     except KeyboardInterrupt:

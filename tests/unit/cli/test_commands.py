@@ -7,6 +7,7 @@ import pytest
 import typer.main
 
 from tieline.cli.commands import invoke, root
+from tieline.core.errors import SettingsError
 
 
 def commands(found: Any, words: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
@@ -51,3 +52,28 @@ def test_what_ends_something_takes_yes() -> None:
     ending = [words for words in ALL if words and words[-1] in {"remove", "revoke", "retire"}]
     assert len(ending) >= 7
     assert [words for words in ending if "--yes" not in {opt for each in ALL[words].params for opt in each.opts}] == []
+
+
+@pytest.mark.parametrize(
+    ("words", "meant"),
+    [
+        (("api", "delete"), "remove"),
+        (("key", "delete"), "revoke"),
+        (("key", "get"), "show"),
+        (("api", "create"), "add"),
+        (("app", "add"), "create"),
+        (("credential", "add"), "set"),
+        (("start",), "serve"),
+        (("api", "lits"), "list"),
+    ],
+)
+def test_a_verb_of_other_programs_leads_to_ours(words: tuple[str, ...], meant: str) -> None:
+    """As does one that is written wrong."""
+    with pytest.raises(SettingsError, match=rf"Did you mean '{meant}'\? See `tieline"):
+        invoke(words)
+
+
+def test_a_wrong_option_is_told_in_whole_sentences() -> None:
+    """Whatever the library ends its own with."""
+    with pytest.raises(SettingsError, match=r"No such option: --nope\. See `tieline api list -h`\."):
+        invoke(("api", "list", "--nope"))
