@@ -337,3 +337,10 @@ def test_what_is_no_key_among_protocols_and_in_a_query_is_told_by_its_place() ->
         find([(b"Sec-WebSocket-Protocol", b"my-key.other")], b"", CUSTOM)
     with pytest.raises(InvalidAppKey, match="stands in the query is no app key"):
         find([], b"token=other", CUSTOM)
+
+
+def test_no_letter_of_a_key_is_taken_for_white_space() -> None:
+    """Whichever it ends in; what follows it on its line is none of it."""
+    for letter in (b"X", b"x", b"0"):
+        key = b"tl_live_" + letter * 49
+        assert find([(b"Authorization", b"Bearer " + key + b" \t")], b"", NOWHERE).key == key

@@ -70,6 +70,7 @@ async def test_a_target_is_below_the_base_url_or_elsewhere(plan: Plan, made: Fil
         ("http://api.test/v1/a?page=2", Target(b"/a", b"page=2")),
         ("http://api.test:443/v1/a", Target(b"/a", b"")),
         ("HTTPS://API.test:443/v1/a", Target(b"/a", b"")),
+        ("https://api.test/v1/go/http://there", Target(b"/go/http://there", b"")),
     ],
 )
 async def test_what_an_answer_tells_is_read_against_what_was_asked(plan: Plan, told: str, target: Target) -> None:
@@ -86,6 +87,7 @@ async def test_what_an_answer_tells_is_read_against_what_was_asked(plan: Plan, t
         "//a\\b",
         "http://1.2.3",
         "https://files.test/x",
+        "http://files.test/x",
         "//files.test/x",
         "http://api.test:8080/v1/a",
         "https://api.test:8443/v1/a",
