@@ -23,8 +23,6 @@ from tieline.schemes.flow import Renewal
 from tieline.wire import framing
 from tieline.wire.pool import Lane
 
-SIGNED_MOST = 16 * 1024 * 1024
-
 
 class Sessions(Protocol):
     """The tokens of renewing schemes, kept fresh; one renewal at a time for each token, whoever asks."""
