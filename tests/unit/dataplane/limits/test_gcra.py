@@ -1,0 +1,85 @@
+"""The rate in integers against a model in fractions."""
+
+from fractions import Fraction
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tieline.dataplane.limits.gcra import Arrival, Rate
+
+FRESH = Arrival(0, 0)
+
+
+class Bucket:
+    """A bucket that holds ``units`` and fills at an even pace, as an exact model of a rate."""
+
+    def __init__(self, rate: Rate, now: int) -> None:
+        self.rate, self.level, self.at = rate, Fraction(rate.units), now
+
+    def fill(self, now: int) -> None:
+        gained = Fraction((now - self.at) * self.rate.units, self.rate.period)
+        self.level, self.at = min(Fraction(self.rate.units), self.level + gained), now
+
+    def take(self, now: int, amount: int) -> bool:
+        self.fill(now)
+        fits = self.level >= amount
+        self.level -= amount if fits else 0
+        return fits
+
+
+rates = st.builds(Rate, st.integers(1, 1000), st.sampled_from([1, 7, 1000, 1_000_000, 60_000_000, 86_400_000_000]))
+steps = st.lists(st.tuples(st.integers(0, 2_000_000_000), st.integers(0, 3), st.booleans()), max_size=60)
+
+
+@given(rates, st.integers(0, 10**15), steps)
+def test_it_decides_as_an_exact_bucket_does(rate: Rate, now: int, asked: list[tuple[int, int, bool]]) -> None:
+    """Taking and charging leave the same level, whatever the rate divides into."""
+    arrival, bucket = FRESH, Bucket(rate, now)
+    for pause, amount, charged in asked:
+        now += pause % (rate.period + 1)
+        if charged:
+            bucket.fill(now)
+            bucket.level -= amount
+            arrival = rate.charge(arrival, now, amount)
+        else:
+            taken = rate.take(arrival, now, amount)
+            assert taken.fits is bucket.take(now, amount)
+            arrival = taken.arrival
+            assert taken.remaining == max(0, int(bucket.level))
+            if not taken.fits and amount <= rate.units:
+                assert not rate.take(arrival, now + taken.wait - 1, amount).fits
+                assert rate.take(arrival, now + taken.wait, amount).fits
+        assert rate.look(arrival, now + rate.look(arrival, now).reset).remaining == rate.units
+
+
+def test_a_rate_lets_its_units_through_at_once_and_then_one_at_a_time() -> None:
+    """Seven a second: seven at once, the eighth after a seventh of a second, rounded up to a microsecond."""
+    rate, arrival, now = Rate(7, 1_000_000), FRESH, 5_000_000
+    for left in range(6, -1, -1):
+        taken = rate.take(arrival, now)
+        assert (taken.fits, taken.remaining) == (True, left)
+        arrival = taken.arrival
+    refused = rate.take(arrival, now)
+    assert (refused.fits, refused.wait, refused.arrival, refused.reset) == (False, 142_858, arrival, 1_000_000)
+    assert rate.take(arrival, now + 142_858).fits
+
+
+def test_what_was_used_beyond_the_rate_is_a_debt() -> None:
+    """Tokens are known afterwards: what went beyond has to be worn off first."""
+    rate = Rate(100, 60_000_000)
+    arrival = rate.charge(FRESH, 1_000, 150)
+    assert rate.take(arrival, 1_000).wait == 30_600_000
+    assert rate.look(rate.charge(arrival, 1_000, -150), 1_000).remaining == 100
+
+
+def test_more_than_a_rate_ever_lets_through_never_fits() -> None:
+    """Asking for eleven of ten is refused also after a rest."""
+    assert not Rate(10, 1_000).take(FRESH, 10**12, 11).fits
+
+
+@pytest.mark.parametrize(("units", "period"), [(0, 1), (1, 0), (-1, 1), (10**9 + 1, 1), (1, 367 * 86_400 * 10**6)])
+def test_rates_out_of_bounds_are_no_rates(units: int, period: int) -> None:
+    """Numbers that a signed 64-bit cell could not hold are refused when the rate is made."""
+    with pytest.raises(ValueError, match="a rate is 1 to"):
+        Rate(units, period)
