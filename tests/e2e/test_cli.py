@@ -85,6 +85,32 @@ def test_an_api_is_added_listed_shown_and_verified(cli: Cli, openai: str, sandbo
         assert SECRET not in result.out + result.err
 
 
+def test_an_api_without_a_verify_request_could_not_be_tried(cli: Cli, sandbox: str) -> None:
+    """Nothing is known of it then, good or bad; what to add to the definition is told."""
+    cli("api", "add", "untried", "--base-url", sandbox)
+    result = cli("api", "verify", "untried")
+    assert (result.code, "does not work" in result.err) == (1, False)
+    assert "untried (live) could not be tried: The definition names no verify request" in result.err
+    assert "verify: {method: GET, path: /models}" in result.err
+    cli("api", "remove", "untried", "--yes")
+
+
+def test_a_user_name_and_a_password_are_asked_for_as_such(cli: Cli, sandbox: str, tmp_path: Path) -> None:
+    """Where either may be left out too; in the definition neither is an option."""
+    file = tmp_path / "two.yaml"
+    text = f"tieline: v1\napi: two\nbase_url: {sandbox}\nauth: {{scheme: basic}}\n"
+    file.write_text(text)
+    added = cli("api", "add", "two", "--file", str(file))
+    assert "It has no credential yet: tieline credential set two --stdin" in added.err
+    alone = cli("credential", "set", "two", "--stdin", stdin="hunter2-not-real")
+    assert (alone.code, 'give a JSON object such as {"username": "…", "password": "…"}' in alone.err) == (2, True)
+    both = '{"username": "ann", "password": "not-a-real-password"}'
+    assert cli("credential", "set", "two", "--stdin", stdin=both).code == 0
+    cli("api", "remove", "two", "--yes")
+    file.write_text(text.replace("basic", "basic, username: ann"))
+    assert "username: this stands in the API's credential, beside its secret" in cli("check", str(file)).out
+
+
 def test_an_export_can_be_added_again(cli: Cli, openai: str, tmp_path: Path) -> None:
     """The exported definition is a definition file: it makes the same API under another name, and can be removed."""
     file = tmp_path / "definition.yaml"

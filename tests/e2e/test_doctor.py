@@ -117,6 +117,14 @@ CASES: list[tuple[Callable[[Path], None], bool]] = [
 ]
 
 
+def test_authorities_are_an_option_as_they_are_of_serve(home: Path) -> None:
+    """Checked alike whether the option or the variable names them."""
+    authorities_that_are_none(home)
+    words = [*COMMAND, "doctor", "--data-dir", str(home / "data"), "--ca-bundle", str(home / "ca.pem"), *LISTENERS]
+    found = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert (found.returncode, f"The CA bundle {home / 'ca.pem'} cannot be used" in found.stdout) == (1, True)
+
+
 @pytest.mark.parametrize(("case", "serves"), CASES, ids=[case.__name__ for case, _ in CASES])
 def test_the_doctor_agrees_with_serve(home: Path, case: Callable[[Path], None], serves: bool) -> None:
     """Exit 0 and nothing wrong exactly where a server starts, and never advice to start one that will not."""

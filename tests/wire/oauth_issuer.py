@@ -13,24 +13,14 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl
 
+from tests.wire.tokens import Clock, Vaulted, planned
 from tieline.core.secret import Secret
 from tieline.dataplane.snapshot.plan import Plan
-from tieline.dataplane.snapshot.view import Snapshot
-from tieline.dataplane.tokens.fingerprint import PURPOSE, fingerprint_of
-from tieline.dataplane.tokens.sessions import TokenSessions
-from tieline.ports.connections import ConnectionKey, SealedConnection, SealedToken
+from tieline.ports.connections import SealedConnection
 from tieline.schemes.flow import Renewal
 from tieline.schemes.oauth2.scheme import OAuth2
 from tieline.testing.connections import MemoryConnections
-from tieline.testing.dataplane import MemorySource
-from tieline.testing.vault import memory_keyring
-from tieline.vault.envelope import Place
-from tieline.vault.intake import Intake
 from tieline.vault.keyring import Keyring
-from tieline.wire.deadlines import Deadlines
-from tieline.wire.guard import Guard
-from tieline.wire.pool import Pool
-from tieline.wire.tls import Trust
 
 PERSON = {"grant": "authorization_code", "authorize_url": "http://127.0.0.1:9/authorize"}
 FIREWALL = b"<html><title>Request blocked</title></html>"
@@ -75,72 +65,40 @@ class OAuthIssuer:
         writer.close()
 
 
-@dataclass
-class Workplace:
-    """A store, a clock that a test moves, and workers that use tokens of the issuer."""
+class Workplace(Vaulted):
+    """A store, a clock that stands unless a test moves it, and workers that use tokens of the issuer."""
 
-    issuer: OAuthIssuer
-    keyring: Keyring
-    plan: Plan
-    now: float = 1_900_000_000.0
-    store: MemoryConnections = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.store = MemoryConnections(clock=lambda: self.now)
-
-    def worker(self) -> TokenSessions:
-        """One more worker over the same store."""
-        return TokenSessions(self.store, self.keyring, lambda: self.now, lambda: 0.5)
+    def __init__(self, issuer: OAuthIssuer, keyring: Keyring, plan: Plan) -> None:
+        self.issuer = issuer
+        clock = Clock(lambda: 1_900_000_000.0)
+        super().__init__(keyring, plan, clock, MemoryConnections(clock=clock))
 
     def renewal(self, *, secret: str = "not-real", **options: Any) -> Renewal:
         """``oauth2`` with its options and a credential; a person signs in unless the grant says otherwise."""
-        scheme, values = OAuth2(lambda: self.now), {"client_id": "me", "client_secret": secret}
+        scheme, values = OAuth2(self.clock), {"client_id": "me", "client_secret": secret}
         said = {"token_url": f"http://127.0.0.1:{self.issuer.port}/token", **PERSON, **options}
         assert scheme.check(said) == []
         sealed = {name: Secret.from_text(value) for name, value in values.items()}
         return Renewal(scheme, said, sealed, 0, scheme.signal(said))
 
     @property
-    def key(self) -> ConnectionKey:
-        """Where the shared token is kept."""
-        return ConnectionKey(self.plan.api_id, "live", 0, "", "")
-
-    @property
     def row(self) -> SealedConnection:
-        """It, as it is kept."""
-        return self.store.rows[self.key]
+        """The shared token, as it is kept."""
+        return self.store.rows[self.key()]
 
     def sign_in(self, renewal: Renewal, seconds: float | None = 3600.0, **values: str) -> None:
         """What a person's sign-in leaves in the store: a token that lasts ``seconds``."""
-        row = self.store.rows.get(self.key)
-        row_id, generation = (row.id, row.generation + 1) if row else ("conn_1", 1)
-        intake = Intake(self.keyring)
-        sealed = {
-            name: intake.seal(Place("connection_secrets", row_id, name, generation, "live"), Secret.from_text(value))
-            for name, value in (values or {"access": "first", "refresh": "refresh-1"}).items()
-        }
-        fingerprint = fingerprint_of(renewal, self.keyring.derive(PURPOSE))
-        ends = None if seconds is None else self.now + seconds
-        self.store.put(self.key, SealedToken(fingerprint, sealed, ends, (), None))
+        self.keep(renewal, values or {"access": "first", "refresh": "refresh-1"}, seconds)
 
 
 @asynccontextmanager
 async def workplace(*answers: bytes) -> AsyncIterator[Workplace]:
     """A workplace whose issuer gives ``answers``."""
-    keyring = await memory_keyring()
-    source = MemorySource(keyring)
-    source.put_api({"tieline": "v1", "api": "api", "base_url": "http://127.0.0.1:9/v1", "auth": {"scheme": "none"}})
-    guard = Guard(["127.0.0.1"])
-    pool = Pool(guard, Deadlines(), Trust())
-    snapshot = Snapshot(source, keyring, guard, pool)
-    await snapshot.load()
-    api = snapshot.apis.get(b"api")
-    assert api is not None
     issuer = OAuthIssuer(list(answers))
     server = await asyncio.start_server(issuer.serve, "127.0.0.1", 0)
     issuer.port = server.sockets[0].getsockname()[1]
     try:
-        yield Workplace(issuer, keyring, api.plans["live"])
+        async with planned() as (keyring, plan):
+            yield Workplace(issuer, keyring, plan)
     finally:
         server.close()
-        pool.close()

@@ -4,14 +4,14 @@ Two ``TokenSessions`` over one store are two workers; the issuer is real and on 
 """
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from tests.wire.issuer import Bound, Issuer, Loopback, issuing
+from tests.wire.tokens import Clock, Vaulted, planned
 from tieline.core.errors import (
     ConnectionRequired,
     DestinationNotAllowed,
@@ -24,95 +24,42 @@ from tieline.core.errors import (
 from tieline.core.secret import Secret
 from tieline.dataplane.attempt.prepare import Preparer
 from tieline.dataplane.snapshot.plan import Plan
-from tieline.dataplane.snapshot.view import Snapshot
-from tieline.dataplane.tokens.fingerprint import PURPOSE, fingerprint_of
 from tieline.dataplane.tokens.holder import SHARED, Holder
-from tieline.dataplane.tokens.sessions import TokenSessions
-from tieline.ports.connections import ConnectionKey, SealedToken
+from tieline.ports.connections import ConnectionKey
 from tieline.ports.snapshot import Change
 from tieline.schemes.base import Applier
 from tieline.schemes.flow import Renewal, Token
 from tieline.schemes.signal import Signal
 from tieline.testing.connections import MemoryConnections
-from tieline.testing.dataplane import MemorySource
-from tieline.testing.vault import memory_keyring
-from tieline.vault.envelope import Place
-from tieline.vault.intake import Intake
 from tieline.vault.keyring import Keyring
-from tieline.wire.deadlines import Deadlines
-from tieline.wire.guard import Guard
-from tieline.wire.pool import Pool
-from tieline.wire.tls import Trust
 
 ANN = Holder("app_1", "ann")
 
 
-@dataclass
-class Clock:
-    """A wall clock that a test moves."""
+class Bench(Vaulted):
+    """An API whose scheme is the tests' own, and an issuer, with the store and its workers."""
 
-    ahead: float = 0.0
-
-    def __call__(self) -> float:
-        return time.time() + self.ahead
-
-
-@dataclass
-class Bench:
-    """An API whose scheme is the tests' own, an issuer, a store, and workers."""
-
-    issuer: Issuer
-    keyring: Keyring
-    plan: Plan
-    store: MemoryConnections = field(default_factory=MemoryConnections)
-    clock: Clock = field(default_factory=Clock)
-
-    def worker(self) -> TokenSessions:
-        """One more worker over the same store."""
-        return TokenSessions(self.store, self.keyring, self.clock, lambda: 0.5)
+    def __init__(self, issuer: Issuer, keyring: Keyring, plan: Plan) -> None:
+        self.issuer = issuer
+        super().__init__(keyring, plan, Clock(), MemoryConnections())
 
     def renewal(self, *, secret: str = "not-real", client: str = "me", **options: Any) -> Renewal:
         """The scheme with its options and credential."""
         values = {"client": Secret.from_text(client), "secret": Secret.from_text(secret)}
         return Renewal(Loopback(), {"url": self.issuer.url, **options}, values, 0, Signal())
 
-    def key(self, holder: Holder = SHARED) -> ConnectionKey:
-        """Where a holder's token is kept."""
-        return ConnectionKey(self.plan.api_id, "live", 0, holder.app_id, holder.user)
-
     def sign_in(self, renewal: Renewal, holder: Holder = SHARED) -> None:
         """What a person's sign-in leaves in the store."""
-        key, grant = self.key(holder), self.issuer.grant()
-        row = self.store.rows.get(key)
-        row_id = row.id if row else f"conn_{len(self.store.rows) + 1}"
-        generation = row.generation + 1 if row else 1
-        intake = Intake(self.keyring)
-        sealed = {
-            name: intake.seal(
-                Place("connection_secrets", row_id, name, generation, "live"), Secret.from_text(grant[name])
-            )
-            for name in ("access", "refresh")
-        }
-        ends = None if grant["expires_in"] is None else self.clock() + grant["expires_in"]
-        fingerprint = fingerprint_of(renewal, self.keyring.derive(PURPOSE))
-        self.store.put(key, SealedToken(fingerprint, sealed, ends, ("read",), "ann@example.com"))
+        grant = self.issuer.grant()
+        values = {name: grant[name] for name in ("access", "refresh")}
+        self.keep(renewal, values, grant["expires_in"], holder)
 
 
 @pytest.fixture
 async def bench() -> AsyncIterator[Bench]:
     """Everything that a test plays with."""
-    keyring = await memory_keyring()
-    source = MemorySource(keyring)
-    source.put_api({"tieline": "v1", "api": "api", "base_url": "http://127.0.0.1:9/v1", "auth": {"scheme": "none"}})
-    guard = Guard(["127.0.0.1"])
-    pool = Pool(guard, Deadlines(), Trust())
-    snapshot = Snapshot(source, keyring, guard, pool)
-    await snapshot.load()
-    api = snapshot.apis.get(b"api")
-    assert api is not None
-    async with issuing() as issuer:
-        yield Bench(issuer, keyring, api.plans["live"])
-    pool.close()
+    async with planned() as (keyring, plan), issuing() as issuer:
+        yield Bench(issuer, keyring, plan)
 
 
 def access(applier: Applier) -> bytes:

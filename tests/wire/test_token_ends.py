@@ -56,11 +56,11 @@ async def test_a_firewall_in_place_of_the_issuer_passes(status: int) -> None:
         said, worker = place.renewal(), place.worker()
         place.sign_in(said, 60.0)
         assert await used(place, worker, said) == "first"
-        place.now += 58
+        place.clock.ahead += 58
         assert await used(place, worker, said) == "first"
         assert (place.row.state, place.row.failures) == ("active", 1)
         assert await used(place, worker, said) == "first"
-        place.now += 2
+        place.clock.ahead += 2
         assert await ready(place, worker, said) == "fresh"
 
 
@@ -71,7 +71,7 @@ async def test_a_firewall_after_the_end_is_a_failure_of_the_moment() -> None:
         place.sign_in(said, -1.0)
         with pytest.raises(UpstreamFailed, match="asked again"):
             await ready(place, worker, said)
-        place.now += 3
+        place.clock.ahead += 3
         assert await ready(place, worker, said) == "fresh"
 
 
@@ -81,7 +81,7 @@ async def test_a_revoked_refresh_token_asks_for_a_sign_in() -> None:
         said, worker = place.renewal(), place.worker()
         place.sign_in(said, -1.0)
         assert await ready(place, worker, said) == "fresh"
-        place.now += 3600
+        place.clock.ahead += 3600
         for _ in range(2):
             with pytest.raises(ReauthorizationRequired, match=r"invalid_grant.*sign-in api"):
                 await ready(place, worker, said)
@@ -95,7 +95,7 @@ async def test_a_refresh_token_that_is_not_rotated_is_refused_once() -> None:
         said, worker = place.renewal(), place.worker()
         place.sign_in(said, -1.0)
         await ready(place, worker, said)
-        place.now += 3600
+        place.clock.ahead += 3600
         with pytest.raises(ReauthorizationRequired):
             await ready(place, worker, said)
         assert len(place.issuer.asked) == 2
@@ -107,7 +107,7 @@ async def test_a_client_that_is_refused_is_not_tried_with_the_token_before() -> 
         said, worker = place.renewal(), place.worker()
         place.sign_in(said, -1.0)
         await ready(place, worker, said)
-        place.now += 3600
+        place.clock.ahead += 3600
         with pytest.raises(ReauthorizationRequired):
             await ready(place, worker, said)
         assert [form["refresh_token"] for form in place.issuer.asked] == ["refresh-1", "refresh-2"]
@@ -120,11 +120,11 @@ async def test_a_renewal_that_is_refused_early_ends_nothing() -> None:
         said, worker = place.renewal(), place.worker()
         place.sign_in(said, 65.0)
         for ahead in (0.0, 59.0, 62.0, 63.0, 64.0):
-            place.now = 1_900_000_000.0 + ahead
+            place.clock.ahead = ahead
             assert await used(place, worker, said) == "first"
         assert place.row.failures >= 2
         place.issuer.answers = [granted()]
-        place.now += 0.6
+        place.clock.ahead += 0.6
         assert await ready(place, worker, said) == "fresh"
 
 
@@ -135,7 +135,7 @@ async def test_an_early_no_does_not_send_the_refresh_token_of_before() -> None:
         place.sign_in(said, -1.0)
         assert await used(place, worker, said) == "fresh"
         assert await used(place, worker, said) == "fresh"
-        place.now += 58
+        place.clock.ahead += 58
         assert await used(place, worker, said) == "fresh"
         assert [form["refresh_token"] for form in place.issuer.asked] == ["refresh-1", "refresh-2"]
 
@@ -147,7 +147,7 @@ async def test_a_new_client_secret_heals_what_the_old_one_broke() -> None:
         place.sign_in(said, -1.0)
         with pytest.raises(ReauthorizationRequired, match=r"invalid_client.*credential set api"):
             await ready(place, worker, said)
-        place.now += 61
+        place.clock.ahead += 61
         assert await ready(place, worker, place.renewal(secret="the-right-one")) == "fresh"
         assert place.row.state == "active"
 
@@ -159,7 +159,7 @@ async def test_a_refresh_token_is_kept_though_no_token_came() -> None:
         place.sign_in(said, -1.0)
         with pytest.raises(UpstreamFailed):
             await ready(place, worker, said)
-        place.now += 3
+        place.clock.ahead += 3
         assert await ready(place, worker, said) == "fresh"
         assert [form["refresh_token"] for form in place.issuer.asked] == ["refresh-1", "refresh-2"]
 
@@ -170,10 +170,10 @@ async def test_a_refresh_token_that_came_alone_leaves_the_token_in_use() -> None
         said, worker = place.renewal(), place.worker()
         place.sign_in(said, 60.0)
         assert await used(place, worker, said) == "first"
-        place.now += 58
+        place.clock.ahead += 58
         assert await used(place, worker, said) == "first"
         assert await used(place, worker, said) == "first"
-        place.now += 2
+        place.clock.ahead += 2
         assert await used(place, worker, said) == "fresh"
         assert [form["refresh_token"] for form in place.issuer.asked] == ["refresh-1", "refresh-2"]
 
@@ -186,7 +186,7 @@ async def test_a_refresh_token_that_came_for_the_credentials_own_is_kept() -> No
         worker = place.worker()
         with pytest.raises(UpstreamFailed):
             await ready(place, worker, said)
-        place.now += 3
+        place.clock.ahead += 3
         assert await ready(place, worker, said) == "fresh"
         assert [form["refresh_token"] for form in place.issuer.asked] == ["refresh-1", "refresh-2"]
 
@@ -198,7 +198,7 @@ async def test_an_answer_without_a_new_refresh_token_leaves_the_old_one(refresh:
         said, worker = place.renewal(), place.worker()
         place.sign_in(said, -1.0)
         assert await ready(place, worker, said) == "second"
-        place.now += 3600
+        place.clock.ahead += 3600
         assert await ready(place, worker, said) == "third"
         assert [form["refresh_token"] for form in place.issuer.asked] == ["refresh-1", "refresh-1"]
 
@@ -209,7 +209,7 @@ async def test_a_rotated_token_takes_the_place_of_the_credentials_own() -> None:
         said, worker = place.renewal(grant="refresh_token"), place.worker()
         said.secrets["refresh_token"] = Secret(b"refresh-1")  # type: ignore[index]  # the test's own mapping
         assert await ready(place, worker, said) == "first"
-        place.now += 3600
+        place.clock.ahead += 3600
         assert await ready(place, worker, said) == "second"
         assert [form["refresh_token"] for form in place.issuer.asked] == ["refresh-1", "refresh-2"]
 
@@ -229,7 +229,7 @@ async def test_a_token_without_an_end_is_renewed_when_the_api_refuses_it() -> No
     async with workplace(granted()) as place:
         said, worker = place.renewal(), place.worker()
         place.sign_in(said, None)
-        place.now += 10 * 365 * 86_400
+        place.clock.ahead += 10 * 365 * 86_400
         stale = await worker.ready(place.plan, said, SHARED)
         assert (token_of(stale), place.issuer.asked) == ("first", [])
         assert token_of(await worker.renew(place.plan, said, SHARED, stale)) == "fresh"
@@ -271,7 +271,7 @@ async def test_the_lease_lasts_longer_than_asking_and_storing() -> None:
     async with workplace(granted()) as place:
         said = place.renewal()
         place.sign_in(said, -1.0)
-        place.issuer.before_answer = lambda: left.append(place.store.turns[place.key][1] - time.monotonic())
+        place.issuer.before_answer = lambda: left.append(place.store.turns[place.key()][1] - time.monotonic())
         await ready(place, place.worker(), said)
     assert left[0] > issuers.FLOW_SECONDS + renewal.SAVE_SECONDS
 
@@ -286,7 +286,7 @@ async def test_a_lease_that_ran_out_while_the_store_was_away_is_not_taken_at_onc
         async with asyncio.timeout(30):
             while not place.store.missed:  # noqa: ASYNC110  # nobody is told
                 await asyncio.sleep(0.01)
-        place.store.turns[place.key] = (place.store.turns[place.key][0], time.monotonic() - 1)
+        place.store.turns[place.key()] = (place.store.turns[place.key()][0], time.monotonic() - 1)
         place.store.away = False
         assert token_of(await place.worker().ready(place.plan, said, SHARED)) == "fresh"
         assert token_of(await first) == "fresh"

@@ -242,7 +242,8 @@ def verify(
         output.say(f"{name} ({environment}) works: it answered {verdict['status']}.")
     if not verdict["ok"]:
         if not json:
-            output.say(f"tieline: {name} ({environment}) does not work: {verdict.get('problem') or verdict['status']}")
+            found = "does not work" if verdict["tried"] else "could not be tried"
+            output.say(f"tieline: {name} ({environment}) {found}: {verdict['problem'] or verdict['status']}")
         raise typer.Exit(1)
 
 

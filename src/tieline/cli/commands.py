@@ -85,12 +85,15 @@ def _meant(text: str, context: Any) -> str:
 def invoke(words: Sequence[str]) -> int:
     """Run the command that ``words`` name; returns its exit code.
 
-    Raises SettingsError for wrong usage, CommandFailed where a question was answered with no.
+    Raises SettingsError for wrong usage, CommandFailed where a question was answered with no, BrokenPipeError where who
+    read the output has gone.
     """
     try:
         status = root(list(words), prog_name="tieline", standalone_mode=False)
     except typer.Abort:  # a question was answered with no, Ctrl-D or Ctrl-C
         raise CommandFailed("Nothing was done.", {"code": "cancelled"}) from None
+    except SystemExit as ended:  # Typer ends a program whose reader has gone by itself, and with another status
+        raise ended.__context__ if isinstance(ended.__context__, BrokenPipeError) else ended from None
     except typer.TyperException as error:
         text = error.format_message()
         if _EXTRA in text:  # it would repeat what was given, which may be a secret

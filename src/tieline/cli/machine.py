@@ -3,20 +3,23 @@
 from dataclasses import asdict
 from importlib.metadata import version as installed
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tieline.cli import output
-from tieline.cli.documents import document
+from tieline.cli.documents import Document, document
 from tieline.cli.options import Json, with_settings
-from tieline.core.errors import StartError
+from tieline.core.errors import SettingsError, StartError
 from tieline.settings.reading import serve_settings
 from tieline.settings.table import SERVE_SETTINGS
 from tieline.settings.values import listen_address
 
+if TYPE_CHECKING:
+    from tieline.definitions.problems import Problem
+
 EVERY = tuple(setting.name for setting in SERVE_SETTINGS)
-STORE = ("data_dir", "app_listen", "console_listen", "database_url", "root_key")
+STORE = ("data_dir", "app_listen", "console_listen", "database_url", "root_key", "ca_bundle")
 
 
 def register(root: typer.Typer) -> None:
@@ -63,7 +66,7 @@ def check(
     json: Json = False,
 ) -> None:
     """Check definitions and calls without a server: every mistake with its line. Exits 1 where there is one."""
-    found = [(each, each.problems()) for each in map(document, files)]
+    found = [_checked(each) for each in files]
     if json:
         items = [{"file": each.name, "problems": [asdict(one) for one in problems]} for each, problems in found]
         output.emit({"items": items, "next": None})
@@ -72,6 +75,18 @@ def check(
             print(each.shown(problems) if problems else f"{each.name}: nothing is wrong")
     if any(problems for _, problems in found):
         raise typer.Exit(1)
+
+
+def _checked(file: Path) -> "tuple[Document, tuple[Problem, ...]]":
+    """A file and what is wrong with it, be it that it cannot be read, so that the others are checked all the same."""
+    try:
+        each = document(file)
+    except SettingsError as error:
+        from tieline.definitions.problems import Problem
+
+        why = error.public.removeprefix(f"{file} ").removesuffix(".")
+        return Document(str(file), ""), (Problem(0, 0, "", why),)
+    return each, each.problems()
 
 
 @with_settings(STORE)

@@ -1,6 +1,7 @@
 """The ``tieline`` command's way in and out: which program runs, and how every error becomes a text and an exit code.
 
-Exit 0: done. Exit 1: refused or failed. Exit 2: wrong usage. The only blanket ``except`` of the command line is here.
+Exit 0: done. Exit 1: refused or failed. Exit 2: wrong usage. Exits 130 and 141 are the shells' for Ctrl-C and for a
+reader of the output that has gone. The only blanket ``except`` of the command line is here.
 """
 
 import os
@@ -14,7 +15,7 @@ from typing import NoReturn
 from tieline.core.errors import SettingsError, TielineError
 
 FAILED, USAGE = 1, 2
-INTERRUPTED = 130  # 128 + SIGINT, as shells have it
+INTERRUPTED, UNREAD = 128 + signal.SIGINT, 128 + signal.SIGPIPE  # as shells have it
 HELP = frozenset({"-h", "--help"})
 
 
@@ -62,7 +63,7 @@ def run(words: Sequence[str]) -> int:
         return INTERRUPTED
     except BrokenPipeError:  # whoever read our output has gone (`tieline key list | head`)
         _drop_output()
-        return FAILED
+        return UNREAD
     except Exception as error:  # noqa: BLE001  whatever nobody foresaw still ends in one line, without its text
         return _fail(_unforeseen(error), FAILED, is_json=is_json)
     return status

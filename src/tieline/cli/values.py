@@ -121,13 +121,17 @@ def call_of(definition: Mapping[str, Any], name: str) -> "Call | None":
 
 
 def field_names(definition: Mapping[str, Any], environment: Literal["live", "development"]) -> tuple[str, ...]:
-    """The names of the fields that a credential of the API with this definition needs in ``environment``."""
+    """The names of the fields that a credential of the API with this definition needs in ``environment``.
+
+    Where each by itself may be left out, as user name and password of ``basic`` may, they are all there are.
+    """
     from tieline.definitions.environment import in_environment
     from tieline.definitions.parse import parse_data
     from tieline.schemes.registry import credential_fields
 
     found = credential_fields(in_environment(parse_data(definition), environment))
-    return tuple(each.name for each in found if each.field.required)
+    needed = tuple(each.name for each in found if each.field.required)
+    return needed or tuple(each.name for each in found)
 
 
 def fields(secret: Secret, names: Sequence[str]) -> dict[str, str]:
@@ -149,5 +153,9 @@ def fields(secret: Secret, names: Sequence[str]) -> dict[str, str]:
             return parsed
     if len(names) != 1:
         wanted = json.dumps(dict.fromkeys(names, "…"), ensure_ascii=False)
-        raise SettingsError(f"This API's scheme has {len(names)} fields: give a JSON object such as {wanted}.")
+        raise SettingsError(
+            f"The credential of this API has {len(names)} fields: give a JSON object such as {wanted}."
+            if names
+            else "This API's scheme takes no credential: there is nothing to give."
+        )
     return {names[0]: text}

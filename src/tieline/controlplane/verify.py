@@ -9,6 +9,11 @@ from tieline.controlplane.services import Services
 from tieline.core.names import Environment
 from tieline.ports.operator import VerifyResult
 
+_NO_REQUEST = (
+    "The definition names no verify request, so nothing was sent. Add one that only reads, such as "
+    "verify: {method: GET, path: /models}."
+)
+
 
 async def verify(
     services: Services,
@@ -30,7 +35,7 @@ async def verify(
         row = await find_api(rx.apis, api)
         end_user = await end_user_of(rx, row, *whose)
     if definition_in(row.definition, environment).verify is None:
-        return VerifyResult(False, None, "The definition has no verify request. Add one: {method: GET, path: /models}.")
+        return VerifyResult(False, None, _NO_REQUEST, tried=False)
     verdict = await services.prober.probe(row.name, environment, end_user)
     async with services.store.write(caller) as tx:
         await tx.audit.add(

@@ -108,6 +108,19 @@ def full_url(text: str) -> str:
     return f"{found.origin}{target((found.path or '/') + query)}"
 
 
+def host_field(text: str) -> str:
+    """The host that a ``Host`` field names (RFC 9110 section 7.2), in its one form and without brackets.
+
+    A dot at the end of a name is the root's and says nothing; a port is looked at and left out.
+    """
+    if not text.isascii():
+        raise ValueError("a Host field is ASCII; write an international name in its xn-- form")
+    host, port = _split_authority(text)
+    if port is not None:
+        parse_port(port)
+    return canonical_host(host.removesuffix("."))
+
+
 def host_of(url: str) -> str:
     """The host of a URL that was accepted (it may hold ``<slots>``), as written: an IPv6 address in brackets."""
     authority = url.split("://", 1)[1].split("/", 1)[0].split("?", 1)[0]

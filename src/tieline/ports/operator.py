@@ -14,11 +14,15 @@ from tieline.schemes.flow import DeviceSignIn, Pending, SignIn, Token
 
 @dataclass(frozen=True, slots=True)
 class VerifyResult:
-    """What a verify request showed: ``status`` is the upstream's, ``problem`` what went wrong and what to do."""
+    """What a verify request showed: ``status`` is the upstream's, ``problem`` what went wrong and what to do.
+
+    ``tried`` says whether there is such a request at all: without one nothing is known of the API.
+    """
 
     ok: bool
     status: int | None
     problem: str | None
+    tried: bool = True
 
 
 class Prober(Protocol):

@@ -174,6 +174,8 @@ def unknown_options(options: Options, known: frozenset[str]) -> list[str]:
     return [
         f"{name}: a secret does not stand in a definition; remove it, and give it as the API's credential"
         if name in _SECRETS
+        else f"{name}: this stands in the API's credential, beside its secret; remove it here, and give it there"
+        if name in _BESIDE_SECRETS
         else f"unknown option {name!r}; it takes {takes}"
         for name in options
         if name not in known
@@ -183,3 +185,4 @@ def unknown_options(options: Options, known: frozenset[str]) -> list[str]:
 _SECRETS = frozenset(
     {"key", "api_key", "token", "access_token", "secret", "password", "client_secret", "refresh_token"}
 )
+_BESIDE_SECRETS = frozenset({"user", "username", "client_id", "access_key_id", "consumer_key"})

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tieline.core.errors import SettingsError
 from tieline.core.secret import Secret
-from tieline.settings.table import BY_NAME, PREFIX, variable_names
+from tieline.settings.table import BY_NAME, FOR_TESTS, PREFIX, variable_names
 from tieline.vault.rootkeys.choice import RootKeySource
 
 Given = Mapping[str, str | Sequence[str] | None]
@@ -34,7 +34,7 @@ class Source:
         setting = BY_NAME[name]
         given = self.options.get(name)
         if given is not None:
-            return str(given), setting.option
+            return _utf8(str(given), setting.option), setting.option
         return self.variable(setting.variable)
 
     def or_default(self, name: str) -> tuple[str, str]:
@@ -52,7 +52,16 @@ class Source:
             return None
         if not value.strip():
             raise SettingsError(f"{variable} is set but empty: give it a value or unset it.", param=variable)
-        return value.strip(), variable
+        return _utf8(value.strip(), variable), variable
+
+
+def _utf8(text: str, where: str) -> str:
+    """``text`` as it is; bytes that are no UTF-8 came as lone surrogates (PEP 383). Raises SettingsError for those."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise SettingsError(f"{where} is not UTF-8 text: give it in UTF-8.", param=where) from None
+    return text
 
 
 def source_of(options: Given, environ: Mapping[str, str] | None) -> Source:
@@ -80,8 +89,9 @@ def refuse_unknown(source: Source) -> None:
     if unknown:
         from difflib import get_close_matches  # noqa: PLC0415  only a mistake needs it
 
-        close = get_close_matches(unknown[0], known, n=1, cutoff=0.75)
-        guess = f" (did you mean {close[0]}?)" if close else ""
+        words = [name.removeprefix(PREFIX) for name in known - FOR_TESTS if name.startswith(PREFIX)]
+        close = get_close_matches(unknown[0].removeprefix(PREFIX), words, n=1, cutoff=0.7)
+        guess = f" (did you mean {PREFIX}{close[0]}?)" if close else ""
         raise SettingsError(
             f"{unknown[0]} is not a setting of Tieline{guess}: unset it, or see `tieline serve --help`.",
             param=unknown[0],
@@ -95,7 +105,7 @@ def variable_secret(variable: str, environ: Mapping[str, str] | None = None) -> 
     value = (os.environ if environ is None else environ).get(variable)
     if not value:
         raise SettingsError(f"The environment variable {variable} is not set or is empty.", param=variable)
-    return Secret.from_text(value)
+    return Secret.from_text(_utf8(value, f"The environment variable {variable}"))
 
 
 def child_environment(

@@ -4,8 +4,6 @@ Plain ASGI layers, so that they hold for every path and nothing of a body is rea
 """
 
 import asyncio
-import ipaddress
-import re
 from collections.abc import Iterable
 
 from starlette.datastructures import Headers
@@ -16,6 +14,7 @@ from tieline.controlplane import tokens
 from tieline.controlplane.services import Services
 from tieline.controlplane.signins import CALLBACK, START
 from tieline.core.errors import BodyTooLarge, InvalidRequest, InvalidToken
+from tieline.core.urls import canonical_host, host_field, is_address
 from tieline.web.json_bounds import MEMBERS_MOST, WIDTH_MOST, has_too_many_members
 
 BODY_MOST = 8 * 1024 * 1024
@@ -29,9 +28,8 @@ _TOO_MANY = (
 )
 _OPENED_OTHERWISE = frozenset({START, CALLBACK})  # by a link, or a state and the browser's mark
 _DIGITS_MOST = 15
-_LOCAL = ("localhost", "127.0.0.1", "[::1]")
-_UNSPECIFIED = frozenset({"0.0.0.0", "[::]"})  # noqa: S104 -- named, not bound
-_HOST = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9_.-]+?)\.?(?::[0-9]{1,5})?")
+_LOCAL = ("localhost", "127.0.0.1", "::1")
+_UNSPECIFIED = frozenset({"0.0.0.0", "::"})  # noqa: S104 -- named, not bound
 
 
 class HostGate:
@@ -43,7 +41,7 @@ class HostGate:
 
     def __init__(self, app: ASGIApp, allowed: Iterable[str]) -> None:
         self._app = app
-        self._allowed = {host_name(host) for host in (*_LOCAL, *allowed)} - {None}
+        self._allowed = {canonical_host(host) for host in (*_LOCAL, *allowed)}
         self._any_address = not self._allowed.isdisjoint(_UNSPECIFIED)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -58,7 +56,7 @@ class HostGate:
     def _is_ours(self, scope: Scope) -> bool:
         given = Headers(scope=scope).getlist("host")
         name = host_name(given[0]) if len(given) == 1 else None
-        return name is not None and (name in self._allowed or (self._any_address and _is_address(name)))
+        return name is not None and (name in self._allowed or (self._any_address and is_address(name)))
 
 
 class TokenGate:
@@ -128,17 +126,11 @@ async def _body(receive: Receive) -> bytes | None:
 
 
 def host_name(host: str) -> str | None:
-    """The name in a ``Host`` field: lower case, without port and without a dot at its end; None where it is none."""
-    match = _HOST.fullmatch(host.lower())
-    return None if match is None else match[1]
-
-
-def _is_address(name: str) -> bool:
+    """The host in a ``Host`` field, in its one form; None where it is none."""
     try:
-        ipaddress.ip_address(name.strip("[]"))
+        return host_field(host)
     except ValueError:
-        return False
-    return True
+        return None
 
 
 def _presented(scope: Scope) -> bytes:

@@ -216,7 +216,9 @@ async def test_removing_an_api_takes_credentials_and_grants_with_it(admin: Admin
 async def test_verify_asks_the_data_plane_and_is_audited(admin: Admin) -> None:
     """The verdict is passed on; an API without a verify request is not tried."""
     await admin.made("POST", "/apis", {"name": "weather", "definition": YAML})
-    assert await admin.made("POST", "/apis/weather/verify") == {"ok": True, "status": 200, "problem": None}
+    assert await admin.made("POST", "/apis/weather/verify") == {
+        "ok": True, "status": 200, "problem": None, "tried": True,
+    }  # fmt: skip
     await admin.made("POST", "/apis/weather/verify", {"environment": "development"})
     assert admin.prober.asked == [("weather", "live"), ("weather", "development")]
     assert (await admin.made("GET", "/audit?limit=1"))["items"][0]["kind"] == "api.verified"
@@ -224,6 +226,7 @@ async def test_verify_asks_the_data_plane_and_is_audited(admin: Admin) -> None:
     untried = await admin.made("POST", "/apis/echo/verify")
     assert (untried["ok"], len(admin.prober.asked)) == (False, 2)
     assert "no verify request" in untried["problem"]
+    assert untried["tried"] is False
 
 
 async def test_an_api_is_verified_with_the_connection_of_a_user(admin: Admin) -> None:

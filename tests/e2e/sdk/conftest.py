@@ -13,7 +13,7 @@ import ssl
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -277,6 +277,41 @@ def keys(stage: Stage) -> dict[str, str]:
 # --- Upstreams ---------------------------------------------------------------------------------------------------
 
 
+@contextmanager
+def answering(server: socketserver.TCPServer) -> Iterator[str]:
+    """An upstream in a thread of its own; its base URL."""
+    with server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+        thread.join()
+
+
+class WholeAnswers(BaseHTTPRequestHandler):
+    """Answers GET, HEAD, POST, PUT and DELETE with JSON: ``answer`` of the test's own says what."""
+
+    protocol_version = "HTTP/1.1"
+
+    def answer(self, body: bytes) -> tuple[bytes, dict[str, str]]:
+        """The answer to a request with ``body``: its body, and fields beside those of JSON."""
+        raise NotImplementedError
+
+    def _answer(self) -> None:
+        content, fields = self.answer(self.rfile.read(int(self.headers.get("content-length", 0))))
+        self.send_response(200)
+        for name, value in {"Content-Type": "application/json", **fields, "Content-Length": str(len(content))}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(content)
+
+    do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = _answer  # noqa: N815  # the interface
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing."""
+
+
 @pytest.fixture(scope="session")
 def quick(stage: Stage) -> str:
     """OpenAI again, with little patience and small bodies."""
@@ -376,14 +411,9 @@ def torn(stage: Stage) -> Iterator[str]:
             for piece in (whole, whole[:20]):
                 self.request.sendall(b"%x\r\n%b\r\n" % (len(piece), piece))
 
-    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Tearing) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-        thread.start()
-        base = f"http://127.0.0.1:{server.server_address[1]}/v1"
-        stage.add("torn", {"key": PROVIDER_KEY}, from_catalogue="openai", base_url=base)
+    with answering(socketserver.ThreadingTCPServer(("127.0.0.1", 0), Tearing)) as base:
+        stage.add("torn", {"key": PROVIDER_KEY}, from_catalogue="openai", base_url=f"{base}/v1")
         yield "torn"
-        server.shutdown()
-        thread.join()
 
 
 @dataclass
@@ -402,32 +432,14 @@ def mirror() -> Iterator[Mirror]:
     """A plain HTTP server whose answer says nothing of the request; the test asks it."""
     seen = Mirror()
 
-    class Remembering(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def _answer(self) -> None:
-            seen.method, seen.path = self.command, self.path
+    class Remembering(WholeAnswers):
+        def answer(self, body: bytes) -> tuple[bytes, dict[str, str]]:
+            seen.method, seen.path, seen.body = self.command, self.path, body
             seen.headers = {name.lower(): value for name, value in self.headers.items()}
-            seen.body = self.rfile.read(int(self.headers.get("content-length", 0)))
-            answer = b'{"ok": true}'
-            self.send_response(200)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(answer)))
-            self.end_headers()
-            self.wfile.write(answer)
+            return b'{"ok": true}', {}
 
-        do_GET = do_POST = do_DELETE = _answer  # noqa: N815  # the interface
-
-        def log_message(self, format: str, *args: object) -> None:
-            """Say nothing."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Remembering) as server:
-        seen.base = f"http://127.0.0.1:{server.server_address[1]}"
-        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-        thread.start()
+    with answering(ThreadingHTTPServer(("127.0.0.1", 0), Remembering)) as seen.base:
         yield seen
-        server.shutdown()
-        thread.join()
 
 
 @pytest.fixture(scope="session")

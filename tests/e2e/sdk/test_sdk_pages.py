@@ -10,16 +10,15 @@ import os
 import re
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.e2e.sdk.conftest import Stage
+from tests.e2e.sdk.conftest import Stage, WholeAnswers, answering
 
 PAGE = (Path(__file__).resolve().parents[3] / "docs" / "sdks.md").read_text(encoding="utf-8")
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
@@ -78,36 +77,18 @@ def provider() -> Iterator[Provider]:
     """The upstream, on a free port."""
     seen = Provider()
 
-    class Answering(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def _answer(self) -> None:
+    class Answering(WholeAnswers):
+        def answer(self, body: bytes) -> tuple[bytes, dict[str, str]]:
             path = self.path.partition("?")[0]
             seen.paths.append(path)
-            body = self.rfile.read(int(self.headers.get("content-length", 0)))
             seen.everything.append(f"{self.path}\n{self.headers}\n{body!r}")
             found = ANSWERS.get(path, {})
-            answer = b"" if found is None else json.dumps(found).encode()
-            self.send_response(200)
-            self.send_header("Content-Type", "application/json")
-            if path == "/search/repositories" and "page=2" not in self.path:
-                self.send_header("Link", f'<{seen.base}{path}?page=2>; rel="next"')
-            self.send_header("Content-Length", str(len(answer)))
-            self.end_headers()
-            self.wfile.write(answer)
+            leads_on = path == "/search/repositories" and "page=2" not in self.path
+            fields = {"Link": f'<{seen.base}{path}?page=2>; rel="next"'} if leads_on else {}
+            return b"" if found is None else json.dumps(found).encode(), fields
 
-        do_GET = do_POST = do_PUT = do_HEAD = _answer  # noqa: N815  # the interface
-
-        def log_message(self, format: str, *args: object) -> None:
-            """Say nothing."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Answering) as server:
-        seen.base = f"http://127.0.0.1:{server.server_address[1]}"
-        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-        thread.start()
+    with answering(ThreadingHTTPServer(("127.0.0.1", 0), Answering)) as seen.base:
         yield seen
-        server.shutdown()
-        thread.join()
 
 
 @pytest.fixture(scope="module")

@@ -39,6 +39,19 @@ def test_every_mistake_has_its_place_and_its_line(folder: Path, capsys: pytest.C
     assert "    areaz: []" in lines
 
 
+def test_a_file_that_cannot_be_read_does_not_hide_the_others(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """One that is not UTF-8 and one that is not there are told where they stand in the row."""
+    (folder / "odd.yaml").write_bytes(b"\xff\xfe")
+    assert invoke(["check", "odd.yaml", "gone.yaml", "good.yaml", "bad.yaml"]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[:3] == [
+        "odd.yaml: is not UTF-8 text",
+        "gone.yaml: cannot be read: No such file or directory",
+        "good.yaml: nothing is wrong",
+    ]
+    assert lines[3].startswith("bad.yaml:4:1")
+
+
 def test_problems_for_programs_are_json(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """By file, those without a mistake too."""
     assert invoke(["check", "good.yaml", "bad.yaml", "--json"]) == 1

@@ -79,6 +79,25 @@ def test_an_unknown_name_is_refused_with_a_guess(name: str, guess: str) -> None:
         client_settings({}, {**HOME, name: "1"})
 
 
+def test_what_only_tests_set_is_never_guessed() -> None:
+    """A variable of the test suite is nobody's setting."""
+    with pytest.raises(SettingsError, match=r"TIELINE_SOAP is not a setting of Tieline: unset"):
+        serve_settings({}, {**HOME, "TIELINE_SOAP": "1"})
+
+
+@pytest.mark.parametrize("name", ["TIELINE_TOKEN", "TIELINE_APP_KEY", "TIELINE_DATA_DIR"])
+def test_a_value_that_is_not_utf_8_is_refused(name: str) -> None:
+    """The system hands its bytes over as lone surrogates, which nothing could send on; the value is not repeated."""
+    with pytest.raises(SettingsError, match=f"^{name} is not UTF-8 text: give it in UTF-8.$"):
+        client_settings({}, {**HOME, name: "a\udcffb"})
+
+
+def test_an_option_that_is_not_utf_8_is_refused() -> None:
+    """As a variable is."""
+    with pytest.raises(SettingsError, match="--data-dir is not UTF-8 text"):
+        serve_settings({"data_dir": "/tmp/a\udcffb"}, HOME)
+
+
 def test_an_empty_name_is_refused() -> None:
     """Set but empty is a mistake somewhere, such as a variable of a compose file that was never filled in."""
     with pytest.raises(SettingsError, match="TIELINE_REDIS_URL is set but empty"):
@@ -259,6 +278,8 @@ def test_a_secret_variable_must_hold_something() -> None:
     for environ in ({}, {"KEY": ""}):
         with pytest.raises(SettingsError, match="KEY is not set or is empty"):
             variable_secret("KEY", environ)
+    with pytest.raises(SettingsError, match="The environment variable KEY is not UTF-8 text"):
+        variable_secret("KEY", {"KEY": "sk-\udcff"})
 
 
 def test_browsers_open_the_console_by_its_address_unless_told() -> None:

@@ -14,8 +14,16 @@ from tieline.web.gate import host_name
         ("LocalHost:8601", "localhost"),
         ("localhost.:8601", "localhost"),
         ("127.0.0.1:1", "127.0.0.1"),
-        ("[::1]:8601", "[::1]"),
-        ("[::1]", "[::1]"),
+        ("[::1]:8601", "::1"),
+        ("[::1]", "::1"),
+        ("[0:0::0:1]", "::1"),
+        ("XN--Bcher-kva.example:1", "xn--bcher-kva.example"),
+        ("127.1", None),
+        ("0x7f.0.0.1", None),
+        ("localhost:0", None),
+        ("localhost:65536", None),
+        ("localhost..", None),
+        ("[fe80::1%25eth0]", None),
         ("a b", None),
         ("a/b", None),
         ("user@localhost", None),
@@ -28,7 +36,7 @@ from tieline.web.gate import host_name
     ],
 )
 def test_the_name_in_a_host_field(host: str, name: str | None) -> None:
-    """Lower case, no port, no dot at its end; odd ones name nothing."""
+    """In the one form of hosts, without port and dot at its end; what that grammar does not know names nothing."""
     assert host_name(host) == name
 
 

@@ -52,11 +52,15 @@ class VerifyBody(Strict):
 
 
 class VerdictShown(Shown):
-    """Whether an API works: the upstream's status, and what is wrong if anything is."""
+    """Whether an API works: the upstream's status, and what is wrong if anything is.
+
+    ``tried`` is false where the definition names no verify request.
+    """
 
     ok: bool
     status: int | None
     problem: str | None
+    tried: bool
 
 
 class AreaShown(Shown):
@@ -200,4 +204,4 @@ async def verify_api(
     """Send the definition's verify request with the active credential and judge the answer. Needs the role editor."""
     wanted = body or VerifyBody(environment="live", connection=None, app=None)
     verdict = await verify(services, caller, api, wanted.environment, (wanted.connection, wanted.app))
-    return VerdictShown(ok=verdict.ok, status=verdict.status, problem=verdict.problem)
+    return VerdictShown(ok=verdict.ok, status=verdict.status, problem=verdict.problem, tried=verdict.tried)
