@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
@@ -88,6 +89,43 @@ async def by_steps(database: Database) -> None:
     """The schema as an installation has it that was there from the first version on."""
     async with database.write() as connection:
         await connection.run_sync(run_steps, None)
+
+
+async def test_tokens_are_found_after_their_column_was_renamed(empty: Database) -> None:
+    """What a database of the time before held as ``basis`` is the fingerprint, and what hangs on its row is there."""
+
+    def before(connection: Connection) -> None:
+        config = Config(attributes={"connection": connection})
+        config.set_main_option("script_location", str(Path(migrate_module.__file__).parent / "migrations"))
+        config.set_main_option("path_separator", "os")
+        command.upgrade(config, "0004")
+
+    rows = {
+        "apis": "id, name, definition, revision, created_at, updated_at",
+        "data_keys": "id, root_key_id, wrapped, created_at",
+        "connections": "id, api_id, environment, position, app_id, end_user, state, basis, generation, scopes, "
+        "failures, created_at, created_by, updated_at",
+        "connection_secrets": "connection_id, generation, field, data_key_id, nonce, ciphertext",
+        "sign_ins": "id, api_id, environment, position, app_id, end_user, basis, created_at, created_by, expires_at",
+    }
+    values: dict[str, Any] = {
+        "id": "one", "name": "one", "definition": "{}", "wrapped": bytes(40), "root_key_id": "one", "api_id": "one",
+        "environment": "live", "app_id": "", "end_user": "", "state": "active", "basis": b"f" * 32, "scopes": "[]",
+        "created_by": "me", "connection_id": "one", "field": "access", "data_key_id": "one", "nonce": bytes(12),
+        "ciphertext": bytes(16),
+    }  # fmt: skip
+    async with empty.write() as connection:
+        await connection.run_sync(before)
+        for table, columns in rows.items():
+            named = {name: values.get(name, 1) for name in columns.split(", ")}
+            slots = ", ".join(f":{name}" for name in named)
+            await connection.execute(text(f"INSERT INTO {table} ({columns}) VALUES ({slots})"), named)  # noqa: S608  the names above
+    await migrate(empty)
+    async with empty.read() as connection:
+        for table in ("connections", "sign_ins"):
+            found = await connection.execute(text(f"SELECT fingerprint FROM {table}"))  # noqa: S608  as above
+            assert bytes(found.scalar_one()) == b"f" * 32
+        assert (await connection.execute(text("SELECT count(*) FROM connection_secrets"))).scalar_one() == 1
 
 
 async def test_the_revision_is_the_newest_step() -> None:

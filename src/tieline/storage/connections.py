@@ -161,7 +161,7 @@ def _key(row: Row[Any]) -> ConnectionKey:
 def _begun(row: SignInRow) -> dict[str, Any]:
     context = row.context
     return {
-        "basis": row.fingerprint,
+        "fingerprint": row.fingerprint,
         "browser_hash": row.browser_hash,
         "data_key_id": context and context.data_key_id,
         "nonce": context and context.nonce,
@@ -179,7 +179,7 @@ def _sign_in(row: Row[Any]) -> SignInRow:
         created_by=row.created_by,
         expires_at=row.expires_at,
         return_to=row.return_to,
-        fingerprint=row.basis,
+        fingerprint=row.fingerprint,
         browser_hash=row.browser_hash,
         context=SealedSecret(row.data_key_id, row.nonce, row.ciphertext) if row.data_key_id else None,
         next_poll_at=row.next_poll_at,

@@ -79,7 +79,7 @@ class SqlConnections:
         )
         note = _noted(row, refusal, at)
         if row.generation == 0:  # there is no token that another fingerprint belongs to
-            note["basis"] = refusal.fingerprint
+            note["fingerprint"] = refusal.fingerprint
         async with self._database.write() as connection:
             await lock_log(connection)
             if (await connection.execute(mine.values(note))).rowcount == 0:
@@ -114,7 +114,7 @@ def token_values(token: SealedToken, at: datetime) -> dict[str, Any]:
     ends = token.expires_at
     return {
         "state": "active",
-        "basis": token.fingerprint,
+        "fingerprint": token.fingerprint,
         "scopes": [storable(scope, _SCOPE) for scope in token.scopes[:_SCOPES]],
         "account": None if token.account is None else storable(token.account, NAME),
         "expires_at": None if ends is None or not 0 <= ends < _LAST else datetime.fromtimestamp(ends, UTC),
@@ -183,7 +183,7 @@ def new_values(key: ConnectionKey, by: str, at: datetime) -> dict[str, Any]:
         "app_id": key.app_id,
         "end_user": key.user,
         "state": "pending",
-        "basis": b"",
+        "fingerprint": b"",
         "generation": 0,
         "scopes": [],
         "failures": 0,
@@ -206,7 +206,7 @@ async def _found(connection: AsyncConnection, key: ConnectionKey) -> SealedConne
         id=row.id,
         key=key,
         state=row.state,
-        fingerprint=row.basis,
+        fingerprint=row.fingerprint,
         generation=row.generation,
         secrets=sealed.get(row.generation, {}),
         previous=sealed.get(row.generation - 1, {}),

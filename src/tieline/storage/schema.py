@@ -24,7 +24,7 @@ from sqlalchemy import (
 
 from tieline.storage.columns import Counter, blob, choice, json_text, moment, owned_by, text
 
-REVISION = "0004"
+REVISION = "0005"
 
 ID = 40
 NAME = 200
@@ -224,7 +224,7 @@ connections = Table(
     text("app_id", ID),
     text("end_user", NAME),
     choice("state", "pending", "active", "reauthorization_required"),
-    blob("basis", 0, 32),
+    blob("fingerprint", 0, 32),
     Column("generation", Integer, nullable=False),
     json_text("scopes", LIST),
     text("account", NAME, null=True),
@@ -265,7 +265,7 @@ sign_ins = Table(
     blob("link_hash", 32, 32, null=True, unique=True),
     blob("state_hash", 32, 32, null=True, unique=True),
     blob("browser_hash", 32, 32, null=True),
-    blob("basis", 0, 32),
+    blob("fingerprint", 0, 32),
     Column("data_key_id", Text, ForeignKey("data_keys.id"), nullable=True, index=True),
     blob("nonce", 12, 12, null=True),
     blob("ciphertext", 16, CIPHERTEXT, null=True),
