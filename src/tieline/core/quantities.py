@@ -1,0 +1,82 @@
+"""What can be counted of a request: the names of quantities, what they are counted in, and which are part of which.
+
+Definitions, readers of usage, prices, budgets and what people are shown use these names and no others. Counts are whole
+numbers: times are milliseconds inside and seconds where people see them (``audio_ms`` is shown as ``audio_seconds``).
+A part is counted again in its whole: ``cached_input_tokens`` is how many of the ``input_tokens`` came from a cache.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, Literal
+
+Unit = Literal["token", "millisecond", "count"]
+
+
+@dataclass(frozen=True, slots=True)
+class Quantity:
+    """One thing that is counted. ``parts_of`` are the quantities that count it too, whole before part.
+
+    ``sort`` says whether it is read (``input``) or written (``output``) by a model, charged for each use of a built-in
+    tool (``tool``), or measures in another way what tokens may measure already (``other``).
+    """
+
+    name: str
+    title: str
+    sort: Literal["input", "output", "tool", "other"]
+    parts_of: tuple[str, ...] = ()
+    unit: Unit = "token"
+
+    @property
+    def shown(self) -> str:
+        """The name that people see: times are shown in seconds."""
+        return self.name.removesuffix("_ms") + "_seconds" if self.unit == "millisecond" else self.name
+
+
+def _of_input(name: str, title: str, *more: str) -> Quantity:
+    return Quantity(name, title, "input", ("input_tokens", *more))
+
+
+def _of_output(name: str, title: str) -> Quantity:
+    return Quantity(name, title, "output", ("output_tokens",))
+
+
+_TABLE = (
+    Quantity("input_tokens", "All tokens read.", "input"),
+    _of_input("cached_input_tokens", "Tokens read from the provider's cache."),
+    _of_input("cache_write_tokens", "Tokens written to the provider's cache."),
+    _of_input("cache_write_5m_tokens", "Tokens written to it for five minutes.", "cache_write_tokens"),
+    _of_input("cache_write_1h_tokens", "Tokens written to it for an hour.", "cache_write_tokens"),
+    _of_input("input_text_tokens", "Tokens of text read."),
+    _of_input("cached_text_tokens", "Those from the cache.", "cached_input_tokens", "input_text_tokens"),
+    _of_input("input_audio_tokens", "Tokens of audio read."),
+    _of_input("cached_audio_tokens", "Those from the cache.", "cached_input_tokens", "input_audio_tokens"),
+    _of_input("input_image_tokens", "Tokens of images read."),
+    _of_input("cached_image_tokens", "Those from the cache.", "cached_input_tokens", "input_image_tokens"),
+    _of_input("input_video_tokens", "Tokens of video read."),
+    _of_input("cached_video_tokens", "Those from the cache.", "cached_input_tokens", "input_video_tokens"),
+    Quantity("output_tokens", "All tokens written.", "output"),
+    _of_output("reasoning_tokens", "Tokens written while reasoning."),
+    _of_output("citation_tokens", "Tokens of citations."),
+    _of_output("output_text_tokens", "Tokens of text written."),
+    _of_output("output_audio_tokens", "Tokens of audio written."),
+    _of_output("output_image_tokens", "Tokens of images written."),
+    _of_output("output_video_tokens", "Tokens of video written."),
+    Quantity("audio_ms", "Time of audio, read or written.", "other", unit="millisecond"),
+    Quantity("input_audio_ms", "Time of audio read.", "other", ("audio_ms",), "millisecond"),
+    Quantity("output_audio_ms", "Time of audio written.", "other", ("audio_ms",), "millisecond"),
+    Quantity("video_ms", "Time of video, read or written.", "other", unit="millisecond"),
+    Quantity("characters", "Characters of text.", "other", unit="count"),
+    Quantity("images", "Images.", "other", unit="count"),
+    Quantity("pixels", "Pixels of images read.", "other", unit="count"),
+    Quantity("pages", "Pages of documents read.", "other", unit="count"),
+    Quantity("annotated_pages", "Those that were annotated.", "other", ("pages",), "count"),
+    Quantity("messages", "Messages of text read.", "other", unit="count"),
+    Quantity("searches", "Searches of the web.", "tool", unit="count"),
+    Quantity("social_searches", "Searches of social media.", "tool", unit="count"),
+    Quantity("file_searches", "Searches of stored files.", "tool", unit="count"),
+    Quantity("rerank_searches", "Searches whose results were ranked.", "other", unit="count"),
+    Quantity("code_executions", "Runs of a code interpreter.", "tool", unit="count"),
+    Quantity("requests", "Requests.", "other", unit="count"),
+)
+
+QUANTITIES: Final[Mapping[str, Quantity]] = {each.name: each for each in _TABLE}

@@ -1,0 +1,28 @@
+"""The table of quantities: every whole is there, and stands before its parts."""
+
+from tieline.core.quantities import QUANTITIES
+
+
+def test_a_whole_stands_before_its_parts() -> None:
+    """Who walks the table in its order has seen every whole of a quantity."""
+    seen: set[str] = set()
+    for name, each in QUANTITIES.items():
+        assert set(each.parts_of) <= seen
+        seen.add(name)
+
+
+def test_a_part_of_a_part_is_part_of_the_whole() -> None:
+    """What is left of a whole is found by taking its parts away once, so each names all its wholes."""
+    for each in QUANTITIES.values():
+        above = {whole for part_of in each.parts_of for whole in QUANTITIES[part_of].parts_of}
+        assert above <= set(each.parts_of)
+
+
+def test_times_are_shown_in_seconds() -> None:
+    """Milliseconds are for arithmetic alone."""
+    assert [each.shown for each in QUANTITIES.values() if each.unit == "millisecond"] == [
+        "audio_seconds",
+        "input_audio_seconds",
+        "output_audio_seconds",
+        "video_seconds",
+    ]
