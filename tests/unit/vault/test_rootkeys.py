@@ -106,6 +106,13 @@ class TestFile:
         assert path.read_bytes() == content
         assert list(tmp_path.iterdir()) == [path]
 
+    def test_a_draft_that_somebody_else_put_there_is_not_written_to(self, tmp_path: Path) -> None:
+        """Whoever guessed its name would read the key."""
+        draft = written(tmp_path / "draft", b"theirs")
+        with pytest.raises(FileExistsError):
+            file._write(draft, b"ours")
+        assert draft.read_bytes() == b"theirs"
+
     def test_creating_where_nothing_can_be_written_is_refused(self, tmp_path: Path) -> None:
         """The error names the path and the system's reason."""
         path = tmp_path / "no such folder" / "root.key"
@@ -127,7 +134,7 @@ class TestFile:
     def test_a_file_open_to_others_is_refused(self, tmp_path: Path, mode: int) -> None:
         """Any right of group or others; the error says what to run."""
         path = written(tmp_path / "root.key", RAW.hex().encode(), mode)
-        with pytest.raises(RootKeyError, match=f"mode 0{mode:o}.*chmod 600"):
+        with pytest.raises(RootKeyError, match=rf"{path} is open .* \(mode 0{mode:o}\)\. Run: chmod 600 {path}$"):
             file.load(path)
 
     @pytest.mark.parametrize("mode", [0o400, 0o600, 0o700])
@@ -141,8 +148,8 @@ class TestFile:
         assert file.load(tmp_path / "link") == RootKey.of(Secret(RAW))
 
     def test_a_folder_is_refused(self, tmp_path: Path) -> None:
-        """Not a plain file."""
-        with pytest.raises(RootKeyError, match="is not a plain file"):
+        """Not a plain file; the error names it."""
+        with pytest.raises(RootKeyError, match=f"{tmp_path} is not a plain file"):
             file.load(tmp_path)
 
     def test_a_pipe_is_refused_without_waiting(self, tmp_path: Path) -> None:
@@ -194,6 +201,10 @@ class TestPassphrase:
         """Fifteen characters at least, counted after composing."""
         with pytest.raises(RootKeyError, match=r"too short: .* Give at least 15"):
             passphrase.load(Secret.from_text(text), SALT)
+
+    def test_a_passphrase_of_the_least_length_is_taken(self) -> None:
+        """Fifteen characters are enough."""
+        assert passphrase.load(Secret.from_text("fifteen letters"), SALT).id.startswith("rk_")
 
     def test_bytes_that_are_no_text_are_refused(self) -> None:
         """A passphrase is text."""

@@ -157,6 +157,13 @@ class TestEnv:
             await opened(ENV, secret=TEXT, record=recorded(OTHER.id, "env"))
 
 
+    async def test_a_variable_that_holds_no_key_is_named(self) -> None:
+        """Its value is not repeated."""
+        with pytest.raises(RootKeyError, match="FAKE_KEY holds no root key") as caught:
+            await opened(ENV, secret=Secret(b"hunter2"))
+        assert "hunter2" not in str(caught.value)
+
+
 class TestPassphrase:
     async def test_a_new_vault_gets_a_salt_that_opens_it_again(self) -> None:
         """The salt is in the record; with it the passphrase gives the same key."""

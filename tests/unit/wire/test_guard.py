@@ -4,6 +4,7 @@ import asyncio
 import socket
 from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -95,6 +96,12 @@ def is_allowed(ip: str, *allow: str, host: str = HOST) -> bool:
     except DestinationNotAllowed:
         return False
     return True
+
+
+def has_ipv6_loopback() -> bool:
+    """Whether the kernel lists ``::1`` among its addresses."""
+    listed = Path("/proc/net/if_inet6")
+    return listed.exists() and f"{1:032x}" in listed.read_text()
 
 
 def placed(prefix: str, *places: tuple[int, bytes]) -> str:
@@ -290,12 +297,21 @@ class TestOpening:
             Guard([text])
         assert caught.value.param == "allow_destinations"
 
-    def test_a_refusal_tells_the_address_to_the_log_only(self) -> None:
-        """What a name means inside is not for callers; the block and the remedy are."""
-        with pytest.raises(DestinationNotAllowed, match=r"private use \(RFC 1918\).*--allow-destination") as caught:
-            Guard().check_address("10.1.2.3", 443, HOST)
-        assert "10.1.2.3" not in caught.value.public
-        assert "10.1.2.3" in caught.value.detail
+    @pytest.mark.parametrize(
+        ("ip", "why"),
+        [
+            ("10.1.2.3", "is not public: private use (RFC 1918)"),
+            ("169.254.169.254", "belongs to a cloud's metadata service"),
+            ("127.1", "is no plain address"),
+        ],
+    )
+    def test_a_refusal_tells_host_and_reason_to_the_caller_and_the_address_to_the_log(self, ip: str, why: str) -> None:
+        """What a name means inside is not for callers; the name itself, the reason and the remedy are."""
+        with pytest.raises(DestinationNotAllowed, match="--allow-destination") as caught:
+            Guard().check_address(ip, 443, HOST)
+        assert caught.value.public.startswith(f"{HOST} leads to an address that {why}; ")
+        assert ip not in caught.value.public
+        assert caught.value.detail == f"{HOST} leads to {ip}, which {why}"
 
 
 class TestOwnListeners:
@@ -342,6 +358,11 @@ class TestOwnListeners:
         """Without a packet."""
         assert has_address(ip_address(ip)) is ours
 
+    @pytest.mark.skipif(not has_ipv6_loopback(), reason="the kernel has no address ::1")
+    def test_the_machine_knows_its_own_ipv6_addresses(self) -> None:
+        """As well as its IPv4 ones."""
+        assert has_address(IPv6Address("::1"))
+
 
 class TestResolve:
     ORIGIN = Origin("https", HOST, 443)
@@ -364,6 +385,14 @@ class TestResolve:
         answers.insert(place, inside)
         with pytest.raises(DestinationNotAllowed):
             await Guard().resolve(self.ORIGIN, resolver=Names(answers))
+
+    async def test_a_name_that_leads_to_our_own_port_is_refused_at_that_port_only(self) -> None:
+        """The port of the origin is what is asked for: another service on this machine may be opened."""
+        guard = Guard([HOST], lambda: [("127.0.0.1", 8600)])
+        names = Names(["127.0.0.1"])
+        with pytest.raises(DestinationNotAllowed, match="leads to Tieline itself"):
+            await guard.resolve(Origin("http", HOST, 8600), resolver=names)
+        assert await guard.resolve(Origin("http", HOST, 8602), resolver=names)
 
     async def test_a_resolver_that_changes_its_answer_gains_nothing(self) -> None:
         """One look-up a time: what was checked is what is returned, and the next look-up is checked again."""
@@ -439,3 +468,9 @@ class TestPeer:
         """Redirected on the way, or no peer at all."""
         with pytest.raises(DestinationNotAllowed, match="did not reach the address that was checked"):
             Guard().check_peer(["9.9.9.9"], peername)
+
+    def test_the_log_is_told_what_was_dialled_and_what_answered(self) -> None:
+        """Both are needed to find what redirects."""
+        with pytest.raises(DestinationNotAllowed) as caught:
+            Guard().check_peer(["9.9.9.9", "1.1.1.1"], ("127.0.0.1", 443))
+        assert caught.value.detail == "dialled ['9.9.9.9', '1.1.1.1'], peer ('127.0.0.1', 443)"

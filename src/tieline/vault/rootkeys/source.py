@@ -30,7 +30,7 @@ async def open_root(
     Raises RootKeyError that names the expected key id when the key is missing, and also the given one when it is not
     the vault's.
     """
-    salt = record.salt if record is not None else None
+    salt: bytes | None = None
     if source.path is not None:
         root = _from_file(source.path, record, create=create)
     elif source.kind == "env":
