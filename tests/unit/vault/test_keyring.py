@@ -132,6 +132,7 @@ async def test_an_altered_data_key_is_refused(store: MemoryDataKeyStore, change:
     with pytest.raises(RootKeyError, match=r"was altered .* Restore the store") as caught:
         await Keyring.open(ROOT, store)
     assert ROOT.id in caught.value.public
+    assert "sealed value of data_keys/" in caught.value.detail
 
 
 async def test_a_data_key_under_a_forged_root_key_id_is_refused(store: MemoryDataKeyStore) -> None:

@@ -156,7 +156,6 @@ class TestEnv:
         with pytest.raises(RootKeyError, match=f"expected {OTHER.id}, given {ROOT.id}"):
             await opened(ENV, secret=TEXT, record=recorded(OTHER.id, "env"))
 
-
     async def test_a_variable_that_holds_no_key_is_named(self) -> None:
         """Its value is not repeated."""
         with pytest.raises(RootKeyError, match="FAKE_KEY holds no root key") as caught:
