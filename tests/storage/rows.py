@@ -67,6 +67,8 @@ def key(app_id: str, **fields: Any) -> KeyRow:
         "permissions": {"mode": "all", "grants": {}},
         "expires_at": None,
         "from_ip": ("10.0.0.0/8",),
+        "limits": {"concurrent": 3},
+        "models": ("gpt-4.1*",),
         "secrets": (secret(),),
     } | fields
     return KeyRow(id=new_id("key"), app_id=app_id, created_at=NOW, created_by=OWNER.id, **values)

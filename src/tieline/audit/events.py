@@ -6,7 +6,7 @@ their redacted form.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar
 
 Fact = str | int | float | bool | None | tuple[str, ...] | Mapping[str, Any]
@@ -21,7 +21,7 @@ class AuditEvent:
 
     def data(self) -> dict[str, Any]:
         """The facts beside the target, as values that JSON has."""
-        facts = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "target"}
+        facts = {each.name: getattr(self, each.name) for each in fields(self) if each.name != "target"}
         return {name: _plain(fact) for name, fact in facts.items()}
 
 
@@ -150,20 +150,22 @@ class CredentialRetired(AuditEvent):
 
 @dataclass(frozen=True, slots=True)
 class AppCreated(AuditEvent):
-    """An app was created; ``apis`` are the names of the APIs it may use."""
+    """An app was created; ``apis`` are the names of the APIs it may use, ``limits`` what holds for all its keys."""
 
     kind: ClassVar[str] = "app.created"
     name: str
     apis: tuple[str, ...] = ()
+    limits: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class AppChanged(AuditEvent):
-    """An app's name or APIs changed; both as they are now."""
+    """An app's name, APIs or limits changed; all as they are now."""
 
     kind: ClassVar[str] = "app.changed"
     name: str
     apis: tuple[str, ...] = ()
+    limits: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +188,8 @@ class KeyCreated(AuditEvent):
     redacted: str
     expires_at: str | None = None
     from_ip: tuple[str, ...] = ()
+    limits: Mapping[str, Any] = field(default_factory=dict)
+    models: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tieline.cli import output
+from tieline.cli import limits, output
 from tieline.cli.confirmation import Yes, confirm
 from tieline.cli.documents import File, as_yaml, changeable, edit, members_of, text_of
 from tieline.cli.options import Json, connect, noun
@@ -14,7 +14,8 @@ from tieline.core.errors import SettingsError
 if TYPE_CHECKING:
     from tieline.cli.client import AdminClient
 
-MEMBERS = ("name", "apis")  # of those that `show` prints, what can be changed
+MEMBERS = ("name", "apis", "limits")
+"""Of those that `show` prints, what can be changed."""
 
 app = noun("app", "Apps: what uses APIs through Tieline.")
 
@@ -22,13 +23,18 @@ Name = Annotated[str, typer.Argument(help="The app's name or id.")]
 
 
 @app.command()
-def create(
+def create(  # noqa: PLR0913  an option is a parameter
     name: Annotated[str, typer.Argument(help="What it shall be called.")],
     api: Annotated[list[str] | None, typer.Option(metavar="API", help="An API it may use; repeat for several.")] = None,
+    rate: limits.Rates = None,
+    tokens_per_minute: limits.Tokens = None,
+    concurrent: limits.Concurrent = None,
+    streams: limits.Streams = None,
     json: Json = False,
 ) -> None:
-    """Create an app."""
-    made = connect().post("apps", body={"name": name, "apis": api or []})
+    """Create an app. Its limits hold for all its keys together."""
+    limited = limits.wanted(rate, tokens_per_minute, concurrent, streams)
+    made = connect().post("apps", body={"name": name, "apis": api or [], "limits": limited or {}})
     if json:
         output.emit(made)
         return
@@ -63,6 +69,7 @@ def show(name: Name, json: Json = False) -> None:
         {
             "name": found["name"],
             "APIs": found["apis"],
+            "limits": limits.shown(found["limits"]),
             "created": output.moment(found["created_at"]),
             "id": found["id"],
         }
@@ -70,22 +77,28 @@ def show(name: Name, json: Json = False) -> None:
 
 
 @app.command()
-def update(
+def update(  # noqa: PLR0913  an option is a parameter
     name: Name,
     rename: Annotated[str | None, typer.Option("--name", metavar="NAME", help="What it shall be called.")] = None,
     api: Annotated[list[str] | None, typer.Option(metavar="API", help="An API it may use too; repeatable.")] = None,
     no_api: Annotated[
         list[str] | None, typer.Option("--no-api", metavar="API", help="An API it may use no more; repeatable.")
     ] = None,
+    rate: limits.Rates = None,
+    tokens_per_minute: limits.Tokens = None,
+    concurrent: limits.Concurrent = None,
+    streams: limits.Streams = None,
+    no_limits: limits.NoLimits = False,
     file: File = None,
     json: Json = False,
 ) -> None:
-    """Rename an app, or say which more APIs it may use, and which no more. Its keys stay."""
-    if not (rename or api or no_api or file):
-        raise SettingsError("Say what to change: --api, --no-api, --name or --file.")
+    """Rename an app, limit it, or say which more APIs it may use, and which no more. Its keys stay."""
+    limited = limits.wanted(rate, tokens_per_minute, concurrent, streams, none=no_limits)
+    if not (rename or api or no_api or file) and limited is None:
+        raise SettingsError("Say what to change: --api, --no-api, --name, --rate, --no-limits or --file.")
     client = connect()
     before = client.get("apps", name)
-    wanted = dict(members_of(text_of(file))) if file else {"name": before["name"], "apis": before["apis"]}
+    wanted = dict(members_of(text_of(file))) if file else {each: before[each] for each in MEMBERS}
     unknown = set(no_api or ()) - set(before["apis"])
     if unknown:
         raise SettingsError(f"--no-api names what it may not use. It may use {output.shown(before['apis'])}.")
@@ -93,16 +106,17 @@ def update(
         each for each in {**dict.fromkeys(wanted["apis"]), **dict.fromkeys(api or ())} if each not in (no_api or ())
     ]
     wanted["name"] = rename or wanted["name"]
+    wanted |= {"limits": limited} if limited is not None else {}
     _tell_changed(before, _patch(client, before, wanted), json=json)
 
 
 @app.command("edit")
 def edit_(name: Name, json: Json = False) -> None:
-    """Open an app's name and APIs in $VISUAL or $EDITOR, check what is saved there, and store it."""
+    """Open an app's name, APIs and limits in $VISUAL or $EDITOR, check what is saved there, and store it."""
     client = connect()
     before = client.get("apps", name)
-    text = as_yaml({"name": before["name"], "apis": before["apis"]})
-    after = edit("app", text, lambda typed: _patch(client, before, members_of(typed)))
+    text = as_yaml({each: before[each] for each in MEMBERS if before[each] or each != "limits"})
+    after = edit("app", text, lambda typed: _patch(client, before, {"limits": {}, **members_of(typed)}))
     if after is not None:
         _tell_changed(before, after, json=json)
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from tieline.cli import output
+from tieline.cli import limits, output
 from tieline.cli.confirmation import Yes, confirm, id_of
 from tieline.cli.documents import File, as_yaml, changeable, edit, members_of, text_of
 from tieline.cli.options import Environment, Json, connect, noun
@@ -16,7 +16,8 @@ from tieline.core.errors import SettingsError
 if TYPE_CHECKING:
     from tieline.cli.client import AdminClient
 
-MEMBERS = ("name", "permissions", "from_ip", "expires_at")  # of those that `show` prints, what can be changed
+MEMBERS = ("name", "permissions", "from_ip", "limits", "models", "expires_at")
+"""Of those that `show` prints, what can be changed."""
 
 key = noun("key", "App keys: what an app holds, and what it may do.")
 
@@ -52,10 +53,16 @@ def create(  # noqa: PLR0913  an option is a parameter
     environment: Environment = "live",
     expires_in: Expiry = None,
     from_ip: Networks = None,
+    rate: limits.Rates = None,
+    tokens_per_minute: limits.Tokens = None,
+    concurrent: limits.Concurrent = None,
+    streams: limits.Streams = None,
+    models: limits.Models = None,
     json: Json = False,
 ) -> None:
     """Mint a key. Its secret is printed this once, alone on standard output."""
     body = _body(name, wanted_permissions(permissions, grant or []), expires_in, from_ip)
+    body |= _given(limits=limits.wanted(rate, tokens_per_minute, concurrent, streams), models=models)
     made = connect().post("apps", app, "keys", body={**body, "environment": environment})
     _print_secret(made, json=json, what=f"{made['id']} of {app}")
 
@@ -115,17 +122,32 @@ def update(  # noqa: PLR0913  an option is a parameter
     no_expiry: Annotated[bool, typer.Option("--no-expiry", help="It works until it is revoked.")] = False,
     from_ip: Networks = None,
     from_anywhere: Annotated[bool, typer.Option("--from-anywhere", help="It may be used from any network.")] = False,
+    rate: limits.Rates = None,
+    tokens_per_minute: limits.Tokens = None,
+    concurrent: limits.Concurrent = None,
+    streams: limits.Streams = None,
+    no_limits: limits.NoLimits = False,
+    models: limits.Models = None,
+    any_model: Annotated[bool, typer.Option("--any-model", help="It may name any model.")] = False,
     file: File = None,
     json: Json = False,
 ) -> None:
     """Change what a key may do; its secret stays. What is given replaces what was."""
     body: dict[str, Any] = _body(name, wanted_permissions(permissions, grant or []), expires_in, from_ip)
-    if (no_expiry and expires_in) or (from_anywhere and from_ip):
-        raise SettingsError("--no-expiry goes without --expires-in, and --from-anywhere without --from-ip.")
+    if (no_expiry and expires_in) or (from_anywhere and from_ip) or (any_model and models):
+        raise SettingsError(
+            "--no-expiry goes without --expires-in, --from-anywhere without --from-ip, --any-model without --models."
+        )
+    body |= _given(
+        limits=limits.wanted(rate, tokens_per_minute, concurrent, streams, none=no_limits),
+        models=[] if any_model else models,
+    )
     body |= {"expires_in": None} if no_expiry else {}
     body |= {"from_ip": []} if from_anywhere else {}
     if not body and file is None:
-        raise SettingsError("Say what to change: --name, --permissions, --grant, --expires-in, --from-ip or --file.")
+        raise SettingsError(
+            "Say what to change: --name, --permissions, --grant, --expires-in, --from-ip, --rate, --models or --file."
+        )
     client = connect()
     known = _id(client, id)
     if file is not None:
@@ -144,7 +166,7 @@ def edit_(id: Id, json: Json = False) -> None:
         stored: dict[str, Any] = client.send("PATCH", ("keys", before["id"]), body=body).body
         return stored
 
-    found = {each: before[each] for each in MEMBERS if before[each] not in (None, [])}
+    found = {each: before[each] for each in MEMBERS if before[each] not in (None, [], {})}
     after = edit("key", as_yaml(found), store)
     if after is not None:
         _print_key(after, json=json)
@@ -214,19 +236,22 @@ def _changed(before: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, 
     ends = given.pop("expires_at", None)
     if ends != before["expires_at"]:
         given["expires_in"] = None if ends is None else output.seconds_until(ends)
-    return {**given, "from_ip": given.get("from_ip", [])}
+    return {"from_ip": [], "limits": {}, "models": [], **given}
 
 
 def _body(
     name: str | None, permissions: dict[str, Any] | None, expires_in: str | None, from_ip: list[str] | None
 ) -> dict[str, Any]:
     """The request's members, only those that were given."""
-    given = {
-        "name": name,
-        "permissions": permissions,
-        "expires_in": None if expires_in is None else seconds(expires_in, "--expires-in"),
-        "from_ip": from_ip or None,
-    }
+    return _given(
+        name=name,
+        permissions=permissions,
+        expires_in=None if expires_in is None else seconds(expires_in, "--expires-in"),
+        from_ip=from_ip or None,
+    )
+
+
+def _given(**given: Any) -> dict[str, Any]:
     return {member: value for member, value in given.items() if value is not None}
 
 
@@ -254,6 +279,8 @@ def _print_key(found: dict[str, Any], *, json: bool) -> None:
             "permissions": found["permissions"]["mode"].replace("_", " "),
             "that is": found["summary"],
             "from": found["from_ip"] or "anywhere",
+            "limits": limits.shown(found["limits"]),
+            "models": found["models"] or "any",
             "expires": output.moment(found["expires_at"]) or "never",
             "last used": output.moment(found["last_used_at"]) or "never",
             "created": output.moment(found["created_at"]),

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from tieline.access.limits import PERIODS
 from tieline.cli import output
 from tieline.core import pasted
 from tieline.core.errors import SettingsError
@@ -44,6 +45,19 @@ def grants(given: Sequence[str]) -> dict[str, dict[str, str]]:
             raise SettingsError(f"--grant names {api}:{area} twice: give each area one level.")
         found[api][area] = level
     return found
+
+
+_PER = {"s": "second", "sec": "second", "m": "minute", "min": "minute", "h": "hour", "d": "day"}
+
+
+def rate(text: str, option: str) -> dict[str, Any]:
+    """``60/min`` as ``{"requests": 60, "per": "minute"}``. Raises SettingsError that names ``option``."""
+    count, _, unit = text.partition("/")
+    per = _PER.get(unit, unit)
+    if not (count.isascii() and count.isdecimal() and len(count) <= 10 and per in PERIODS):
+        msg = f'{option} is "{text}": give a number and a period, such as 60/min, 5/second, 1000/hour or 10000/day.'
+        raise SettingsError(msg, param=option)
+    return {"requests": int(count), "per": per}
 
 
 def permissions(mode: str | None, given: Sequence[str]) -> dict[str, Any] | None:

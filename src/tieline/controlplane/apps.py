@@ -1,9 +1,11 @@
 """Apps: what uses APIs through Tieline, and which APIs each may use at all."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from tieline.access.caller import Caller, Role, require
+from tieline.access.limits import RequestLimits
 from tieline.audit.events import AppChanged, AppCreated, AppRemoved
 from tieline.controlplane.grants import drop_lost_grants
 from tieline.controlplane.inputs import checked_page, checked_title, is_id, not_found
@@ -20,17 +22,23 @@ APIS_MOST = 200
 
 @dataclass(frozen=True, slots=True)
 class AppChange:
-    """What shall change about an app; None leaves it as it is. ``apis`` are names and replace all there were."""
+    """What shall change about an app; None leaves it as it is. ``apis`` are names and replace all there were.
+
+    So do ``limits``, which hold for all its keys together.
+    """
 
     name: str | None = None
     apis: Sequence[str] | None = None
+    limits: Mapping[str, Any] | None = None
 
 
-async def create(services: Services, caller: Caller, name: str, apis: Sequence[str]) -> AppRow:
+async def create(
+    services: Services, caller: Caller, name: str, apis: Sequence[str], limits: Mapping[str, Any] | None = None
+) -> AppRow:
     """Add an app that may use the APIs named. Needs the role editor.
 
     Raises:
-        InvalidInput: the name is unusable or an API is not there.
+        InvalidInput: the name is unusable, an API is not there or a limit cannot be.
         AlreadyExists: another app has the name.
     """
     require(caller, Role.EDITOR)
@@ -42,10 +50,11 @@ async def create(services: Services, caller: Caller, name: str, apis: Sequence[s
             apis=await _ids_of(tx, apis),
             created_at=services.clock.now(),
             created_by=caller.id,
+            limits=RequestLimits.from_json(limits or {}).to_json(),
         )
         if not await tx.apps.add(row):
             raise _taken()
-        await tx.audit.add(AppCreated(target=row.id, name=row.name, apis=tuple(row.apis.values())))
+        await tx.audit.add(AppCreated(target=row.id, name=row.name, apis=tuple(row.apis.values()), limits=row.limits))
     return row
 
 
@@ -64,13 +73,13 @@ async def show(services: Services, caller: Caller, app: str) -> AppRow:
 
 
 async def change(services: Services, caller: Caller, app: str, wanted: AppChange) -> AppRow:
-    """Rename an app or set which APIs it may use. Needs the role editor.
+    """Rename an app, set which APIs it may use or what limits it. Needs the role editor.
 
     Its keys lose their grants on APIs that it may no longer use, so that they do not come back to life with them.
 
     Raises:
         NotFound: there is no such app.
-        InvalidInput: the name is unusable or an API is not there.
+        InvalidInput: the name is unusable, an API is not there or a limit cannot be.
         AlreadyExists: another app has the name.
     """
     require(caller, Role.EDITOR)
@@ -80,6 +89,7 @@ async def change(services: Services, caller: Caller, app: str, wanted: AppChange
             before,
             name=before.name if wanted.name is None else _checked_name(wanted.name),
             apis=before.apis if wanted.apis is None else await _ids_of(tx, wanted.apis),
+            limits=before.limits if wanted.limits is None else RequestLimits.from_json(wanted.limits).to_json(),
         )
         if after == before:
             return before
@@ -87,7 +97,8 @@ async def change(services: Services, caller: Caller, app: str, wanted: AppChange
             raise _taken()
         lost = frozenset(before.apis.values()) - frozenset(after.apis.values())
         await drop_lost_grants(tx, after, lost)
-        await tx.audit.add(AppChanged(target=after.id, name=after.name, apis=tuple(after.apis.values())))
+        apis = tuple(after.apis.values())
+        await tx.audit.add(AppChanged(target=after.id, name=after.name, apis=apis, limits=after.limits))
     return after
 
 

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from tieline.access import appkey
 from tieline.access.caller import Caller, Role, require
+from tieline.access.limits import RequestLimits, checked_models
 from tieline.access.permissions import Permissions, summary
 from tieline.audit.events import KeyChanged, KeyCreated, KeyRevoked, KeyRotated
 from tieline.controlplane.apps import find_app
@@ -35,13 +36,18 @@ SECRETS_MOST = 5
 
 @dataclass(frozen=True, slots=True)
 class NewKey:
-    """What a key shall be: ``permissions`` is ``{"mode", "grants"}``; ``expires_in`` is in seconds, None for never."""
+    """What a key shall be: ``permissions`` is ``{"mode", "grants"}``; ``expires_in`` is in seconds, None for never.
+
+    ``limits`` are as ``access.limits.RequestLimits.from_json`` reads them; no ``models`` means any.
+    """
 
     name: str | None = None
     permissions: Mapping[str, Any] = field(default_factory=lambda: EVERYTHING)
     environment: Environment = "live"
     expires_in: int | None = None
     from_ip: Sequence[str] = ()
+    limits: Mapping[str, Any] = field(default_factory=dict)
+    models: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +59,8 @@ class KeyChange:
     permissions: Mapping[str, Any] = field(default_factory=lambda: EVERYTHING)
     expires_in: int | None = None
     from_ip: Sequence[str] = ()
+    limits: Mapping[str, Any] = field(default_factory=dict)
+    models: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +90,7 @@ async def create(services: Services, caller: Caller, app: str, new: NewKey) -> M
 
     Raises:
         NotFound: there is no such app.
-        InvalidInput: the name, a grant, the expiry or a network cannot be.
+        InvalidInput: the name, a grant, the expiry, a network, a limit or a model cannot be.
     """
     require(caller, Role.EDITOR)
     now = services.clock.now()
@@ -100,6 +108,8 @@ async def create(services: Services, caller: Caller, app: str, new: NewKey) -> M
             from_ip=checked_networks(new.from_ip),
             created_at=now,
             created_by=caller.id,
+            limits=RequestLimits.from_json(new.limits).to_json(),
+            models=checked_models(new.models),
             secrets=(first,),
         )
         await tx.keys.add(row, appkey.keyed_hash(services.app_key_pepper, secret.reveal_bytes()))
@@ -113,6 +123,8 @@ async def create(services: Services, caller: Caller, app: str, new: NewKey) -> M
                 redacted=first.redacted,
                 expires_at=_text(row.expires_at),
                 from_ip=row.from_ip,
+                limits=row.limits,
+                models=row.models,
             )
         )
         view = await _view(tx, row, owner, now)
@@ -138,7 +150,7 @@ async def show(services: Services, caller: Caller, key_id: str) -> KeyView:
 
 
 async def change(services: Services, caller: Caller, key_id: str, wanted: KeyChange) -> KeyView:
-    """Change a key's name, permissions, expiry or networks; its secret stays. Needs the role editor.
+    """Change a key's name, permissions, expiry, networks, limits or models; its secret stays. Needs the role editor.
 
     Raises:
         NotFound: there is no such key.
@@ -158,6 +170,10 @@ async def change(services: Services, caller: Caller, key_id: str, wanted: KeyCha
             after = replace(after, expires_at=expiry(wanted.expires_in, now))
         if "from_ip" in wanted.given:
             after = replace(after, from_ip=checked_networks(wanted.from_ip))
+        if "limits" in wanted.given:
+            after = replace(after, limits=RequestLimits.from_json(wanted.limits).to_json())
+        if "models" in wanted.given:
+            after = replace(after, models=checked_models(wanted.models))
         if after != before:
             await tx.keys.replace(after)
             await tx.audit.add(KeyChanged(target=after.id, app=owner.name, changed=_changed(before, after)))
@@ -282,6 +298,8 @@ def _changed(before: KeyRow, after: KeyRow) -> dict[str, Any]:
         "permissions": after.permissions,
         "expires_at": _text(after.expires_at),
         "from_ip": list(after.from_ip),
+        "limits": after.limits,
+        "models": list(after.models),
     }
     return {name: value for name, value in now.items() if getattr(before, name) != getattr(after, name)}
 

@@ -1,22 +1,26 @@
 """Apps: their row, and who reads and writes it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from tieline.core.pages import Page, PageRequest
 
 
 @dataclass(frozen=True, slots=True)
 class AppRow:
-    """An app. ``apis`` maps the ids of the APIs it may use to their names (writes read the ids only)."""
+    """An app. ``apis`` maps the ids of the APIs it may use to their names (writes read the ids only).
+
+    ``limits`` is ``access.limits.RequestLimits.to_json()`` and holds for all its keys together.
+    """
 
     id: str
     name: str
     apis: Mapping[str, str]
     created_at: datetime
     created_by: str
+    limits: Mapping[str, Any] = field(default_factory=dict)
 
 
 class AppReader(Protocol):
@@ -39,7 +43,7 @@ class AppWriter(AppReader, Protocol):
         ...
 
     async def replace(self, row: AppRow) -> bool:
-        """Store ``name`` and the ids in ``apis`` under the row's id; False where the name is another app's."""
+        """Store name, limits and the ids in ``apis`` under the row's id; False where the name is another app's."""
         ...
 
     async def remove(self, app_id: str) -> None:

@@ -1,7 +1,7 @@
 """App keys: as operators see them, and as the data plane finds one by the keyed hash of its secret."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -21,7 +21,11 @@ class KeySecretRow:
 
 @dataclass(frozen=True, slots=True)
 class KeyRow:
-    """An app key with its secrets, oldest first. ``permissions`` is ``access.permissions.Permissions.to_json()``."""
+    """An app key with its secrets, oldest first.
+
+    ``permissions`` is ``access.permissions.Permissions.to_json()``; ``limits`` is
+    ``access.limits.RequestLimits.to_json()``; ``models`` are patterns of ``access.limits``, none for any.
+    """
 
     id: str
     app_id: str
@@ -32,6 +36,8 @@ class KeyRow:
     from_ip: tuple[str, ...]
     created_at: datetime
     created_by: str
+    limits: Mapping[str, Any] = field(default_factory=dict)
+    models: tuple[str, ...] = ()
     revoked_at: datetime | None = None
     last_used_at: datetime | None = None
     secrets: tuple[KeySecretRow, ...] = ()
@@ -42,7 +48,8 @@ class ResolvedKey:
     """One app key as found by the keyed hash of one of its secrets.
 
     ``expires_at`` is the earlier of the key's and the secret's expiry in seconds since the epoch, None for never.
-    A revoked or expired key is found too, so that the answer can say which of the two it is.
+    A revoked or expired key is found too, so that the answer can say which of the two it is. ``limits`` and ``models``
+    are as in ``KeyRow``, ``app_limits`` those of its app.
     """
 
     key_id: str
@@ -55,6 +62,9 @@ class ResolvedKey:
     from_ip: tuple[str, ...]
     expires_at: float | None
     revoked: bool
+    limits: Mapping[str, Any] = field(default_factory=dict)
+    app_limits: Mapping[str, Any] = field(default_factory=dict)
+    models: tuple[str, ...] = ()
 
 
 class KeyReader(Protocol):
@@ -73,7 +83,7 @@ class KeyWriter(KeyReader, Protocol):
         ...
 
     async def replace(self, row: KeyRow) -> None:
-        """Store ``name``, ``permissions``, ``expires_at`` and ``from_ip`` of ``row`` under its id."""
+        """Store under its id what can be changed: name, permissions, expiry, networks, limits and models of ``row``."""
         ...
 
     async def rotate(self, key_id: str, secret: KeySecretRow, secret_hash: bytes, older_end: datetime) -> None:

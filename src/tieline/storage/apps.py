@@ -46,7 +46,7 @@ class Apps:
             query = query.where(app_apis.c.app_id.in_(named)).order_by(apis.c.name)
             for app_id, api_id, name in await self._connection.execute(query):
                 named[app_id][api_id] = name
-        return [AppRow(row.id, row.name, named[row.id], row.created_at, row.created_by) for row in rows]
+        return [AppRow(row.id, row.name, named[row.id], row.created_at, row.created_by, row.limits) for row in rows]
 
 
 class AppChanges(Apps):
@@ -70,7 +70,7 @@ class AppChanges(Apps):
         taken = select(apps.c.id).where(apps.c.name == row.name, apps.c.id != row.id)
         if (await self._connection.execute(taken)).first() is not None:
             return False
-        await self._connection.execute(update(apps).where(apps.c.id == row.id).values(name=row.name))
+        await self._connection.execute(update(apps).where(apps.c.id == row.id).values(name=row.name, limits=row.limits))
         await self._connection.execute(delete(app_apis).where(app_apis.c.app_id == row.id))
         await self._allow(row.id, row.apis)
         await self._log.note("app", row.id)

@@ -72,10 +72,10 @@ def blob(name: str, least: int, most: int, *, null: bool = False, unique: bool =
     return Column(name, LargeBinary(), bound, nullable=null, unique=unique)
 
 
-def json_text(name: str, most: int) -> Column[Any]:
-    """JSON of at most ``most`` characters."""
+def json_text(name: str, most: int, *, empty: str | None = None) -> Column[Any]:
+    """JSON of at most ``most`` characters; ``empty`` is what rows have that were there before the column was."""
     bound = CheckConstraint(f"length({name}) <= {most}", name=f"{name}_length")
-    return Column(name, Json(), bound, nullable=False)
+    return Column(name, Json(), bound, nullable=False, server_default=empty)
 
 
 def moment(name: str, *, null: bool = False) -> Column[datetime]:

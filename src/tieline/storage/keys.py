@@ -61,7 +61,12 @@ class KeyChanges(Keys):
         change = update(app_keys).where(app_keys.c.id == row.id)
         await self._connection.execute(
             change.values(
-                name=row.name, permissions=row.permissions, expires_at=row.expires_at, from_ip=list(row.from_ip)
+                name=row.name,
+                permissions=row.permissions,
+                expires_at=row.expires_at,
+                from_ip=list(row.from_ip),
+                limits=row.limits,
+                models=list(row.models),
             )
         )
         await self._log.note("key", row.id)
@@ -101,6 +106,8 @@ def _key(row: Row[Any], secrets: Sequence[KeySecretRow]) -> KeyRow:
         from_ip=tuple(row.from_ip),
         created_at=row.created_at,
         created_by=row.created_by,
+        limits=row.limits,
+        models=tuple(row.models),
         revoked_at=row.revoked_at,
         last_used_at=row.last_used_at,
         secrets=tuple(secrets),

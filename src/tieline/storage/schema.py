@@ -109,6 +109,7 @@ apps = Table(
     text("name", NAME, unique=True),
     moment("created_at"),
     text("created_by", NAME),
+    json_text("limits", LIST, empty="{}"),
 )
 
 app_apis = Table(
@@ -132,6 +133,8 @@ app_keys = Table(
     text("created_by", NAME),
     moment("revoked_at", null=True),
     moment("last_used_at", null=True),
+    json_text("limits", LIST, empty="{}"),
+    json_text("models", LIST, empty="[]"),
 )
 
 key_secrets = Table(

@@ -52,6 +52,7 @@ _KEY = (
         key_secrets.c.expires_at.label("secret_expires_at"),
         app_keys,
         apps.c.name.label("app_name"),
+        apps.c.limits.label("app_limits"),
         app_apis.c.api_id,
     )
     .select_from(key_secrets)
@@ -124,6 +125,9 @@ class SqlSnapshots:
             from_ip=tuple(first.from_ip),
             expires_at=min(ends, default=None),
             revoked=first.revoked_at is not None,
+            limits=first.limits,
+            app_limits=first.app_limits,
+            models=tuple(first.models),
         )
 
     async def wait_for_change(self, seconds: float) -> None:

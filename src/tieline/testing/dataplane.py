@@ -117,8 +117,9 @@ class MemorySource:
         environment: Environment = "live",
         from_ip: Sequence[str] = (),
         expires_at: float | None = None,
+        **limited: Any,
     ) -> str:
-        """A new app key for ``apis``; returns the secret."""
+        """A new app key for ``apis``; returns the secret. ``limited`` are limits, app_limits and models of its row."""
         self._count += 1
         secret = appkey.mint(environment).reveal_bytes()
         row = ResolvedKey(
@@ -132,6 +133,7 @@ class MemorySource:
             from_ip=tuple(from_ip),
             expires_at=expires_at,
             revoked=False,
+            **limited,
         )
         self.keys[self._hash(secret)] = row
         self._note("key", row.key_id)

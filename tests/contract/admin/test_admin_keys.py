@@ -139,12 +139,13 @@ async def test_a_parent_area_sets_its_children(blog: Admin) -> None:
         ({"from_ip": ["10.0.0.0/8"] * 65}, "from_ip"),
         ({"name": "line\nbreak"}, "name"),
         ({"environment": "staging"}, "environment"),
-        ({"limits": {"rate": "60/min"}}, "limits"),
-        ({"models": ["gpt-*"]}, "models"),
+        ({"limits": {"rate": "60/min"}}, "limits.rate"),
+        ({"limits": {"rates": [{"requests": 1, "per": "day"}] * 2}}, "limits.rates"),
+        ({"models": ["gpt[4]"]}, "models[0]"),
     ],
 )
 async def test_a_key_that_cannot_be_is_refused(blog: Admin, body: object, param: str) -> None:
-    """The field is named and no key is there afterwards; limits and models are not known yet."""
+    """The field is named and no key is there afterwards."""
     reply = await blog("POST", "/apps/blog/keys", body)
     assert (reply.status, reply.error["code"], reply.error["param"]) == (422, "invalid_input", param)
     assert (await blog.made("GET", "/apps/blog/keys"))["items"] == []

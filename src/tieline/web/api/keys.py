@@ -8,6 +8,7 @@ from pydantic import Field
 from tieline.controlplane import allows, keys
 from tieline.controlplane.keys import KeyView, MintedKey
 from tieline.core.names import Environment
+from tieline.web.api.limits import LimitsBody, Models
 from tieline.web.api.shared import (
     Asked,
     CallerHere,
@@ -51,6 +52,8 @@ class KeyBody(Strict):
     environment: Environment = "live"
     expires_in: Lifetime | None = None
     from_ip: Networks = Field(default_factory=list)
+    limits: LimitsBody = LimitsBody()
+    models: Models = Field(default_factory=list)
 
 
 class KeyPatch(Strict):
@@ -60,6 +63,8 @@ class KeyPatch(Strict):
     permissions: PermissionsBody = PermissionsBody(mode="all")
     expires_in: Lifetime | None = None
     from_ip: Networks = Field(default_factory=list)
+    limits: LimitsBody = LimitsBody()
+    models: Models = Field(default_factory=list)
 
 
 class RotateBody(Strict):
@@ -91,6 +96,8 @@ class KeyShown(Shown):
     permissions: dict[str, Any]
     summary: str
     from_ip: list[str]
+    limits: dict[str, Any]
+    models: list[str]
     expires_at: Time | None
     created_at: Time
     created_by: str
@@ -135,6 +142,8 @@ def _shown(view: KeyView) -> KeyShown:
         permissions=dict(row.permissions),
         summary=view.summary,
         from_ip=list(row.from_ip),
+        limits=dict(row.limits),
+        models=list(row.models),
         expires_at=row.expires_at,
         created_at=row.created_at,
         created_by=row.created_by,
@@ -156,7 +165,15 @@ async def create_key(
     app: str, body: KeyBody, response: Response, services: ServicesHere, caller: CallerHere
 ) -> KeyMinted:
     """Mint a key. Its secret is in this answer and nowhere else, ever. Needs the role editor."""
-    new = keys.NewKey(body.name, body.permissions.plain(), body.environment, body.expires_in, body.from_ip)
+    new = keys.NewKey(
+        body.name,
+        body.permissions.plain(),
+        body.environment,
+        body.expires_in,
+        body.from_ip,
+        body.limits.plain(),
+        body.models,
+    )
     minted = await keys.create(services, caller, app, new)
     response.headers["Location"] = f"/api/v1/keys/{minted.view.row.id}"
     return _minted(minted)
@@ -176,9 +193,15 @@ async def show_key(id: str, services: ServicesHere, caller: CallerHere) -> KeySh
 
 @router.patch("/keys/{id}")
 async def change_key(id: str, body: KeyPatch, services: ServicesHere, caller: CallerHere) -> KeyShown:
-    """Change a key's name, permissions, expiry or networks; its secret stays. Needs the role editor."""
+    """Change a key's name, permissions, expiry, networks, limits or models; its secret stays. Needs the role editor."""
     wanted = keys.KeyChange(
-        frozenset(body.model_fields_set), body.name, body.permissions.plain(), body.expires_in, body.from_ip
+        frozenset(body.model_fields_set),
+        body.name,
+        body.permissions.plain(),
+        body.expires_in,
+        body.from_ip,
+        body.limits.plain(),
+        body.models,
     )
     return _shown(await keys.change(services, caller, id, wanted))
 
