@@ -224,3 +224,23 @@ def test_every_list_fits_80_columns_with_its_ids_whole(cli: Cli, server: Any, we
     assert key in on_terminal("key", "list", env=server.environment).text
     assert app in on_terminal("app", "list", env=server.environment).text
     assert name in cli("key", "list").out
+
+
+def test_limits_are_set_shown_and_taken_away(cli: Cli, weather: str) -> None:
+    """A key and an app take the same options; what is given replaces what was."""
+    cli("app", "update", "bot", "--rate", "1000/hour", "--rate", "20/s")
+    assert "1000 requests an hour" in " ".join(cli("app", "show", "bot").out.split())
+    options = ("--rate", "60/min", "--tokens-per-minute", "90000", "--concurrent", "4", "--models", "gpt-4.1*")
+    made = json.loads(cli("key", "create", "--app", "bot", "--name", "limited", *options, "--json").out)
+    assert made["limits"] == {
+        "rates": [{"requests": 60, "per": "minute"}],
+        "tokens_per_minute": 90_000,
+        "concurrent": 4,
+    }
+    shown = " ".join(cli("key", "show", "limited").out.split())
+    assert "60 requests a minute" in shown
+    assert "gpt-4.1*" in shown
+    changed = json.loads(cli("key", "update", "limited", "--no-limits", "--any-model", "--json").out)
+    assert (changed["limits"], changed["models"]) == ({}, [])
+    wrong = cli("key", "update", "limited", "--rate", "60/week")
+    assert (wrong.code, "60/min" in wrong.err) == (2, True)

@@ -41,7 +41,7 @@ class RequestRate:
         return {"requests": self.requests, "per": self.per}
 
     def __str__(self) -> str:
-        return f"{self.requests} requests a {self.per}"
+        return f"{self.requests} requests {'an' if self.per == 'hour' else 'a'} {self.per}"
 
 
 @dataclass(frozen=True, slots=True)

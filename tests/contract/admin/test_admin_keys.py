@@ -293,3 +293,24 @@ async def test_odd_ids_name_nothing(blog: Admin, odd: str) -> None:
         reply = await blog("GET", route)
         assert reply.status == 404
         assert odd.encode() not in reply.body or len(odd) < 5
+
+
+LIMITS = {"rates": [{"requests": 60, "per": "minute"}], "concurrent": 4}
+
+
+async def test_limits_and_models_are_kept_and_replaced(blog: Admin) -> None:
+    """What was set is shown; a change replaces all limits, and leaves them where it does not name them."""
+    key = await mint(blog, limits=LIMITS, models=["gpt-4.1*"])
+    assert (key["limits"], key["models"]) == (LIMITS, ["gpt-4.1*"])
+    named = await blog.made("PATCH", f"/keys/{key['id']}", {"name": "second"})
+    assert (named["limits"], named["models"]) == (LIMITS, ["gpt-4.1*"])
+    changed = await blog.made("PATCH", f"/keys/{key['id']}", {"limits": {"streams": 2}, "models": []})
+    assert (changed["limits"], changed["models"]) == ({"streams": 2}, [])
+
+
+async def test_an_app_has_limits_too(blog: Admin) -> None:
+    """They hold for all its keys together, and go when they are replaced by none."""
+    assert (await blog.made("PATCH", "/apps/blog", {"limits": LIMITS}))["limits"] == LIMITS
+    assert (await blog.made("PATCH", "/apps/blog", {"name": "blog"}))["limits"] == LIMITS
+    assert (await blog.made("PATCH", "/apps/blog", {"limits": {}}))["limits"] == {}
+    assert (await blog("PATCH", "/apps/blog", {"limits": {"concurrent": 0}})).status == 422
