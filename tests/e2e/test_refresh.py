@@ -102,6 +102,38 @@ async def test_fifty_calls_on_an_expired_token_cost_one_refresh(scene: Scene) ->
         await line.close()
 
 
+async def test_a_token_renewed_between_two_tries_does_not_lose_the_first_ones_answer(scene: Scene) -> None:
+    """Under one key the call is run once; another account's sign-in is no such renewal, and ends it."""
+    definition = scene.provider.definition("crm") | {"calls": {"make": {"method": "POST", "path": "/things"}}}
+    await scene.admin.made("POST", "/apis", {"name": "crm", "definition": definition})
+    await scene.admin.credential("crm", client_id="tieline", client_secret=SECRET)
+    key = await scene.key()
+    scene.provider.expires_in = 2.0
+    await sign_in(scene.admin)
+    await scene.answered(key, 200)
+    line = Line(scene.node.app)  # to one of the workers, as each has keys of its own
+
+    async def make() -> Reply:
+        headers = {"authorization": f"Bearer {key}", "idempotency-key": "one", "content-type": "application/json"}
+        return await line.send("POST", "/call/crm/make", headers, b"{}")
+
+    assert (await make()).status == 200
+    scene.provider.expires_in = 3600.0
+    await asyncio.sleep(2.2)
+    assert (await scene.ask(key, line=line)).status == 200
+    assert scene.provider.granted["refresh_token"] == 1
+    for _ in range(10):  # for as long as a worker may take to hear of it
+        again = await make()
+        assert (again.status, again.header("idempotency-replayed")) == (200, "true")
+        await asyncio.sleep(0.1)
+    await sign_in(scene.admin)
+    async with asyncio.timeout(5):
+        while (again := await make()).status == 200:
+            pass
+    assert (again.status, again.code) == (422, "idempotency_mismatch")
+    await line.close()
+
+
 async def test_a_revoked_token_needs_a_new_sign_in_and_that_heals_it(scene: Scene) -> None:
     """The answer says who must do what, the connection is shown as such, and no request asks the provider again."""
     await scene.api()

@@ -97,6 +97,25 @@ async def test_a_renewal_is_kept_whole_and_told(tokens: SqlConnections, owner: A
     assert await tokens.lease(shared(owner), 1, "two", 20) is not None
 
 
+async def test_the_next_token_is_told_apart_from_another_account(
+    tokens: SqlConnections, owner: ApiRow, database: Database
+) -> None:
+    """What was answered with the connection stays its user's when a token is renewed or does not come for now.
+
+    A token of another client, and an end that only a person can mend, are changes of the connection itself.
+    """
+    row = await renewed(tokens, shared(owner), a_token(1))
+    await renewed(tokens, shared(owner), a_token(3))
+    await renewed(tokens, shared(owner), replace(a_token(5), fingerprint=b"o" * 32))
+    for final in (False, True):
+        leased = await tokens.lease(shared(owner), 3, "one", 20)
+        assert leased is not None
+        await tokens.refused(leased, "one", Refusal("No.", final=final, pause=1, fingerprint=FINGERPRINT))
+    async with database.read() as connection:
+        found = [each.kind for each in await changes_after(connection, 0) if each.ref == row.id]
+    assert found == ["connection", "token", "connection", "token", "connection"]
+
+
 async def test_what_an_issuer_says_is_made_to_fit(tokens: SqlConnections, owner: ApiRow) -> None:
     """No token is lost over an endless list of scopes, an odd account name or a date that has no form."""
     odd = SealedToken(FINGERPRINT, {"access": sealed()}, 1e300, ("\0" * 500,) * 500, "ann\0\ud800" * 100)

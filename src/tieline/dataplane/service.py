@@ -34,6 +34,7 @@ from tieline.wire.tls import Trust
 log = logging.getLogger("tieline.dataplane.service")
 
 FINISH_SECONDS = 30.0
+_OF_TOKENS = frozenset({"connection", "token"})  # kinds of changes that no key and no permission is of
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +108,7 @@ class Service:
         """Called by the snapshot once it serves what has changed; None where everything was read anew."""
         self.sessions.changed(changes)
         self.calls.changed(changes)
-        if changes is None or any(change.kind != "connection" for change in changes):
+        if changes is None or any(change.kind not in _OF_TOKENS for change in changes):
             self.admission.changed()
 
     def _door(self, request: Request) -> None:

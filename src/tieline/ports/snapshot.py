@@ -10,7 +10,7 @@ from tieline.ports.drift import DriftRecord
 from tieline.ports.keys import ResolvedKey
 from tieline.ports.requests import RequestRecord
 
-ChangeKind = Literal["api", "credential", "app", "key", "connection"]
+ChangeKind = Literal["api", "credential", "app", "key", "connection", "token"]
 
 
 class TooOld(Exception):
@@ -21,7 +21,9 @@ class TooOld(Exception):
 class Change:
     """One change of what the data plane serves: ``ref`` is the id of the API, app, app key or connection.
 
-    For a credential ``ref`` is the id of the API it belongs to, since that is what has to be compiled again.
+    For a credential ``ref`` is the id of the API it belongs to, since that is what has to be compiled again. A
+    ``connection`` was signed in to, removed or taken back, so what was answered with it may be another account's; a
+    ``token`` is a connection's whose issuer was asked for the next one: the account is the same.
     """
 
     version: int

@@ -14,6 +14,7 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from tieline.core.ids import new_id
 from tieline.ports.connections import ConnectionKey, Refusal, SealedConnection, SealedToken
+from tieline.ports.snapshot import ChangeKind
 from tieline.storage.changes import ChangeLog, lock_log
 from tieline.storage.columns import Moment, storable
 from tieline.storage.connection import AsyncConnection
@@ -67,7 +68,8 @@ class SqlConnections:
             if kept.rowcount == 0:
                 return False
             await keep_secrets(connection, row.id, after, token.secrets)
-            await _tell(connection, row.id, at)
+            is_same = token.fingerprint == row.fingerprint and refusal is None
+            await _tell(connection, "token" if is_same else "connection", row.id, at)
             return True
 
     async def refused(self, row: SealedConnection, holder: str, refusal: Refusal) -> bool:
@@ -84,7 +86,7 @@ class SqlConnections:
             await lock_log(connection)
             if (await connection.execute(mine.values(note))).rowcount == 0:
                 return False
-            await _tell(connection, row.id, at)
+            await _tell(connection, "connection" if refusal.final else "token", row.id, at)
             return True
 
     def _now(self) -> ColumnElement[int]:
@@ -156,9 +158,9 @@ async def forget_sign_ins(database: Database, before: float) -> None:
         await connection.execute(delete(sign_ins).where(expired))
 
 
-async def _tell(connection: AsyncConnection, connection_id: str, at: datetime) -> None:
+async def _tell(connection: AsyncConnection, kind: ChangeKind, connection_id: str, at: datetime) -> None:
     log = ChangeLog(connection, at)
-    await log.note("connection", connection_id)
+    await log.note(kind, connection_id)
     await log.finish()
 
 

@@ -298,7 +298,7 @@ changes = Table(
     "changes",
     metadata,
     Column("version", Counter, primary_key=True),
-    choice("kind", "api", "credential", "app", "key", "connection"),
+    choice("kind", "api", "credential", "app", "key", "connection", "token"),
     text("ref", ID),
     moment("at"),
     sqlite_autoincrement=True,

@@ -2,8 +2,8 @@
 
 An answer is found by all that decides whose it is: the plan (so API, environment, revision and credential), the call,
 the end user who was named, the connections whose tokens were used, and the values that tell answers apart. Whether
-whoever finds it may run the call was decided before. Where a connection changes (removed, another account signed in, a
-token renewed), the answers got with it are dropped at once.
+whoever finds it may run the call was decided before. Where a connection changes (removed, taken back, another account
+signed in), the answers got with it are dropped at once; its next token is the same account's and drops none.
 """
 
 import time

@@ -3,13 +3,16 @@
 Keys are an app key's own, and a worker's own: on several workers the same key may be run once in each, which is why the
 provider is sent a key too where the call has one. Follows the IETF draft on the field: 409 while it runs, 422 for
 another request under the same key. What makes a request another one is all that decides whose answer it is: the call in
-its revision, environment and credential, the end user, and the arguments. An error is not kept, nor is a stream that
-failed: the next one runs anew. Owns the list of runs and when one is dropped from it; ``run`` runs them.
+its revision, environment and credential, the end user, and the arguments; an answer is given as long as the connection
+that it was got with is of the same account, whichever of its tokens is the newest. An error is not kept, nor is a
+stream that failed: the next one runs anew. Owns the list of runs and when one is dropped from it; ``run`` runs them.
 """
 
 import hashlib
+from collections import deque
 from collections.abc import Collection
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Final
 
 from tieline.core.errors import IdempotencyInProgress, IdempotencyMismatch, InvalidRequest, Overloaded
@@ -20,6 +23,7 @@ KEPT_MOST: Final = 32 * 1024 * 1024
 KEPT_SECONDS: Final = 24 * 3600.0
 RUNNING_MOST: Final = 10_000
 KEY_MOST: Final = 255
+CHANGES_MOST: Final = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +49,17 @@ class FinishedRun:
 
 
 class Idempotency:
-    """The keys of one worker."""
+    """The keys of one worker.
+
+    A run that is under way has the number of changes that had been told when it began: an answer that came meanwhile
+    may be the old account's.
+    """
 
     def __init__(self, most: int = KEPT_MOST) -> None:
         self._done: LruCache[Scope, FinishedRun] = LruCache(most)
-        self._running: set[Scope] = set()
+        self._running: dict[Scope, int] = {}
+        self._told = 0
+        self._meanwhile: deque[Collection[str] | None] = deque(maxlen=CHANGES_MOST)  # since the first that runs
 
     def begin(self, scope: Scope) -> FinishedRun | None:
         """What was done under the key, for ``recorded_for`` to judge; None: do it, and ``end`` it.
@@ -69,7 +79,7 @@ class Idempotency:
             )
         done = self._done.get(scope)
         if done is None:
-            self._running.add(scope)
+            self._running[scope] = self._told
         return done
 
     def end(self, scope: Scope, done: FinishedRun | None, rests_on: Collection[str] = ()) -> None:
@@ -77,19 +87,34 @@ class Idempotency:
 
         ``rests_on`` are the ids of the API and of the connections that it was done with.
         """
-        self._running.discard(scope)
+        began = self._running.pop(scope, self._told)
         if done is not None:
+            if self._has_changed(rests_on, self._told - began):
+                done = replace(done, recorded=None, size=0)
             self._done.put(scope, done, done.size + ENTRY_BYTES, KEPT_SECONDS, rests_on)
+        if not self._running:
+            self._meanwhile.clear()
 
     def changed(self, refs: Collection[str] | None) -> None:
         """APIs and connections with these ids are not what they were (None: nobody knows which): drop their answers.
 
         That it was done stays known, so that it is not done twice.
         """
+        if self._running:
+            self._told += 1
+            self._meanwhile.append(refs)
         for scope in self._done.tagged(refs):
             done = self._done.get(scope)
             if done is not None:
                 self._done.put(scope, replace(done, recorded=None, size=0), ENTRY_BYTES, KEPT_SECONDS)
+
+    def _has_changed(self, rests_on: Collection[str], times: int) -> bool:
+        """Whether one of the last ``times`` changes was of one of these, as far as they are remembered."""
+        if times > len(self._meanwhile):
+            return True
+        return any(
+            refs is None or not set(rests_on).isdisjoint(refs) for refs in islice(reversed(self._meanwhile), times)
+        )
 
 
 def recorded_for(done: FinishedRun, fingerprint: bytes) -> Recorded:

@@ -43,7 +43,10 @@ class CallDoor(Door[CallRequest]):
         self._left: set[asyncio.Task[None]] = set()
 
     def changed(self, changes: Sequence[Change] | None) -> None:
-        """Drop what was answered with APIs, credentials or connections that changed; None: everything was read anew."""
+        """Drop what was answered with APIs, credentials or connections that changed; None: everything was read anew.
+
+        The next token of the same account is no such change.
+        """
         refs = {change.ref for change in changes if change.kind in _CHANGES} if changes is not None else None
         if refs is None or refs:
             self.runner.changed(refs)

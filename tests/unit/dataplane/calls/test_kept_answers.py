@@ -12,7 +12,14 @@ from tieline.core.errors import (
     TielineError,
 )
 from tieline.dataplane.calls.drift import PLACES_MOST, Drifts, Watched
-from tieline.dataplane.calls.idempotency import RUNNING_MOST, FinishedRun, Idempotency, Scope, recorded_for
+from tieline.dataplane.calls.idempotency import (
+    CHANGES_MOST,
+    RUNNING_MOST,
+    FinishedRun,
+    Idempotency,
+    Scope,
+    recorded_for,
+)
 from tieline.dataplane.calls.lru import ENTRY_BYTES, LruCache
 from tieline.dataplane.calls.results import WholeAnswer
 from tieline.definitions.infer.drift import Drift
@@ -184,6 +191,30 @@ def test_an_answer_goes_with_what_it_rests_on_and_is_not_done_twice(refs: list[s
     keys.end(SCOPE, FinishedRun(b"print", ANSWER, 2), ["api_1", "con_1"])
     keys.changed(refs)
     assert keys.begin(SCOPE) == (FinishedRun(b"print", ANSWER, 2) if kept else FinishedRun(b"print", None))
+
+
+@pytest.mark.parametrize(("refs", "kept"), [(["con_1"], False), (["con_2"], True), (None, False)])
+def test_an_answer_that_came_while_its_connection_changed_is_not_kept(refs: list[str] | None, *, kept: bool) -> None:
+    """It may be the old account's; a change before the run began does not count."""
+    keys, other = Idempotency(), Scope("key_2", b"a")
+    keys.begin(other)
+    keys.changed(["con_1"])
+    keys.begin(SCOPE)
+    keys.changed(["con_3"])
+    keys.changed(refs)
+    keys.end(SCOPE, FinishedRun(b"print", ANSWER, 2), ["con_1"])
+    assert keys.begin(SCOPE) == (FinishedRun(b"print", ANSWER, 2) if kept else FinishedRun(b"print", None))
+
+
+def test_a_run_during_more_changes_than_are_remembered_keeps_nothing() -> None:
+    """Nobody knows which they were; the last run that ends forgets them."""
+    keys = Idempotency()
+    keys.begin(SCOPE)
+    for _ in range(CHANGES_MOST + 1):
+        keys.changed(["con_2"])
+    keys.end(SCOPE, FinishedRun(b"print", ANSWER, 2), ["con_1"])
+    assert keys.begin(SCOPE) == FinishedRun(b"print", None)
+    assert not keys._meanwhile
 
 
 def test_providers_never_see_two_tenants_under_one_key() -> None:
