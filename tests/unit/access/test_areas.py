@@ -7,6 +7,7 @@ import pytest
 from tests.unit.access.tables import BOTH, area, small_table
 from tieline.access.areas import Area, AreaTable
 from tieline.access.levels import Level
+from tieline.access.verdict import Allowed
 
 READ, WRITE, REQUEST = Level.READ, Level.WRITE, Level.REQUEST
 
@@ -155,6 +156,13 @@ def test_a_match_holds_the_answer_made_once() -> None:
     first, second = table.find(b"GET", b"/models"), table.find(b"GET", b"/models/x")
     assert first is not None
     assert first is second
+    assert first.allowed == Allowed("models", READ)
+
+
+def test_an_api_takes_dot_segments_for_itself_only_where_it_says_so() -> None:
+    """Otherwise paths that climb are refused."""
+    assert AreaTable([]).literal is False
+    assert AreaTable([], literal=True).literal is True
 
 
 @pytest.mark.parametrize(
@@ -164,6 +172,7 @@ def test_a_match_holds_the_answer_made_once() -> None:
         ([area("a", BOTH, "GET /x/*/y"), area("b", BOTH, "GET,PUT /x/{id}/y")], "claimed already"),
         ([area("a", BOTH, "GET /x", "GET /x = write")], "claimed already"),
         ([area("a", BOTH), area("a", BOTH)], 'Two areas are called "a"'),
+        ([area("a", BOTH), area("b", BOTH), area("b", BOTH)], 'Two areas are called "b"'),
         ([area("A", BOTH)], "no usable name"),
         ([area("a", (WRITE, READ))], "levels that do not go together"),
         ([area("a", (READ, REQUEST))], "levels that do not go together"),

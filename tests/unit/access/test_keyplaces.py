@@ -55,6 +55,25 @@ def test_a_key_is_found_in_the_header_of_the_scheme(header: bytes, value: bytes)
     assert find([(header, value)], b"", CUSTOM) == Found(KEY, [], b"")
 
 
+@pytest.mark.parametrize(
+    ("headers", "query"),
+    [
+        ([(b"Api-Key", KEY)], b""),
+        ([(b"X-Auth", KEY)], b""),
+        ([(b"Sec-WebSocket-Protocol", b"openai-insecure-api-key." + KEY)], b""),
+        ([(b"Sec-WebSocket-Protocol", b"my-key." + KEY)], b""),
+        ([], b"key=" + KEY),
+        ([], b"token=" + KEY),
+    ],
+)
+def test_the_places_of_a_scheme_stand_beside_those_that_hold_for_every_api(
+    headers: list[tuple[bytes, bytes]], query: bytes
+) -> None:
+    """An API that has its own takes the key in the usual ones as well."""
+    places = KeyPlaces(headers=frozenset({b"x-auth"}), query=frozenset({b"token"}), protocol_prefixes=(b"my-key.",))
+    assert find(headers, query, places) == Found(KEY, [], b"")
+
+
 def test_a_key_with_a_scope_behind_it_is_found_where_the_scheme_has_scopes() -> None:
     """As AWS's SDKs write their access key; elsewhere a slash makes it no key."""
     value = b"AWS4-HMAC-SHA256 Credential=" + KEY + b"/20260102/eu-central-1/s3/aws4_request, SignedHeaders=host"

@@ -74,3 +74,12 @@ def test_what_cannot_be_read_is_shown_in_part(length: int, shown: int) -> None:
     with pytest.raises(ValueError, match="is no rule") as error:
         parse_rule("x" * length)
     assert str(error.value).startswith('"' + "x" * shown + ('"' if shown == length else '…"'))
+
+
+def test_what_is_no_rule_is_shown_rules_that_are() -> None:
+    """Whoever copies an example from the error has a rule."""
+    with pytest.raises(ValueError, match="is no rule") as error:
+        parse_rule("files")
+    shown = re.search(r'such as "(.+)" or "(.+)"\.$', str(error.value))
+    assert shown is not None
+    assert [str(parse_rule(example)) for example in shown.groups()] == list(shown.groups())

@@ -102,6 +102,31 @@ async def test_an_existing_root_record_is_left_alone(store: MemoryDataKeyStore) 
     assert store.record == record_of(ROOT.id)
 
 
+@pytest.mark.parametrize("given", [None, record_of(ROOT.id)])
+async def test_a_record_is_written_once_at_most(store: MemoryDataKeyStore, given: RootRecord | None) -> None:
+    """A vault that has one, and an opening that brings none, write none."""
+    if given is not None:
+        await store.set_root_record(given)
+    written: list[RootRecord] = []
+    store.set_root_record = written.append  # type: ignore[method-assign, assignment]
+    await Keyring.open(ROOT, store, record=given)
+    assert written == []
+
+
+async def test_of_two_processes_that_start_at_once_the_second_is_held_to_the_firsts_record(
+    store: MemoryDataKeyStore,
+) -> None:
+    """The first one's record stands, whatever the second was about to write."""
+
+    async def too_late(_: RootRecord) -> None:
+        store.record = record_of(OTHER.id)
+
+    store.set_root_record = too_late  # type: ignore[method-assign, assignment]
+    with pytest.raises(RootKeyError, match=f"expected {OTHER.id}, given {ROOT.id}"):
+        await Keyring.open(ROOT, store, record=record_of(ROOT.id))
+    assert store.keys == {}
+
+
 async def test_another_root_key_than_recorded_is_refused_by_name(store: MemoryDataKeyStore) -> None:
     """The error names the expected key id and the given one, and nothing is written."""
     await store.set_root_record(record_of(ROOT.id))
