@@ -4,6 +4,7 @@ Built once when a definition is compiled, then only read; on the hot path of eve
 paths, not keys or grants.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -15,6 +16,7 @@ from tieline.core.names import is_area_name
 __all__ = ["Area", "AreaTable", "Match", "Rule", "parse_rule"]
 
 _READING = (b"GET", b"HEAD", b"OPTIONS")
+_WILD_NAME = re.compile(r"\{[^}]*\}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,9 +134,10 @@ class AreaTable:
     """The areas of one API and their operations, ready for look-ups.
 
     ``literal`` says that the API takes every segment of a path for itself, dot segments too (``paths.check``).
+    ``has_capitals``: a literal part of a pattern has some, so that a path in small letters has another reading too.
     """
 
-    __slots__ = ("_by_name", "_children", "_loose", "_matches", "_strict", "areas", "literal")
+    __slots__ = ("_by_name", "_children", "_loose", "_matches", "_strict", "areas", "has_capitals", "literal")
 
     def __init__(self, areas: Sequence[Area], *, literal: bool = False) -> None:
         """Compile ``areas``.
@@ -144,6 +147,7 @@ class AreaTable:
         """
         self.areas = tuple(areas)
         self.literal = literal
+        self.has_capitals = any(_has_capitals(rule.pattern) for area in self.areas for rule in area.rules)
         self._by_name = {area.name: area for area in self.areas}
         _check(self.areas, self._by_name)
         self._children = {
@@ -198,6 +202,12 @@ class AreaTable:
 
 def _octets(text: bytes | str) -> bytes:
     return text if isinstance(text, bytes) else text.encode(errors="replace")
+
+
+def _has_capitals(pattern: str) -> bool:
+    """Whether ``pattern`` has capital letters but for those in the names of its wildcards."""
+    literal = _WILD_NAME.sub("", pattern)
+    return literal != literal.lower()
 
 
 def _is_wild(segment: bytes) -> bool:

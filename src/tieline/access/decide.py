@@ -65,7 +65,7 @@ def decide(
         return _judge(permissions, api, title, None, (method, path, changes))
     match = table.as_asked(table.find(method, path, upgrade=upgrade), level)
     verdict = _judge(permissions, api, title, match, (method, path, changes))
-    if isinstance(verdict, Denied) or _SEVERAL_READINGS.search(path) is None:
+    if isinstance(verdict, Denied) or (not table.has_capitals and _SEVERAL_READINGS.search(path) is None):
         return verdict
     for reading in readings(path):
         exact = match if reading is path else table.as_asked(table.find(method, reading, upgrade=upgrade), level)
@@ -112,7 +112,7 @@ def _lacking(mode: Mode, api: str, title: str, match: Match) -> Denied:
 
 def _uncovered(mode: Mode, title: str, method: bytes, path: bytes) -> Denied:
     kind = "a restricted key may not use it" if mode is Mode.RESTRICTED else "a read-only key may only GET it"
-    text = hidden(path.decode("ascii", "replace"))
+    text = hidden(path.decode())
     shown = text[:_SHOWN] + ("…" if len(text) > _SHOWN else "")
     reason = (
         f"No area of {title} covers {method.decode()} {shown}, so {kind}. "

@@ -59,6 +59,11 @@ def test_text_and_bytes_find_the_same() -> None:
     assert found(small_table(), "GET", "/models/gpt") == found(small_table(), b"GET", b"/models/gpt") == "models=read"
 
 
+def test_text_that_no_upstream_can_be_sent_falls_under_no_area() -> None:
+    """Half a character is told apart from every letter, and is no error."""
+    assert small_table().find("GET", "/model\ud800") is None
+
+
 def test_a_literal_that_leads_nowhere_falls_back_to_a_wildcard() -> None:
     """The search goes back where the literal branch has no rule for the rest or for the method."""
     table = AreaTable(
@@ -119,11 +124,23 @@ def test_case_can_be_ignored() -> None:
     assert small_table().find_any_case(b"GET", b"/Nothing") is None
 
 
+@pytest.mark.parametrize(
+    ("pattern", "has"), [("/a/b", False), ("/a/{theName}/*", False), ("/a/B", True), ("/a/{x}:runNow", True)]
+)
+def test_capitals_in_patterns_are_known(pattern: str, has: bool) -> None:
+    """The names of wildcards do not count: nobody sends them."""
+    assert AreaTable([area("a", BOTH, f"GET {pattern}")]).has_capitals is has
+
+
 def test_ignoring_case_keeps_upgrades_from_reading() -> None:
     """The upgrade rule holds however the case is read."""
-    match = small_table().find_any_case(b"GET", b"/Responses", upgrade=True)
-    assert match is not None
-    assert match.level is WRITE
+    different = AreaTable([area("low", BOTH, "* /a"), area("high", BOTH, "* /A")])
+    for table, path in ((small_table(), b"/Responses"), (different, b"/A")):
+        for upgrade, level in ((True, WRITE), (False, READ)):
+            match = table.find_any_case(b"GET", path, upgrade=upgrade)
+            assert match is not None
+            assert match.level is level
+        assert table.find_any_case(b"GET", path) == match
 
 
 def test_an_api_whose_patterns_differ_in_case_only_is_read_as_written() -> None:

@@ -247,7 +247,9 @@ def test_a_level_that_is_asked_for_is_the_one_that_is_needed(
 )
 def test_no_area_covers_what_is_elsewhere(permissions: Permissions, request_line: str, expected: bool) -> None:
     """Whatever its path looks like."""
-    assert allowed(asked(permissions, request_line, elsewhere=True)) is expected
+    verdict = asked(permissions, request_line, elsewhere=True)
+    assert allowed(verdict) is expected
+    assert isinstance(verdict, Allowed) or "No area of OpenAI covers" in verdict.reason
 
 
 def test_a_key_may_have_one_verb_of_a_model_and_not_another() -> None:
@@ -305,9 +307,51 @@ def test_each_reading_of_a_path_is_looked_up_by_itself() -> None:
         assert allowed(decide(restricted(open=READ, closed=READ), "openai", table, "OpenAI", b"GET", path))
 
 
+def table_of(**patterns: str) -> AreaTable:
+    """Areas that read and write, each with the operations of one pattern."""
+    return AreaTable(
+        [Area(name, name.title(), (READ, WRITE), None, (parse_rule(f"* {text}"),)) for name, text in patterns.items()]
+    )
+
+
+@pytest.mark.parametrize("path", [b"/a/Files/1", b"/a/files/1", b"/a/FILES/1", b"/a//files/1"])
+def test_small_letters_are_another_reading_of_capitals(path: bytes) -> None:
+    """An upstream that ignores case serves what the pattern's capitals name."""
+    table = table_of(open="/a/*", closed="/a/Files/*")
+    verdict = decide(restricted(open=READ), "openai", table, "OpenAI", b"GET", path)
+    assert isinstance(verdict, Denied)
+    assert verdict.param == "openai:closed=read"
+
+
+def test_a_reading_counts_in_the_case_it_is_written_in_too() -> None:
+    """Although the same reading in any case falls under an area that the key has."""
+    table = table_of(root="/*", closed="/x/*", open="/x/B")
+    key = restricted(root=WRITE, open=WRITE, closed=READ)
+    assert not allowed(decide(restricted(root=READ, open=READ), "openai", table, "OpenAI", b"GET", b"/x%2Fb"))
+    assert allowed(decide(key, "openai", table, "OpenAI", b"GET", b"/x%2Fb"))
+    assert not allowed(decide(key, "openai", table, "OpenAI", b"GET", b"/x%2Fb", upgrade=True))
+    assert not allowed(decide(key, "openai", table, "OpenAI", b"GET", b"/x%2Fb", level=WRITE))
+
+
+def test_an_upgrade_is_no_read_in_any_case() -> None:
+    """The area that another case falls under needs write as well."""
+    table = table_of(open="/x/*", closed="/x/B")
+    key = restricted(open=WRITE, closed=READ)
+    assert allowed(decide(key, "openai", table, "OpenAI", b"GET", b"/x/b"))
+    assert not allowed(decide(key, "openai", table, "OpenAI", b"GET", b"/x/b", upgrade=True))
+
+
+def test_a_reading_that_no_area_covers_is_told() -> None:
+    """As the upstream may read it, so that the reason can be seen."""
+    table = table_of(open="/{x}/b")
+    verdict = decide(restricted(open=READ), "openai", table, "OpenAI", b"GET", b"/x%2Fy/b")
+    assert isinstance(verdict, Denied)
+    assert "No area of OpenAI covers GET /x/y/b, so" in verdict.reason
+
+
 @pytest.mark.parametrize(("length", "cut"), [(100, False), (101, True)])
 def test_a_path_that_no_area_covers_is_told_in_part(length: int, *, cut: bool) -> None:
     """What is long is cut, and its end says so."""
     verdict = asked(READ_ONLY, "POST /" + "a" * (length - 1))
     assert isinstance(verdict, Denied)
-    assert ("/" + "a" * 99 in verdict.reason, "…" in verdict.reason) == (True, cut)
+    assert f"covers POST /{'a' * 99}{'…' if cut else ''}, so a read-only key" in verdict.reason

@@ -300,6 +300,13 @@ def test_different_keys_are_told_by_where_they_stand() -> None:
         find(headers, b"", COOKIE)
 
 
+def test_a_key_in_other_letters_is_told_by_where_it_stands() -> None:
+    """In a place for keys too: it is one, though not as it must be written there."""
+    headers = [(b"Authorization", b"Bearer " + KEY), (b"X-Api-Key", OTHER.replace(b"_", b"%5F"))]
+    with pytest.raises(InvalidRequest, match='in the header "authorization" and the header "x-api-key"'):
+        find(headers, b"", NOWHERE)
+
+
 def test_a_key_in_a_cookie_of_another_name_is_told() -> None:
     """As any other place that this API's clients have none in."""
     with pytest.raises(MissingAppKey, match="stands in a cookie, where"):
@@ -327,6 +334,22 @@ def test_a_key_in_base64_is_found_in_either_alphabet(padding: bytes) -> None:
         text = b64encode(before + KEY).rstrip(b"=")
         assert holds_key(text + padding)
         assert holds_key(text.translate(bytes.maketrans(b"+/", b"-_")) + padding)
+
+
+@pytest.mark.parametrize("padding", [b"", b"=", b"== "])
+def test_no_letter_of_base64_is_taken_for_padding(padding: bytes) -> None:
+    """Whichever it ends in; padding that is too much is let go."""
+    key = KEY[:-1] + b"W"
+    text = b64encode(b"ab:" + key)
+    assert text.endswith(b"X")
+    assert find([(b"Authorization", b"Basic " + text + padding)], b"", NOWHERE).key == key
+
+
+def test_what_is_not_all_base64_is_no_key() -> None:
+    """What a lenient decoder would leave out stands in it for a reason."""
+    text = b64encode(KEY)
+    with pytest.raises(InvalidAppKey, match="is no app key"):
+        find([(b"Authorization", b"Basic " + text[:9] + b"!" + text[9:])], b"", NOWHERE)
 
 
 def test_names_in_a_query_are_read_as_forms_write_them() -> None:
