@@ -2,14 +2,19 @@
 
 Definitions, readers of usage, prices, budgets and what people are shown use these names and no others. Counts are whole
 numbers: times are milliseconds inside and seconds where people see them (``audio_ms`` is shown as ``audio_seconds``).
+An API may count more than the table has; such a quantity is part of nothing, and a time where its name ends in ``_ms``.
 A part is counted again in its whole: ``cached_input_tokens`` is how many of the ``input_tokens`` came from a cache.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Final, Literal
 
 Unit = Literal["token", "millisecond", "count"]
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
+_MS, _SECONDS = "_ms", "_seconds"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +34,7 @@ class Quantity:
     @property
     def shown(self) -> str:
         """The name that people see: times are shown in seconds."""
-        return self.name.removesuffix("_ms") + "_seconds" if self.unit == "millisecond" else self.name
+        return shown_name(self.name)
 
 
 def _of_input(name: str, title: str, *more: str) -> Quantity:
@@ -80,3 +85,28 @@ _TABLE = (
 )
 
 QUANTITIES: Final[Mapping[str, Quantity]] = {each.name: each for each in _TABLE}
+
+
+def is_quantity(name: str) -> bool:
+    """Whether ``name`` can name a quantity, in the table or not."""
+    return _NAME.fullmatch(name) is not None
+
+
+def is_time(name: str) -> bool:
+    """Whether what is called ``name`` inside is counted in milliseconds."""
+    return name.endswith(_MS)
+
+
+def shown_name(name: str) -> str:
+    """The name that people see."""
+    return name.removesuffix(_MS) + _SECONDS if is_time(name) else name
+
+
+def inner_name(shown: str) -> str:
+    """The name inside of what people see as ``shown``."""
+    return shown.removesuffix(_SECONDS) + _MS if shown.endswith(_SECONDS) else shown
+
+
+def shown(quantities: Mapping[str, int]) -> dict[str, int | Decimal]:
+    """Quantities as people and programs see them: times in seconds, as exact decimals."""
+    return {shown_name(name): Decimal(count) / 1000 if is_time(name) else count for name, count in quantities.items()}

@@ -1,6 +1,8 @@
 """The table of quantities: every whole is there, and stands before its parts."""
 
-from tieline.core.quantities import QUANTITIES
+from decimal import Decimal
+
+from tieline.core.quantities import QUANTITIES, inner_name, is_quantity, shown
 
 
 def test_a_whole_stands_before_its_parts() -> None:
@@ -26,3 +28,16 @@ def test_times_are_shown_in_seconds() -> None:
         "output_audio_seconds",
         "video_seconds",
     ]
+
+
+def test_figures_are_shown_as_exact_decimals() -> None:
+    """Every name that is shown leads back to the one inside."""
+    assert shown({"audio_ms": 1234, "images": 2}) == {"audio_seconds": Decimal("1.234"), "images": 2}
+    assert [inner_name(each) for each in ("audio_seconds", "queue_seconds")] == ["audio_ms", "queue_ms"]
+    assert all(inner_name(each.shown) == name for name, each in QUANTITIES.items())
+
+
+def test_an_api_may_count_what_the_table_does_not_have() -> None:
+    """Under a name of the same form."""
+    assert is_quantity("neurons")
+    assert not is_quantity("Neurons used")

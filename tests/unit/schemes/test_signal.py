@@ -5,7 +5,7 @@ from typing import Any
 import orjson
 import pytest
 
-from tieline.dataplane.answers.streams.paths import getter
+from tieline.definitions.getters import getter
 from tieline.schemes.signal import BODY_MOST, check_signal, signal_of
 
 JSON = [(b"Content-Type", b"application/json; charset=utf-8")]

@@ -9,9 +9,9 @@ from typing import Protocol
 
 from tieline.core.errors import UpstreamError
 from tieline.dataplane.answers.content_coding import coding
-from tieline.dataplane.answers.streams.paths import getter
 from tieline.dataplane.attempt.prepare import Prepared
 from tieline.dataplane.snapshot.plan import Plan
+from tieline.definitions.getters import getter
 from tieline.schemes.base import Headers
 from tieline.schemes.flow import Renewal
 from tieline.schemes.signal import BODY_MOST

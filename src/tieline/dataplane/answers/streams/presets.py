@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tieline.dataplane.answers.streams.paths import Get, getter
+from tieline.definitions.getters import Get, getter
 
 Read = Callable[[str | None, Any], Any]
 

@@ -10,8 +10,8 @@ from typing import Any, Final
 
 import orjson
 
-from tieline.dataplane.answers.streams.paths import Get, getter
 from tieline.dataplane.answers.streams.presets import PRESETS, Read, error_of, is_error_object, nothing
+from tieline.definitions.getters import Get, getter
 from tieline.definitions.infer.paths import split
 from tieline.definitions.infer.shape import Shaper
 from tieline.definitions.model import Field, Spot, Stream, StreamEvent

@@ -8,7 +8,7 @@ written; ``cached_input``, ``cache_write`` and ``audio_input`` are parts of ``in
 from collections.abc import Mapping
 from typing import Any
 
-from tieline.dataplane.answers.streams.paths import Get, getter
+from tieline.definitions.getters import Get, getter
 
 _WORDS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "prompt_tokens": {

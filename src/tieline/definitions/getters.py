@@ -1,4 +1,4 @@
-"""Paths in events, compiled to functions. What a path is, definitions says; nothing here raises, whatever the data.
+"""Paths in answers and events, compiled to functions: what a path leads to. Nothing here raises, whatever the data.
 
 A path that leads nowhere gives None, as does one that leads to null. ``[]`` stands for every item, ``*`` for every
 value of a map; either gives a list.
