@@ -8,6 +8,7 @@ from tests.wire.raw import answer, saying
 from tests.wire.stage import Stage
 from tieline.dataplane.relaying.answer_urls import led_back
 from tieline.testing.requests import FakeClient
+from tieline.wire.proxies import TrustedProxies
 
 HOST = b"http://tieline.test"
 
@@ -100,6 +101,28 @@ async def test_the_relays_address_is_the_one_that_the_client_used(start_stage: S
     fields = [b"X-Forwarded-Proto: https", b"X-Forwarded-Host: elsewhere.example"]
     assert await location(start_stage, b"HERE/v1/x", *fields) == b"https://tieline.test/relay/api/x"
     assert await location(start_stage, b"HERE/v1/x", b"X-Forwarded-Proto: ftp") == HOST + b"/relay/api/x"
+
+
+@pytest.mark.parametrize(
+    ("trusted", "fields", "scheme"),
+    [
+        ("127.0.0.0/8", [b"X-Forwarded-Proto: https"], b"https"),
+        ("127.0.0.0/8", [b"X-Forwarded-Proto: https, http"], b"http"),
+        ("127.0.0.0/8", [b"Forwarded: proto=https"], b"https"),
+        ("127.0.0.0/8", [], b"http"),
+        ("192.0.2.0/24", [b"X-Forwarded-Proto: https"], b"http"),
+        ("192.0.2.0/24", [b"Forwarded: proto=https"], b"http"),
+    ],
+)
+async def test_where_proxies_are_named_they_alone_tell_the_scheme(
+    start_stage: StartStage, trusted: str, fields: list[bytes], scheme: bytes
+) -> None:
+    """What a client behind them, or beside them, says of itself is not believed."""
+    stage = await start_stage()
+    stage.worker.service.listener.proxies = TrustedProxies([trusted])
+    where = b"Location: http://127.0.0.1:%d/v1/x" % stage.upstream.port
+    stage.upstream.script = saying(answer(b"", where, status=b"307 Moved"))
+    assert (await stage.get(b"/thing", *fields)).one(b"location") == scheme + b"://tieline.test/relay/api/x"
 
 
 async def test_a_server_that_takes_itself_for_http_leads_back_to_https(stage: Stage) -> None:

@@ -1,8 +1,8 @@
 """Log lines made of an event's name and allow-listed fields, as text or JSON, one line each.
 
 Owns which fields a line may have and how values are written. Knows nothing of what happened. An exception is logged as
-its class and the places it passed, never as its text, which may quote a body or a header; a library's record as its
-logger's name and place, for the same reason. What our own modules say by ``logging`` keeps its words. Control
+its class and the places it passed, never as its text, which may quote a body or a header; of a library's record, for
+the same reason, only words that stand in its code. What our own modules say by ``logging`` keeps all its words. Control
 characters are escaped, so a value can neither start a line of its own nor steer a terminal.
 """
 
@@ -10,11 +10,11 @@ import json
 import logging
 import sys
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from enum import IntEnum
 from math import isfinite
 from pathlib import PurePath
-from traceback import extract_tb
+from traceback import extract_tb, walk_stack
 from typing import IO, Final, Literal
 
 from tieline.core.clock import Clock, SystemClock, rfc3339
@@ -27,7 +27,14 @@ TEXT_MOST: Final = 2_000
 PLACES_MOST: Final = 12
 REPEAT_SECONDS: Final = 60.0
 KINDS_MOST: Final = 1_000
+WORDS_LEAST: Final = 4  # characters of a text that says something
 _OURS: Final = "tieline."
+# What asyncio says from C, where no caller is to be looked into: the words before a task or future that is shown.
+_WORDS_OF_C: Final = (
+    "Task exception was never retrieved",
+    "Future exception was never retrieved",
+    "Task was destroyed but it is pending!",
+)
 
 FIELDS: Final = frozenset(
     {
@@ -136,8 +143,9 @@ class LoggingRecords(logging.Handler):
     """Hands what is said by ``logging`` to a :class:`Log`.
 
     Our own modules (``tieline.…``) keep their words: the event is the module's name, ``problem`` what it said, and the
-    members of ``extra`` that are log fields stand beside it. Of a library's record only who and where is written, never
-    the message. What comes again within a minute is held back; the next line after that minute says how often it came.
+    members of ``extra`` that are log fields stand beside it. Of a library's record who said it and where is written,
+    and of its message what ``_library_words`` finds. What comes again within a minute is held back; the next line after
+    that minute says how often it came.
     """
 
     def __init__(self, log: Log, clock: Clock | None = None) -> None:
@@ -186,7 +194,27 @@ def _own(record: logging.LogRecord) -> tuple[str, dict[str, Value]]:
 
 
 def _library(record: logging.LogRecord) -> tuple[str, dict[str, Value]]:
-    return "library", {"source": record.name, "detail": f"{record.module}:{record.lineno}"}
+    place = f"{record.module}:{record.lineno}"
+    return "library", {"problem": _library_words(record), "source": record.name, "detail": place}
+
+
+def _library_words(record: logging.LogRecord) -> str | None:
+    """What a library's message says in texts of its code, before they are filled: a template, or how a text begins.
+
+    The code that is saying it now is looked through, in the file that the record names. None where it has no such text.
+    """
+    said = str(record.msg)
+    texts = (*_WORDS_OF_C, *_texts_of_callers(record.pathname))
+    begins = [each for each in texts if len(each) >= WORDS_LEAST and said.startswith(each)]
+    words = max(begins, key=len, default="").strip()
+    return f"{words}{'' if words == said.strip() else ' …'}" if words else None
+
+
+def _texts_of_callers(file: str) -> Iterator[str]:
+    """The texts in those functions of a file that are being run and have called this one."""
+    for frame, _ in walk_stack(None):
+        if frame.f_code.co_filename == file:
+            yield from (each for each in frame.f_code.co_consts if isinstance(each, str))
 
 
 def _kind_of(record: logging.LogRecord) -> Hashable:

@@ -150,17 +150,17 @@ class Request:
     def address(self) -> bytes:
         """Scheme, host and port under which the client reached this listener; empty where it named no host.
 
-        As trusted proxies tell it. https is believed of anybody, as it can only make a link stricter.
+        As trusted proxies tell it. Where none were named, https is believed of anybody, as it can only make a link
+        stricter.
         """
         proxies = self.connection.proxies
-        scheme, host = (b"", b"") if proxies is None else proxies.address(self.connection.peer, self.headers)
-        host = host or self.authority
-        if not host:
-            return b""
-        if not scheme:
+        if proxies is None:
             secure = any(name.lower() == _PROTO and value.lower() == b"https" for name, value in self.headers)
-            scheme = b"https" if secure else b"http"
-        return scheme + b"://" + host
+            scheme, host = b"https" if secure else b"", b""
+        else:
+            scheme, host = proxies.address(self.connection.peer, self.headers)
+        host = host or self.authority
+        return (scheme or b"http") + b"://" + host if host else b""
 
     @property
     def closes(self) -> bool:

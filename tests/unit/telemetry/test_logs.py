@@ -1,9 +1,10 @@
 """Log lines: which fields, how they are written, and what can never get into one."""
 
+import asyncio
 import io
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
 import pytest
@@ -167,15 +168,49 @@ def plain_logging() -> Iterator[None]:
 
 @pytest.mark.usefixtures("plain_logging")
 def test_a_librarys_message_is_not_repeated(text: Log, stream: io.StringIO) -> None:
-    """From a library comes who spoke and where, never what, because its message may quote a secret."""
+    """Who spoke and where, and the words of its code; never what they were filled with, which may be a secret."""
     capture_logging(text)
     logging.getLogger("somelib.http").error("request failed with key %s", "sk-fake-secret")
     logging.getLogger("somelib.http").info("chatter")
     line = stream.getvalue()
-    assert "source=somelib.http" in line
+    assert 'problem="request failed with key %s" source=somelib.http detail=test_logs:' in line
     assert " error " in line
     assert "sk-fake" not in line
     assert line.count("\n") == 1
+
+
+@pytest.mark.usefixtures("plain_logging")
+@pytest.mark.parametrize(
+    ("say", "told"),
+    [
+        (lambda logger, _: logger.warning("Invalid HTTP request received."), '"Invalid HTTP request received."'),
+        (lambda logger, secret: logger.warning(f"Cannot parse {secret} here"), r'"Cannot parse \u2026"'),  # noqa: G004
+        (lambda logger, secret: logger.warning("Bad value: " + secret), r'"Bad value: \u2026"'),  # noqa: G003
+        (lambda logger, secret: logger.warning(f"{secret} is bad"), None),  # noqa: G004
+        (lambda logger, secret: logger.warning("%s", secret), None),
+        (lambda logger, secret: logger.warning(secret), None),
+    ],
+)
+def test_of_a_librarys_message_the_words_of_its_code_are_kept(
+    text: Log, stream: io.StringIO, say: Callable[[logging.Logger, str], None], told: str | None
+) -> None:
+    """Up to where something else was put in; a message that begins with that has none."""
+    capture_logging(text)
+    say(logging.getLogger("somelib"), "emasesnepo"[::-1])
+    line = stream.getvalue()
+    assert (f"problem={told} " in line) is (told is not None)
+    assert ("problem=" in line) is (told is not None)
+    assert "sesame" not in line
+
+
+@pytest.mark.usefixtures("plain_logging")
+async def test_what_asyncio_says_of_a_task_has_its_first_words(text: Log, stream: io.StringIO) -> None:
+    """It speaks from C, and then shows the task, whose exception may quote a body."""
+    capture_logging(text)
+    context = {"message": "Task exception was never retrieved", "exception": ValueError("sesame"), "future": "sesame"}
+    asyncio.get_running_loop().default_exception_handler(context)
+    assert r'problem="Task exception was never retrieved' in stream.getvalue()
+    assert "sesame" not in stream.getvalue()
 
 
 def test_a_librarys_exception_shows_its_class(text: Log, stream: io.StringIO) -> None:
@@ -186,7 +221,7 @@ def test_a_librarys_exception_shows_its_class(text: Log, stream: io.StringIO) ->
     try:
         raise OSError("sk-fake")
     except OSError:
-        logger.exception("what happened: sk-fake")
+        logger.exception("what happened: " + str(OSError("sk-fake")))  # noqa: G003  as a library may
     assert "OSError at test_logs:" in stream.getvalue()
     assert "sk-fake" not in stream.getvalue()
 
