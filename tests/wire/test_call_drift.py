@@ -1,11 +1,15 @@
 """Drift of calls on its way from an answer to the store."""
 
+import asyncio
 from typing import Any
+
+import pytest
 
 from tests.wire import calling
 from tests.wire.calling import json_answer, result
 from tests.wire.conftest import StartStage
-from tests.wire.raw import saying
+from tests.wire.raw import saying, until
+from tieline.dataplane import saving
 from tieline.ports.drift import DriftRecord
 
 FIELDS = [{"path": "id", "type": "integer"}, {"path": "name", "type": "text"}]
@@ -58,3 +62,29 @@ async def test_a_worker_that_ends_tells_what_it_counted(start_stage: StartStage)
     await calling.run(stage, "read")
     await stage.worker.service.stop(1)
     assert told(stage.worker.source.drifts) == SEEN
+
+
+async def test_a_store_that_hangs_keeps_no_worker_from_ending(
+    start_stage: StartStage, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One batch is on its way, what comes since is counted on, the log says both, and an end comes."""
+    stage = await start_stage(saying(json_answer({"id": "seven", "extra": True})), calls=CALLS)
+    service, source = stage.worker.service, stage.worker.source
+    monkeypatch.setattr(saving, "HANGING_SECONDS", 0)
+    monkeypatch.setattr(saving, "CLOSE_SECONDS", 0.05)
+    batches: list[int] = []
+
+    async def hanging(drifts: list[DriftRecord]) -> None:
+        batches.append(len(drifts))
+        await asyncio.Event().wait()
+
+    source.add_drifts = hanging  # type: ignore[method-assign, assignment]
+    await calling.run(stage, "read")
+    flushing = asyncio.create_task(service.drift_flush.flush())
+    await until(lambda: "the store has not answered" in caplog.text)
+    flushing.cancel()
+    await calling.run(stage, "read")
+    await service.stop(1)
+    assert batches == [len(SEEN)]
+    assert {each.count for each in service.calls.runner.drifts.taken()} == {1}
+    assert "it is lost" in caplog.text

@@ -20,6 +20,9 @@ NAME_MOST = 253
 PORTS: dict[Scheme, int] = {"http": 80, "https": 443}
 
 _URL = re.compile(r"(?P<scheme>[Hh][Tt][Tt][Pp][Ss]?)://(?P<authority>[^/?#]*)(?P<path>[^?#]*)(?P<rest>.*)")
+_REFERENCE = re.compile(  # RFC 3986 appendix B
+    r"(?:(?P<scheme>[^:/?#]+):)?(?://(?P<authority>[^/?#]*))?(?P<path>[^?#]*)(?:\?(?P<query>[^#]*))?(?:#.*)?", re.DOTALL
+)
 _NEVER = re.compile(r"[\x00-\x20\x7f\\]")
 _BRACKETED = re.compile(r"\[([0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*)\](?::(.*))?")
 _PORT = re.compile(r"[1-9][0-9]{0,4}")
@@ -82,6 +85,45 @@ def parse_url(text: str) -> Url:
     host, port = _split_authority(found["authority"])
     origin = Origin(scheme, canonical_host(host), PORTS[scheme] if port is None else parse_port(port))
     return Url(origin, found["path"], query[1:] if query else None)
+
+
+def resolved(base: str, reference: str) -> str:
+    """What ``reference`` names in an answer from the URL ``base`` (RFC 3986 section 5.2): whole, without a fragment.
+
+    Its dot segments are resolved, a whole URL's too; empty segments stay, as servers tell them apart. Nothing else of
+    it is looked at.
+    """
+    here, there = _REFERENCE.fullmatch(base), _REFERENCE.fullmatch(reference)
+    assert here is not None  # the grammar of appendix B takes any text
+    assert there is not None
+    scheme, authority, path, query = there.group("scheme", "authority", "path", "query")
+    if scheme is None and authority is None:
+        authority = here["authority"]
+        if not path:
+            path, query = here["path"], query if query is not None else here["query"]
+        elif not path.startswith("/"):
+            path = here["path"].rpartition("/")[0] + "/" + path
+    address = f"{scheme or here['scheme']}:" + (f"//{authority}" if authority is not None else "")
+    return address + _without_dots(path) + (f"?{query}" if query is not None else "")
+
+
+def _without_dots(path: str) -> str:
+    """``path`` with its dot segments resolved (RFC 3986 section 5.2.4); a reference cannot climb above the root.
+
+    Those behind two slashes at the beginning stay: parsers that take such a path for a host resolve others.
+    """
+    if "/." not in path or path.startswith("//"):
+        return path
+    kept: list[str] = []
+    first, *segments = path.split("/")
+    for segment in segments:
+        if segment == "..":
+            del kept[-1:]
+        elif segment != ".":
+            kept.append(segment)
+    if segments[-1] in {".", ".."}:
+        kept.append("")
+    return "/".join([first, *kept])
 
 
 def parse_base(text: str) -> tuple[Origin, str]:

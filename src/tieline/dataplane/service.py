@@ -1,5 +1,6 @@
 """The data plane of one worker: its listener, its doors, its snapshot, its records; started, drained and stopped."""
 
+import asyncio
 import logging
 import socket
 from collections.abc import Sequence
@@ -99,8 +100,7 @@ class Service:
         await self.sessions.close(seconds)
         for each in self._supervised:
             await each.stop()
-        await self.records.close()
-        await self.drift_flush.flush()
+        await asyncio.gather(self.records.close(), self.drift_flush.close())
         self.pool.close()
         self.deadlines.stop()
 

@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+from tieline.dataplane import saving
 from tieline.dataplane.records import recorder as module
 from tieline.dataplane.records.recorder import Records
 from tieline.ports.requests import RequestRecord
@@ -140,8 +141,8 @@ async def test_a_store_that_hangs_fills_no_memory(
 ) -> None:
     """It never answers: what waits stays bounded, what is lost is counted, the log says so, and an end comes."""
     monkeypatch.setattr(module, "WAITING_MOST", 3)
-    monkeypatch.setattr(module, "HANGING_SECONDS", 0)
-    monkeypatch.setattr(module, "CLOSE_SECONDS", 0.05)
+    monkeypatch.setattr(saving, "HANGING_SECONDS", 0)
+    monkeypatch.setattr(saving, "CLOSE_SECONDS", 0.05)
     records = Records(source)
     never = asyncio.Event()
 

@@ -4,11 +4,11 @@ Owns the one reading of such URLs; whether the credential may go there is said w
 """
 
 from typing import NamedTuple
-from urllib.parse import quote, urljoin, urlsplit, urlunsplit
+from urllib.parse import quote
 
 from tieline.access.paths import check
 from tieline.core.errors import InvalidRequest, UpstreamProtocolError
-from tieline.core.urls import Origin, parse_base
+from tieline.core.urls import Origin, parse_base, resolved
 from tieline.dataplane.snapshot.plan import Plan
 from tieline.definitions.fill.request import Filled
 
@@ -61,8 +61,7 @@ def told_target(plan: Plan, asked: Target, url: str) -> Target:
     """
     here = asked.origin or plan.origin
     try:
-        whole = urljoin(asked.url(plan), url)
-        address, _, query = quote(_without_dots(whole.partition("#")[0]), safe=_URL_SAFE).partition("?")
+        address, _, query = quote(resolved(asked.url(plan), url), safe=_URL_SAFE).partition("?")
         origin, path = _split(address)
         there = _same_or_twin(here, origin)
         target = _at(plan, there or origin, path, query.encode("ascii"))
@@ -86,14 +85,6 @@ def _same_or_twin(here: Origin, there: Origin) -> Origin | None:
     if there.port not in {usual, here.port}:
         return None
     return here if here.scheme == "https" else there
-
-
-def _without_dots(url: str) -> str:
-    """``url`` with its dot segments resolved (RFC 3986 section 5.2.4), which ``urljoin`` leaves in a whole URL."""
-    parts = urlsplit(url)
-    if "/." not in parts.path or parts.path.startswith("//"):
-        return url
-    return urlunsplit(parts._replace(path=urljoin("http://host/", parts.path).removeprefix("http://host")))
 
 
 def _of_url(plan: Plan, url: str, query: bytes) -> Target:

@@ -1,6 +1,7 @@
 """Tells the store what drifted, every few seconds. A lost process loses at most what it counted since.
 
-Owns when that is done, and that nothing is lost while the store is away.
+Owns when that is done, and that nothing is lost while the store is away: what waits is bounded by ``drift``, what is on
+its way by ``saving``.
 """
 
 import asyncio
@@ -8,7 +9,9 @@ import logging
 from typing import Final
 
 from tieline.core.errors import TielineError
+from tieline.dataplane import saving
 from tieline.dataplane.calls.drift import Drifts
+from tieline.dataplane.saving import Saving
 from tieline.ports.snapshot import SnapshotSource
 
 log = logging.getLogger("tieline.dataplane.calls.drift_flush")
@@ -22,6 +25,7 @@ class DriftFlush:
     def __init__(self, drifts: Drifts, source: SnapshotSource) -> None:
         self._drifts = drifts
         self._source = source
+        self._saving = Saving(self._save, self._warn_of_hanging)
 
     async def run(self) -> None:
         """Flush every two seconds until cancelled."""
@@ -31,6 +35,17 @@ class DriftFlush:
 
     async def flush(self) -> None:
         """Tell what was counted; what cannot be told now is counted on."""
+        await self._saving.flush()
+
+    async def close(self) -> None:
+        """Tell everything, if the store takes it within ten seconds."""
+        try:
+            async with asyncio.timeout(saving.CLOSE_SECONDS):
+                await self.flush()
+        except TimeoutError:
+            log.warning("the store did not take the last drift of calls within %d s: it is lost", saving.CLOSE_SECONDS)
+
+    async def _save(self) -> None:
         taken = self._drifts.taken()
         if not taken:
             return
@@ -39,3 +54,9 @@ class DriftFlush:
         except TielineError as error:
             log.warning("the drift of calls could not be saved yet: %s", error.explained)
             self._drifts.put_back(taken)
+
+    def _warn_of_hanging(self) -> None:
+        log.warning(
+            "the store has not answered for %d s: what drifted is counted in memory; look at the database",
+            saving.HANGING_SECONDS,
+        )

@@ -1,8 +1,7 @@
 """What is kept about requests: records and last uses, gathered in memory and saved four times a second.
 
-A lost process loses at most what it gathered since. Owns the batches; the store owns the tables. One batch is on its
-way at a time: it is not sent again before the store has answered, because it may have been stored. While the store
-hangs or is away, at most 50,000 records wait and the oldest are given up, beside the one batch on its way.
+A lost process loses at most what it gathered since. Owns the batches; the store owns the tables. While the store hangs
+or is away, at most 50,000 records wait and the oldest are given up, beside the one batch on its way (``saving``).
 """
 
 import asyncio
@@ -14,8 +13,10 @@ from collections.abc import Collection
 from tieline.access.appkey import hidden
 from tieline.core.errors import ANSWERS, TielineError
 from tieline.core.names import is_api_name, is_plain_name
+from tieline.dataplane import saving
 from tieline.dataplane.doors.call_exchange import CallExchange
 from tieline.dataplane.relaying.exchange import Exchange
+from tieline.dataplane.saving import Saving
 from tieline.dataplane.snapshot.view import KEYS_MOST, AppKey
 from tieline.ports.requests import Outcome, RequestRecord
 from tieline.ports.snapshot import SnapshotSource
@@ -29,10 +30,6 @@ TOUCHED_MOST = 500
 _PATH_MOST = 512
 _MINUTE = 60
 _CALL_DOOR = "/call/"
-HANGING_SECONDS = 10.0
-"""For so long a batch may be on its way before the log says so."""
-CLOSE_SECONDS = 10.0
-"""For so long a worker that ends waits for the store."""
 _DOORS = ("/relay/", _CALL_DOOR)
 
 
@@ -43,7 +40,7 @@ class Records:
         self.given_up = 0
         self._source = source
         self._waiting: deque[RequestRecord] = deque(maxlen=WAITING_MOST)
-        self._saving: asyncio.Task[None] | None = None
+        self._saving = Saving(self._save, self._warn_of_hanging)
         self._used: dict[str, float] = {}
         self._saved: set[str] = set()
         self._minute = 0.0
@@ -143,24 +140,13 @@ class Records:
             await self.flush()
 
     async def flush(self) -> None:
-        """Save what waits now, and the last uses of 500 keys at most; what cannot be saved waits on.
-
-        Where whoever asked is cancelled, the batch stays on its way, and the next flush waits for it first.
-        """
-        if self._saving is not None and not self._saving.done():
-            await asyncio.wait([self._saving])
-        loop = asyncio.get_running_loop()
-        self._saving = loop.create_task(self._save())
-        hanging = loop.call_later(HANGING_SECONDS, self._warn_of_hanging)
-        try:
-            await asyncio.shield(self._saving)
-        finally:
-            hanging.cancel()
+        """Save what waits now, and the last uses of 500 keys at most; what cannot be saved waits on."""
+        await self._saving.flush()
 
     async def close(self) -> None:
         """Save everything, if the store takes it within ten seconds."""
         try:
-            async with asyncio.timeout(CLOSE_SECONDS):
+            async with asyncio.timeout(saving.CLOSE_SECONDS):
                 await self.flush()
                 while self._used and not self._waiting:
                     before = len(self._used)
@@ -168,7 +154,9 @@ class Records:
                     if len(self._used) >= before:
                         return
         except TimeoutError:
-            log.warning("the store did not take the last request records within %d s: they are lost", CLOSE_SECONDS)
+            log.warning(
+                "the store did not take the last request records within %d s: they are lost", saving.CLOSE_SECONDS
+            )
 
     async def _save(self) -> None:
         waiting: Collection[RequestRecord] = self._waiting
@@ -196,7 +184,7 @@ class Records:
     def _warn_of_hanging(self) -> None:
         log.warning(
             "the store has not answered for %d s: %d request records wait in memory, %d are lost; look at the database",
-            HANGING_SECONDS,
+            saving.HANGING_SECONDS,
             len(self._waiting),
             self.given_up,
         )

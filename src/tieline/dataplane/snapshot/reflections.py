@@ -2,7 +2,7 @@
 
 import html
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from urllib.parse import quote
 
 import orjson
@@ -37,7 +37,29 @@ def reflected(appliers: Sequence[Applier], fields: Iterable[Secret], shown: Iter
     values |= {form for value in values for form in _written(value)}
     stems = {value.rstrip(b"=") for value in values}  # what base64 is padded with tells nothing, and is often left out
     long_enough = {value for value in stems if len(value) >= _LENGTH_LEAST}
-    return tuple(value for value in long_enough if not any(other != value and other in value for other in long_enough))
+    return _innermost(long_enough)
+
+
+def _innermost(values: Collection[bytes]) -> tuple[bytes, ...]:
+    """Those of ``values`` that hold none of the others: what is found with another need not be looked for.
+
+    ``values`` have at least ``_LENGTH_LEAST`` bytes; by so many at each place, others are looked up that may begin
+    there, so that very many secrets are not each held against each.
+    """
+    known = frozenset(values)
+    lengths: dict[bytes, set[int]] = {}
+    for value in known:
+        lengths.setdefault(value[:_LENGTH_LEAST], set()).add(len(value))
+
+    def holds_another(value: bytes) -> bool:
+        size = len(value)
+        for at in range(size - _LENGTH_LEAST + 1):
+            for length in lengths.get(value[at : at + _LENGTH_LEAST], ()):
+                if length < size and at + length <= size and value[at : at + length] in known:
+                    return True
+        return False
+
+    return tuple(value for value in known if not holds_another(value))
 
 
 def _written(value: bytes) -> tuple[bytes, ...]:
