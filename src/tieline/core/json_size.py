@@ -11,6 +11,8 @@ from typing import Final
 _SLICE: Final = 256 * 1024
 _NOT_BRACKETS: Final = re.compile(r"[^\[\]{}]+")
 
+_OF_LISTS: Final = str.maketrans("{}", "[]")  # which of the two closes is for the reader to see
+
 
 @dataclass(slots=True)
 class JsonSize:
@@ -25,12 +27,12 @@ class JsonSize:
     brackets: str = ""
 
     def is_deeper_than(self, most: int) -> bool:
-        """Whether something nests deeper than ``most`` levels, or brackets are not in pairs."""
-        brackets = self.brackets
+        """Whether something nests deeper than ``most`` levels, or is not closed."""
         if self.containers <= most:
             return False
+        brackets = self.brackets.translate(_OF_LISTS)
         for _ in range(most):  # each time the innermost level goes
-            brackets = brackets.replace("[]", "").replace("{}", "")
+            brackets = brackets.replace("[]", "")
         return bool(brackets)
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import Enum
+from functools import partial
 from typing import Any, Final
 
 from tieline.core.errors import CredentialMissing, InvalidParameter, MissingParameter
@@ -252,9 +253,9 @@ def _written(value: Any) -> str:
     return ""
 
 
-def _checked(kind: str) -> Callable[[Any], str]:
+def _of_kind(kind: str, value: Any) -> str:
     says, fits = PARAMETER_TYPES[kind]
-    return lambda value: "" if fits(value) else f"must be {says}"
+    return "" if fits(value) else f"must be {says}"
 
 
 _SAYS = {kind: says.replace("a mapping", "an object") for kind, (says, _) in PARAMETER_TYPES.items()} | {
@@ -265,8 +266,8 @@ _CHECKS: dict[str, Callable[[Any], str]] = {
     "number": _number,
     "integer": _integer,
     "boolean": lambda value: "" if isinstance(value, bool) else "must be true or false, without quotes",
-    "date": _checked("date"),
-    "datetime": _checked("datetime"),
+    "date": partial(_of_kind, "date"),
+    "datetime": partial(_of_kind, "datetime"),
     "json": lambda _: "",
     "list": lambda value: "" if isinstance(value, list) else "must be a list",
     "object": lambda value: "" if isinstance(value, dict) else "must be an object",

@@ -10,7 +10,7 @@ import pytest
 from tieline.core.errors import BodyTooLarge, InvalidParameter
 from tieline.definitions.fill.call import compile_call
 from tieline.definitions.fill.request import FilePart, FilledBody
-from tieline.definitions.fill.scope import Member, Surroundings
+from tieline.definitions.fill.scope import BODY_MOST, Member, Surroundings
 from tieline.definitions.model import Call, SharedParameter
 from tieline.definitions.parse import DefinitionError, parse
 
@@ -130,6 +130,31 @@ def test_graphql_sends_document_variables_and_operation() -> None:
     }
 
 
+def test_graphql_without_variables_sends_none() -> None:
+    """The member is left out."""
+    assert text("{type: graphql, query: '{ f }'}", "", {}) == (b"application/json", '{"query":"{ f }"}')
+
+
+@pytest.mark.parametrize(
+    ("template", "given", "made"),
+    [
+        (r"<r v='1'>\<a><o><b w='1'/>end</a></r>", {}, "<r v='1'></r>"),
+        (r"<r v='1'>\<a><b w='1'/>end <o></a></r>", {}, "<r v='1'></r>"),
+        (r"<r v='1'>\<a><o> <p></a></r>", {"p": "1"}, "<r v='1'></r>"),
+        (r"<r v='1'>\<a><o> <p></a></r>", {"p": "1", "o": "2"}, "<r v='1'><a>2 1</a></r>"),
+        (r"<r v='1'><d w='1'/><o></r>", {}, None),
+        (r"<r v='1'><d w='1'/><o></r>", {"o": "2"}, "<r v='1'><d w='1'/>2</r>"),
+    ],
+)
+def test_an_optional_value_takes_the_xml_element_along_whose_text_it_is_in(
+    template: str, given: dict[str, str], made: str | None
+) -> None:
+    """Whatever else stands in the element, before or behind; of several values each is needed."""
+    parameters = ", ".join(f"{name}: {{optional: true}}" for name in "op" if f"<{name}>" in template)
+    found = text(f"{{type: xml, template: {json.dumps(template)}}}", parameters, given)
+    assert found == (None if made is None else (b"application/xml", made))
+
+
 def test_xml_values_are_escaped_where_they_stand() -> None:
     """In text and in attributes; optional ones take element or attribute along."""
     template = r"""<?xml version="1.0"?><!-- c --><a x='1' y="<o>">\<b><x>\</b>\<c><o></c><d z='<x>'/></a>"""
@@ -153,7 +178,7 @@ def test_an_optional_value_in_the_root_takes_the_whole_document_along() -> None:
 def test_characters_that_xml_does_not_have_are_refused() -> None:
     """There is no way to write them."""
     for value in ("\x00", "\x0b", "\ufffe", "\x1b"):
-        with pytest.raises(InvalidParameter, match="XML"):
+        with pytest.raises(InvalidParameter, match=r"^The parameter x goes into XML .* remove it\.$"):
             text(r"{type: xml, template: '\<a><x></a>'}", "x: {}", {"x": value})
 
 
@@ -228,6 +253,17 @@ def test_a_raw_body_is_text_as_it_is() -> None:
     assert text(body, "x: {optional: true}", {}) == (b"text/csv", "a,")
     whole = "{type: raw, content_type: text/csv, template: '<x>'}"
     assert text(whole, "x: {optional: true}", {}) is None
+    assert text(whole, "x: {optional: true}", {"x": "v"}) == (b"text/csv", "v")
+
+
+def test_a_raw_body_of_the_greatest_length_is_sent() -> None:
+    """And none that is a byte longer."""
+    raw = "{type: raw, content_type: text/csv, template: '<x>'}"
+    found = made(raw, "x: {}", {"x": "a" * BODY_MOST})
+    assert found is not None
+    assert found.length == BODY_MOST
+    with pytest.raises(BodyTooLarge):
+        made(raw, "x: {}", {"x": "a" * (BODY_MOST + 1)})
 
 
 def test_a_body_is_bounded_before_it_is_copied() -> None:
@@ -250,7 +286,8 @@ def test_a_body_is_bounded_before_it_is_copied() -> None:
     [
         (r"{type: xml, template: '\<a><x>'}", "x: {}", "not well-formed"),
         (r"{type: xml, template: '<a b=\"1\"><x></c>'}", "x: {}", "not well-formed"),
-        (r"{type: xml, template: '\<a><!-- <x> --></a>'}", "x: {}", "only text and attributes"),
+        (r"{type: xml, template: '\<a><!-- <x> --></a>'}", "x: {}", "<x> stands in .* only text and attributes"),
+        (r"{type: xml, template: '\<q:a><x></q:a>'}", "x: {}", "unbound prefix"),
         (r"{type: xml, template: '\<a><![CDATA[<x>]]></a>'}", "x: {}", "only text and attributes"),
         (r"{type: xml, template: '<?p <x>?>\<a></a>'}", "x: {}", "only text and attributes"),
         (r"{type: xml, template: '\<<x>></a>'}", "x: {}", "not well-formed"),

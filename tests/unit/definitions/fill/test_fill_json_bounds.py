@@ -1,12 +1,22 @@
 """JSON of callers is bounded by what it holds before anything is built of it, and comes out as it went in."""
 
 import tracemalloc
+from collections.abc import Callable
+from decimal import Decimal
 
 import orjson
 import pytest
 
 from tieline.core.errors import InvalidRequest
-from tieline.definitions.fill.json_text import MOST_MEMBERS, MOST_VALUES, read_json, read_parameters, write_json
+from tieline.definitions.fill.json_text import (
+    LARGE,
+    MOST_DEPTH,
+    MOST_MEMBERS,
+    MOST_VALUES,
+    read_json,
+    read_parameters,
+    write_json,
+)
 
 
 def listed(item: str, times: int) -> bytes:
@@ -50,6 +60,52 @@ def test_what_is_read_takes_a_bounded_multiple_of_what_came(body: bytes) -> None
     finally:
         tracemalloc.stop()
     assert write_json(found) == body.replace(b"1e5", b"1E+5")
+
+
+def members(count: int) -> bytes:
+    """A body of so many members in all, and of many lists, so that it is counted through."""
+    return orjson.dumps({"p": {f"k{number}": 1 for number in range(count - 2)}, "q": [[]] * 65})
+
+
+@pytest.mark.parametrize(
+    ("made", "most", "what"),
+    [
+        (members, MOST_MEMBERS, "members"),
+        (lambda count: listed("1", count), MOST_VALUES, "values"),
+        (lambda count: listed("[]", count - 2), MOST_MEMBERS, "objects and lists"),
+        (lambda count: b'{"":' * count + b"1" + b"}" * count, MOST_DEPTH, "deeper"),
+        (lambda count: b'{"p":' + b"[" * (count - 1) + b"]" * (count - 1) + b"}", MOST_DEPTH, "deeper"),
+    ],
+    ids=["members", "values", "containers", "objects in objects", "lists in lists"],
+)
+def test_each_bound_is_met_exactly(made: Callable[[int], bytes], most: int, what: str) -> None:
+    """As much as it says is read, one more is refused."""
+    assert read_parameters(made(most))
+    with pytest.raises(InvalidRequest, match=what):
+        read_parameters(made(most + 1))
+
+
+def large(text: str) -> str:
+    """``text`` in a list that is long enough to be read as a large one."""
+    return f'[{text},"{"x" * LARGE}"]'
+
+
+def test_a_large_text_is_read_as_exactly_as_a_small_one() -> None:
+    """Equal decimals are kept once."""
+    first, second, *_ = read_json(large("1.10,1.10"))
+    assert isinstance(first, Decimal)
+    assert str(first) == "1.10"
+    assert first is second
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"), [('{"a":1,"a":2}', "names a member twice"), ("NaN", "holds NaN or Infinity")]
+)
+def test_what_json_does_not_have_is_refused_in_a_large_text_too(text: str, problem: str) -> None:
+    """As in a small one."""
+    for each in (text, large(text)):
+        with pytest.raises(ValueError, match=problem):
+            read_json(each)
 
 
 @pytest.mark.parametrize("mark", [",", ":", "[", "{", '\\"', "\\\\"])

@@ -27,8 +27,8 @@ def filled(text: str, given: Mapping[str, Any]) -> Filled:
 
 def test_a_value_is_one_segment_of_a_path() -> None:
     """Its slashes, blanks and letters are percent-encoded."""
-    assert filled("path: '/a/<x>/b-<y>', parameters: {x: {}, y: {type: integer}}", {"x": "b/c ü?#%", "y": 5}).path == (
-        "/a/b%2Fc%20%C3%BC%3F%23%25/b-5"
+    assert filled("path: '/a/<x>/b-<y>', parameters: {x: {}, y: {type: integer}}", {"x": "X/c ü?#%", "y": 5}).path == (
+        "/a/X%2Fc%20%C3%BC%3F%23%25/b-5"
     )
 
 
@@ -36,9 +36,15 @@ def test_a_raw_value_is_a_path_of_its_own() -> None:
     """Slashes stay, what would end the path is refused."""
     raw = "path: '/a/<x>', parameters: {x: {raw: true}}"
     assert filled(raw, {"x": "b/c%20d/"}).path == "/a/b/c%20d/"
-    for value in ("b?c", "b#", "../c", "b//c", "b\\c", "a b", "%2e%2e/c", "%zz"):
+    for value in ("../c", "b//c", "%2e%2e/c", "%zz"):
         with pytest.raises(InvalidParameter):
             filled(raw, {"x": value})
+    for value in ("b?c", "b#", "b\\c", "a b"):
+        with pytest.raises(
+            InvalidParameter, match=r"x goes into a path as it is and holds .*; encode or remove it"
+        ) as error:
+            filled(raw, {"x": value})
+        assert error.value.param == "x"
 
 
 @pytest.mark.parametrize("value", [".", "..", "a/../b", "..;x", "%2e%2e", "\\", "a\nb", "a\x00", "\x7f", "/.."])
@@ -55,15 +61,35 @@ def test_a_blank_value_leaves_no_segment_empty(path: str) -> None:
     blank = "{allow_blank: true}"
     given = {"x": "", "y": ""} if "<y>" in path else {"x": ""}
     names = ", ".join(f"{name}: {blank}" for name in given)
-    with pytest.raises(InvalidParameter, match="blank"):
+    with pytest.raises(
+        InvalidParameter, match=r"x is blank and would leave a segment .* empty; give a value\.$"
+    ) as caught:
         filled(f"path: '{path}', parameters: {{{names}}}", given)
+    assert caught.value.param == "x"
     assert filled("path: '/a-<x>', parameters: {x: {allow_blank: true}}", {"x": ""}).path == "/a-"
+
+
+def test_the_value_that_leaves_a_segment_empty_is_named() -> None:
+    """Of several the one that is blank; a raw one that brings an empty segment along."""
+    for text, given, param in (
+        ("path: '/a/<x>/<y>', parameters: {x: {}, y: {allow_blank: true}}", {"x": "b", "y": ""}, "y"),
+        ("path: '/a/<x>/c', parameters: {x: {raw: true}}", {"x": "b//d"}, "x"),
+    ):
+        with pytest.raises(InvalidParameter, match=f"^The parameter {param} is blank") as caught:
+            filled(text, given)
+        assert caught.value.param == param
+
+
+def test_a_path_may_end_in_a_slash_of_its_own() -> None:
+    """Behind a value as elsewhere."""
+    assert filled("path: '/a/<x>/', parameters: {x: {}}", {"x": "b"}).path == "/a/b/"
 
 
 def test_two_dots_from_two_places_do_not_climb() -> None:
     """The path is judged as it is sent."""
-    with pytest.raises(InvalidParameter):
+    with pytest.raises(InvalidParameter, match=r"^The value of x or y would change the path's shape") as caught:
         filled("path: '/a/<x><y>/b', parameters: {x: {}, y: {}}", {"x": ".", "y": "."})
+    assert caught.value.param == "x"
     with pytest.raises(InvalidParameter):
         filled("path: '/a/.<x>', parameters: {x: {}}", {"x": "./b"})
 
@@ -80,7 +106,38 @@ def test_a_full_url_has_its_host_from_a_value() -> None:
     found = filled(text, {"x": "Eu1", "y": "a"})
     assert (found.path, found.url, found.query) == (None, "https://eu1.a.example:8443/v/a", b"k=1")
     assert filled("url: 'https://<x>/', parameters: {x: {}}", {"x": "b.example"}).url == "https://b.example/"
+    several = filled("url: 'https://<x>.example/a/<x>/b', parameters: {x: {}}", {"x": "c"})
+    assert several.url == "https://c.example/a/c/b"
+    between = filled("url: 'https://a.<x>.b.<y>.example/', parameters: {x: {}, y: {}}", {"x": "c", "y": "d"})
+    assert between.url == "https://a.c.b.d.example/"
     assert filled("url: 'https://<x>:81', parameters: {x: {}}", {"x": "b.example"}).url == "https://b.example:81/"
+
+
+@pytest.mark.parametrize(
+    ("text", "value", "says"),
+    [
+        ("path: '/<x>'", "a\n", "goes into a path and holds a control character or backslash; remove it"),
+        ("path: '/<x>'", "a\\", "goes into a path and holds a control character or backslash; remove it"),
+        (
+            "url: 'https://<x>.a.example/'",
+            "-",
+            "goes into a host, which has letters, digits and hyphens; give such a name",
+        ),
+        ("url: 'https://<x>/'", f"{'a' * 63}.{'b' * 63}.{'c' * 63}.{'d' * 62}", "goes into a host, which has letters"),
+    ],
+)
+def test_a_value_that_does_not_fit_its_place_is_told_so(text: str, value: str, says: str) -> None:
+    """By the parameter's name and what to do."""
+    with pytest.raises(InvalidParameter) as caught:
+        filled(f"{text}, parameters: {{x: {{}}}}", {"x": value})
+    assert caught.value.public.startswith(f"The parameter x {says}")
+    assert caught.value.param == "x"
+
+
+def test_a_host_of_the_greatest_length_is_taken() -> None:
+    """253 characters (RFC 1035, section 2.3.4)."""
+    host = f"{'a' * 63}.{'b' * 63}.{'c' * 63}.{'d' * 61}"
+    assert filled("url: 'https://<x>/', parameters: {x: {}}", {"x": host}).url == f"https://{host}/"
 
 
 @pytest.mark.parametrize(
@@ -119,6 +176,17 @@ def test_an_optional_value_takes_its_pair_and_header_along() -> None:
     assert found.headers == [(b"X-O", b"o c"), (b"h", b"d")]
 
 
+def test_a_header_without_a_value_is_sent_as_it_is_written() -> None:
+    """Its name in the case of the definition."""
+    assert filled("path: /a, headers: [{name: X-A, value: 'v=1, w'}]", {}).headers == [(b"X-A", b"v=1, w")]
+
+
+def test_a_slash_in_a_query_is_encoded_where_it_is_meant_as_text() -> None:
+    """In names and values of ``query``; the path's own query is sent as it is written."""
+    found = filled("path: '/a?p=q/r', query: [{name: 'a/X', value: 'b/<x>/X'}], parameters: {x: {}}", {"x": "c/d"})
+    assert found.query == b"p=q/r&a%2FX=b%2Fc%2Fd%2FX"
+
+
 def test_headers_hold_latin_1_without_control_characters() -> None:
     """One byte for each character, as fetch sends them."""
     header = "path: /a, headers: [{name: X-A, value: 'v=<x>;'}], parameters: {x: {allow_blank: true}}"
@@ -147,8 +215,8 @@ def test_sizes_are_bounded_before_anything_is_copied() -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("path: '/<x>', parameters: {x: {optional: true}}", "never left out"),
-        ("url: 'https://<x>.a.example/', parameters: {x: {optional: true}}", "never left out"),
+        ("path: '/<x>', parameters: {x: {optional: true}}", "<x> stands in the path, which is never left out"),
+        ("url: 'https://<x>.a.example/', parameters: {x: {optional: true}}", "stands in the host, which is never"),
         ("path: '/a?<x>=1', parameters: {x: {}}", "not in its name"),
         ("path: /a, method: POST, body: {type: json}, parameters: {Content-Type: {in: header}}", "is no name"),
         ("path: '/<x>', parameters: {x: {pattern: '(a)\\1'}}", "RE2 reads"),
@@ -158,6 +226,12 @@ def test_what_cannot_be_filled_is_refused_when_it_is_read(text: str, expected: s
     """Not when a caller comes."""
     with pytest.raises(DefinitionError, match=expected):
         call(text)
+
+
+def test_a_slot_that_nothing_stands_behind_is_refused() -> None:
+    """Neither a parameter nor a variable of the API as it is set up here."""
+    with pytest.raises(ValueError, match="<tenant> is no parameter of this call and no variable"):
+        compile_call(call("path: '/a/<tenant>'"))
 
 
 def test_what_the_scheme_sets_cannot_be_set_by_a_call() -> None:
@@ -170,6 +244,6 @@ def test_what_the_scheme_sets_cannot_be_set_by_a_call() -> None:
         "path: /a, query: [{name: key, value: '<x>'}], parameters: {x: {}}",
         "path: /a, parameters: {key: {in: query}}",
     ):
-        with pytest.raises(ValueError, match="auth scheme"):
+        with pytest.raises(ValueError, match=r"^the (header authorization|query pair key) is set by the API's auth"):
             compile_call(call(text), around)
     compile_call(call("path: /a, parameters: {other: {in: header}}"), around)

@@ -10,6 +10,7 @@ from tieline.core.errors import CredentialMissing, InvalidParameter, InvalidRequ
 from tieline.core.secret import Secret
 from tieline.definitions.fill.call import compile_call, fill
 from tieline.definitions.fill.json_text import read_parameters
+from tieline.definitions.fill.pattern import Pattern
 from tieline.definitions.fill.request import FilePart
 from tieline.definitions.fill.values import coerce_text
 from tieline.definitions.model import Call
@@ -118,6 +119,85 @@ def test_nothing_null_and_blank_are_not_given(given: dict[str, Any]) -> None:
     assert caught.value.param == "x"
 
 
+@pytest.mark.parametrize(
+    ("parameter", "given", "private", "sentence"),
+    [
+        ("", {"y": "a"}, {}, 'This call has no parameter "y"; choose from x.'),
+        ("private: true", {"y": "a"}, {}, 'This call has no parameter "y"; it takes none.'),
+        ("", {"X": "a"}, {}, 'This call has no parameter "X"; did you mean "x"?'),
+        ("private: true", {"x": "a"}, {}, "The parameter x is fixed on the server; leave it out."),
+        ("private: true", {}, {}, "The call's private parameter x has no value. An operator sets it with the API's"),
+        ("choices: [a]", {"x": "b"}, {}, "The parameter x is not one of its choices; see the call's definition for"),
+        ("pattern: '[a]'", {"x": "b"}, {}, "The parameter x does not match its pattern; see the call's definition"),
+        ("type: date", {"x": "b"}, {}, "The parameter x must be a date such as 2026-08-21 in quotes."),
+        (
+            "type: integer, private: true",
+            {},
+            {"x": "z"},
+            "The parameter x is not valid JSON at line 1, column 1; write",
+        ),
+        ("private: true", {}, {"x": Secret(b"\xff")}, "The parameter x holds half a character (a lone surrogate)"),
+    ],
+)
+def test_a_refusal_is_a_sentence_and_names_the_parameter(
+    parameter: str, given: dict[str, Any], private: dict[str, Any], sentence: str
+) -> None:
+    """In words for whoever calls, and by itself for programs."""
+    with pytest.raises(TielineError) as caught:
+        query(parameter, given, private)
+    assert caught.value.public.startswith(sentence)
+    assert caught.value.public.endswith((".", '"x"?'))
+    assert caught.value.param == next(iter(given), "x")
+
+
+@pytest.mark.parametrize(
+    ("pairs", "param", "sentence"),
+    [
+        ([("t", "a")] * 2, "t", "The parameter t is given more than once; give it once."),
+        (
+            [("n" * 300, "a")] * 2,
+            "nnnnnnnn…",
+            "The parameter nnnnnnnn… is given more than once; give it once.",
+        ),
+        ([("n", "1,5")], "n", "The parameter n is not valid JSON at line 1, column 2; write a number."),
+    ],
+)
+def test_a_refused_text_names_its_parameter(pairs: list[tuple[str, str]], param: str, sentence: str) -> None:
+    """In part where the call does not have it: it may be anything."""
+    with pytest.raises(InvalidParameter) as caught:
+        coerce_text(parse(BASE + f"calls: {{c: {{{TYPED}}}}}").calls["c"], pairs)
+    assert (caught.value.param, caught.value.public) == (param, sentence)
+
+
+def test_a_pattern_takes_a_text_of_the_greatest_length() -> None:
+    """And none that is a character longer."""
+    most = Pattern("[a-z]+").most
+    body = call("pattern: '[a-z]+'", "path: /a, method: POST, body: {type: json, template: '<x>'}")
+    assert fill(body, {"x": "a" * most}).body is not None
+    with pytest.raises(InvalidParameter, match="longer than"):
+        fill(body, {"x": "a" * (most + 1)})
+
+
+@pytest.mark.parametrize(
+    ("choices", "value", "fits"),
+    [
+        ("[[1, 2]]", [1, 3], False),
+        ("[{a: 1}]", {"a": 2}, False),
+        ("[{a: 1}]", {"b": 1}, False),
+        ("['1']", 1, False),
+        ("[true]", True, True),
+        ("[true]", "true", False),
+    ],
+)
+def test_a_choice_is_compared_to_its_depth(choices: str, value: Any, fits: bool) -> None:
+    """What a list or an object holds counts, and so does the type of a value."""
+    if fits:
+        assert query(f"type: json, choices: {choices}", {"x": value})
+    else:
+        with pytest.raises(InvalidParameter, match="not one of its choices"):
+            query(f"type: json, choices: {choices}", {"x": value})
+
+
 def test_an_unknown_parameter_is_refused_with_a_suggestion() -> None:
     """It would be silently dropped otherwise."""
     with pytest.raises(InvalidParameter, match=r'did you mean "city"\?$'):
@@ -149,12 +229,17 @@ def test_a_private_value_that_does_not_fit_is_not_shown() -> None:
 def test_files_and_values_are_told_apart() -> None:
     """A file comes as a part, everything else does not."""
     upload = call("type: file", "path: /a, method: POST, body: {type: raw, content_type: a/b, template: '<x>'}")
-    with pytest.raises(InvalidParameter, match="multipart/form-data"):
+    with pytest.raises(InvalidParameter) as caught:
         fill(upload, {"x": "text"})
+    assert caught.value.public == (
+        "The parameter x is a file; send the call as multipart/form-data with a part of that name and a file name."
+    )
+    assert caught.value.param == "x"
     with pytest.raises(MissingParameter, match="a file"):
         fill(upload, {})
-    with pytest.raises(InvalidParameter, match="is no file"):
+    with pytest.raises(InvalidParameter, match="x is no file; give it as text") as caught:
         fill(call(""), {}, {}, {"x": FilePart("x")})
+    assert caught.value.param == "x"
 
 
 TYPED = (
@@ -175,6 +260,8 @@ TYPED = (
         ([("j", "null"), ("o", '{"a": 1}')], {"j": None, "o": {"a": 1}}),
         ([("n", ""), ("i", ""), ("b", ""), ("d", ""), ("t", "")], {"t": ""}),
         ([("unknown", "x")], {"unknown": "x"}),
+        ([("unknown", "")], {"unknown": ""}),
+        ([("b", "false")], {"b": False}),
     ],
 )
 def test_text_becomes_values(pairs: list[tuple[str, str]], expected: dict[str, Any]) -> None:
@@ -216,6 +303,8 @@ def test_a_json_object_of_parameters_is_read_exactly() -> None:
     ("body", "expected"),
     [
         (b"[]", "no object"),
+        (b"\x0b", "not valid JSON"),
+        (b"X", "not valid JSON"),
         (b"{", "not valid JSON at line 1"),
         (b'{"a": NaN}', "NaN"),
         (b'{"a": 1, "a": 2}', "twice"),
