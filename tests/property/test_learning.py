@@ -13,7 +13,8 @@ from tieline.dataplane.answers.streams.recognition import recognise_stream
 from tieline.definitions.canonical import call_to_json, pagination_to_json, parameter_to_json
 from tieline.definitions.infer.learning import AnswerSample, changes, learn, read_samples
 from tieline.definitions.infer.media import kind_of_answer
-from tieline.definitions.infer.pagination import PageSample, propose
+from tieline.definitions.infer.page_samples import PageSample
+from tieline.definitions.infer.pagination import propose
 from tieline.definitions.infer.samples import keep_in
 from tieline.definitions.infer.unreadable import UnreadableAnswer
 from tieline.definitions.model import Call, Response

@@ -30,7 +30,8 @@ from tieline.definitions.infer.learning import (
     typed_events,
 )
 from tieline.definitions.infer.media import kind_of_bytes
-from tieline.definitions.infer.pagination import PageSample, Proposal, propose
+from tieline.definitions.infer.page_samples import PageSample
+from tieline.definitions.infer.pagination import Proposal, propose
 from tieline.definitions.infer.samples import hide_secrets, keep_in
 from tieline.definitions.infer.unreadable import UnreadableAnswer
 from tieline.definitions.model import Call, Field, Response, StreamEvent

@@ -145,6 +145,11 @@ def _pagination(found: Mapping[str, Any], place: Cursor) -> Pagination:
             place.problem(f'the key "{name}" is missing; pagination by {kind} needs it')
     if kind == "cursor" and (found["next"] is None) == (found["header"] is None):
         place.problem("a cursor is found by next (in the body) or header; give one of them")
+    for name in ("also", "call"):
+        if found[name] and kind != "cursor":
+            place.key(name).problem(f"goes with kind: cursor only, not with {kind}; remove it")
+    if found["parameter"] in found["also"]:
+        place.key("also").key(found["parameter"]).problem("is the parameter itself; name further ones only")
     if found["more"] is not None and found["last"] is not None:
         place.key("last").problem("says the same as more; remove one of the two")
     return Pagination(**{name: value for name, value in found.items() if name != "most"}, **found["most"])
@@ -229,6 +234,8 @@ PAGINATION = Record(
         Key("items", PATH, None),
         Key("next", PATH_TO_ONE, None),
         Key("header", HEADER_NAME, None),
+        Key("also", Named("parameter name", is_parameter_name, NAME_RULE, PATH_TO_ONE, 10), {}),
+        Key("call", Text("call name"), None, shows="this call"),
         Key("start", Whole(0, 1_000_000), 0),
         Key("step", Whole(1, 100_000), 1),
         Key("more", PATH_TO_ONE, None, shows="`has_more` and its like"),

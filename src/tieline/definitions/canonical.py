@@ -253,5 +253,5 @@ def pagination_to_json(one: Pagination) -> dict[str, Any]:
         time=values.duration_text(one.most_time) if one.most_time != plain.most_time else None,
     )
     signs = ("more", "last", "total", "pages", "past_end")
-    found = _differing(one, plain, ("parameter", "items", "next", "header", "start", "step", *signs))
+    found = _differing(one, plain, ("parameter", "items", "next", "header", "also", "call", "start", "step", *signs))
     return {"kind": one.kind, **found, **({"most": dict(most)} if most else {})}

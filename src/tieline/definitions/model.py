@@ -242,8 +242,10 @@ class Pagination:
     """How a call's answers follow each other.
 
     ``parameter`` carries the page, offset or cursor; ``next`` finds the cursor or URL in the answer's body, ``header``
-    in its headers; ``items`` finds the list of items; ``start`` and ``step`` count pages or items. ``more``, ``last``,
-    ``total`` (of items) and ``pages`` find what tells the end; ``past_end`` are statuses of pages that do not exist.
+    in its headers; ``also`` finds what further parameters carry beside a cursor; ``call`` is the call that asks for the
+    pages after the first. ``items`` finds the list of items; ``start`` and ``step`` count pages or items. ``more``,
+    ``last``, ``total`` (of items) and ``pages`` find what tells the end; ``past_end`` are statuses of pages that do not
+    exist.
     """
 
     kind: str
@@ -251,6 +253,8 @@ class Pagination:
     items: str | None = None
     next: str | None = None
     header: str | None = None
+    also: Mapping[str, str] = field(default_factory=dict)
+    call: str | None = None
     start: int = 0
     step: int = 1
     more: str | None = None

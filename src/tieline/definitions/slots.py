@@ -7,7 +7,7 @@ from tieline.core import urls
 from tieline.definitions import template, values
 from tieline.definitions.fill.call import compile_call
 from tieline.definitions.fill.scope import Surroundings
-from tieline.definitions.model import Call, Definition, Parameter
+from tieline.definitions.model import Call, Definition, Pagination, Parameter
 from tieline.definitions.problems import shown, suggestion
 from tieline.definitions.schema import Cursor
 from tieline.definitions.variables import Values
@@ -23,6 +23,7 @@ def settle_calls(definition: Definition, found: Values, place: Cursor) -> dict[s
     for name, call in definition.calls.items():
         before = len(place.findings)
         settled[name] = settle_call(call, definition, below.key(name))
+        check_onward(call, definition, below.key(name))
         if len(place.findings) == before:
             check_fill(settled[name], found, below.key(name))
     return settled
@@ -133,8 +134,42 @@ def _check_names(call: Call, place: Cursor) -> None:
     for index, name in enumerate(cache.key if cache is not None else ()):
         if name not in call.parameters:
             place.key("cache").key("key").item(index).problem(_missing(name, call))
-    if pages is not None and pages.parameter is not None and pages.parameter not in call.parameters:
-        place.key("pagination").key("parameter").problem(_missing(pages.parameter, call))
+    if pages is None or pages.call is not None:  # whose parameters those are is for check_onward
+        return
+    _check_carriers(pages, call, place.key("pagination"))
+
+
+def check_onward(call: Call, definition: Definition, place: Cursor) -> None:
+    """Note what keeps another call, which ``pagination.call`` names, from asking for the pages after the first.
+
+    Looks at that call, and is therefore no part of reading one.
+    """
+    pages = call.pagination
+    if pages is None or pages.call is None:
+        return
+    spot = place.key("pagination").key("call")
+    onward = definition.calls.get(pages.call)
+    if onward is None:
+        spot.problem(f"{shown(pages.call)} is no call of this API{suggestion(pages.call, definition.calls)}")
+        return
+    if onward.response.type != call.response.type:
+        spot.problem(f"answers with {onward.response.type}, this call with {call.response.type}; give both one type")
+    known = {*call.parameters, *pages.also, pages.parameter}
+    for name, one in onward.parameters.items():
+        if one.required and one.default is None and not one.private and name not in known:
+            spot.problem(
+                f"needs {shown(name)}, and this call has no such parameter; add it, or give it a default there"
+            )
+    _check_carriers(pages, onward, place.key("pagination"))
+
+
+def _check_carriers(pages: Pagination, call: Call, place: Cursor) -> None:
+    """The parameters that ask for further pages are some of ``call``."""
+    if pages.parameter is not None and pages.parameter not in call.parameters:
+        place.key("parameter").problem(_missing(pages.parameter, call))
+    for name in pages.also:
+        if name not in call.parameters:
+            place.key("also").key(name).problem(_missing(name, call))
 
 
 def _missing(name: str, call: Call) -> str:

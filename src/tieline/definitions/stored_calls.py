@@ -15,7 +15,7 @@ from tieline.definitions.model import Call, Definition
 from tieline.definitions.overlay import overlay
 from tieline.definitions.problems import DefinitionError, Findings
 from tieline.definitions.schema import Cursor
-from tieline.definitions.slots import check_fill, settle_call
+from tieline.definitions.slots import check_fill, check_onward, settle_call
 from tieline.definitions.tree import KeyedNode, Node, Sort, plant
 from tieline.definitions.variables import samples
 
@@ -171,6 +171,8 @@ def read_call(
     call: Call | None = CALL.read(place)
     if call is not None:
         call = settle_call(call, definition, place)
+        if is_new:
+            check_onward(call, definition, place)
         if is_new and not findings:
             check_fill(call, samples(definition), place)
     findings.settle()

@@ -5,7 +5,7 @@ the total read, a status that means "past the end". What is there and cannot be 
 end, and no request is made twice.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any, Final
@@ -13,13 +13,13 @@ from typing import Any, Final
 import orjson
 
 from tieline.core.errors import UpstreamProtocolError
+from tieline.dataplane.calls.page_ends import COUNTED, EndSigns, Places
 from tieline.definitions.getters import getter
 from tieline.definitions.infer.links import next_link, next_listed
-from tieline.definitions.infer.page_fields import PAGE_COUNTS, TOTALS, page_members, says_more
-from tieline.definitions.model import Call, Pagination
+from tieline.definitions.infer.page_fields import whole_number
+from tieline.definitions.model import Call
 from tieline.wire.framing import Headers
 
-_COUNTED: Final = frozenset({"page", "offset"})
 _STRUCTURED: Final = frozenset({"json", "object", "list"})
 _CURSOR_MOST: Final = 8_192
 _COMPARED_MOST: Final = 1_000
@@ -44,24 +44,32 @@ class NextPage:
 
 
 class Pager:
-    """Follows one walk from its first page. ``given`` are the caller's values, from which it starts."""
+    """Follows one walk from its first page. ``given`` are the caller's values, from which it starts.
 
-    __slots__ = ("_asked", "_at", "_before", "_begun", "_call", "_end", "_items", "_pages", "_paging", "_tell", "_type")
+    ``onward`` is the call that asks for the pages after the first, where that is another one.
+    """
 
-    def __init__(self, call: Call, given: Mapping[str, Any]) -> None:
+    __slots__ = (
+        "_also", "_asked", "_at", "_before", "_begun", "_call", "_end", "_items", "_onward", "_pages", "_paging",
+        "_places", "_tell",
+    )  # fmt: skip
+
+    def __init__(self, call: Call, given: Mapping[str, Any], onward: Call | None = None) -> None:
         assert call.pagination is not None  # asked by who walks
         self._call = call
+        self._onward = onward or call
         self._paging = paging = call.pagination
         parameter = call.parameters.get(paging.parameter or "")
-        self._type = parameter.type if parameter is not None else "text"
         self._tell = getter(paging.next) if paging.next is not None else None
-        self._end = _EndSigns(paging)
+        self._also = {name: getter(path) for name, path in paging.also.items()}
+        self._end = EndSigns(paging)
         own = given.get(paging.parameter or "")
         self._begun = own is None  # at the beginning, so that what was read can be held against a total
         begun = parameter.default if own is None and parameter is not None else own
-        whole = _whole(begun)
+        whole = whole_number(begun)
         self._at = paging.start if whole is None else whole
         self._asked = {_digest(begun)} if begun is not None else set()
+        self._places = Places(paging, self._at) if paging.kind in COUNTED else None
         self._before: list[Any] = []
         self._items = 0
         self._pages = 0
@@ -73,19 +81,22 @@ class Pager:
         """
         parameter = self._call.parameters.get(self._paging.parameter or "")
         is_missing = parameter is not None and parameter.required and self._begun
-        if self._paging.kind in _COUNTED and is_missing:
-            return NextPage(self._value(self._at))
+        if self._paging.kind in COUNTED and is_missing:
+            return NextPage(self._values(self._at))
         return NextPage({})
 
     def check_new(self, page: PageAnswer) -> None:
-        """Raise UpstreamProtocolError where ``page`` is the one before once more: the server ignores what asks on.
+        """Raise UpstreamProtocolError where ``page`` is the one before once more, or leaves out what lies between.
 
-        The first thousand items are compared. Pages of plain numbers or flags may well be alike.
+        Once more: the server ignores what asks on. The first thousand items are compared. Pages of plain numbers or
+        flags may well be alike.
         """
         begin = page.items[:_COMPARED_MOST]
         if begin == self._before and any(isinstance(item, dict | list | str) for item in begin):
             raise self._stuck("is the same page as before")
         self._before = begin
+        if self._places is not None:
+            self._places.check(page.document, len(page.items))
 
     def after(self, page: PageAnswer) -> NextPage | None:
         """What asks for the page after ``page``; None where that is the last one.
@@ -99,7 +110,7 @@ class Pager:
             return None
         if self._is_all(page):
             return None
-        if self._paging.kind in _COUNTED:
+        if self._paging.kind in COUNTED:
             return self._counted(page)
         found = self._told(page)
         if found is None:
@@ -107,26 +118,27 @@ class Pager:
                 raise self._stuck("says that there are more pages, and not where")
             return None
         if self._paging.kind == "cursor":
-            self._check_unasked(found)
-            return NextPage(self._value(found))
+            values = self._values(found) | self._beside(page.document)
+            self._check_unasked(values if self._also else found)
+            return NextPage(values)
         return NextPage({}, found)
 
     def is_past_end(self, status: int) -> bool:
         """Whether an answer says that there is no such page, after some that there were."""
-        usual = (_NOT_FOUND,) if self._paging.kind in _COUNTED else ()
+        usual = (_NOT_FOUND,) if self._paging.kind in COUNTED else ()
         return status in (self._paging.past_end or usual) and self._pages > 0
 
     def _counted(self, page: PageAnswer) -> NextPage:
         paging = self._paging
         own_step = paging.kind == "page" or paging.step > 1
         self._at += paging.step if own_step else len(page.items)
-        return NextPage(self._value(self._at))
+        return NextPage(self._values(self._at))
 
     def _is_all(self, page: PageAnswer) -> bool:
         """Whether a total that the answer tells has been read; of no use to a walk that began in the middle."""
         if not self._begun:
             return False
-        total, pages = self._end.totals(page.document, len(page.items))
+        total, pages = self._end.totals(page.document, page.headers, len(page.items))
         return (total is not None and self._items >= total) or (pages is not None and self._pages >= pages)
 
     def _told(self, page: PageAnswer) -> Any:
@@ -148,12 +160,30 @@ class Pager:
             raise self._stuck(f"has more than {_CURSOR_MOST:,} characters at {where}, where the next page should be")
         if paging.kind == "next_url" and not isinstance(found, str):
             raise self._stuck(f"has no URL at {where}, which pagination.next names")
-        if found is True or (isinstance(found, dict | list) and self._type not in _STRUCTURED):
-            what = "true" if found is True else "an object" if isinstance(found, dict) else "a list"
-            raise self._stuck(
-                f"has {what} at {where}, which the parameter {paging.parameter} of type {self._type} cannot carry"
-            )
+        self._check_carried(found, where, paging.parameter)
         return found
+
+    def _beside(self, document: Any) -> dict[str, Any]:
+        """What further parameters carry beside the cursor; those for which the page tells nothing are left out."""
+        told: dict[str, Any] = {}
+        for name, get in self._also.items():
+            found = get(document)
+            if found is None or found is False or found == "":
+                continue
+            self._check_carried(found, self._paging.also[name], name)
+            told[name] = self._typed(name, found)
+        return told
+
+    def _check_carried(self, found: Any, where: str | None, name: str | None) -> None:
+        """Raise UpstreamProtocolError where the parameter ``name`` cannot carry what was ``found``."""
+        kind = self._type_of(name)
+        if name is not None and (found is True or (isinstance(found, dict | list) and kind not in _STRUCTURED)):
+            what = "true" if found is True else "an object" if isinstance(found, dict) else "a list"
+            raise self._stuck(f"has {what} at {where}, which the parameter {name} of type {kind} cannot carry")
+
+    def _type_of(self, name: str | None) -> str:
+        parameter = self._onward.parameters.get(name or "")
+        return parameter.type if parameter is not None else "text"
 
     def _check_unasked(self, cursor: Any) -> None:
         digest = _digest(cursor)
@@ -167,79 +197,24 @@ class Pager:
             "pagination: its parameter, next and the signs of the end."
         )
 
-    def _value(self, value: Any) -> dict[str, Any]:
+    def _values(self, value: Any) -> dict[str, Any]:
         """The pagination's parameter with ``value``, in the parameter's own type."""
         name = self._paging.parameter
         assert name is not None  # the definition has one for these kinds
-        if self._type in {"integer", "number"}:
-            whole = _whole(value)
-            return {name: value if whole is None else whole}
-        return {name: value if self._type in _STRUCTURED else str(value)}
+        return {name: self._typed(name, value)}
 
-
-class _EndSigns:
-    """What answers say of the end of a walk, at the places that the definition names, else under well-known names."""
-
-    __slots__ = ("_is_counted", "_last", "_more", "_pages", "_total")
-
-    def __init__(self, paging: Pagination) -> None:
-        self._is_counted = paging.kind in _COUNTED
-        self._more = _optional(paging.more)
-        self._last = _optional(paging.last)
-        self._total = _optional(paging.total)
-        self._pages = _optional(paging.pages)
-
-    def says_more(self, document: Any) -> bool | None:
-        """Whether there are further pages; None where nothing says so. Null, blank and 0 say that there are none."""
-        if self._more is not None:
-            return _is_set(self._more(document))
-        if self._last is not None:
-            return not _is_set(self._last(document))
-        return says_more(document)
-
-    def totals(self, document: Any, count: int) -> tuple[int | None, int | None]:
-        """How many items and pages there are in all, as far as the answer tells.
-
-        Unless the definition names the place, only calls that count pages themselves go by it, and not by a total
-        that may be the number of items on this page.
-        """
-        if self._total is not None or self._pages is not None:
-            return _number(self._total, document), _number(self._pages, document)
-        if not self._is_counted:
-            return None, None
-        total = _first_number(document, TOTALS)
-        return total if total is not None and total > count else None, _first_number(document, PAGE_COUNTS)
-
-
-def _is_set(value: Any) -> bool:
-    return bool(value) and value not in ("false", "False", "0")
-
-
-def _optional(path: str | None) -> Callable[[Any], Any] | None:
-    return getter(path) if path is not None else None
-
-
-def _number(get: Callable[[Any], Any] | None, document: Any) -> int | None:
-    return _whole(get(document)) if get is not None else None
-
-
-def _first_number(document: Any, words: frozenset[str]) -> int | None:
-    numbers = (_whole(value) for _, value in page_members(document, words))
-    return next((number for number in numbers if number), None)
+    def _typed(self, name: str, value: Any) -> Any:
+        kind = self._type_of(name)
+        if kind in {"integer", "number"}:
+            whole = whole_number(value)
+            return value if whole is None else whole
+        return value if kind in _STRUCTURED else str(value)
 
 
 def _digest(value: Any) -> bytes:
     """A cursor's fingerprint, so that a long walk remembers little; 12 and ``"12"`` ask for the same page."""
     plain = str(value) if isinstance(value, str | int | float) else orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
     return blake2b(plain.encode("utf-8", "surrogatepass") if isinstance(plain, str) else plain, digest_size=16).digest()
-
-
-def _whole(value: Any) -> int | None:
-    if isinstance(value, bool):
-        return None
-    if isinstance(value, int):
-        return value
-    return int(value) if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 19 else None
 
 
 def _header(headers: Headers, name: str) -> str | None:

@@ -24,8 +24,8 @@ from tieline.dataplane.snapshot.calls import ReadyCall
 _AT_ONCE: Final = 500
 _BYTES_AT_ONCE: Final = 128 * 1024
 """Items, and about how many bytes of them, that are shaped and written before others get their turn."""
-Draw = Callable[[Mapping[str, Any]], Awaitable[Order]]
-"""Makes the order for a page: the caller's values, with those given in their place."""
+Draw = Callable[[Mapping[str, Any], ReadyCall], Awaitable[Order]]
+"""Makes the order for a page of a call: the caller's values, with those given in their place."""
 
 
 class PageReader(Protocol):
@@ -37,12 +37,15 @@ class PageReader(Protocol):
 
 
 class Walk:
-    """One walk. ``items`` and ``pages`` are how many were handed out and read.
+    """One walk of ``call``, whose pages after the first ``onward`` asks for, where that is another call.
 
-    ``more`` says that there is more than was handed out; ``error`` is what ended it badly.
+    ``items`` and ``pages`` are how many were handed out and read. ``more`` says that there is more than was handed out;
+    ``error`` is what ended it badly.
     """
 
-    def __init__(self, runner: PageReader, call: ReadyCall, arguments: Arguments, draw: Draw) -> None:
+    def __init__(
+        self, runner: PageReader, call: ReadyCall, onward: ReadyCall, arguments: Arguments, draw: Draw
+    ) -> None:
         assert call.call.pagination is not None  # asked by who walks
         self.items = 0
         self.pages = 0
@@ -50,8 +53,9 @@ class Walk:
         self.error: TielineError | None = None
         self._runner = runner
         self._call = call
+        self._onward = onward
         self._most = call.call.pagination
-        self._pager = Pager(call.call, arguments.values)
+        self._pager = Pager(call.call, arguments.values, onward.call)
         self._draw = draw
         self._last: Target | None = None  # where the page before was asked for
         self._asked: set[bytes] = set()  # fingerprints of the URLs that answers named and that were asked for
@@ -90,8 +94,9 @@ class Walk:
     async def _get(self, asks: NextPage, hear: Callable[[UpstreamAnswer], None] | None = None) -> PageAnswer | None:
         """One page as the upstream sent it; None where it says that there is no such page."""
         call = self._call
-        order = await self._draw(asks.values)
-        timeout = call.call.timeout if call.call.timeout is not None else order.plan.limits.total
+        sent = call if not self.pages else self._onward
+        order = await self._draw(asks.values, sent)
+        timeout = sent.call.timeout if sent.call.timeout is not None else order.plan.limits.total
         target = self._named(order, asks.url) if asks.url is not None else order.target
         end = min(self._end, asyncio.get_running_loop().time() + timeout)
         reached = await self._runner.sender.send(replace(order, target=target, end=end))

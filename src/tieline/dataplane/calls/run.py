@@ -13,11 +13,12 @@ import gc
 from collections.abc import Awaitable, Callable, Collection, Hashable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
 from typing import Any, TypeVar
 
 from tieline.access.decide import Denied, decide
-from tieline.core.errors import MissingPermission, TielineError
+from tieline.core.errors import DefinitionUnusable, MissingPermission, TielineError
 from tieline.dataplane.attempt.send import CallSender, Order, UpstreamAnswer
 from tieline.dataplane.attempt.target import target_of
 from tieline.dataplane.calls.answering import FILES, CallAnswer, answer_of, gathered, pass_file
@@ -150,41 +151,41 @@ class Run:
         plan, call = self.target.plan, self.target.call
         sent_as = scope.sent_as(plan.name, call.name) if scope is not None else ""
         try:
-            return await self._draw(arguments, {}, sent_as)
+            return await self._draw(arguments.values, arguments, call, sent_as)
         except TielineError as error:
             self.target = await self._again(error)
-        return await self._draw(arguments, {}, sent_as)
+        return await self._draw(arguments.values, arguments, self.target.call, sent_as)
 
-    async def _draw(self, arguments: Arguments, instead: Mapping[str, Any], sent_as: str) -> Order:
-        """The call's template filled with the arguments, and with ``instead`` of them where a page asks so."""
-        plan, call = self.target.plan, self.target.call
-        values = {**arguments.values, **instead} if instead else arguments.values
+    async def _draw(self, values: Mapping[str, Any], arguments: Arguments, call: ReadyCall, sent_as: str) -> Order:
+        """The template of ``call`` filled with ``values`` and the files of the arguments, permitted."""
+        plan = self.target.plan
         if arguments.size <= LARGE:
             filled = call.template.fill(values, call.private, arguments.files)
         else:
             filled = await self._runner.in_thread(lambda: call.template.fill(values, call.private, arguments.files))
         target = target_of(plan, filled)
-        self._permit(call.method, target.below)
+        permit = partial(self._permit, call)
+        permit(call.method, target.below)
         if not self.path:
             self.path = target.path.decode("ascii")
         if plan.problem is not None:
             raise plan.problem
-        return Order(plan, call, filled, arguments.uploads, self._terms.holder, sent_as, self._permit, target)
+        return Order(plan, call, filled, arguments.uploads, self._terms.holder, sent_as, permit, target)
 
-    def _permit(self, method: bytes, below: bytes | None) -> None:
+    def _permit(self, call: ReadyCall, method: bytes, below: bytes | None) -> None:
         """Whether the key may send this, decided on the path as it is sent. Raises MissingPermission."""
         target = self.target
         plan, key = target.plan, target.key
         asked = (key, method, below)
-        verdict = target.call.permitted.get(asked)
+        verdict = call.permitted.get(asked)
         if verdict is None:
             found = decide(
                 key.permissions, plan.name, plan.table, plan.title, method, below if below is not None else b"/",
-                level=target.call.level, elsewhere=below is None,
+                level=call.level, elsewhere=below is None,
             )  # fmt: skip
             if isinstance(found, Denied):
                 raise MissingPermission(found.reason, param=found.param)
-            verdict = target.call.permitted.keep(asked, found, len(below or b""))
+            verdict = call.permitted.keep(asked, found, len(below or b""))
         if not self.sent_at:
             self.area, self.level = verdict.area, verdict.level
 
@@ -219,9 +220,7 @@ class Run:
     async def _answer(self, arguments: Arguments, order: Order, receiver: Receiver) -> None:
         runner, call = self._runner, order.call
         if self.target.walks:
-            await Walk(runner, call, arguments, lambda instead: self._draw(arguments, instead, order.key)).run(
-                receiver, self._heard
-            )
+            await self._walk(arguments, order, receiver)
             return
         key: Hashable | None = None
         epoch = runner.cache.epoch
@@ -236,6 +235,29 @@ class Run:
             await self._pass_on(call, reached, receiver, (key, epoch))
         finally:
             reached.close()
+
+    async def _walk(self, arguments: Arguments, order: Order, receiver: Receiver) -> None:
+        """Every page. Where another call asks for the later ones, it gets those of the caller's values that it takes.
+
+        That call must be permitted like any other, on the path that it sends.
+        """
+        call = order.call
+        named = call.call.pagination.call if call.call.pagination is not None else None
+        onward = await asyncio.to_thread(order.plan.calls.find, named) if named is not None else call
+        if onward is None:
+            raise DefinitionUnusable(
+                f"The call {call.name} goes on with {named}, which this API has no more. An operator corrects its "
+                "pagination.call.",
+                param=call.name,
+            )
+
+        async def draw(instead: Mapping[str, Any], sent: ReadyCall) -> Order:
+            values = {**arguments.values, **instead}
+            if sent is not call:
+                values = {name: value for name, value in values.items() if name in sent.call.parameters}
+            return await self._draw(values, arguments, sent, order.key)
+
+        await Walk(self._runner, call, onward, arguments, draw).run(receiver, self._heard)
 
     def _answer_cached(self, key: Hashable, receiver: Receiver) -> bool:
         """Whether the answer was kept, and is given again."""

@@ -74,14 +74,21 @@ def _only_list(fields: Sequence[Field]) -> paths.Steps:
     return found.pop() if len(found) == 1 else ()
 
 
+def _meets(way: paths.Steps, item: paths.Steps) -> bool:
+    """Whether the beginnings of both lead to one place; a field of every item is one of the first too."""
+    return all(
+        mine == theirs or (mine is None and isinstance(theirs, int)) for mine, theirs in zip(way, item, strict=False)
+    )
+
+
 def _below(steps: paths.Steps, fields: Sequence[Field]) -> tuple[list[Field], bool]:
     """The fields of one item, and whether items are kept back altogether."""
     item = (*steps, None)
     found: list[Field] = []
     for one in fields:
         way = paths.split(one.path)
-        if not one.include and way and len(way) <= len(item) and item[: len(way)] == way:
+        if not one.include and way and len(way) <= len(item) and _meets(way, item):
             return [], True
-        if len(way) > len(item) and way[: len(item)] == item:
+        if len(way) > len(item) and _meets(way, item):
             found.append(replace(one, path=paths.join(way[len(item) :])))
     return found, False

@@ -5,11 +5,11 @@ without a list of items has no pages. Knows no network: what was sent and what c
 """
 
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import Any, Final
 
-from tieline.definitions import template
 from tieline.definitions.infer import paths
 from tieline.definitions.infer.links import next_link, next_listed
 from tieline.definitions.infer.page_fields import (
@@ -17,26 +17,25 @@ from tieline.definitions.infer.page_fields import (
     IS_LAST,
     PAGE_COUNTS,
     TOTALS,
-    as_flag,
     link_lists,
     list_of_items,
-    naming_step,
-    page_members,
     plain_name,
+    whole_number,
+)
+from tieline.definitions.infer.page_numbers import counted
+from tieline.definitions.infer.page_samples import (
+    PagedCall,
+    PageSample,
+    flag,
+    is_echo,
+    moves,
+    signs,
+    stated_number,
+    wires_of,
 )
 from tieline.definitions.infer.paths import Steps
-from tieline.definitions.infer.shape import collect
 from tieline.definitions.model import Call, Pagination, Parameter
 
-_MOST_START: Final = 1_000_000
-_MOST_STEP: Final = 100_000
-
-_PAGES: Final = ("page", "pagenumber", "pageno", "pageindex", "currentpage", "paged", "p", "pg")
-_OFFSETS: Final = ("offset", "skip", "startat", "startindex", "start", "from", "pageoffset")
-_SIZES: Final = (
-    "limit", "perpage", "pagesize", "pagelimit", "size", "count", "maxresults", "maxitems", "take", "top", "rows",
-    "num", "itemsperpage", "resultsperpage", "length", "first",
-)  # fmt: skip
 _CURSORS: Final = (
     "cursor", "nextcursor", "pagetoken", "nextpagetoken", "paginationtoken", "nexttoken", "continuationtoken",
     "continuation", "continue", "after", "aftercursor", "startingafter", "startcursor", "pagecursor", "pageafter",
@@ -45,6 +44,11 @@ _CURSORS: Final = (
 )  # fmt: skip
 _CURSOR_ENDS: Final = ("cursor", "pagetoken", "paginationtoken", "continuationtoken", "nexttoken", "marker", "bookmark")
 _AFTER_AN_ID: Final = ("startingafter", "afterid", "startafter", "lastid", "after")
+_BEFORE_AN_ID: Final = ("beforeid", "before")
+_SORTED_LEAST: Final = 8
+"""Characters of ids that begin with the time they were made at, such as those of MongoDB, KSUID and ULID."""
+_AT_A_PLACE: Final = ("from", "start", "offset", "since")
+"""What is sent under these names may be a cursor too, but only the answer's value can tell."""
 _NEXT_CURSORS: Final = (
     "nextcursor", "nextpagetoken", "nexttoken", "nextcontinuationtoken", "continuationtoken", "endcursor", "nextpage",
     "nextpagecursor", "nextkey", "nextmarker", "nextstart", "nextoffset", "scrollid", "cursor", "aftercursor",
@@ -53,7 +57,7 @@ _NEXT_CURSORS: Final = (
 )  # fmt: skip
 _NEXT_URLS: Final = (
     "next", "nexturl", "nextpageurl", "nextlink", "nextpage", "odatanextlink", "nexthref", "nextpagelink", "nexturi",
-    "nextpageuri", "nextrecordsurl", "afterurl",
+    "nextpageuri", "nextrecordsurl", "afterurl", "hydranext",
 )  # fmt: skip
 _CURSOR_HEADERS: Final = (
     "x-next-cursor", "x-cursor-next", "x-next-page-token", "x-next-token", "x-continuation-token", "x-ms-continuation",
@@ -64,17 +68,7 @@ _SENT_AS: Final = {
     "lastevaluatedkey": "ExclusiveStartKey",
 }  # fmt: skip
 _SPEAKING: Final = frozenset({"offset", "lastevaluatedkey"})
-_AMBIGUOUS: Final = frozenset({"start", "from"})
 _URL: Final = re.compile(r"(?:https?:/)?/[^\s<>\"\\]+|\?[^\s<>\"\\]+=[^\s<>\"\\]*")
-
-
-@dataclass(frozen=True, slots=True)
-class PageSample:
-    """One answer to learn from: its document, its headers (names in lower case), the parameters it was asked with."""
-
-    document: Any
-    headers: Mapping[str, str] = field(default_factory=dict)
-    given: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,38 +83,28 @@ class Proposal:
     add: Mapping[str, Parameter] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class _Samples:
-    """The answers, and where the first of them has how many items."""
-
-    call: Call
-    pages: Sequence[PageSample]
-    items: str
-    count: int
-
-
 def propose(call: Call, pages: Sequence[PageSample]) -> Proposal | None:
     """How ``call`` is paged, by its first answers, in their order; None where nothing shows that it is."""
     lists = [list_of_items(page.document) for page in pages]
     found = next((each for each in lists if each is not None), None)
     if found is None or call.method not in {"GET", "POST"}:
         return None
-    samples = _Samples(call, pages, paths.join(found[0]), len(found[1]))
-    ways = (_by_link, _by_url, _by_cursor, _by_header, _by_last_item, _by_number)
+    samples = PagedCall(call, pages, paths.join(found[0]), len(found[1]))
+    ways = (_by_link, _by_url, _by_cursor, _by_members, _by_header, _by_last_item, _by_number)
     proposal = next((each for way in ways if (each := way(samples)) is not None), None)
     return None if proposal is None else replace(proposal, pagination=_ended(samples, proposal.pagination))
 
 
-def _by_link(samples: _Samples) -> Proposal | None:
+def _by_link(samples: PagedCall) -> Proposal | None:
     """RFC 8288: ``Link: <…>; rel="next"``."""
     if any(next_link([page.headers.get("link", "")]) is not None for page in samples.pages):
         return Proposal(Pagination("link", items=samples.items), 'the Link header names the next page (rel="next")')
     return None
 
 
-def _by_url(samples: _Samples) -> Proposal | None:
-    for steps, value in _signs(samples, _NEXT_URLS):
-        if isinstance(value, str) and _URL.fullmatch(value) and _moves(samples, steps):
+def _by_url(samples: PagedCall) -> Proposal | None:
+    for steps, value in signs(samples, _NEXT_URLS):
+        if isinstance(value, str) and _URL.fullmatch(value) and moves(samples, steps):
             path = paths.join(steps)
             return Proposal(Pagination("next_url", items=samples.items, next=path), f"{path} is the next page's URL")
     near = paths.split(samples.items)[:-1]
@@ -133,11 +117,11 @@ def _by_url(samples: _Samples) -> Proposal | None:
     return None
 
 
-def _by_cursor(samples: _Samples) -> Proposal | None:
+def _by_cursor(samples: PagedCall) -> Proposal | None:
     """A cursor in the body: surely one where the call has a parameter for it, or its name can mean nothing else."""
-    for steps, value in _signs(samples, _NEXT_CURSORS):
+    for steps, value in signs(samples, _NEXT_CURSORS):
         name = plain_name(str(steps[-1]))
-        if not _is_cursor(value, name) or not _moves(samples, steps) or _is_echo(samples, value):
+        if not _is_cursor(value, name) or not moves(samples, steps) or is_echo(samples, value):
             continue
         path = paths.join(steps)
         parameter = _cursor_parameter(samples.call, name, structured=isinstance(value, dict))
@@ -148,7 +132,49 @@ def _by_cursor(samples: _Samples) -> Proposal | None:
     return None
 
 
-def _by_header(samples: _Samples) -> Proposal | None:
+def _by_members(samples: PagedCall) -> Proposal | None:
+    """Several members that are sent back together: those of an object ``continue`` (MediaWiki), or ``vid-offset``.
+
+    The latter are numbers, and cursors only where the call takes them by these names and the answer tells of more.
+    """
+    wires = wires_of(samples.call)
+    for steps, value in signs(samples, ("continue", "continuation", "next")):
+        texts = isinstance(value, dict) and value and all(isinstance(each, str | int) for each in value.values())
+        if (
+            texts
+            and all(map(paths.is_expressible, value))
+            and ("continue" in value or plain_name(next(iter(value))) in wires)
+        ):
+            return _together(samples, {name: (*steps, name) for name in value}, f"what {paths.join(steps)} holds")
+    if flag(samples, HAS_MORE) is None and flag(samples, IS_LAST) is None:
+        return None
+    ends = tuple(word for word in wires if word.endswith("offset"))
+    found = {word: (steps, value) for steps, value in signs(samples, ends) for word in [plain_name(str(steps[-1]))]}
+    told = {
+        wires[word]: steps
+        for word, (steps, value) in found.items()
+        if whole_number(value) and not is_echo(samples, value) and moves(samples, steps)
+    }
+    return _together(samples, told, f"what {' and '.join(map(paths.join, told.values()))} tells") if told else None
+
+
+def _together(samples: PagedCall, told: Mapping[str, Steps], what: str) -> Proposal:
+    """A cursor of several members, each sent back in the parameter of its name; ``continue`` leads."""
+    wires = wires_of(samples.call)
+    named = {wires.get(plain_name(name), name): paths.join(steps) for name, steps in told.items()}
+    lead = next((name for name in named if plain_name(name) == "continue"), next(iter(named)))
+    place = "body" if samples.call.body.type in {"json", "form", "graphql"} else "query"
+    add = {
+        name: Parameter(place, required=False, optional=True) for name in named if name not in samples.call.parameters
+    }
+    also = {name: path for name, path in named.items() if name != lead}
+    because = f"{what} goes back in {' and '.join(named)}" + (
+        f"; the call needs parameters for {' and '.join(add)}" if add else ""
+    )
+    return Proposal(Pagination("cursor", lead, samples.items, next=named[lead], also=also), because, add)
+
+
+def _by_header(samples: PagedCall) -> Proposal | None:
     for header in _CURSOR_HEADERS:
         values = [page.headers[header] for page in samples.pages if page.headers.get(header)]
         if not values or (len(samples.pages) > 1 and len(values) > 1 and len(set(values)) == 1):
@@ -160,48 +186,61 @@ def _by_header(samples: _Samples) -> Proposal | None:
     return None
 
 
-def _by_last_item(samples: _Samples) -> Proposal | None:
-    """The last item's id, where the answer says whether there is more, and the call takes what comes after an id."""
-    if _flag(samples, HAS_MORE) is None and _flag(samples, IS_LAST) is None:
-        return None
-    wires = _wires(samples.call)
-    parameter = next((wires[word] for word in _AFTER_AN_ID if word in wires), None)
+def _by_last_item(samples: PagedCall) -> Proposal | None:
+    """What the last item is sorted by, or its id: where a flag says whether there is more, or the order shows it."""
+    wires = wires_of(samples.call)
     found = list_of_items(samples.pages[0].document)
-    last = found[1][-1] if found is not None and found[1] else None
-    if parameter is None or not isinstance(last, dict) or not isinstance(last.get("id"), str | int):
+    items = found[1] if found is not None else []
+    last = items[-1] if items and isinstance(items[-1], dict) else {}
+    if "searchafter" in wires and isinstance(last.get("sort"), list):
+        because = f"the call takes what the last item is sorted by in {wires['searchafter']}"
+        return _cursor(samples, because, wires["searchafter"], next=_of_last(samples, "sort"))
+    if not isinstance(last.get("id"), str | int) or isinstance(last["id"], bool):
         return None
-    path = paths.join((*paths.split(samples.items), paths.LAST, "id"))
-    because = f"the call takes the last item's id in {parameter}, and the answer says whether there is more"
-    return _cursor(samples, because, parameter, next=path)
-
-
-def _by_number(samples: _Samples) -> Proposal | None:
-    """A page or offset that the call takes, where the answer has a list: it says nothing of what comes next itself."""
-    wires = _wires(samples.call)
-    for kind, words in (("page", _PAGES), ("offset", _OFFSETS)):
-        for word in words:
-            name = wires.get(word)
-            if name is None or not _counts(samples, name, word):
-                continue
-            given = _number_given(samples, name)
-            if kind == "page":
-                told = _stated_page(samples) if given is None else given
-                pagination = Pagination("page", name, samples.items, start=told if told in {0, 1} else 1)
-                return Proposal(pagination, f"the call takes a page number, {name}, and answers with a list")
-            step = _size(samples)
-            pagination = Pagination("offset", name, samples.items, start=1 if given == 1 else 0, step=step)
-            return Proposal(pagination, f"the call takes an offset, {name}, and answers with lists of {step}")
+    flagged = flag(samples, HAS_MORE) is not None or flag(samples, IS_LAST) is not None
+    order = _order([item.get("id") for item in items if isinstance(item, dict)])
+    for words, way in ((_AFTER_AN_ID, "up"), (_BEFORE_AN_ID, "down")):
+        parameter = next((wires[word] for word in words if word in wires), None)
+        if parameter is None or samples.call.parameters[parameter].type in {"date", "datetime"}:
+            continue
+        if flagged and way == "up":
+            because = f"the call takes the last item's id in {parameter}, and the answer says whether there is more"
+            return _cursor(samples, because, parameter, next=_of_last(samples, "id"))
+        if order == way:
+            because = f"the call takes an id in {parameter}, and ids go {way} in the answer"
+            return _cursor(samples, because, parameter, next=_of_last(samples, "id"))
     return None
 
 
-def _ended(samples: _Samples, paging: Pagination) -> Pagination:
+def _of_last(samples: PagedCall, member: str) -> str:
+    return paths.join((*paths.split(samples.items), paths.LAST, member))
+
+
+def _order(ids: Sequence[Any]) -> str | None:
+    """Whether ids that tell an order (numbers, longer texts of one length) go ``up`` or ``down``; None for neither."""
+    numbers = [number for each in ids if (number := whole_number(each)) is not None]
+    texts = [each for each in ids if isinstance(each, str) and len(each) >= _SORTED_LEAST]
+    keys: Sequence[Any] = numbers if len(numbers) == len(ids) else texts
+    if len(keys) < max(2, len(ids)) or (keys is texts and len({len(each) for each in texts}) > 1):
+        return None
+    pairs = list(pairwise(keys))
+    return "up" if all(a < b for a, b in pairs) else "down" if all(a > b for a, b in pairs) else None
+
+
+def _by_number(samples: PagedCall) -> Proposal | None:
+    """A page or offset: the answer says nothing of what comes next itself."""
+    found = counted(samples)
+    return Proposal(*found) if found is not None else None
+
+
+def _ended(samples: PagedCall, paging: Pagination) -> Pagination:
     """``paging`` with what the answers tell of the end: a flag, and where pages are counted the totals."""
-    more = _flag(samples, HAS_MORE)
-    last = None if more is not None else _flag(samples, IS_LAST | ({"done"} if paging.kind == "next_url" else set()))
+    more = flag(samples, HAS_MORE)
+    last = None if more is not None else flag(samples, IS_LAST | ({"done"} if paging.kind == "next_url" else set()))
     if paging.kind not in {"page", "offset"}:
         return replace(paging, more=more, last=last)
-    total = _stated_number(samples, TOTALS)
-    pages = _stated_number(samples, PAGE_COUNTS) if paging.kind == "page" else None
+    total = stated_number(samples, TOTALS)
+    pages = stated_number(samples, PAGE_COUNTS) if paging.kind == "page" else None
     is_total = total is not None and total[1] > samples.count
     return replace(
         paging,
@@ -212,32 +251,8 @@ def _ended(samples: _Samples, paging: Pagination) -> Pagination:
     )
 
 
-def _flag(samples: _Samples, words: Collection[str]) -> str | None:
-    """The path of a flag of one of these names; None where no answer has one."""
-    near = paths.split(samples.items)[:-1]
-    found = ((steps, value) for page in samples.pages for steps, value in page_members(page.document, words, near))
-    return next((paths.join(steps) for steps, value in found if as_flag(value) is not None), None)
-
-
-def _stated_number(samples: _Samples, words: Collection[str]) -> tuple[str, int] | None:
-    """The path of the first number of one of these names, and the number that the first answer has there."""
-    near = paths.split(samples.items)[:-1]
-    for steps, value in page_members(samples.pages[0].document, words, near):
-        number = _whole(value)
-        if number is not None:
-            return paths.join(steps), number
-    return None
-
-
-def _stated_page(samples: _Samples) -> int | None:
-    """The number that the first answer gives itself; ``number`` is one beside a count of pages (Spring Data)."""
-    is_spring = _stated_number(samples, ("totalpages",)) is not None
-    found = _stated_number(samples, (*_PAGES, "number") if is_spring else _PAGES)
-    return None if found is None else found[1]
-
-
 def _cursor(
-    samples: _Samples, because: str, parameter: str | None, *, next: str | None = None, header: str | None = None,
+    samples: PagedCall, because: str, parameter: str | None, *, next: str | None = None, header: str | None = None,
     like: str = "cursor",
 ) -> Proposal:  # fmt: skip
     """A cursor's proposal; a call without a parameter for it would need one, which is proposed too."""
@@ -263,10 +278,11 @@ def _cursor_parameter(call: Call, name: str, *, structured: bool) -> str | None:
 
     One that the call has comes before one that it would need: the server may well ignore the latter.
     """
-    wires = _wires(call)
+    wires = wires_of(call)
     bare = name.removeprefix("next").removeprefix("end").removeprefix("last")
     words = [name, *(word for word in (bare, *_CURSORS) if word in _CURSORS and (word != "page" or name == "nextpage"))]
     words += [word for word in wires if word.endswith(_CURSOR_ENDS)]
+    words += _AT_A_PLACE if name == "next" else ()
     if name.startswith("next"):  # next_start, nextOffset: what the call counts by itself
         words.insert(1, bare)
     types = {"json", "object"} if structured else {"text", "integer", "number", "json"}
@@ -275,71 +291,6 @@ def _cursor_parameter(call: Call, name: str, *, structured: bool) -> str | None:
         if found is not None and call.parameters[found].type in types:
             return found
     return None
-
-
-def _wires(call: Call) -> dict[str, str]:
-    """The caller's parameters by the plain form of the names that they are sent under, and of their own."""
-    found: dict[str, str] = {}
-    pairs = [(pair.name, pair.value) for pair in (*call.query, *call.headers)]
-    pairs += [(part.name, part.value) for part in call.body.fields]
-    written = call.path or call.url or ""
-    pairs += [
-        (name, value) for name, _, value in (pair.partition("=") for pair in written.partition("?")[2].split("&"))
-    ]
-    for holder in (call.body.template, call.body.variables):
-        if isinstance(holder, dict):
-            pairs += [(name, value) for name, value in holder.items() if isinstance(value, str)]
-    for name, value in pairs:
-        slots = template.names_in(value)
-        if len(slots) == 1 and value == f"<{slots[0]}>" and slots[0] in call.parameters:
-            found.setdefault(plain_name(name), slots[0])
-    for name in call.parameters:
-        found.setdefault(plain_name(name), name)
-    return {wire: name for wire, name in found.items() if _is_free(call.parameters[name])}
-
-
-def _is_free(one: Parameter) -> bool:
-    """Whether a caller may send another value each time: what stands in a path names a thing, and no page of it."""
-    return not one.private and one.place in {"query", "header", "body"} and one.type != "file"
-
-
-def _counts(samples: _Samples, name: str, word: str) -> bool:
-    """Whether a parameter can be counted up: a number, or text that was one.
-
-    ``start`` and ``from`` are as often the time that a period begins: a number must show that they count.
-    """
-    parameter = samples.call.parameters[name]
-    given = samples.pages[0].given.get(name, parameter.default)
-    number = _whole(given)
-    if number is None and (given is not None or word in _AMBIGUOUS):
-        return given is None and _stated_number(samples, (word,)) is not None
-    return parameter.type in {"integer", "number"} or (parameter.type == "text" and number is not None)
-
-
-def _number_given(samples: _Samples, name: str) -> int | None:
-    """The number that the first answer was asked for with; None where it was asked for without one."""
-    given = samples.pages[0].given.get(name, samples.call.parameters[name].default)
-    return _whole(given)
-
-
-def _size(samples: _Samples) -> int:
-    """How many items a page has: as asked for, as told, else as counted."""
-    wires = _wires(samples.call)
-    for word in _SIZES:
-        name = wires.get(word)
-        asked = _number_given(samples, name) if name is not None else None
-        if asked:
-            return min(asked, _MOST_STEP)
-    told = _stated_number(samples, [word for word in _SIZES if word not in {"count", "size", "length", "num", "rows"}])
-    return min((told[1] if told is not None else 0) or samples.count or 1, _MOST_STEP)
-
-
-def _whole(value: Any) -> int | None:
-    if isinstance(value, str) and re.fullmatch(r"[0-9]{1,7}", value):
-        value = int(value)
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _MOST_START:
-        return None
-    return value
 
 
 def _is_cursor(value: Any, name: str) -> bool:
@@ -351,32 +302,3 @@ def _is_cursor(value: Any, name: str) -> bool:
     if name == "offset" and (not isinstance(value, str) or value.isdigit()):
         return False
     return (isinstance(value, str) and 0 < len(value) <= 4096 and not _URL.fullmatch(value)) or isinstance(value, int)
-
-
-def _moves(samples: _Samples, steps: Steps) -> bool:
-    """Whether what stands there is another in each answer: what stays is a name of something else."""
-    values = []
-    for page in samples.pages:
-        found: list[Any] = []
-        collect(page.document, steps, found)
-        values += [repr(value) for value in found if value is not None]
-    return len(set(values)) == len(values)
-
-
-def _is_echo(samples: _Samples, value: Any) -> bool:
-    """Whether an answer only repeats what it was asked for with."""
-    return any(
-        given is not None and str(given) == str(value) for page in samples.pages for given in page.given.values()
-    )
-
-
-def _signs(samples: _Samples, words: Sequence[str]) -> Iterator[tuple[Steps, Any]]:
-    """What stands under one of ``words`` in any answer, outside its items; the clearest word first."""
-    items = paths.split(samples.items)
-    found = [place for page in samples.pages for place in page_members(page.document, words, items[:-1])]
-    found.sort(key=lambda place: words.index(plain_name(str(naming_step(place[0])))))
-    known: set[Steps] = set()
-    for steps, value in found:
-        if steps not in known and value is not None and (not items or steps[: len(items)] != items):
-            known.add(steps)
-            yield steps, value

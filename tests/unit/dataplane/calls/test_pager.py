@@ -298,3 +298,75 @@ def test_excluded_items_are_not_handed_out() -> None:
 def test_items_are_found_without_a_path_where_there_is_one_list(document: Any, items: list[int] | None) -> None:
     """The document itself, or its only list."""
     assert PageItems(Pagination("page", "at"), ()).find(document, first=True) == items
+
+
+def test_a_page_must_join_the_one_before() -> None:
+    """By the place it says it stands at, whatever that is counted from (Laravel's ``from`` counts from 1)."""
+    walk = pager("page", parameter="at", start=1)
+    walk.check_new(page({"from": 1, "per_page": 5}, 5))
+    walk.check_new(page({"from": 6, "per_page": 5}, 5))
+    with pytest.raises(UpstreamProtocolError, match="from was 6 on one page and 16 on the next"):
+        walk.check_new(page({"from": 16, "per_page": 5}, 5))
+
+
+JOINED = {
+    "sifted pages": [({"offset": 0, "limit": 50}, 3), ({"offset": 50, "limit": 50}, 9)],
+    "sifted pages of untold size": [({"offset": 0}, 40), ({"offset": 50}, 41)],
+    "times": [({"start": 1_700_000_000}, 5), ({"start": 1_700_003_600}, 5)],
+    "the empty page after the last": [({"offset": 0}, 2), ({"offset": 50}, 0)],
+    "a last page that begins early": [({"offset": 0, "limit": 5}, 5), ({"offset": 3, "limit": 5}, 5)],
+    "a page number that stands still": [({"page": 0}, 5), ({"page": 0}, 5)],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", JOINED)
+def test_what_is_no_gap_is_not_taken_for_one(name: str) -> None:
+    """Servers cut pages and then sift them; not every number of these names is a place."""
+    walk = pager("page", parameter="at")
+    for document, count in JOINED[name]:
+        walk.check_new(page(document, count))
+
+
+def test_offsets_by_the_step_of_the_definition_are_no_gap() -> None:
+    """Where no size of a page is told, the definition is believed."""
+    walk = pager("offset", parameter="at", step=50)
+    walk.check_new(page({"offset": 0}, 3))
+    walk.check_new(page({"offset": 50}, 9))
+
+
+def test_a_walk_may_begin_in_the_middle() -> None:
+    """Then the place that was asked for is where the count begins."""
+    walk = pager("offset", {"at": 20}, parameter="at")
+    walk.check_new(page({"offset": 20, "limit": 5}, 5))
+    with pytest.raises(UpstreamProtocolError, match="left items out"):
+        walk.check_new(page({"offset": 40, "limit": 5}, 5))
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "ends"),
+    [(b"X-Total-Count", b"2", True), (b"X-WP-TotalPages", b"1", True), (b"X-Total-Count", b"3", False),
+     (b"X-RateLimit-Total", b"2", False), (b"X-Total-Count", b"many", False)],
+)  # fmt: skip
+def test_headers_tell_totals(name: bytes, value: bytes, ends: bool) -> None:
+    """Under their usual names."""
+    walk = pager("page", parameter="at", start=1)
+    assert (walk.after(page([], 2, (name, value))) is None) is ends
+
+
+def test_a_total_that_is_a_lower_bound_ends_nothing() -> None:
+    """Elasticsearch stops counting at ten thousand."""
+    document = {"hits": {"total": {"value": 2, "relation": "gte"}}}
+    assert pager("offset", parameter="at", total="hits.total.value").after(page(document, 2)) == NextPage({"at": 2})
+    document["hits"]["total"]["relation"] = "eq"
+    assert pager("offset", parameter="at", total="hits.total.value").after(page(document, 2)) is None
+
+
+def test_what_goes_back_beside_a_cursor_is_left_out_where_it_is_not_told() -> None:
+    """And what a parameter cannot carry is an error, as for the cursor."""
+    walk = pager("cursor", parameter="at", next="c.a", also={"b": "c.b"}, type="text")
+    assert walk.after(page({"c": {"a": "1", "b": 7}})) == NextPage({"at": "1", "b": "7"})
+    assert walk.after(page({"c": {"a": "1"}})) == NextPage({"at": "1"})
+    with pytest.raises(UpstreamProtocolError, match="read before"):
+        walk.after(page({"c": {"a": "1"}}))
+    with pytest.raises(UpstreamProtocolError, match=r"an object at c\.b, which the parameter b"):
+        walk.after(page({"c": {"a": "2", "b": {}}}))

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from tieline.definitions.infer.pagination import PageSample, Proposal, propose
+from tieline.definitions.infer.page_samples import PageSample
+from tieline.definitions.infer.pagination import Proposal, propose
 from tieline.definitions.model import Call, Pagination
 from tieline.definitions.parse import parse_data
 from tieline.definitions.problems import DefinitionError
@@ -40,6 +41,9 @@ URLS = {
     "tasks": ({"data": THINGS, "next_page": {"offset": "eyJ0", "path": "/t?offset=eyJ0", "uri": "https://x.example/t?o=e"}},
               "data", "next_page.uri"),
     "records": ({"totalSize": 9, "nextRecordsUrl": "/query/01g-2000", "records": THINGS}, "records", "nextRecordsUrl"),
+    "Hydra": ({"hydra:member": THINGS, "hydra:view": {"@id": "/t", "hydra:next": "/t?page=2"}}, '"hydra:member"',
+              '"hydra:view"."hydra:next"'),
+    "a view": ({"member": THINGS, "totalItems": 9, "view": {"next": "/t?page=2"}}, "member", "view.next"),
     "a query alone": ({"items": THINGS, "next_page_url": "?page=2"}, "items", "next_page_url"),
     "a list of links": ({"plans": THINGS, "links": [{"href": "/t", "rel": "self"}, {"href": "/p2", "rel": "next"}]},
                         "plans", "links"),
@@ -305,3 +309,99 @@ def test_the_last_item_has_no_field() -> None:
     """Fields are of every item, or of one that is counted from the first."""
     with pytest.raises(DefinitionError, match=r"pagination\.next only"):
         call(response={"fields": [{"path": "data[-1].id", "type": "text"}]})
+
+
+USERS = [{"user_id": f"auth0|{number}"} for number in range(5)]
+
+
+@pytest.mark.parametrize(("given", "start", "first"), [({}, 0, 0), ({"page": 1}, 5, 0), ({"page": 1}, 0, 1)])
+def test_the_place_that_an_answer_states_tells_from_what_pages_are_counted(
+    given: dict[str, Any], start: int, first: int
+) -> None:
+    """Auth0 with include_totals states no page, and counts pages from 0."""
+    told = {"start": start, "limit": 5, "length": 5, "total": 23, "users": USERS}
+    found = propose(call(parameters=query(page="integer")), [PageSample(told, {}, given)])
+    assert found is not None
+    assert (found.pagination.kind, found.pagination.start, found.pagination.total) == ("page", first, "total")
+
+
+FALLING = [{"id": "1180000000000000900"}, {"id": "1180000000000000850"}]
+SORTED = [{"_id": "a", "sort": [1712, "a"]}, {"_id": "b", "sort": [1713, "b"]}]
+ONWARD = {
+    "what hits are sorted by": (
+        {"hits": {"total": {"value": 9, "relation": "eq"}, "hits": SORTED}}, query(search_after="json"),
+        ("search_after", "hits.hits[-1].sort")),
+    "a scroll": ({"_scroll_id": "DXF1", "hits": {"total": {"value": 9, "relation": "eq"}, "hits": SORTED}},
+                 query(scroll_id="text"), ("scroll_id", "_scroll_id")),
+    "an offset of its own name": ({"contacts": THINGS, "has-more": True, "vid-offset": 204727},
+                                  query(vidOffset="integer", count="integer"), ("vidOffset", "vid-offset")),
+    "an offset that is told": ({"deals": THINGS, "hasMore": True, "offset": 33}, query(offset="integer"),
+                               ("offset", "offset")),
+    "a checkpoint": ({"users": THINGS, "next": "fYSdqSpx"}, query(**{"from": "text", "take": "integer"}),
+                     ("from", "next")),
+    "messages, the newest first": (FALLING, query(before="text", after="text", limit="integer"),
+                                   ("before", "[-1].id")),
+    "members by their ids": (FALLING[::-1], query(after="text", limit="integer"), ("after", "[-1].id")),
+    "the pages of one board": (
+        {"data": {"boards": [{"items_page": {"cursor": "MSw5", "items": THINGS}}]}}, query(cursor="text"),
+        ("cursor", "data.boards[0].items_page.cursor")),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ONWARD)
+def test_a_cursor_is_found_where_only_the_call_or_the_order_shows_it(name: str) -> None:
+    """Elasticsearch, HubSpot, Auth0, Discord, monday."""
+    document, parameters, way = ONWARD[name]
+    found = proposed({"parameters": parameters}, document)
+    assert found is not None
+    assert (found.pagination.kind, found.pagination.parameter, found.pagination.next) == ("cursor", *way)
+    assert found.add == {}
+
+
+def test_what_a_page_has_in_no_order_is_no_cursor() -> None:
+    """Nor where the call takes a date."""
+    mixed = [{"id": "30000000"}, {"id": "10000000"}, {"id": "20000000"}]
+    assert proposed({"parameters": query(before="text", after="text")}, mixed) is None
+    assert proposed({"parameters": query(before="date")}, FALLING) is None
+    echoed = proposed({"parameters": query(offset="integer")}, {"deals": THINGS, "offset": 0, "hasMore": True})
+    assert echoed is not None
+    assert echoed.pagination.kind == "offset"
+
+
+def test_members_that_go_back_together_are_one_cursor() -> None:
+    """MediaWiki."""
+    told = {"continue": {"apcontinue": "Alpha", "continue": "-||"}, "query": {"allpages": THINGS}}
+    found = proposed({"parameters": query(apcontinue="text")}, told)
+    assert found is not None
+    paging = found.pagination
+    assert (paging.kind, paging.parameter, paging.next, paging.items) == (
+        "cursor", "continue", "continue.continue", "query.allpages",
+    )  # fmt: skip
+    assert (paging.also, list(found.add)) == ({"apcontinue": "continue.apcontinue"}, ["continue"])
+
+
+TOTALS = {
+    "hits": ({"hits": {"total": {"value": 9, "relation": "eq"}, "hits": THINGS}}, "hits.hits", "hits.total.value"),
+    "hits that were counted in part": ({"hits": {"total": {"value": 10000, "relation": "gte"}, "hits": THINGS},
+                                        "from": 0}, "hits.hits", None),
+    "works": ({"message": {"total-results": 9, "items-per-page": 2, "items": THINGS}, "from": 0}, "message.items",
+              "message.total-results"),
+    "members": ({"hydra:member": THINGS, "hydra:totalItems": 9, "from": 0}, '"hydra:member"', '"hydra:totalItems"'),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", TOTALS)
+def test_a_total_is_found_beside_the_items(name: str) -> None:
+    """One that is a lower bound is none."""
+    document, items, total = TOTALS[name]
+    found = proposed({"parameters": query(**{"from": "integer"})}, document)
+    assert found is not None
+    assert (found.pagination.kind, found.pagination.items, found.pagination.total) == ("offset", items, total)
+
+
+def test_a_page_smaller_than_was_asked_for_is_the_step() -> None:
+    """Some servers have a most of their own: steps of what was asked for would leave items out."""
+    told = {"items": THINGS, "total": 9}
+    found = propose(call(parameters=query(offset="integer", limit="integer")), [PageSample(told, {}, {"limit": 100})])
+    assert found is not None
+    assert (found.pagination.kind, found.pagination.step) == ("offset", 2)
