@@ -10,10 +10,12 @@ import orjson
 import pytest
 
 from tieline.dataplane.answers.exact_json import read_json, write_json
+from tieline.dataplane.answers.json_parts import release, write_in_parts
 from tieline.dataplane.answers.large_json import CONTAINERS_MOST, TooManyValues, check_large_json, read_large_json
 
 WIDE = 600_000
-WINDOW = 256 * 1024
+WINDOW = 128 * 1024
+PART = 256 * 1024
 
 
 def listed(item: bytes, size: int = WIDE) -> bytes:
@@ -105,7 +107,7 @@ def test_what_holds_too_much_is_refused() -> None:
 
 
 def test_no_more_than_a_window_is_decoded_at_once() -> None:
-    """Other threads may run between two windows: each decoding in C is handed 256 KiB of the text at most."""
+    """Other threads may run between two windows: each decoding in C is handed 128 KiB of the text at most."""
     handed: list[int] = []
 
     def note(frame: FrameType, event: str, _: object) -> None:
@@ -122,9 +124,73 @@ def test_no_more_than_a_window_is_decoded_at_once() -> None:
     assert len(handed) >= len(body) // WINDOW
 
 
-@pytest.mark.parametrize("text", ["\\" * 3_000_000, 'ä"\n' * 800_000, "x" * 1_048_575 + "\ud83d" + "y"])
-def test_a_long_text_is_written_as_a_short_one(text: str) -> None:
+VALUES: dict[str, Any] = {
+    "backslashes": "\\" * 3_000_000,
+    "characters": 'ä"\n' * 800_000,
+    "half a character": "x" * 1_048_575 + "\ud83d" + "y",
+    "rows": [{"id": number, "name": "x" * (number % 50), "tags": [], "more": {}} for number in range(20_000)],
+    "numbers": [*range(300_000), 0.5, None, True],
+    "members": {f"key {number}": number for number in range(50_000)},
+    "long among short": {"a": 1, "b" * 400_000: ["c", "d" * 1_000_000, {"e": "f" * 300_000}], "g": []},
+    "exact": read_json(listed(b"1.50")),
+    "deep": read_json(b"[" * 200 + listed(b'"x"') + b"]" * 200),
+    "small": {"a": [1]},
+    "nothing": [],
+}
+
+
+@pytest.mark.parametrize("name", VALUES)
+def test_a_large_value_is_written_as_a_small_one(name: str) -> None:
     """In parts, wherever they cut it; half a character stays one."""
-    short = [write_json(mark)[1:-1] for mark in dict.fromkeys(text)]
-    written = dict(zip(dict.fromkeys(text), short, strict=True))
-    assert write_json(text) == b'"' + b"".join([written[mark] for mark in text]) + b'"'
+    assert write_in_parts(VALUES[name]) == write_json(VALUES[name])
+
+
+def test_what_nests_too_deep_is_not_written_in_parts_either() -> None:
+    """Where it is cut makes no difference."""
+    for deep in (b"[" * 260 + b"]" * 260, b"[" * 260 + listed(b"1") + b"]" * 260):
+        value = json.loads(deep)
+        with pytest.raises(ValueError, match="too deep"):
+            write_json(value)
+        with pytest.raises(ValueError, match="too deep"):
+            write_in_parts(value)
+
+
+def test_no_more_than_a_part_is_written_at_once() -> None:
+    """Each writing in C is handed 256 KiB at most, whether of one text or of many values."""
+    handed: list[int] = []
+
+    def note(_frame: FrameType, event: str, called: Any) -> None:
+        if event == "c_call" and called is orjson.dumps:
+            handed.append(len(orjson.dumps(_frame.f_locals["value"])))
+
+    texts = ["\n" * 1_000_000, *["x" * 1_000] * 2_000, {"a": ["y" * 100_000] * 9}]
+    sys.setprofile(note)
+    try:
+        write_in_parts(texts)
+    finally:
+        sys.setprofile(None)
+    assert max(handed) <= 2 * PART + 100
+    assert sum(handed) >= 4_900_000
+
+
+def test_a_value_is_taken_apart() -> None:
+    """So that not all of it is freed at once."""
+    inner = {"b": [1]}
+    value = [inner, [[inner["b"]]], "text"]
+    release(value)
+    assert (value, inner) == ([], {})
+    release("text")
+
+
+def test_texts_of_any_length_are_read() -> None:
+    """Wherever a part ends: in the middle of an escape, between the halves of a character."""
+    for shift in range(14):
+        for piece in ("\\ud83d\\ude00", "\\\\", "\\n", '\\"', "\\ud83dx", "\\\\ud83d", "\\u00e9"):
+            text = "x" * shift + piece * (2 * WINDOW // len(piece))
+            assert read_large_json(f'["{text}"]'.encode()) == json.loads(f'["{text}"]')
+            assert read_large_json(f'{{"{text}":1}}'.encode()) == json.loads(f'{{"{text}":1}}')
+    for broken in ("\n", "\\x", "\\u12", "\\"):
+        with pytest.raises(ValueError):  # noqa: PT011
+            read_large_json(f'["{"x" * 3 * WINDOW}{broken}"]'.encode())
+    with pytest.raises(ValueError, match="digits"):
+        read_large_json(b"1" * 2 * WINDOW)

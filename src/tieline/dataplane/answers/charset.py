@@ -4,6 +4,11 @@ import codecs
 from typing import Final
 
 _UTF8: Final = frozenset({"", "utf-8", "utf8", "us-ascii"})
+_NO_CHARSETS: Final = frozenset(
+    {"idna", "punycode", "raw-unicode-escape", "undefined", "unicode-escape"}  # by the names that codecs have
+)
+"""Codecs of Python's that are for names and source texts; the steps of some grow with the square of the text."""
+_PART: Final = 64 * 1024
 _ORDER_MARKS: Final = (
     (codecs.BOM_UTF32_LE, "utf-32"),
     (codecs.BOM_UTF32_BE, "utf-32"),
@@ -29,13 +34,30 @@ def is_marked(body: bytes) -> bool:
 def text_of(body: bytes, charset: str) -> str:
     """``body`` as text, what cannot be read in it replaced; UTF-8 where the charset is not known.
 
-    A byte order mark of UTF-16 or UTF-32 counts for more than no charset, or one that is not known.
+    A byte order mark of UTF-16 or UTF-32 counts for more than no charset, or one that is not known. What is large is
+    decoded in parts, between which other threads run.
     """
     marked = next((name for mark, name in _ORDER_MARKS if body.startswith(mark)), None)
-    if charset in _UTF8 and marked is None:
-        return body.decode("utf-8-sig", "replace")
+    if charset in _UTF8 or not _is_charset(charset):
+        return _decoded(body, marked or "utf-8-sig")
     try:
-        codecs.lookup(charset)
-        return body.decode(charset if charset not in _UTF8 else marked or charset, "replace")
+        return _decoded(body, charset)
+    except UnicodeError:
+        return _decoded(body, marked or "utf-8-sig")
+
+
+def _is_charset(name: str) -> bool:
+    """Whether Python decodes bytes to text by this name, and others do too: it has codecs that are no charsets."""
+    try:
+        found = codecs.lookup(name)
+        return found.name not in _NO_CHARSETS and isinstance(b" ".decode(name, "replace"), str)
     except (LookupError, UnicodeError):
-        return body.decode(marked or "utf-8-sig", "replace")
+        return False
+
+
+def _decoded(body: bytes, charset: str) -> str:
+    if len(body) <= _PART:
+        return body.decode(charset, "replace")
+    decoder = codecs.getincrementaldecoder(charset)("replace")
+    ends = range(_PART, len(body) + _PART, _PART)
+    return "".join([decoder.decode(body[end - _PART : end], final=end >= len(body)) for end in ends])

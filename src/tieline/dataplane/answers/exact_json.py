@@ -20,7 +20,6 @@ _EXPONENT = re.compile(rb"[0-9][eE][+-]?[0-9]++(?![^\s,\]}])")
 # A fraction that ends in a zero, but for .0 itself, or is so small that it would be written with an exponent.
 _FRACTION = re.compile(rb"\.(?!0(?![0-9]))(?:0000|[0-9]*+(?<=0))")
 _MINUS_ZERO = re.compile(rb"-0(?![.0-9])")
-_PART = 1024 * 1024
 _SAFE_DIGITS = 18
 _MOST_DIGITS = 4000
 
@@ -100,13 +99,7 @@ def is_json(body: bytes) -> bool:
 
 
 def write_json(value: Any) -> bytes:
-    """``value`` as compact JSON. Raises ValueError where it nests deeper than 254 levels, or is no JSON value.
-
-    A long text by itself is written in parts, between which other threads run.
-    """
-    if isinstance(value, str) and len(value) > _PART:
-        parts = [write_json(value[at : at + _PART])[1:-1] for at in range(0, len(value), _PART)]
-        return b'"' + b"".join(parts) + b'"'
+    """``value`` as compact JSON. Raises ValueError where it nests deeper than 254 levels, or is no JSON value."""
     try:
         return orjson.dumps(value, default=_written, option=orjson.OPT_PASSTHROUGH_SUBCLASS)
     except orjson.JSONEncodeError:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import replace
 
-from tieline.dataplane.answers.exact_json import write_json
+from tieline.dataplane.answers.json_parts import write_json_by_size
 from tieline.dataplane.answers.mask import Mask, StreamMask
 from tieline.dataplane.answers.streams.items import Delta, Done, Event, Failed, StreamItem
 
@@ -39,10 +39,10 @@ class ItemMask:
     def _hidden(self, item: StreamItem) -> StreamItem:
         hide = self._mask
         if isinstance(item, Event):
-            if hide.holds(write_json([item.name, item.fields])):
-                return Event(item.name and hide.text(item.name), hide.value(item.fields))
+            if hide.holds(write_json_by_size([item.name, item.fields], item.size)):
+                return Event(item.name and hide.text(item.name), hide.value(item.fields), item.size)
         elif isinstance(item, Done):
-            if hide.holds(write_json([item.text, item.fields])):
+            if hide.holds(write_json_by_size([item.text, item.fields], item.size)):
                 return replace(item, text=hide.text(item.text), fields=hide.value(item.fields))
         elif isinstance(item, Failed):
             public = hide.text(item.error.public)

@@ -7,11 +7,12 @@ that is relayed with a content coding, and a tunnel, are not looked into: docs/t
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from html.entities import html5
 from typing import Any, Final
 
-from tieline.dataplane.answers.exact_json import read_json, write_json
+from tieline.dataplane.answers.json_parts import write_json_by_size
+from tieline.dataplane.answers.large_json import read_json_by_size
 
 _STEM = 4
 _ENTITIES: Final = {
@@ -28,6 +29,9 @@ _ESCAPES: Final = (b"\\u", b"\\x", b"\\/", b"\\\\", b"\\'")
 _SLICE: Final = 256 * 1024
 _OVERLAP: Final = 32 * 1024
 """A secret, encoded, is found across two slices up to this length."""
+_LONGEST: Final = 64
+"""Bytes that an encoded character takes, unless somebody plays."""
+_BACKSLASH: Final = ord("\\")
 _DEEPEST: Final = 64
 _LAYERS: Final = 3
 """How often a text may be encoded by different writers: a page's text in the JSON of a JSON text."""
@@ -49,10 +53,29 @@ def plain(data: bytes) -> bytes:
     In steps as many as there are bytes.
     """
     for _ in range(_LAYERS):
-        data, found = _ENCODED.subn(_decoded, data)
+        found = 0
+        parts: list[bytes] = []
+        for piece in _pieces(data):
+            part, times = _ENCODED.subn(_decoded, piece)
+            parts.append(part)
+            found += times
         if not found:
             break
+        data = b"".join(parts)
     return data
+
+
+def _pieces(data: bytes) -> Iterator[bytes]:
+    """``data`` in pieces, between which others run; none ends within one encoded character of an ordinary length."""
+    at = 0
+    while at < len(data):
+        end = at + _SLICE
+        last = data[end - _LONGEST : end] if end < len(data) else b""
+        mark = max(last.rfind(b"\\"), last.rfind(b"%"), last.rfind(b"&"))
+        if mark >= 0:
+            end -= len(last) - len(last[: mark + 1].rstrip(b"\\") if last[mark] == _BACKSLASH else last[:mark])
+        yield data[at:end]
+        at = end
 
 
 def _decoded(found: "re.Match[bytes]") -> bytes:
@@ -95,7 +118,7 @@ class Mask:
         if not self.secrets:
             return body
         body = mask(body, self.secrets)
-        return write_json(self.value(read_json(body))) if self._is_dressed(body) else body
+        return self._rewritten(body) if self._is_dressed(body) else body
 
     def body(self, body: bytes) -> bytes:
         """A decoded body of whatever format, in UTF-8 where it is text; only one that holds a secret is changed."""
@@ -103,9 +126,13 @@ class Mask:
         if not self._is_dressed(shown):
             return shown
         try:
-            return write_json(self.value(read_json(shown)))
+            return self._rewritten(shown)
         except ValueError:
             return mask(plain(shown), self._undressed())
+
+    def _rewritten(self, body: bytes) -> bytes:
+        """A JSON text with its values looked through. Raises ValueError where it is none."""
+        return write_json_by_size(self.value(read_json_by_size(body)), len(body))
 
     def value(self, value: Any, depth: int = 0) -> Any:
         """A JSON value with every text in it, names of members too, looked through. ``value`` is not changed."""

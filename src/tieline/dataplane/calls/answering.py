@@ -6,13 +6,14 @@ reader sees it.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import orjson
 
 from tieline.core.errors import UpstreamFailed, UpstreamProtocolError
 from tieline.dataplane.answers.content_coding import Coding, coding, codings
 from tieline.dataplane.answers.error_text import error_of, extract_error, message_and_code
+from tieline.dataplane.answers.json_parts import IN_PARTS, release
 from tieline.dataplane.answers.mask import StreamMask
 from tieline.dataplane.attempt.retry import retry_after
 from tieline.dataplane.attempt.send import UpstreamAnswer
@@ -73,14 +74,33 @@ def answer_of(call: ReadyCall, reached: UpstreamAnswer, body: bytes | None) -> C
             _json(call, reached, orjson.Fragment(raw)) if call.wrapped else WholeAnswer(reached.mask.json(raw))
         )
     document = document_of(call, reached, body)
+    try:
+        return _answer_with(call, reached, document, _Body(len(body), raw))
+    finally:
+        if len(body) > IN_PARTS:
+            release(document)
+
+
+class _Body(NamedTuple):
+    """What an answer was read from: its ``size`` in bytes, and its JSON where that is handed out as it came."""
+
+    size: int
+    raw: bytes | None = None
+
+
+def _answer_with(call: ReadyCall, reached: UpstreamAnswer, document: Any, body: _Body) -> CallAnswer:
     if _is_graphql_error(call, document):
         if not call.wrapped:
             raise UpstreamFailed(sentence(reached, *error_of(document, reached.mask.text)))
         message, code = message_and_code(document)
-        return CallAnswer(_json(call, reached, document, {"message": message, "code": code}))
+        return CallAnswer(_json(call, reached, document, {"message": message, "code": code}, size=body.size))
     drifts = call.watch.look(document) if call.watch is not None else ()
-    value = orjson.Fragment(raw) if raw is not None else call.shaper.apply(document)
-    return CallAnswer(_json(call, reached, value), drifts)
+    value = orjson.Fragment(body.raw) if body.raw is not None else call.shaper.apply(document)
+    try:
+        return CallAnswer(_json(call, reached, value, size=body.size), drifts)
+    finally:
+        if body.size > IN_PARTS:
+            release(value)
 
 
 async def pass_file(receiver: Receiver, call: ReadyCall, reached: UpstreamAnswer) -> None:
@@ -172,8 +192,13 @@ def _is_graphql_error(call: ReadyCall, document: Any) -> bool:
     )
 
 
-def _json(call: ReadyCall, reached: UpstreamAnswer, value: Any, error: Mapping[str, Any] | None = None) -> WholeAnswer:
-    """An answer of JSON: ``value`` alone, or beside its status, error and headers where the call wants them."""
+def _json(
+    call: ReadyCall, reached: UpstreamAnswer, value: Any, error: Mapping[str, Any] | None = None, *, size: int = 0
+) -> WholeAnswer:
+    """An answer of JSON: ``value`` alone, or beside its status, error and headers where the call wants them.
+
+    ``size`` is how many bytes the value came as.
+    """
     if call.wrapped:
         headers = {
             name: [value.decode("latin-1") for value in values] if name == "set-cookie" and len(values) > 1
@@ -182,4 +207,4 @@ def _json(call: ReadyCall, reached: UpstreamAnswer, value: Any, error: Mapping[s
             if (values := reached.values(name.encode()))
         }  # fmt: skip
         value = {"status": reached.status, "body": value, "error": error, "headers": headers}
-    return WholeAnswer(reached.mask.json(encoded(call, value)))
+    return WholeAnswer(reached.mask.json(encoded(call, value, size)))

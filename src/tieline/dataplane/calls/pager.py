@@ -22,7 +22,7 @@ from tieline.wire.framing import Headers
 
 _STRUCTURED: Final = frozenset({"json", "object", "list"})
 _CURSOR_MOST: Final = 8_192
-_COMPARED_MOST: Final = 1_000
+COMPARED_MOST: Final = 1_000
 _NOT_FOUND: Final = 404
 
 
@@ -91,7 +91,7 @@ class Pager:
         Once more: the server ignores what asks on. The first thousand items are compared. Pages of plain numbers or
         flags may well be alike.
         """
-        begin = page.items[:_COMPARED_MOST]
+        begin = page.items[:COMPARED_MOST]
         if begin == self._before and any(isinstance(item, dict | list | str) for item in begin):
             raise self._stuck("is the same page as before")
         self._before = begin

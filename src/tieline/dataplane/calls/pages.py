@@ -4,19 +4,20 @@ Bounded by the definition's ``most``, at the receiver's pace. Owns the walk; wha
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import replace
 from hashlib import blake2b
 from typing import Any, Final, Protocol
 
 from tieline.core.errors import InvalidRequest, TielineError, UpstreamProtocolError, UpstreamTimeout
+from tieline.dataplane.answers.json_parts import IN_PARTS, release
 from tieline.dataplane.answers.mask import Mask
 from tieline.dataplane.answers.streams import Failed
 from tieline.dataplane.attempt.send import CallSender, Order, UpstreamAnswer
 from tieline.dataplane.attempt.target import Target, told_target
 from tieline.dataplane.calls.answering import failure
 from tieline.dataplane.calls.arguments import Arguments
-from tieline.dataplane.calls.pager import NextPage, PageAnswer, Pager
+from tieline.dataplane.calls.pager import COMPARED_MOST, NextPage, PageAnswer, Pager
 from tieline.dataplane.calls.reading import LARGE, document_of, encoded, gather
 from tieline.dataplane.calls.results import PageItem, PagesDone, Receiver
 from tieline.dataplane.snapshot.calls import ReadyCall
@@ -59,6 +60,7 @@ class Walk:
         self._draw = draw
         self._last: Target | None = None  # where the page before was asked for
         self._asked: set[bytes] = set()  # fingerprints of the URLs that answers named and that were asked for
+        self._size = 0  # bytes of the page that was read last
         self._mask = Mask(())  # that of the page that was read last
         self._end = asyncio.get_running_loop().time() + self._most.most_time
 
@@ -83,10 +85,12 @@ class Walk:
 
         Raises TielineError where it cannot go on; the items were handed out by then, unless they came twice.
         """
-        self._pager.check_new(page)
+        await self._aside(lambda: self._pager.check_new(page))
         given = page.items[: self._most.most_items - self.items]
         await self._hand_out(receiver, given)
-        following = self._pager.after(page)
+        following = await self._aside(lambda: self._pager.after(page))
+        if self._size > IN_PARTS:
+            await self._runner.in_thread(lambda: _free(page.items))
         is_full = self.items >= self._most.most_items or self._is_late()
         self.more = len(given) < len(page.items) or (following is not None and is_full)
         return await self._get(following) if following is not None and not self.more else None
@@ -112,7 +116,8 @@ class Walk:
         finally:
             reached.close()
         assert call.items is not None  # it has pages
-        items = call.items.find(document, first=not self.pages)
+        find, is_first = call.items.find, not self.pages
+        items = await self._aside(lambda: find(document, first=is_first))
         if items is None:
             raise UpstreamProtocolError(
                 f"The upstream's answer to {call.name} has no list of items. Say where they are: pagination.items."
@@ -123,9 +128,12 @@ class Walk:
 
     async def _document(self, reached: UpstreamAnswer) -> Any:
         body = await gather(reached)
-        if len(body) <= LARGE:
-            return document_of(self._call, reached, body)
-        return await self._runner.in_thread(lambda: document_of(self._call, reached, body))
+        self._size = len(body)
+        return await self._aside(lambda: document_of(self._call, reached, body))
+
+    async def _aside(self, work: Callable[[], Any]) -> Any:
+        """What ``work`` on the page that was read last returns; a large one is worked on in a thread."""
+        return work() if self._size <= LARGE else await self._runner.in_thread(work)
 
     def _named(self, order: Order, url: str) -> Target:
         """The page that an answer names. Raises UpstreamProtocolError where it may not or need not be asked for."""
@@ -142,20 +150,26 @@ class Walk:
 
     async def _hand_out(self, receiver: Receiver, items: list[Any]) -> None:
         """Hand out the items, some at a time, so that a page of very many does not keep others waiting."""
+        left = iter(items)
+        while some := await self._aside(lambda: self._written(left)):
+            await receiver.items(some)
+            self.items += len(some)
+            await asyncio.sleep(0)
+
+    def _written(self, items: Iterator[Any]) -> list[PageItem]:
+        """The next of ``items``, as callers get them."""
         call = self._call
         assert call.items is not None  # it has pages
         shape, hide = call.items.shape, self._mask.json
         some: list[PageItem] = []
         size = 0
-        for at, item in enumerate(items, 1):
-            data = hide(encoded(call, shape(item)))
+        for item in items:
+            data = hide(encoded(call, shape(item), self._size))
             some.append(PageItem(data))
             size += len(data)
-            if size > _BYTES_AT_ONCE or len(some) == _AT_ONCE or at == len(items):
-                await receiver.items(some)
-                self.items += len(some)
-                some, size = [], 0
-                await asyncio.sleep(0)
+            if size > _BYTES_AT_ONCE or len(some) == _AT_ONCE:
+                break
+        return some
 
     def _stop(self, error: TielineError) -> None:
         """A page could not be fetched: for want of time, which ends the walk as agreed, or in earnest."""
@@ -167,6 +181,13 @@ class Walk:
     def _is_late(self) -> bool:
         """Whether the walk has had its time."""
         return asyncio.get_running_loop().time() >= self._end
+
+
+def _free(items: list[Any]) -> None:
+    """Free what nobody compares the next page with."""
+    rest = items[COMPARED_MOST:]
+    del items[COMPARED_MOST:]
+    release(rest)
 
 
 def _fingerprint(target: Target) -> bytes:

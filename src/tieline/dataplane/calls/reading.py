@@ -11,8 +11,14 @@ from typing import Any, Final
 from tieline.core.errors import UpstreamError, UpstreamProtocolError, UpstreamResponseTooLarge
 from tieline.dataplane.answers.charset import charset_of, text_of
 from tieline.dataplane.answers.content_coding import coding
-from tieline.dataplane.answers.exact_json import is_json, read_json, read_json_text, write_json
-from tieline.dataplane.answers.large_json import TooManyValues, check_large_json, read_large_json
+from tieline.dataplane.answers.exact_json import is_json, read_json, read_json_text
+from tieline.dataplane.answers.json_parts import write_json_by_size
+from tieline.dataplane.answers.large_json import (
+    TooManyValues,
+    check_large_json,
+    read_large_json,
+    read_large_json_text,
+)
 from tieline.dataplane.attempt.send import UpstreamAnswer
 from tieline.dataplane.snapshot.calls import ReadyCall
 from tieline.definitions.infer.answers import read_answer
@@ -115,14 +121,13 @@ def _json_of(body: bytes, content_type: bytes) -> Any:
     try:
         return read_json(body) if len(body) <= LARGE else read_large_json(body)
     except TooManyValues:
-        raise UpstreamResponseTooLarge(
-            "The upstream's answer holds more than the million objects and lists, or four million values, that are "
-            "read. Ask for less."
-        ) from None
+        raise _too_many() from None
     except ValueError:
         text = text_of(body, charset_of(content_type) or json.detect_encoding(body))
     try:
-        return read_json_text(text)
+        return read_json_text(text) if len(body) <= LARGE else read_large_json_text(text)
+    except TooManyValues:
+        raise _too_many() from None
     except json.JSONDecodeError as error:
         where = f"line {error.lineno}, column {error.colno}"
         raise UnreadableAnswer(f"the answer is no JSON ({where}); check the answer's type") from None
@@ -130,10 +135,20 @@ def _json_of(body: bytes, content_type: bytes) -> Any:
         raise UnreadableAnswer("the answer is no JSON; check the answer's type") from None
 
 
-def encoded(call: ReadyCall, value: Any) -> bytes:
-    """``value``, which the upstream's answer held, as JSON. Raises UpstreamProtocolError where it nests too deep."""
+def _too_many() -> UpstreamResponseTooLarge:
+    return UpstreamResponseTooLarge(
+        "The upstream's answer holds more than the million objects and lists, or four million values, that are read. "
+        "Ask for less."
+    )
+
+
+def encoded(call: ReadyCall, value: Any, size: int) -> bytes:
+    """``value``, which the upstream's answer of ``size`` bytes held, as JSON.
+
+    Raises UpstreamProtocolError where it nests too deep.
+    """
     try:
-        return write_json(value)
+        return write_json_by_size(value, size)
     except ValueError:
         raise _unreadable(call, "the answer nests deeper than 254 levels; ask for less") from None
 

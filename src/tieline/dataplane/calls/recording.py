@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from tieline.dataplane.answers.exact_json import write_json
-from tieline.dataplane.answers.streams.items import Delta, Done, Event, Failed
-from tieline.dataplane.calls.results import FileHead, PageItem, Receiver, RunItem, WholeAnswer
+from tieline.dataplane.answers.streams.items import Delta, Done, Event, Failed, size_of
+from tieline.dataplane.calls.results import FileHead, PageItem, PagesDone, Receiver, RunItem, WholeAnswer
 
 RECORDED_MOST: Final = 1024 * 1024
 _ITEM_BYTES: Final = 64
@@ -114,6 +114,8 @@ async def give_again(recorded: Recorded, receiver: Receiver) -> None:
 def _size(item: RunItem) -> int:
     if isinstance(item, PageItem):
         return len(item.json) + _ITEM_BYTES
+    if not isinstance(item, PagesDone) and size_of(item) > RECORDED_MOST:
+        return size_of(item)  # it is not kept: no need to be exact
     if isinstance(item, Delta):
         return len(item.text.encode("utf-8", "surrogatepass")) + _ITEM_BYTES
     if isinstance(item, Event | Done):

@@ -24,6 +24,7 @@ from tieline.core.errors import InvalidRequest, TielineError, UpstreamFailed
 from tieline.dataplane.admission.admit import Admitted
 from tieline.dataplane.admission.fields import IDEMPOTENCY_KEY
 from tieline.dataplane.answers.streams import CONTENT_TYPE, Failed, encode
+from tieline.dataplane.answers.streams.items import size_of
 from tieline.dataplane.calls.arguments import Arguments
 from tieline.dataplane.calls.reading import LARGE
 from tieline.dataplane.calls.results import FileHead, PageItem, PagesDone, RunItem, WholeAnswer
@@ -184,7 +185,14 @@ class CallExchange:
         last = items[-1] if items else None
         if isinstance(last, Failed):
             self._error = last.error
-        await self.reply.write(b"".join([_event(item, self.id) for item in items]))
+        if sum([_size(item) for item in items]) <= LARGE:
+            data = self._written(items)
+        else:
+            data = await self._door.runner.in_thread(lambda: self._written(items))
+        await self.reply.write(data)
+
+    def _written(self, items: Sequence[RunItem]) -> bytes:
+        return b"".join([_event(item, self.id) for item in items])
 
     def end(self) -> None:
         self.reply.end()
@@ -222,6 +230,11 @@ class CallExchange:
         if not self._over:
             self._over = True
             self._door.ledger.ran(self, outcome, error)
+
+
+def _size(item: RunItem) -> int:
+    """About how many bytes are written for an item that are not written yet."""
+    return 0 if isinstance(item, PageItem | PagesDone) else size_of(item)
 
 
 def _event(item: RunItem, request_id: str) -> bytes:

@@ -12,6 +12,8 @@ from tieline.core.errors import TielineError
 from tieline.wire import answers, framing
 from tieline.wire.request import Request
 
+_JOINED_MOST = 64 * 1024
+"""Bytes of a body that are written together with their head; more are not copied for it."""
 _OWN_FIELDS = b"cache-control: no-store\r\nx-content-type-options: nosniff\r\n"
 
 
@@ -58,7 +60,12 @@ class Reply:
         request = self._request
         length = b"" if status == 204 else b"content-length: %d\r\n" % len(body)
         self.written += len(body)
-        request.send_last(self._head(status, fields) + length + self._persist() + body)
+        head = self._head(status, fields) + length + self._persist()
+        if len(body) <= _JOINED_MOST:
+            request.send_last(head + body)
+        else:
+            request.send(head)
+            request.send_last(body)
 
     def begin(self, status: int, fields: bytes, length: int | None) -> None:
         """Write the head of an answer whose body follows; ``length`` None where nobody knows it yet."""

@@ -16,6 +16,7 @@ MOST_CELLS: Final = 2_000_000
 """Rows and cells in all, those too that short rows lack: each becomes a member though nothing was sent for it."""
 MOST_LINE: Final = 1024 * 1024
 """Characters of a line: the reader lets nobody run until it has taken one whole."""
+_PIECE: Final = 64 * 1024
 _SNIFFED = 16_384
 _SNIFFED_ROWS = 20
 _DELIMITERS = ",;\t|"
@@ -51,10 +52,16 @@ def _rows(text: str, delimiter: str) -> Any:
 
 
 def _lines(text: str) -> Iterator[str]:
-    for line in io.StringIO(text, newline=""):
-        if len(line) > MOST_LINE:
+    """The lines with their ends, read in pieces between which others run."""
+    begun = ""
+    for at in range(0, len(text), _PIECE):
+        lines = list(io.StringIO(begun + text[at : at + _PIECE], newline=""))
+        begun = lines.pop()  # it may go on, and a return may have its feed in the next piece
+        yield from lines
+        if len(begun) > MOST_LINE:
             raise UnreadableAnswer("the answer has a line of more than a million characters; ask for fewer columns")
-        yield line
+    if begun:
+        yield from io.StringIO(begun, newline="")
 
 
 def _delimiter(text: str) -> str:

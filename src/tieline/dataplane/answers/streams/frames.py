@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple, Protocol
 
-from tieline.dataplane.answers.exact_json import read_json
+from tieline.dataplane.answers.large_json import read_json_by_size
 from tieline.dataplane.answers.streams.items import MOST_DEPTH, MOST_VALUES, malformed, too_deep, too_many
 
 
@@ -39,7 +39,7 @@ def value_of(data: bytes) -> Any:
     if len(data) > MOST_VALUES and nested + data.count(b",") > MOST_VALUES:
         raise too_many()
     try:
-        value = read_json(data)
+        value = read_json_by_size(data)
     except ValueError:
         raise malformed(_problem(data)) from None
     if nested > MOST_DEPTH:

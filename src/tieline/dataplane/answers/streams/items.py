@@ -34,10 +34,14 @@ class Delta:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """An event beside the text. ``fields`` are by the names that callers know; ``name`` None: it has no name."""
+    """An event beside the text. ``fields`` are by the names that callers know; ``name`` None: it has no name.
+
+    ``size`` is of how many bytes they were read, 0 where nobody counted.
+    """
 
     name: str | None
     fields: Mapping[str, Any]
+    size: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +49,15 @@ class Done:
     """The stream's proper end: the whole text, the fields kept from all events, and usage.
 
     ``cut`` says that the text was longer than 1 MiB and ``text`` holds its beginning only; the deltas had it all.
-    ``usage`` is as ``usage.normalise`` has it, None where none was sent.
+    ``usage`` is as ``usage.normalise`` has it, None where none was sent. ``size`` is of how many bytes the fields were
+    read, 0 where nobody counted.
     """
 
     text: str
     fields: Mapping[str, Any] = field(default_factory=dict)
     usage: Mapping[str, Any] | None = None
     cut: bool = False
+    size: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +69,19 @@ class Failed:
 
 
 StreamItem = Delta | Event | Done | Failed
+
+
+def size_of(item: StreamItem) -> int:
+    """About how many bytes an item is written with."""
+    match item:
+        case Delta():
+            return len(item.text)
+        case Event():
+            return item.size
+        case Done():
+            return len(item.text) + item.size
+        case Failed():
+            return 0
 
 
 def malformed(what: str) -> UpstreamProtocolError:

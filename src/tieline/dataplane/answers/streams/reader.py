@@ -11,7 +11,7 @@ from hashlib import blake2b
 from typing import Any, Final
 
 from tieline.core.errors import UpstreamError
-from tieline.dataplane.answers.exact_json import write_json
+from tieline.dataplane.answers.json_parts import write_json_by_size
 from tieline.dataplane.answers.streams import items
 from tieline.dataplane.answers.streams.arrays import ArrayDecoder, ConcatenatedDecoder
 from tieline.dataplane.answers.streams.frames import Decoder, Frame, text_of, value_of
@@ -44,8 +44,8 @@ class StreamReader:
     """
 
     __slots__ = (
-        "_around", "_begin", "_decoder", "_framed", "_half", "_kept", "_room", "_shape", "_text", "_used", "_utf8",
-        "_whole", "cut", "drift", "ended", "waiting",
+        "_around", "_begin", "_decoder", "_framed", "_half", "_kept", "_room", "_shape", "_size", "_size_kept", "_text",
+        "_used", "_utf8", "_whole", "cut", "drift", "ended", "waiting",
     )  # fmt: skip
 
     def __init__(self, stream: Stream | Shape, fields: Sequence[Field] = ()) -> None:
@@ -56,6 +56,7 @@ class StreamReader:
         self._text: list[str] = []
         self._room = MOST_TEXT
         self._kept: dict[str, Any] = {}
+        self._size = self._size_kept = 0  # bytes of the event that is read, and of the largest that had such a field
         self._used: dict[str, Any] = {}
         self._whole = False
         self._half = ""  # half a character that ended the last delta
@@ -121,6 +122,7 @@ class StreamReader:
         """Read one event. Raises UpstreamError for what ends the stream badly."""
         shape = self._shape
         name, data, value = frame
+        self._size = len(data)
         if data == shape.end:
             self._close(found)
             return
@@ -157,6 +159,7 @@ class StreamReader:
             kept = get(value)
             if kept is not None:
                 self._kept[label] = kept
+                self._size_kept = max(self._size_kept, self._size)
 
     def _deliver(self, name: str | None, value: Any, found: list[StreamItem]) -> None:
         """Hand out the text of an event, and what it holds beside it."""
@@ -192,14 +195,14 @@ class StreamReader:
         if around:
             fields = {**(fields or {}), **self._news(name, around)} or None
         if fields is not None and (fields or not texts):
-            found.append(Event(name, fields if isinstance(fields, dict) else {"data": fields}))
+            found.append(Event(name, fields if isinstance(fields, dict) else {"data": fields}, self._size))
 
     def _news(self, name: str | None, around: Mapping[str, Any]) -> dict[str, Any]:
         """What of the members that events repeat was not handed out before as it is now."""
         news: dict[str, Any] = {}
         for key, value in around.items():
             is_short = isinstance(value, int | float) or (isinstance(value, str) and len(value) <= _SHORT)
-            known = value if is_short else blake2b(write_json(value), digest_size=16).digest()
+            known = value if is_short else blake2b(write_json_by_size(value, self._size), digest_size=16).digest()
             if self._around.get((name, key)) != known:
                 news[key] = value
                 if (name, key) in self._around or len(self._around) < _MOST_AROUND:
@@ -239,7 +242,7 @@ class StreamReader:
         half, self._half = self._half, ""
         found += self._deltas(half)
         self.ended = True
-        done = Done(self.text, self._kept, self.usage, self.cut)
+        done = Done(self.text, self._kept, self.usage, self.cut, self._size_kept * len(self._kept))
         found.append(done if error is None else Failed(error, self.usage))
 
 

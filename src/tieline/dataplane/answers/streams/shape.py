@@ -12,6 +12,7 @@ import orjson
 
 from tieline.dataplane.answers.streams.presets import PRESETS, Read, error_of, is_error_object, nothing
 from tieline.definitions.getters import Get, getter
+from tieline.definitions.infer.embedded import MOST_TEXT
 from tieline.definitions.infer.paths import split
 from tieline.definitions.infer.shape import Shaper
 from tieline.definitions.model import Field, Spot, Stream, StreamEvent
@@ -140,11 +141,11 @@ def _labelled(fields: Iterable[Field]) -> list[tuple[str, Get]]:
 
 
 def _parsed(get: Get) -> Get:
-    """Text that holds JSON, as what it holds; as it is where it does not."""
+    """Text of up to a million characters that holds JSON, as what it holds; as it is where it does not."""
 
     def find(value: Any) -> Any:
         found = get(value)
-        if not isinstance(found, str):
+        if not isinstance(found, str) or len(found) > MOST_TEXT:
             return found
         try:
             return orjson.loads(found)
