@@ -4,6 +4,9 @@ import configparser
 import json
 import re
 import shlex
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -50,6 +53,20 @@ def test_the_unit_gives_the_drain_its_time(unit: dict[str, list[str]]) -> None:
     """systemd kills after what draining may take, not before."""
     variables = dict(each.split("=", 1) for each in unit["Environment"])
     assert int(unit["TimeoutStopSec"][0]) > int(variables["TIELINE_DRAIN_DELAY"]) + DRAIN_SECONDS + DRAIN_GRACE
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="needs systemd-analyze")
+def test_systemd_knows_every_word_of_the_unit(tmp_path: Path) -> None:
+    """Its own check warns of nothing, and its scale puts what the unit leaves open in the lower half."""
+    file = tmp_path / "tieline.service"
+    file.write_text(block("ini").replace("/opt/tieline/bin/tieline", sys.executable), encoding="utf-8")
+    verified = subprocess.run(["systemd-analyze", "verify", str(file)], capture_output=True, text=True, check=False)
+    assert [line for line in verified.stderr.splitlines() if "tieline.service" in line] == []
+    rated = subprocess.run(
+        ["systemd-analyze", "security", "--offline=true", "--threshold=50", str(file)],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert rated.returncode == 0, rated.stdout[-500:]
 
 
 def test_the_container_serves_on_the_ports_that_it_exposes(tmp_path: Path) -> None:

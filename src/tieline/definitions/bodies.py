@@ -56,8 +56,6 @@ def _body(found: Mapping[str, Any], place: Cursor) -> Body:
         place.key("template").problem(f"a body of type {kind} is text; write its template as text")
     _check_data(found["template"], place.key("template"))
     _check_data(found["variables"], place.key("variables"))
-    if found["variables"] is not None and not isinstance(found["variables"], dict):
-        place.key("variables").expected("a mapping")
     for index, field in enumerate(found["fields"]):
         if kind == "form" and (field.filename is not None or field.content_type is not None):
             place.key("fields").item(index).problem("only multipart has files; remove filename and content_type")
@@ -83,7 +81,7 @@ BODY = Record(
         Key("fields", Many(BODY_FIELD, 500), ()),
         Key("content_type", Text("media type", media_type), None, shows="that of the type"),
         Key("query", Text("text", most=_TEXT), None),
-        Key("variables", Data("mapping"), None),
+        Key("variables", Data("mapping", is_mapping=True), None),
         Key("operation_name", Text("text of 1–200 characters", values.pair_name), None),
     ),
     _body,

@@ -62,7 +62,7 @@ def _scalar(kind: Kind) -> dict[str, Any]:
         case Written():
             return {"type": ["string", "number"], "description": kind.says}
         case Data():
-            return {"description": kind.says}
+            return {"type": "object", "description": kind.says} if kind.is_mapping else {"description": kind.says}
     raise TypeError(f"{type(kind).__name__} is no kind that a schema is made of")
 
 

@@ -205,12 +205,14 @@ class Written:
 
 @dataclass(frozen=True, slots=True)
 class Data:
-    """Any value at all."""
+    """Any value at all, or any mapping where ``is_mapping``."""
 
     says: str = "any value"
+    is_mapping: bool = False
 
     def read(self, place: Cursor) -> Any:
-        return plain(place.node)
+        value = plain(place.node)
+        return place.expected("a mapping") if self.is_mapping and not isinstance(value, dict) else value
 
 
 @dataclass(frozen=True, slots=True)
