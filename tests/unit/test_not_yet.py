@@ -28,9 +28,9 @@ def found(pattern: str, *, outside: str = "definitions") -> list[str]:
     return [str(path) for path in modules if re.search(pattern, path.read_text(encoding="utf-8"))]
 
 
-def nothing_limits() -> bool:
-    """Whether no request is refused because of what its key may use."""
-    return not found(r"raise (RateLimited|ConcurrencyLimited|BudgetExceeded|ModelNotAllowed)\b", outside="core")
+def nothing_is_budgeted() -> bool:
+    """Whether no request is refused because of its model or its cost."""
+    return not found(r"\b(BudgetExceeded|ModelNotAllowed)\(", outside="core")
 
 
 NOT_YET: dict[str, Callable[[], bool]] = {
@@ -39,7 +39,7 @@ NOT_YET: dict[str, Callable[[], bool]] = {
     ),
     "Nothing reads them yet but you, with SQL": lambda: not any("/requests" in path for path in OPENAPI["paths"]),
     "There is no command for it yet": lambda: not {"backup", "restore"} & set(COMMANDS),
-    "Codes for model lists, limits and budgets are reserved": nothing_limits,
+    "Codes for model lists and budgets are reserved": nothing_is_budgeted,
     "What works now, and what does not yet": lambda: set(cells()) == set(README_ROWS),
     "| works | not yet |": lambda: all(holds() for holds in README_ROWS.values()),
 }
@@ -49,7 +49,7 @@ README_ROWS: dict[str, Callable[[], bool]] = {
     "more catalogue entries, imports from OpenAPI, Postman, curl": lambda: (
         list(catalogue.names()) == ["openai"] and "import" not in COMMANDS
     ),
-    "rate limits, budgets, model lists": nothing_limits,
+    "budgets, model lists": nothing_is_budgeted,
     "web console, operators' sign-in, backup": lambda: "operator" not in COMMANDS and "backup" not in COMMANDS,
 }
 

@@ -41,7 +41,7 @@ class RequestRate:
         return {"requests": self.requests, "per": self.per}
 
     def __str__(self) -> str:
-        return f"{self.requests} requests {'an' if self.per == 'hour' else 'a'} {self.per}"
+        return f"{_counted(self.requests, 'request')} {'an' if self.per == 'hour' else 'a'} {self.per}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,20 +91,30 @@ class RequestLimits:
     def sentences(self) -> Iterator[str]:
         """Each limit in words, such as "60 requests a minute"."""
         yield from map(str, self.rates)
-        for name, word in _WORDS.items():
+        for name in _NUMBERS:
             if getattr(self, name) is not None:
-                yield f"{getattr(self, name)} {word}"
+                yield words(name, getattr(self, name))
         if self.per_address is not None:
             yield f"{self.per_address} from each address"
 
 
 _WORDS: Final = {
-    "tokens_per_minute": "tokens a minute",
-    "concurrent": "requests at once",
-    "streams": "streams at once",
-    "body": "bytes of a body",
+    "tokens_per_minute": ("token", " a minute"),
+    "concurrent": ("request", " at once"),
+    "streams": ("stream", " at once"),
+    "body": ("byte", " of a body"),
 }
 UNLIMITED: Final = RequestLimits()
+
+
+def words(name: str, number: int) -> str:
+    """A limit that is one number in words: ``words("concurrent", 4)`` is "4 requests at once"."""
+    noun, rest = _WORDS[name]
+    return _counted(number, noun) + rest
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def checked_models(globs: Sequence[str]) -> tuple[str, ...]:

@@ -25,6 +25,7 @@ from tieline.app.assignment import DRAIN_SECONDS, Assignment
 from tieline.app.children import Child
 from tieline.app.listeners import reserve
 from tieline.core.errors import StartError
+from tieline.dataplane.limits.table import NodeTable, open_file
 from tieline.settings.model import ServeSettings
 from tieline.telemetry.logs import Log, Severity
 
@@ -59,7 +60,7 @@ def _serve(settings: ServeSettings) -> int:
         settings = replace(settings, console_listen=address)
     claimed = datadir.claim(settings.data_dir, settings.only)
     try:
-        return Supervisor(settings, held).run()
+        return Supervisor(settings, held, _counters(settings)).run()
     finally:
         for descriptor in claimed:
             os.close(descriptor)
@@ -76,12 +77,18 @@ def raise_open_files() -> int:
 
 
 class Supervisor:
-    """The children of one ``tieline serve``; ``held`` are the sockets that keep its ports."""
+    """The children of one ``tieline serve``; ``held`` are the sockets that keep its ports.
 
-    def __init__(self, settings: ServeSettings, held: list[socket.socket]) -> None:
+    ``table`` counts for its data workers; what one of them held is given back when it has ended.
+    """
+
+    def __init__(self, settings: ServeSettings, held: list[socket.socket], table: NodeTable) -> None:
         self._settings = settings
         self._held = held
-        self._children = [Child(assignment) for assignment in _assignments(settings)]
+        self._children = [Child(assignment) for assignment in _assignments(settings, table.file)]
+        self._table = table
+        for worker in range(settings.workers):
+            table.release_all(worker)
         self._log = Log(settings.log_format, settings.log_level)
         self._selector = selectors.DefaultSelector()
         self._signals: list[int] = []
@@ -219,6 +226,8 @@ class Supervisor:
             self._status = 1
 
     def _ended(self, child: Child, status: int) -> None:
+        if child.assignment.plane == "data":
+            self._table.release_all(child.assignment.index)
         if self._status is not None or self._leaving:
             return
         if not self._ready:
@@ -253,10 +262,21 @@ class Supervisor:
         self._log.info("draining", seconds=DRAIN_SECONDS)
 
 
-def _assignments(settings: ServeSettings) -> list[Assignment]:
+def _counters(settings: ServeSettings) -> NodeTable:
+    """The node table: in the data directory, or in memory for a data plane alone that has none. Raises StartError."""
+    directory = settings.data_dir if settings.data_dir.is_dir() else None
+    try:
+        return NodeTable(open_file(directory), 0, settings.workers)
+    except OSError as error:
+        where = directory or "memory"
+        msg = f"The counters of limits (node.table) cannot be kept in {where}: {error.strerror}. Check disk and rights."
+        raise StartError(msg) from error
+
+
+def _assignments(settings: ServeSettings, counters: int) -> list[Assignment]:
     control = [] if settings.only == "data" else [Assignment("control", 0, settings)]
     workers = 0 if settings.only == "control" else settings.workers
-    return [*control, *(Assignment("data", index, settings) for index in range(workers))]
+    return [*control, *(Assignment("data", index, settings, counters) for index in range(workers))]
 
 
 def _say(line: str) -> None:

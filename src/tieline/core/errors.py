@@ -22,6 +22,7 @@
     ├── CredentialError         CredentialMissing, ConnectionRequired, ReauthorizationRequired
     ├── UpstreamError           UpstreamUnreachable, UpstreamTlsError, UpstreamProtocolError,
     │                           UpstreamResponseTooLarge, UpstreamTimeout, UpstreamFailed
+    ├── Limited                 RateLimited, ConcurrencyLimited
     ├── Unavailable             Overloaded, NotReady
     ├── AdminError              what an operator asked of the admin API
     │   ├── InvalidToken, Forbidden, NotFound, AlreadyExists, LostUpdate, InvalidInput
@@ -208,6 +209,18 @@ class UpstreamFailed(UpstreamError):
     code = "upstream_error"
 
 
+class Limited(TielineError):
+    """The request is allowed, but not now: a limit that holds for it is used up."""
+
+
+class RateLimited(Limited):
+    code = "rate_limited"
+
+
+class ConcurrencyLimited(Limited):
+    code = "concurrency_limited"
+
+
 class Unavailable(TielineError):
     """Tieline cannot serve this now and says when to come back."""
 
@@ -306,6 +319,8 @@ ANSWERS: dict[str, ErrorAnswer] = {
     "definition_unusable": ErrorAnswer(424, False),
     "connection_required": ErrorAnswer(424, False),
     "reauthorization_required": ErrorAnswer(424, False),
+    "rate_limited": ErrorAnswer(429, True),
+    "concurrency_limited": ErrorAnswer(429, True),
     "headers_too_large": ErrorAnswer(431, False),
     "internal_error": ErrorAnswer(500, False),
     "upstream_unreachable": ErrorAnswer(502, True),

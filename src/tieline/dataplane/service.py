@@ -16,6 +16,8 @@ from tieline.dataplane.calls.drift_flush import DriftFlush
 from tieline.dataplane.doors.call import PREFIX as CALL_PREFIX
 from tieline.dataplane.doors.call import CallDoor
 from tieline.dataplane.doors.relay import PREFIX, Relay
+from tieline.dataplane.limits.limiter import Limiter
+from tieline.dataplane.limits.table import NodeTable
 from tieline.dataplane.records.recorder import Records
 from tieline.dataplane.snapshot.view import Snapshot
 from tieline.dataplane.supervised import SupervisedTask
@@ -40,12 +42,16 @@ _OF_TOKENS = frozenset({"connection", "token"})  # kinds of changes that no key 
 
 @dataclass(frozen=True, slots=True)
 class Resources:
-    """What a worker is given: the store's side, opened keys, the egress guard, whom to trust upstream and in front."""
+    """What a worker is given: the store's side, opened keys, the egress guard, the counters that it shares with others.
+
+    And whom to trust upstream and in front.
+    """
 
     source: SnapshotSource
     connections: ConnectionStore
     keyring: Keyring
     guard: Guard
+    table: NodeTable
     trust: Trust = field(default_factory=Trust)
     proxies: TrustedProxies | None = None
 
@@ -62,8 +68,9 @@ class Service:
         self._new_request_id = new_id = RequestIds().next
         self.admission = admission = Admission(self.snapshot, resources.keyring.derive("app-key"))
         preparer = Preparer(self.sessions)
-        self._relay = Relay(admission, preparer, self.records, new_id)
-        self.calls = CallDoor(admission, CallSender(preparer), self.records, new_id)
+        limiter = Limiter(resources.table)
+        self._relay = Relay(admission, limiter, preparer, self.records, new_id)
+        self.calls = CallDoor(admission, limiter, CallSender(preparer), self.records, new_id)
         self.listener = Listener(self._door, self.deadlines, new_id, NOTABLE, resources.proxies)
         self.drift_flush = DriftFlush(self.calls.runner.drifts, resources.source)
         self._supervised = (

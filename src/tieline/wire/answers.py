@@ -2,6 +2,7 @@
 
 from email.utils import formatdate
 from http import HTTPStatus
+from math import ceil
 from typing import Protocol
 
 from tieline.core.error_shapes import ERROR_SHAPES, ErrorFacts
@@ -40,7 +41,7 @@ def error_answer(error: TielineError, request: Refusable, request_id: str, *, st
     if rule.retry is not None:
         fields.append(f"x-should-retry: {'true' if rule.retry else 'false'}")
     if error.retry_after is not None:
-        fields.append(f"retry-after: {max(1, round(error.retry_after))}")
+        fields.append(f"retry-after: {max(1, ceil(error.retry_after))}")
     if request.closes:
         fields.append("connection: close")
     body = shape.body(facts).encode("utf-8", "backslashreplace")

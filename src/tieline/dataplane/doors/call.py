@@ -18,6 +18,7 @@ from tieline.dataplane.calls.run import CallRunner, CallTarget
 from tieline.dataplane.doors.call_exchange import CallExchange, CallRequest, RunLedger
 from tieline.dataplane.doors.door import Door, NeedsCall, RefusalLedger
 from tieline.dataplane.doors.multipart import boundary_of
+from tieline.dataplane.limits.limiter import Held, Limiter
 from tieline.dataplane.snapshot.plan import Plan
 from tieline.dataplane.tokens.holder import named_holder
 from tieline.ports.snapshot import Change
@@ -35,9 +36,14 @@ class CallDoor(Door[CallRequest]):
     """Serves requests to ``/call/``."""
 
     def __init__(
-        self, admission: Admission, sender: CallSender, ledger: CallLedger, new_request_id: Callable[[], str]
+        self,
+        admission: Admission,
+        limiter: Limiter,
+        sender: CallSender,
+        ledger: CallLedger,
+        new_request_id: Callable[[], str],
     ) -> None:
-        super().__init__(PREFIX, admission, ledger, new_request_id)
+        super().__init__(PREFIX, admission, limiter, ledger, new_request_id)
         self.runner = CallRunner(sender)
         self.ledger = ledger
         self._left: set[asyncio.Task[None]] = set()
@@ -79,9 +85,9 @@ class CallDoor(Door[CallRequest]):
         target = CallTarget(admitted.plan, call, admitted.key, walks)
         return CallRequest(admitted, target, holder, admitted.words.query, boundary_of(content_type))
 
-    def _serve(self, request: Request, request_id: str, way: CallRequest) -> None:
+    def _serve(self, request: Request, request_id: str, way: CallRequest, held: Held | None) -> None:
         request.error_shape = way.target.plan.errors
-        CallExchange(self, request, request_id, way).begin()
+        CallExchange(self, request, request_id, way, held).begin()
 
 
 def _name(plan: Plan, rest: bytes) -> str:

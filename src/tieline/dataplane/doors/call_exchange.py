@@ -33,6 +33,8 @@ from tieline.dataplane.doors.body import RequestBody
 from tieline.dataplane.doors.form import from_form
 from tieline.dataplane.doors.parameters import from_json, from_query
 from tieline.dataplane.doors.reply import Reply
+from tieline.dataplane.limits.limiter import Held
+from tieline.dataplane.snapshot.view import AppKey
 from tieline.dataplane.tokens.holder import Holder
 from tieline.definitions.fill.scope import BODY_MOST
 from tieline.ports.requests import Outcome
@@ -54,6 +56,11 @@ class CallRequest:
     holder: Holder | None
     query: bytes
     boundary: bytes | None
+
+    @property
+    def key(self) -> AppKey:
+        """Whose request it is."""
+        return self.target.key
 
 
 class RunLedger(Protocol):
@@ -82,9 +89,24 @@ class RunDoor(Protocol):
 class CallExchange:
     """The sink of one request, and the receiver of its run. ``run`` has the facts for a record."""
 
-    __slots__ = ("_asked", "_door", "_error", "_is_gone", "_over", "_task", "body", "id", "reply", "request", "run")
+    __slots__ = (
+        "_asked",
+        "_door",
+        "_error",
+        "_held",
+        "_is_gone",
+        "_over",
+        "_task",
+        "body",
+        "id",
+        "reply",
+        "request",
+        "run",
+    )
 
-    def __init__(self, door: RunDoor, request: Request, request_id: str, asked: CallRequest) -> None:
+    def __init__(
+        self, door: RunDoor, request: Request, request_id: str, asked: CallRequest, held: Held | None = None
+    ) -> None:
         key = request.noted.get(IDEMPOTENCY_KEY)
         self.id = request_id
         self.request = request
@@ -93,6 +115,7 @@ class CallExchange:
         self.run = Run(door.runner, asked.target, Terms(asked.holder, key), self._again)
         self._asked = asked
         self._door = door
+        self._held = held
         self._error: TielineError | None = None
         self._is_gone = False
         self._over = False
@@ -229,6 +252,8 @@ class CallExchange:
     def _end(self, outcome: Outcome, error: TielineError | None) -> None:
         if not self._over:
             self._over = True
+            if self._held is not None:
+                self._held.free()
             self._door.ledger.ran(self, outcome, error)
 
 

@@ -2,7 +2,8 @@
 
 States of a request at a door, and who owns it:
 
-    judged ── admitted, and the door agrees ──▶ served: its exchange or run owns it, answers and records it
+    judged ── admitted, and the door agrees ──▶ served, if it fits its limits: its exchange or run owns it, answers
+      ▲ │                                       and records it, and gives back what it holds of them
       ▲ │
       │ ├──── ``Rejected`` ───────────────────▶ refused: answered and recorded here
       │ │
@@ -21,12 +22,22 @@ from typing import Final, Generic, Protocol, TypeVar, cast
 from tieline.core.errors import TielineError
 from tieline.dataplane.admission.admit import Admission, Admitted, NeedsStore, Rejected
 from tieline.dataplane.admission.words import Words
+from tieline.dataplane.limits.limiter import Held, Limiter
 from tieline.dataplane.snapshot.calls import Calls
 from tieline.dataplane.snapshot.view import AppKey
 from tieline.wire.request import Request
 
 HELD_MOST: Final = 64 * 1024
-Way = TypeVar("Way")
+
+
+class Passage(Protocol):
+    """What a door decided on for a request: at least whose key it is."""
+
+    @property
+    def key(self) -> AppKey: ...
+
+
+Way = TypeVar("Way", bound=Passage)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +67,16 @@ class Door(ABC, Generic[Way]):
     """A door. ``Way`` is what it decides on for an admitted request, and serves it by."""
 
     def __init__(
-        self, prefix: bytes, admission: Admission, ledger: RefusalLedger, new_request_id: Callable[[], str]
+        self,
+        prefix: bytes,
+        admission: Admission,
+        limiter: Limiter,
+        ledger: RefusalLedger,
+        new_request_id: Callable[[], str],
     ) -> None:
         self._prefix = prefix
         self._admission = admission
+        self._limiter = limiter
         self._refusals = ledger
         self._new_request_id = new_request_id
 
@@ -68,7 +85,7 @@ class Door(ABC, Generic[Way]):
         request_id = self._new_request_id()
         way = self._judge(request, None)
         if not isinstance(way, (Rejected, NeedsStore, NeedsCall)):
-            self._serve(request, request_id, way)
+            self._pass(request, request_id, way)
         elif isinstance(way, Rejected):
             self._refuse(request, request_id, way)
         else:
@@ -92,8 +109,20 @@ class Door(ABC, Generic[Way]):
         """
 
     @abstractmethod
-    def _serve(self, request: Request, request_id: str, way: Way) -> None:
-        """Send the request on its way, which owns it from then on, and its record; raises nothing on purpose."""
+    def _serve(self, request: Request, request_id: str, way: Way, held: Held | None) -> None:
+        """Send the request on its way, which owns it from then on, its record and what it holds of limits.
+
+        Raises nothing on purpose.
+        """
+
+    def _pass(self, request: Request, request_id: str, way: Way) -> None:
+        """Serve the request if it fits its limits."""
+        bounds = way.key.bounds
+        held = self._limiter.hold(bounds) if bounds else None
+        if isinstance(held, TielineError):
+            self._refuse(request, request_id, Rejected(held, way.key))
+        else:
+            self._serve(request, request_id, way, held)
 
     def _judge(self, request: Request, words: Words | None) -> Way | Rejected | NeedsStore | NeedsCall:
         admitted = self._admission.admit(request, self._prefix, words)
@@ -134,7 +163,7 @@ class Door(ABC, Generic[Way]):
         if isinstance(way, Rejected):
             self._refuse(request, request_id, way)
         else:
-            self._serve(request, request_id, way)
+            self._pass(request, request_id, way)
 
     def _refuse(self, request: Request, request_id: str, rejected: Rejected) -> None:
         self._refusals.refused(request, request_id, rejected.key, rejected.error)

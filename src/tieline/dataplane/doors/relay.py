@@ -16,6 +16,7 @@ from tieline.dataplane.admission.fields import CONNECTION
 from tieline.dataplane.attempt.prepare import Message, Preparer, prepare, steady_appliers
 from tieline.dataplane.attempt.target import Target
 from tieline.dataplane.doors.door import Door, RefusalLedger
+from tieline.dataplane.limits.limiter import Held, Limiter
 from tieline.dataplane.relaying.exchange import Exchange, ExchangeLedger, Relaying
 from tieline.dataplane.relaying.route import Route
 from tieline.dataplane.snapshot.header_fate import REFUSED
@@ -38,9 +39,14 @@ class Relay(Door[Route]):
     """Serves requests to ``/relay/``."""
 
     def __init__(
-        self, admission: Admission, preparer: Preparer, ledger: RelayLedger, new_request_id: Callable[[], str]
+        self,
+        admission: Admission,
+        limiter: Limiter,
+        preparer: Preparer,
+        ledger: RelayLedger,
+        new_request_id: Callable[[], str],
     ) -> None:
-        super().__init__(PREFIX, admission, ledger, new_request_id)
+        super().__init__(PREFIX, admission, limiter, ledger, new_request_id)
         self._relaying = Relaying(ledger, preparer)
 
     def _decide(self, request: Request, admitted: Admitted) -> Route:
@@ -56,9 +62,9 @@ class Relay(Door[Route]):
         shown = hidden(path.decode("ascii"))
         return Route(plan, key, shown, verdict.area, verdict.level, message, prepared, holder)
 
-    def _serve(self, request: Request, request_id: str, way: Route) -> None:
+    def _serve(self, request: Request, request_id: str, way: Route, held: Held | None) -> None:
         request.error_shape = way.plan.errors
-        Exchange(request, request_id, way, self._relaying).open()
+        Exchange(request, request_id, way, self._relaying, held).open()
 
 
 def _permitted(request: Request, plan: Plan, key: AppKey, path: bytes) -> Allowed:

@@ -63,17 +63,28 @@ def micros() -> int:
     return time.clock_gettime_ns(_CLOCK) // 1000
 
 
+def open_file(directory: Path | None) -> int:
+    """A descriptor of the table's file in ``directory``, or of memory that lives as long as a process holds it open.
+
+    Raises OSError.
+    """
+    if directory is None:
+        return os.memfd_create("tieline-node-table")
+    return os.open(directory / "node.table", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+
 class NodeTable:
-    """The table in the file at ``path``, opened for worker number ``worker`` (from 0) of ``workers``.
+    """The table in the open ``file`` (:func:`open_file`), for worker number ``worker`` (from 0) of ``workers``.
 
     Cells are numbers. Between :meth:`acquire` and :meth:`release`, the shared values ``shared[cell * 4 + i]`` and this
     worker's values ``own[cell * 2 + i]`` may be read and written. ``shared`` 0 is ``keep_until``, in microseconds of
     :func:`micros`; 1 to 3 are the limit's. ``own`` 0 is what is held, and given back if the worker dies; 1 is kept.
 
-    Raises OSError where the file cannot be had.
+    Raises OSError where the file has no space. The file is closed by whoever opened it; a process that closes any
+    descriptor of it loses the locks that it holds.
     """
 
-    def __init__(self, path: Path, worker: int, workers: int, *, capacity: int = CAPACITY) -> None:
+    def __init__(self, file: int, worker: int, workers: int, *, capacity: int = CAPACITY) -> None:
         if not 0 <= worker < workers <= WORKERS_MOST:
             msg = f"a node has 1 to {WORKERS_MOST} workers, not worker {worker} of {workers}"
             raise ValueError(msg)
@@ -84,13 +95,9 @@ class NodeTable:
         cells = capacity + PROBED  # so that no probe has to wrap around
         sizes = [_PAGE, cells * _IDENTITY, cells * _SHARED * 8] + [cells * _OWN * 8] * workers
         starts = [sum(sizes[:i]) for i in range(len(sizes) + 1)]
-        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            size = self._prepare(starts[-1])
-            self._map = mmap.mmap(self._file, size)
-        except BaseException:
-            os.close(self._file)
-            raise
+        self.file = file
+        size = self._prepare(starts[-1])
+        self._map = mmap.mmap(file, size)
         view = memoryview(self._map)
         self._identities = view[starts[1] : starts[2]]
         self.shared = view[starts[2] : starts[3]].cast("q")
@@ -138,11 +145,10 @@ class NodeTable:
                     part[held] = 0
 
     def close(self) -> None:
-        """Unmap and close the file. Its cells stay."""
+        """Unmap the file. Its cells stay."""
         for view in (self._identities, self.shared, self.own, *self._of_workers):
             view.release()
         self._map.close()
-        os.close(self._file)
 
     def _is_of(self, cell: int, wanted: bytes) -> bool:
         return self._identities[cell * _IDENTITY : (cell + 1) * _IDENTITY] == wanted
@@ -188,27 +194,27 @@ class NodeTable:
 
     def _lock(self, cell: int, count: int) -> None:
         if not self._alone:
-            fcntl.lockf(self._file, fcntl.LOCK_EX, count, cell)
+            fcntl.lockf(self.file, fcntl.LOCK_EX, count, cell)
 
     def _unlock(self, cell: int, count: int) -> None:
         if not self._alone:
-            fcntl.lockf(self._file, fcntl.LOCK_UN, count, cell)
+            fcntl.lockf(self.file, fcntl.LOCK_UN, count, cell)
 
     def _prepare(self, needed: int) -> int:
         """Make the file what this run of the machine needs, once; returns its size, at least ``needed`` bytes."""
-        fcntl.lockf(self._file, fcntl.LOCK_EX, 1, _PREPARING)
+        fcntl.lockf(self.file, fcntl.LOCK_EX, 1, _PREPARING)
         try:
             header = _FORMAT + self._capacity.to_bytes(8, "little") + boot_id()
-            if os.pread(self._file, len(header), 0) != header:
-                os.ftruncate(self._file, 0)
-            size = os.fstat(self._file).st_size
+            if os.pread(self.file, len(header), 0) != header:
+                os.ftruncate(self.file, 0)
+            size = os.fstat(self.file).st_size
             if size < needed:
                 for start in range(size, needed, _MIB):
-                    os.pwrite(self._file, bytes(min(_MIB, needed - start)), start)
-                os.pwrite(self._file, header, 0)
+                    os.pwrite(self.file, bytes(min(_MIB, needed - start)), start)
+                os.pwrite(self.file, header, 0)
             return max(size, needed)
         finally:
-            fcntl.lockf(self._file, fcntl.LOCK_UN, 1, _PREPARING)
+            fcntl.lockf(self.file, fcntl.LOCK_UN, 1, _PREPARING)
 
 
 def boot_id() -> bytes:

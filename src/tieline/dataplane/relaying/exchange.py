@@ -12,7 +12,7 @@ States, and who owns the upstream's connection:
     sending     the exchange: body pieces go out as they come. The connection is lost before an answer ──▶ *attempting*
     answering   the exchange: the head went to the client, the body follows; whatever goes wrong now cuts the answer
     tunnelled   ``Tunnel``, since the upstream switched protocols (101)
-    ended       nobody: the connection went back to its lane or was cut, and the ledger was told, once
+    ended       nobody: the connection went back to its lane or was cut, limits were freed, the ledger was told, once
 
 The client may leave in any state: the task is cancelled and the upstream's connection cut.
 """
@@ -26,6 +26,7 @@ from typing import Final, Protocol
 from tieline.core.errors import BodyTooLarge, TielineError, UpstreamError, UpstreamUnreachable
 from tieline.dataplane.attempt.loop import Attempts, Job, Policy
 from tieline.dataplane.attempt.prepare import Message, Prepared, Preparer
+from tieline.dataplane.limits.limiter import Held
 from tieline.dataplane.relaying.answer import RelayedAnswer, interim_head, switch_head
 from tieline.dataplane.relaying.body import chunked, framing_of, take_pieces
 from tieline.dataplane.relaying.route import Route
@@ -68,6 +69,7 @@ class Exchange:
         "_connection",
         "_done",
         "_failure",
+        "_held",
         "_plan",
         "_reflections",
         "_relaying",
@@ -89,7 +91,9 @@ class Exchange:
         "unsent",
     )
 
-    def __init__(self, request: Request, request_id: str, route: Route, relaying: Relaying) -> None:
+    def __init__(
+        self, request: Request, request_id: str, route: Route, relaying: Relaying, held: Held | None = None
+    ) -> None:
         self.request = request
         self.id = request_id
         self.route = route
@@ -101,6 +105,7 @@ class Exchange:
         self.unsent = True
         self.stale = False
         self._plan = route.plan
+        self._held = held
         self._reflections = route.plan.reflections
         self._relaying = relaying
         self._connection: EgressConnection | None = None
@@ -450,6 +455,8 @@ class Exchange:
     def _end(self, outcome: Outcome, error: TielineError | None) -> None:
         if not self._done:
             self._done = True
+            if self._held is not None:
+                self._held.free()
             if self._answer is not None:
                 self.bytes_out = self._answer.passed
             self._relaying.ledger.ended(self, outcome, error)

@@ -14,11 +14,13 @@ from typing import Any, TypeAlias, TypeVar
 
 import orjson
 
+from tieline.access.limits import RequestLimits
 from tieline.access.permissions import Mode, Permissions
 from tieline.access.verdict import Allowed
 from tieline.core.errors import CredentialMissing, NotReady, Overloaded, TielineError
 from tieline.core.names import Environment
 from tieline.core.secret import Secret
+from tieline.dataplane.limits.bounds import Bound, bounds_of
 from tieline.dataplane.snapshot.compiler import Compiler, OpenedCredential, read_definition
 from tieline.dataplane.snapshot.plan import Api
 from tieline.ports.apis import ApiRow
@@ -50,7 +52,8 @@ class AppKey:
     """An app key as requests are judged by it. ``expires_at`` is seconds since the epoch.
 
     ``allowed`` remembers what these permissions allow, for all keys that have them: by the plan's serial, method, path
-    and upgrade. Any change of a key or an API makes a new key or plan, with entries of its own.
+    and upgrade. Any change of a key or an API makes a new key or plan, with entries of its own. ``bounds`` are the
+    limits of the key and of its app.
     """
 
     keyed_hash: bytes
@@ -64,6 +67,7 @@ class AppKey:
     expires_at: float | None
     revoked: bool
     allowed: Verdicts
+    bounds: tuple[Bound, ...] = ()
 
     @property
     def restricted(self) -> bool:
@@ -99,6 +103,7 @@ class AppKeys:
             expires_at=row.expires_at,
             revoked=row.revoked,
             allowed=allowed,
+            bounds=_bounds(row),
         )
 
     def clear(self) -> None:
@@ -116,6 +121,11 @@ class AppKeys:
     def _one(self, value: _Value) -> _Value:
         found: _Value = self._same.setdefault(value, value)
         return found
+
+
+def _bounds(row: ResolvedKey) -> tuple[Bound, ...]:
+    limits, of_app = RequestLimits.from_json(dict(row.limits)), RequestLimits.from_json(dict(row.app_limits))
+    return bounds_of(limits, "key", row.key_id) + bounds_of(of_app, "app", row.app_id)
 
 
 class Snapshot:

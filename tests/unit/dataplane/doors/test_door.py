@@ -1,13 +1,17 @@
 """What all doors do alike, without a socket: a request is judged until that is final, and served or refused once."""
 
 import asyncio
-from dataclasses import dataclass, field
-from typing import Any, cast
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple, cast
 
 from tests.unit.dataplane.admission.test_admit import BEARER, HASH, PEPPER, Known, compiled, key
+from tieline.access.limits import RequestLimits
 from tieline.core.errors import MissingPermission, NotReady, TielineError
 from tieline.dataplane.admission.admit import LOOKING_MOST, Admission, Admitted
 from tieline.dataplane.doors.door import HELD_MOST, Door, NeedsCall
+from tieline.dataplane.limits.bounds import bounds_of
+from tieline.dataplane.limits.limiter import Held, Limiter
+from tieline.dataplane.limits.table import NodeTable, open_file
 from tieline.dataplane.snapshot.calls import Calls
 from tieline.dataplane.snapshot.view import AppKey
 from tieline.testing.requests import FakeClient
@@ -39,7 +43,14 @@ class FakeCalls:
         self.found.append(name)
 
 
-class EveryDoor(Door[str]):
+class Way(NamedTuple):
+    """A way that the door decides on, by a name."""
+
+    name: str
+    key: AppKey
+
+
+class EveryDoor(Door[Way]):
     """Serves whatever ``decides`` gives, in turn, the last one for ever; an error is raised."""
 
     def __init__(self, known: Known, *decides: str | TielineError | FakeCalls) -> None:
@@ -49,17 +60,20 @@ class EveryDoor(Door[str]):
         self.served: list[str] = []
         self.decided = 0
         self._decides = decides
-        super().__init__(b"/relay/", self.admission, self.refusals, lambda: "req_1")
+        limiter = Limiter(NodeTable(open_file(None), 0, 1))
+        super().__init__(b"/relay/", self.admission, limiter, self.refusals, lambda: "req_1")
 
-    def _decide(self, request: Request, admitted: Admitted) -> str | NeedsCall:
+    def _decide(self, request: Request, admitted: Admitted) -> Way | NeedsCall:
         found = self._decides[min(self.decided, len(self._decides) - 1)]
         self.decided += 1
         if isinstance(found, TielineError):
             raise found
-        return NeedsCall(admitted, cast("Calls", found), "it") if isinstance(found, FakeCalls) else found
+        if isinstance(found, FakeCalls):
+            return NeedsCall(admitted, cast("Calls", found), "it")
+        return Way(found, admitted.key)
 
-    def _serve(self, request: Request, request_id: str, way: str) -> None:
-        self.served.append(way)
+    def _serve(self, request: Request, request_id: str, way: Way, held: Held | None) -> None:
+        self.served.append(way.name)
 
     async def ask(self, client: FakeClient | None = None, **fields: Any) -> FakeClient:
         """Open a request, and wait until that is over."""
@@ -67,6 +81,15 @@ class EveryDoor(Door[str]):
         self.open(client.request(b"GET", b"/relay/api/x", BEARER, **fields))
         await asyncio.gather(*client.tasks, return_exceptions=True)
         return client
+
+
+async def test_what_fits_no_limit_is_refused_with_its_key_and_decided_on_no_more() -> None:
+    """The second of one a day is refused and recorded, whatever was decided on for it."""
+    bounds = bounds_of(RequestLimits.from_json({"rates": [{"requests": 1, "per": "day"}]}), "key", "key_1")
+    door = EveryDoor(Known(await compiled(), replace(key(), bounds=bounds)), "there")
+    client = await door.ask(await door.ask())
+    assert (door.served, door.refusals.codes) == (["there"], ["rate_limited"])
+    assert b"HTTP/1.1 429 " in client.written
 
 
 class Changing(Known):
@@ -172,7 +195,7 @@ async def test_a_request_that_is_about_to_fail_is_judged_again() -> None:
     request = client.request(b"GET", b"/relay/api/x", BEARER)
     admitted = door.admission.admit(request, b"/relay/")
     assert isinstance(admitted, Admitted)
-    assert await door.again(request, admitted, MissingPermission("no")) == "there"
+    assert (await door.again(request, admitted, MissingPermission("no"))).name == "there"
     known = Known(await compiled(), key())
     error = MissingPermission("no")
     same = EveryDoor(known, "there")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tieline.dataplane.limits import table as module
-from tieline.dataplane.limits.table import FOREVER, PROBED, NodeTable, TableFull, identity, micros
+from tieline.dataplane.limits.table import FOREVER, PROBED, NodeTable, TableFull, identity, micros, open_file
 
 ONE, TWO = identity("key_1", "requests", "60/min"), identity("key_1", "requests", "61/min")
 
@@ -17,9 +17,9 @@ ONE, TWO = identity("key_1", "requests", "60/min"), identity("key_1", "requests"
 TAKER = """
 import sys
 from pathlib import Path
-from tieline.dataplane.limits.table import NodeTable, identity
+from tieline.dataplane.limits.table import NodeTable, identity, open_file
 path, worker, most = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
-table, wanted, got = NodeTable(path, worker, 4), identity("key", "slots"), 0
+table, wanted, got = NodeTable(open_file(path), worker, 4), identity("key", "slots"), 0
 while True:
     (cell,) = table.acquire([wanted])
     try:
@@ -38,7 +38,7 @@ sys.stdin.read()
 @pytest.fixture
 def table(tmp_path: Path) -> Iterator[NodeTable]:
     """A table with one worker."""
-    opened = NodeTable(tmp_path / "node.table", 0, 1)
+    opened = NodeTable(open_file(tmp_path), 0, 1)
     yield opened
     opened.close()
 
@@ -82,14 +82,14 @@ def test_a_cell_that_equals_a_fresh_one_goes_to_the_next(table: NodeTable, monke
 
 def test_four_workers_take_exactly_what_there_is_and_a_killed_one_gives_back(tmp_path: Path) -> None:
     """2,000 slots for four processes at once: not one too many; one is killed, and all that it held is free."""
-    path = tmp_path / "node.table"
+    path = tmp_path
     command = [sys.executable, "-c", TAKER, str(path)]
     takers = [
         subprocess.Popen([*command, str(n), "2000"], stdin=subprocess.PIPE, stdout=subprocess.PIPE) for n in range(4)
     ]
     try:
         got = [int((taker.stdout or sys.stdin).readline()) for taker in takers]
-        table = NodeTable(path, 0, 4)
+        table = NodeTable(open_file(path), 0, 4)
         (cell,) = table.acquire([identity("key", "slots")])
         table.release([cell])
         assert (sum(got), table.held(cell)) == (2000, 2000)
@@ -108,13 +108,13 @@ def test_counters_outlive_the_processes_but_not_the_run_of_the_machine(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After a restart of the server a cell is what it was; after one of the machine it is fresh, as the clock is."""
-    path = tmp_path / "node.table"
+    path = tmp_path
     for workers, held in ((1, 1), (3, 2), (2, 3)):
-        table = NodeTable(path, 0, workers)
+        table = NodeTable(open_file(path), 0, workers)
         assert table.held(hold(table, ONE, until=FOREVER)) == held
         table.close()
     monkeypatch.setattr(module, "boot_id", lambda: b"another run of the machine")
-    table = NodeTable(path, 0, 2)
+    table = NodeTable(open_file(path), 0, 2)
     (cell,) = table.acquire([ONE])
     assert (table.held(cell), table.shared[cell * 4]) == (0, 0)
     table.close()
@@ -131,4 +131,4 @@ def test_its_space_is_allocated(tmp_path: Path, table: NodeTable) -> None:
 def test_workers_out_of_bounds_are_refused(tmp_path: Path, worker: int, workers: int) -> None:
     """A node has up to 64 workers, counted from 0."""
     with pytest.raises(ValueError, match="1 to 64 workers"):
-        NodeTable(tmp_path / "node.table", worker, workers)
+        NodeTable(open_file(tmp_path), worker, workers)
