@@ -8,6 +8,7 @@ import yaml
 
 from tieline.access.areas import Area
 from tieline.core import urls
+from tieline.core.quantities import QUANTITIES
 from tieline.definitions import values
 from tieline.definitions.model import (
     Body,
@@ -18,6 +19,7 @@ from tieline.definitions.model import (
     Pagination,
     Parameter,
     Price,
+    PriceRate,
     Response,
     SharedHeader,
     SharedParameter,
@@ -63,7 +65,8 @@ def to_json(definition: Definition) -> dict[str, Any]:
             limits=_limits(one.limits) or None,
             areas=[_area(each) for each in one.areas] or None,
             usage={"kind": one.usage.kind} if one.usage is not None else None,
-            prices={name: _price(each) for name, each in one.prices.items()} or None,
+            prices_from=one.prices_from,
+            prices={name: _prices(each) for name, each in one.prices.items()} or None,
             calls=_calls(one.calls) or None,
         ),
     }
@@ -157,9 +160,26 @@ def _area(one: Area) -> dict[str, Any]:
     )
 
 
+def _prices(every: tuple[Price, ...]) -> Any:
+    return _price(every[0]) if len(every) == 1 else [_price(each) for each in every]
+
+
 def _price(one: Price) -> dict[str, Any]:
-    found = {"date": one.date, "source": one.source} | ({"currency": one.currency} if one.currency != "usd" else {})
-    return found | {unit: format(amount, "f") for unit, amount in one.amounts.items()}
+    found = _given(date=one.date, source=one.source)
+    found |= _given(**{"from": one.begins}, until=one.ends, window=one.window, most_output=one.most_output)
+    tiers = {tier: _rates(rates) for tier, rates in one.tiers.items()}
+    return found | _given(rates=_rates(one.rates) or None, tiers=tiers or None)
+
+
+def _rates(rates: Mapping[str, PriceRate]) -> dict[str, Any]:
+    return {
+        QUANTITIES[name].shown: _given(
+            usd=format(each.usd, "f"),
+            per=each.per,
+            above=[{"tokens": tokens, "usd": format(usd, "f")} for tokens, usd in each.above] or None,
+        )
+        for name, each in rates.items()
+    }
 
 
 def call_to_json(one: Call) -> dict[str, Any]:

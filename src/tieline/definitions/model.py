@@ -99,13 +99,33 @@ class Usage:
 
 
 @dataclass(frozen=True, slots=True)
-class Price:
-    """What a model costs. Amounts by unit: tokens count by the million, everything else singly."""
+class PriceRate:
+    """What so much of a quantity costs, in US dollars; ``per`` is how much, such as ``1M`` or ``minute``.
 
-    amounts: Mapping[str, Decimal]
+    ``above`` are amounts for all of a request that read more input tokens than so many, in rising order.
+    """
+
+    usd: Decimal
+    per: str
+    above: tuple[tuple[int, Decimal], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """What a model costs, by quantity (``core.quantities``), from one day on and before another, both in UTC.
+
+    ``tiers`` are rates that other service tiers have instead. ``window`` is the most tokens that the model takes at
+    once, ``most_output`` the most that it writes. ``date`` and ``source`` say when and where the figures were read.
+    """
+
     date: str
     source: str
-    currency: str = "usd"
+    rates: Mapping[str, PriceRate] = field(default_factory=dict)
+    tiers: Mapping[str, Mapping[str, PriceRate]] = field(default_factory=dict)
+    begins: str | None = None
+    ends: str | None = None
+    window: int | None = None
+    most_output: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,6 +317,8 @@ class Definition:
     ``rewrite_response_headers`` are fields beside ``Location`` and its kin whose URLs lead back to the relay. ``paths``
     is ``literal`` where the API takes every segment of a path for itself, dot segments too.
     ``errors`` is the shape that Tieline's own errors have for this API's clients.
+    ``prices_from`` names the provider whose prices hold for models that ``prices`` has not: None for the one that
+    ``base_url`` belongs to, ``none`` for nobody's.
     ``private_parameters`` are the credential fields of its calls (see the function of that name).
     """
 
@@ -321,7 +343,8 @@ class Definition:
     limits: Limits
     areas: tuple[Area, ...]
     usage: Usage | None
-    prices: Mapping[str, Price]
+    prices_from: str | None
+    prices: Mapping[str, tuple[Price, ...]]
     calls: Mapping[str, Call]
     private_parameters: tuple[str, ...]
 

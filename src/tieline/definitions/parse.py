@@ -23,6 +23,7 @@ from tieline.definitions.model import (
     private_parameters,
 )
 from tieline.definitions.overlay import FIXED, overlay
+from tieline.definitions.prices import PRICES, PRICES_FROM
 from tieline.definitions.problems import DefinitionError, Findings, Problem, shown, suggestion
 from tieline.definitions.schema import Choice, Cursor, Key, Many, Named, Record, Text
 from tieline.definitions.sections import (
@@ -36,7 +37,6 @@ from tieline.definitions.sections import (
     NOTES,
     OVERRIDES,
     PARAMETER,
-    PRICES,
     TITLE,
     USAGE,
     VARIABLES,
@@ -314,6 +314,7 @@ DEFINITION = Record(
         Key("limits", LIMITS, Limits(), shows="all defaults"),
         Key("areas", Many(AREA, MOST_AREAS), ()),
         Key("usage", USAGE, None),
+        Key("prices_from", PRICES_FROM, None, shows="the provider that `base_url` belongs to"),
         Key("prices", PRICES, {}),
         Key("calls", CALLS, {}),
     ),

@@ -10,7 +10,7 @@ from tieline.access.levels import Level
 from tieline.core import urls
 from tieline.core.names import is_api_name, is_area_name, is_parameter_name
 from tieline.definitions import template, values
-from tieline.definitions.model import AuthSpec, Limits, Price, SharedHeader, SharedParameter, Usage, Variable, Verify
+from tieline.definitions.model import AuthSpec, Limits, SharedHeader, SharedParameter, Usage, Variable, Verify
 from tieline.definitions.problems import in_form, shown
 from tieline.definitions.schema import Choice, Cursor, Data, Flag, Key, Many, Named, Record, Text, Whole, Written
 
@@ -182,13 +182,6 @@ def _area(found: Mapping[str, Any], place: Cursor) -> Area:
     return Area(found["area"], found["title"] or found["area"], levels, found["parent"], found["match"])
 
 
-def _price(found: Mapping[str, Any], place: Cursor) -> Price:
-    amounts = {unit: found[unit] for unit in PRICE_UNITS if found[unit] is not None}
-    if not amounts:
-        place.problem(f"names no amount; give at least one of {', '.join(PRICE_UNITS)}")
-    return Price(amounts, found["date"], found["source"], found["currency"])
-
-
 def day(text: str) -> str:
     """A date such as 2026-08-21."""
     try:
@@ -197,10 +190,6 @@ def day(text: str) -> str:
     except ValueError:
         pass
     raise ValueError(f"{shown(text)} is no date; write it like 2026-08-21")
-
-
-def _model(name: str) -> bool:
-    return 0 < len(name) <= 200 and name.isprintable() and " " not in name
 
 
 VARIABLE = Record(
@@ -302,30 +291,6 @@ AREA = Record(
 )
 
 USAGE = Record("usage", (Key("kind", Choice(("openai",))),), lambda found, _: Usage(found["kind"]))
-
-PRICE_UNITS = (
-    "input",
-    "cached_input",
-    "cache_write",
-    "output",
-    "audio_input",
-    "audio_output",
-    "image",
-    "second",
-    "character",
-    "request",
-)
-PRICE = Record(
-    "price",
-    (
-        Key("date", Text("date", day)),
-        Key("source", LINK),
-        Key("currency", Choice(("usd", "eur")), "usd"),
-        *(Key(unit, Written("amount", values.amount), None) for unit in PRICE_UNITS),
-    ),
-    _price,
-)
-PRICES = Named("model", _model, "use 1 to 200 visible characters", PRICE, 2000)
 
 OVERRIDES = Data("mapping of overrides")
 API = Text("API name", named(is_api_name, "API name", API_NAME_RULE))

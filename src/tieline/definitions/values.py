@@ -1,7 +1,6 @@
 """The small values of a definition: durations, sizes, amounts, titles, headers. Each function raises ValueError."""
 
 import re
-from decimal import Decimal
 
 from tieline.core.names import TITLE_LENGTH, is_title
 from tieline.core.urls import target
@@ -16,7 +15,6 @@ _FIELD_VALUE = re.compile(r"[\x20-\x7e\t]*")
 _FRAMING = frozenset(
     "connection content-length expect host keep-alive te trailer transfer-encoding upgrade".split()  # noqa: SIM905
 )
-_DECIMAL = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,12})?")
 
 
 def duration(text: str) -> float:
@@ -46,13 +44,6 @@ def size_text(count: int) -> str:
     """The size as a definition writes it, in the largest unit that divides it."""
     unit = next(unit for unit, factor in _SIZES.items() if count % factor == 0)
     return f"{count // _SIZES[unit]}{unit}"
-
-
-def amount(text: str) -> Decimal:
-    """A sum of money, never negative, exact."""
-    if _DECIMAL.fullmatch(text) is None:
-        raise ValueError(f"{shown(text)} is no amount; write it like 2.50")
-    return Decimal(text)
 
 
 def title(text: str) -> str:

@@ -27,6 +27,7 @@ def test_times_are_shown_in_seconds() -> None:
         "input_audio_seconds",
         "output_audio_seconds",
         "video_seconds",
+        "compute_seconds",
     ]
 
 

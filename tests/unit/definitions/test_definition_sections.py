@@ -7,10 +7,16 @@ from typing import Any
 import pytest
 
 from tieline.access.levels import Level
+from tieline.definitions.model import PriceRate
 from tieline.definitions.parse import DefinitionError, parse, to_json, to_yaml
 
 HEAD = "tieline: v1\napi: weather\n"
 BASE = HEAD + "base_url: https://api.weather.example/v2\n"
+
+
+def priced(rates: str) -> str:
+    """Prices of a model."""
+    return f"prices: {{m: {{date: 2026-08-21, source: 'https://a.example', rates: {rates}}}}}"
 
 
 def refusal(text: str) -> str:
@@ -189,9 +195,21 @@ def test_a_private_value_is_named_and_not_given() -> None:
         ("limits: {timeout: {connect: 1h}}", "between 10ms and 2m"),
         ("limits: {body: 512MB}", "write it like 64KiB"),
         ("limits: {body: 1B}", "between 1KiB and 64GiB"),
-        ("prices: {m: {date: 2026-08-21, source: 'https://a.example'}}", "names no amount"),
-        ("prices: {m: {date: 2026-13-21, source: 'https://a.example', input: 1}}", "is no date"),
-        ("prices: {m: {date: 2026-08-21, source: 'https://a.example', input: -1}}", "is no amount"),
+        ("prices: {m: {date: 2026-08-21, source: 'https://a.example'}}", "says nothing of the model"),
+        ("prices: {m: {date: 2026-13-21, source: 'https://a.example', window: 1}}", "is no date"),
+        ("prices: {m: {source: 'https://a.example', window: 1}}", 'the key "date" is missing'),
+        (priced("{input_tokens: {usd: -1, per: 1M}}"), "is no amount"),
+        (priced("{input_tokens: {usd: 1e-3, per: 1M}}"), "is no amount"),
+        (priced("{input_tokens: {usd: 1}}"), 'the key "per" is missing'),
+        (priced("{input_tokens: {usd: 1, per: 1k}}"), "write one of 1M, 1K, 1, image, second, minute, hour"),
+        (priced("{input_tokens: {usd: 1, per: minute}}"), "are not charged per minute; write one of 1M, 1K, 1"),
+        (priced("{audio_seconds: {usd: 1, per: 1K}}"), "are not charged per 1K; write one of second, minute, hour"),
+        (priced("{input_token: {usd: 1, per: 1M}}"), 'line 4, prices.m.rates.input_token: unknown key "input_token"'),
+        (priced("{input_token: {usd: 1, per: 1M}}"), 'did you mean "input_tokens"'),
+        (priced("{input_tokens: {usd: 1, per: 1M, above: [{tokens: 2, usd: 2}, {tokens: 1, usd: 3}]}}"), "do not rise"),
+        (priced("{requests: {usd: 1, per: 1}}, from: 2026-02-01, until: 2026-02-01"), "is not after from"),
+        ("prices: {m: {date: 2026-08-21, source: 'https://a.example', tiers: {batch: {}}}}", "differ from rates"),
+        ("prices_from: Open AI", "names no provider"),
         ("environments: {staging: {}}", "use live or development"),
         ("environments: {live: []}", "expected a mapping of overrides"),
         ("environments: {live: {api: b}}", "environments.live.api: cannot differ"),
@@ -261,13 +279,16 @@ def test_an_area_that_does_not_fit_is_refused(areas: str, expected: str) -> None
 
 
 def test_prices_stay_exact() -> None:
-    """Money is never a float, neither in memory nor written out."""
-    text = (
-        BASE
-        + "prices: {'m*': {date: 2026-08-21, source: 'https://a.example/p', input: 0.10, output: '2.500000000001'}}\n"
-    )
-    definition = parse(text)
-    assert definition.prices["m*"].amounts == {"input": Decimal("0.10"), "output": Decimal("2.500000000001")}
+    """Money is never a float, neither in memory nor written out; several prices of a model and one are both kept."""
+    tokens = "{usd: 0.10, per: 1M, above: [{tokens: 9, usd: 0.20}]}"
+    rates = f"{{input_tokens: {tokens}, audio_seconds: {{usd: '0.006', per: hour}}}}"
+    other = "{date: 2026-08-21, source: 'https://a.example/p', rates: {requests: {usd: '2.500000000001', per: 1}}}"
+    definition = parse(f"{BASE}{priced(rates)[:-1]}, 'n*': [{other}, {other}]}}\n")
+    assert definition.prices["m"][0].rates == {
+        "input_tokens": PriceRate(Decimal("0.10"), "1M", ((9, Decimal("0.20")),)),
+        "audio_ms": PriceRate(Decimal("0.006"), "hour"),
+    }
+    assert definition.prices["n*"][1].rates == {"requests": PriceRate(Decimal("2.500000000001"), "1")}
     assert parse(to_yaml(definition)) == definition
 
 

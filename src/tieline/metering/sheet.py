@@ -1,0 +1,215 @@
+"""The prices of one model as exact integers, and which of them are in force when.
+
+A rate is pico-dollars (10⁻¹² USD) for one of a quantity, times the model's ``scale``: prices by the hour or with many
+decimals stay whole numbers so. A *sheet* is what is in force at one time for one service tier: it takes the parts of
+each quantity out of the whole, multiplies, and rounds up to nano-dollars once.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from itertools import chain
+from typing import Any, Final
+
+from tieline.core.quantities import QUANTITIES
+
+_PICOS_OF_NANO: Final = 1_000
+_DAY: Final = 86_400
+STANDARD: Final = ""
+"""The service tier that has no word of its own."""
+
+_MOST_SPECIFIC_FIRST: Final = tuple(
+    sorted(QUANTITIES, key=lambda name: (-len(QUANTITIES[name].parts_of), list(QUANTITIES).index(name)))
+)
+_REQUESTS: Final = "requests"
+_OTHER_MEASURES: Final = frozenset(name for name, each in QUANTITIES.items() if each.sort == "other")
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """The rate of one quantity. ``parts`` are quantities whose count is taken out of this one's.
+
+    ``steps`` replace the rate for all of a request whose ``input_tokens`` are more than the step's first number, the
+    highest first. ``least`` is what a count above 0 is charged as at least.
+    """
+
+    quantity: str
+    rate: int
+    steps: tuple[tuple[int, int], ...]
+    parts: tuple[str, ...]
+    least: int
+
+    def highest(self, most_input: int | None = None) -> int:
+        """The highest rate that may apply to a request of at most ``most_input`` tokens read (None: of any size)."""
+        fit = [rate for start, rate in self.steps if most_input is None or start < most_input]
+        return max(self.rate, *fit) if fit else self.rate
+
+
+class Sheet:
+    """The rates in force at one time, for one service tier.
+
+    ``priced`` are the quantities with rates of their own, ``covered`` those and their parts, ``by_request`` is the rate
+    of a request as such.
+    """
+
+    __slots__ = ("_divisor", "_steps", "by_request", "covered", "lines", "priced", "scale")
+
+    def __init__(self, rates: Mapping[str, Sequence[Any]], scale: int, least: Mapping[str, int]) -> None:
+        names = [name for name in _MOST_SPECIFIC_FIRST if name in rates]
+        self.lines = tuple(
+            Line(
+                name,
+                rates[name][0],
+                tuple((start, rate) for start, rate in reversed(rates[name][1:])),
+                tuple(part for part in names if name in QUANTITIES[part].parts_of),
+                least.get(name, 0),
+            )
+            for name in names
+        )
+        self.scale = scale
+        self.priced = frozenset(names)
+        parts = (name for name, each in QUANTITIES.items() if not self.priced.isdisjoint(each.parts_of))
+        self.covered = self.priced.union(parts, (_REQUESTS,))
+        self._divisor = scale * _PICOS_OF_NANO
+        self.by_request = next((each.rate for each in self.lines if each.quantity == _REQUESTS), 0)
+        counted = (each for each in self.lines if each.quantity != _REQUESTS)
+        self._steps = tuple((each.quantity, each.rate, each.steps, each.parts, each.least) for each in counted)
+
+    def nano(self, quantities: Mapping[str, int]) -> int:
+        """What ``quantities`` cost, in nano-dollars, rounded up; ``requests`` that are not told are one.
+
+        A part that is larger than its whole, which no provider should say, costs what it costs; the whole then costs
+        nothing beside it.
+        """
+        left: dict[str, int] = {}
+        total = self.by_request * quantities.get(_REQUESTS, 1) if self.by_request else 0
+        for quantity, rate, steps, parts, least in self._steps:
+            if not (count := quantities.get(quantity)):
+                continue
+            count = max(count, least)
+            if left:
+                for part in parts:
+                    if part in left:
+                        count -= left[part]
+            if count > 0:
+                left[quantity] = count
+                total += count * (_step(rate, steps, quantities) if steps else rate)
+        return -(-total // self._divisor)
+
+    def unpriced(self, quantities: Mapping[str, int]) -> frozenset[str]:
+        """The quantities that were used and have no price, neither their own nor that of a whole they are part of.
+
+        What only measures in another way what has a price (images that were counted as tokens) is not among them.
+        """
+        used = frozenset(name for name, count in quantities.items() if count)
+        lacking = used - self.covered
+        return lacking - _OTHER_MEASURES if used - lacking - {_REQUESTS} else lacking
+
+
+class ModelPrices:
+    """The prices of one model over time and by service tier, from the data that ``rates`` describes.
+
+    Sheets are made when they are first asked for and kept with the time for which they hold.
+    """
+
+    __slots__ = ("_data", "_moments", "_sheets", "id", "most_output", "window")
+
+    def __init__(self, data: Mapping[str, Any]) -> None:
+        self.id: str = data["id"]
+        self.window: int | None = data.get("window")
+        self.most_output: int | None = data.get("most_output")
+        self._data = data
+        self._sheets: dict[str, tuple[float, float, Sheet | None]] = {}
+        self._moments = _moments(chain(data["prices"], data.get("variants", ())))
+
+    @property
+    def tiers(self) -> tuple[str, ...]:
+        """The service tiers with prices of their own."""
+        return tuple(dict.fromkeys(each["tier"] for each in self._data.get("variants", ())))
+
+    def sheet(self, at: float, tier: str | None = None) -> Sheet | None:
+        """The rates in force ``at`` (seconds since the epoch) for ``tier``, or None where there were none then.
+
+        A tier without prices of its own has the standard ones.
+        """
+        tier = tier or STANDARD
+        kept = self._sheets.get(tier)
+        if kept is not None and kept[0] <= at < kept[1]:
+            return kept[2]
+        if tier and tier not in self.tiers:
+            return self.sheet(at)
+        made = self._made(at, tier)
+        self._sheets[tier] = (*self.holds(at), made)
+        return made
+
+    def sheets(self, at: float) -> tuple[Sheet, ...]:
+        """The rates in force ``at`` in every tier."""
+        found = (self.sheet(at, tier) for tier in (STANDARD, *self.tiers))
+        return tuple(each for each in found if each is not None)
+
+    def in_force(self, at: float) -> Mapping[str, Any] | None:
+        """The data of the standard prices in force ``at``: the last that are, else the first where that is always."""
+        prices: Sequence[Mapping[str, Any]] = self._data["prices"]
+        found = next((each for each in reversed(prices) if is_in_force(each, at)), None)
+        return prices[0] if found is None and prices and self._data.get("first_always") else found
+
+    def _made(self, at: float, tier: str) -> Sheet | None:
+        standard = self.in_force(at)
+        rates: dict[str, Sequence[Any]] = {}
+        for each in self._data.get("variants", ()):
+            if each["tier"] == tier and is_in_force(each, at):
+                rates = {**each["rates"], **rates}
+        rates = {**(standard["rates"] if standard is not None else {}), **rates}
+        if not rates:
+            return None  # a model that is known, and no price for it
+        return Sheet(rates, self._data["scale"], self._data.get("least", {}))
+
+    def holds(self, at: float) -> tuple[float, float]:
+        """From when until when nothing changes around ``at``."""
+        days, times = self._moments
+        midnight = at - at % _DAY
+        turns = [*days, *(midnight + day + time for time in times for day in (-_DAY, 0, _DAY))]
+        before = [turn for turn in turns if turn <= at]
+        after = [turn for turn in turns if turn > at]
+        return max(before, default=float("-inf")), min(after, default=float("inf"))
+
+
+def is_in_force(dated: Mapping[str, Any], at: float) -> bool:
+    """Whether prices hold ``at``: from the day ``from`` on, before the day ``until``, within ``hours`` of each day.
+
+    ``hours`` are two numbers of seconds since midnight; where the second is smaller midnight is between them. UTC.
+    """
+    if "from" in dated and at < _begins(dated["from"]):
+        return False
+    if "until" in dated and at >= _begins(dated["until"]):
+        return False
+    if "hours" not in dated:
+        return True
+    begin, end = dated["hours"]
+    time = at % _DAY
+    return bool(begin <= time < end if begin <= end else time >= begin or time < end)
+
+
+def _step(rate: int, steps: tuple[tuple[int, int], ...], quantities: Mapping[str, int]) -> int:
+    """The rate for all of a request that read so many tokens."""
+    whole = quantities.get("input_tokens", 0)
+    return next((higher for start, higher in steps if whole > start), rate)
+
+
+def day_of(at: float) -> str:
+    """The day of ``at``, as it is written."""
+    return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=at)).date().isoformat()
+
+
+def _begins(day: str) -> float:
+    return (date.fromisoformat(day) - date(1970, 1, 1)).days * float(_DAY)
+
+
+def _moments(every: Any) -> tuple[frozenset[float], frozenset[float]]:
+    """The times at which prices change: once, and each day."""
+    days: set[float] = set()
+    times: set[float] = set()
+    for each in every:
+        days.update(_begins(each[key]) for key in ("from", "until") if key in each)
+        times.update(each.get("hours", ()))
+    return frozenset(days), frozenset(times)

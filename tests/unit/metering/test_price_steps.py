@@ -1,0 +1,35 @@
+"""How much work a cost is, counted in lines of Python: the same on any machine."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from tests.steps import steps
+from tests.unit.metering.readings import Used
+from tieline.metering.model_names import NAME_MOST
+from tieline.metering.rates import PriceList, PriceTable
+
+NOW = 1_796_000_000.0
+CHAT = {"input_tokens": 900, "cached_input_tokens": 300, "output_tokens": 200, "reasoning_tokens": 50}
+
+
+def test_the_cost_of_an_answer_is_a_few_lines(tables: Mapping[str, PriceTable]) -> None:
+    """Once a model and tier were seen; the first time is bounded too."""
+    used = Used("gpt-5.6-sol", CHAT, "default")
+    assert steps(lambda: tables["openai"].cost(used, NOW)) < 1_500
+    assert steps(lambda: tables["openai"].cost(used, NOW)) < 80
+
+
+def test_an_unknown_name_is_searched_for_once(tables: Mapping[str, PriceTable]) -> None:
+    """However long it is and whatever it holds."""
+    unknown = Used("gpt-" + "-20260821" * ((NAME_MOST - 4) // 9), CHAT)
+    assert steps(lambda: tables["openai"].cost(unknown, NOW)) < 3_000
+    assert steps(lambda: tables["openai"].cost(unknown, NOW)) < 80
+    assert steps(lambda: tables["openai"].cost(Used("a" * 1_000_000, CHAT), NOW)) < 80
+
+
+def test_a_list_loads_without_walking_its_models(compiled: Mapping[str, Any]) -> None:
+    """Whatever is in it is made ready when it is asked for."""
+    largest = max((orjson.dumps(each) for each in compiled.values()), key=len)
+    assert steps(lambda: PriceList(orjson.loads(largest))) < 20
