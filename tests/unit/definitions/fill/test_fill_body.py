@@ -230,20 +230,57 @@ def test_a_definition_says_a_files_name_and_type() -> None:
 
 
 @pytest.mark.parametrize(
-    "file",
+    ("file", "problem"),
     [
-        FilePart("u", "a\r\nb.png"),
-        FilePart("u", "a\x00"),
-        FilePart("u", "\ud800"),
-        FilePart("u", "a" * 300),
-        FilePart("u", "a", "text/plain\r\nX: y"),
-        FilePart("u", "a", "png"),
+        (FilePart("u", "a\r\nb.png"), "has a file name with control characters or more than 255; rename it"),
+        (FilePart("u", "a\x00"), "has a file name with control characters or more than 255; rename it"),
+        (FilePart("u", "\ud800"), "has a file name with half a character (a lone surrogate); rename it"),
+        (FilePart("u", "a" * 256), "has a file name with control characters or more than 255; rename it"),
+        (FilePart("u", "a", "text/plain\r\nX: y"), "has a content type that is no media type; write it like image/png"),
+        (FilePart("u", "a", "png"), "has a content type that is no media type; write it like image/png"),
     ],
 )
-def test_a_files_name_and_type_cannot_add_lines(file: FilePart) -> None:
-    """They come from the caller, too."""
-    with pytest.raises(InvalidParameter):
+def test_a_files_name_and_type_cannot_add_lines(file: FilePart, problem: str) -> None:
+    """They come from the caller, too, who is told which file it is."""
+    with pytest.raises(InvalidParameter) as caught:
         made("{type: multipart}", "u: {type: file, in: body}", {}, {"u": file})
+    assert (caught.value.public, caught.value.param) == (f"The parameter u {problem}.", "u")
+
+
+@pytest.mark.parametrize(
+    ("field", "head"),
+    [
+        ("{name: f, value: v, filename: 'a\\b.txt'}", b'name="f"; filename="a%5Cb.txt"\r\n\r\nv\r\n'),
+        ("{name: f, value: v, content_type: a/b}", b'name="f"\r\nContent-Type: a/b\r\n\r\nv\r\n'),
+        ("{name: f, value: v}", b'name="f"\r\n\r\nv\r\n'),
+    ],
+)
+def test_a_part_that_is_no_file_may_have_a_files_name_and_type(field: str, head: bytes) -> None:
+    """As a definition says them."""
+    found = made(f"{{type: multipart, fields: [{field}]}}", "", {})
+    assert found is not None
+    assert found.content is not None
+    assert head in found.content
+
+
+def test_a_file_whose_type_nobody_says_is_bytes() -> None:
+    """And one without a name is called file; the longest name is taken."""
+    for name, sent in (("", b"file"), ("a" * 255, b"a" * 255)):
+        found = made("{type: multipart}", "u: {type: file, in: body}", {}, {"u": FilePart("u", name)})
+        assert found is not None
+        assert isinstance(found.pieces[0], bytes)
+        assert found.pieces[0].endswith(b'filename="%b"\r\nContent-Type: application/octet-stream\r\n\r\n' % sent)
+
+
+def test_the_parts_of_a_body_are_bounded_together() -> None:
+    """16 MiB with their heads, however many they are."""
+    body = "{type: multipart, fields: [{name: a, value: '<x>'}, {name: b, value: '<y>'}]}"
+    heads = len(b'Content-Disposition: form-data; name="a"\r\n\r\n') * 2
+    given = {"x": "a" * (BODY_MOST // 2), "y": "a" * (BODY_MOST - BODY_MOST // 2 - heads)}
+    assert made(body, "x: {}, y: {}", given) is not None
+    for name, value in given.items():
+        with pytest.raises(BodyTooLarge):
+            made(body, "x: {}, y: {}", given | {name: value + "a"})
 
 
 def test_a_raw_body_is_text_as_it_is() -> None:

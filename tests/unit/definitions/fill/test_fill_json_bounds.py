@@ -13,6 +13,7 @@ from tieline.definitions.fill.json_text import (
     MOST_DEPTH,
     MOST_MEMBERS,
     MOST_VALUES,
+    UnwritableError,
     read_json,
     read_parameters,
     write_json,
@@ -112,6 +113,23 @@ def test_what_json_does_not_have_is_refused_in_a_large_text_too(text: str, probl
 def test_marks_inside_text_count_for_nothing(mark: str) -> None:
     """A long text may hold whatever it wants."""
     assert read_json(f'{{"p": "{mark * 600_000}"}}')["p"] == mark.removeprefix("\\") * 600_000
+
+
+def test_what_is_not_written_in_one_go_is_written_the_same_way() -> None:
+    """A number beyond 64 bits takes the whole value along the slower way."""
+    value = {"a": 2**70, "b": {}, "c": [], "d": {"e": 1, "f": (2, "3")}}
+    assert write_json(value) == b'{"a":1180591620717411303424,"b":{},"c":[],"d":{"e":1,"f":[2,"3"]}}'
+
+
+@pytest.mark.parametrize("around", [lambda value: [value], lambda value: {"a": value}], ids=["lists", "objects"])
+def test_nesting_to_the_limit_is_written(around: Callable[[object], object]) -> None:
+    """64 levels, and none more."""
+    value: object = 2**70
+    for _ in range(MOST_DEPTH):
+        value = around(value)
+    assert read_json(write_json(value).decode()) == value
+    with pytest.raises(UnwritableError, match="deeper than 64"):
+        write_json(around(value))
 
 
 def test_nesting_to_the_limit_is_read() -> None:

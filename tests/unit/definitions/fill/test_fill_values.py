@@ -83,6 +83,7 @@ def test_a_value_of_its_type_is_taken(parameter: str, value: Any, expected: byte
         ("type: object", [], "must be an object"),
         ("type: json", float("inf"), "finite"),
         ("type: json", ["\udfff"], "lone surrogate"),
+        ("type: list", ["\udfff"], "x holds half a character"),
         ("type: json", {1: 2}, "no text for a name"),
         ("type: json", b"bytes", "does not know"),
         ("choices: [a, b]", "c", "not one of its choices"),
