@@ -65,6 +65,14 @@ def test_a_json_text_that_is_a_slot_has_the_values_type() -> None:
     )
 
 
+@pytest.mark.parametrize("template", ["<x>", "a <x>"])
+def test_a_value_that_json_cannot_write_is_told_by_its_name(template: str) -> None:
+    """As a value of its own, and inside a text."""
+    with pytest.raises(InvalidParameter, match=r"^The parameter x holds half a character") as caught:
+        text(f"{{type: json, template: {{a: '{template}'}}}}", "x: {type: list}", {"x": ["\ud800"]})
+    assert caught.value.param == "x"
+
+
 def test_a_json_template_without_slots_is_sent_as_it_is() -> None:
     """Numbers, flags, nothing, escaped slots."""
     body = r'{type: json, content_type: application/vnd.a+json, template: [1, 2.5, true, null, "\\<x>", {}, []]}'

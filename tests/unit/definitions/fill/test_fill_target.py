@@ -106,8 +106,8 @@ def test_a_full_url_has_its_host_from_a_value() -> None:
     found = filled(text, {"x": "Eu1", "y": "a"})
     assert (found.path, found.url, found.query) == (None, "https://eu1.a.example:8443/v/a", b"k=1")
     assert filled("url: 'https://<x>/', parameters: {x: {}}", {"x": "b.example"}).url == "https://b.example/"
-    several = filled("url: 'https://<x>.example/a/<x>/b', parameters: {x: {}}", {"x": "c"})
-    assert several.url == "https://c.example/a/c/b"
+    several = filled("url: 'https://<x>.example/A/<x>/b', parameters: {x: {}}", {"x": "c"})
+    assert several.url == "https://c.example/A/c/b"
     between = filled("url: 'https://a.<x>.b.<y>.example/', parameters: {x: {}, y: {}}", {"x": "c", "y": "d"})
     assert between.url == "https://a.c.b.d.example/"
     assert filled("url: 'https://<x>:81', parameters: {x: {}}", {"x": "b.example"}).url == "https://b.example:81/"

@@ -170,6 +170,14 @@ def test_a_refused_text_names_its_parameter(pairs: list[tuple[str, str]], param:
     assert (caught.value.param, caught.value.public) == (param, sentence)
 
 
+def test_a_parameter_that_the_call_has_is_named_whole() -> None:
+    """However long its name is."""
+    found = parse(BASE + "calls: {c: {path: /a, parameters: {the_long_name_of_it: {in: query}}}}").calls["c"]
+    with pytest.raises(InvalidParameter, match="The parameter the_long_name_of_it is given") as caught:
+        coerce_text(found, [("the_long_name_of_it", "a")] * 2)
+    assert caught.value.param == "the_long_name_of_it"
+
+
 def test_a_pattern_takes_a_text_of_the_greatest_length() -> None:
     """And none that is a character longer."""
     most = Pattern("[a-z]+").most
