@@ -134,6 +134,12 @@ def test_a_value_that_does_not_fit_its_place_is_told_so(text: str, value: str, s
     assert caught.value.param == "x"
 
 
+def test_a_host_may_be_an_ipv6_address_with_a_port() -> None:
+    """The last colon is the port's."""
+    text = f"{BASE}hosts: ['[2001:db8::1]', a.example]\ncalls: {{c: {{url: 'http://[2001:db8::1]:81/b'}}}}\n"
+    assert compile_call(parse(text).calls["c"]).fill({}).url == "http://[2001:db8::1]:81/b"
+
+
 def test_a_host_of_the_greatest_length_is_taken() -> None:
     """253 characters (RFC 1035, section 2.3.4)."""
     host = f"{'a' * 63}.{'b' * 63}.{'c' * 63}.{'d' * 61}"
