@@ -110,6 +110,8 @@ def test_a_key_from_a_value_cannot_take_the_place_of_another() -> None:
         text(body, "x: {}, y: {}", {"x": "admin", "y": "z"})
     with pytest.raises(InvalidParameter, match=r"^The parameter x names a member .* there already; give another\.$"):
         text(body, "x: {}, y: {}", {"x": "z", "y": "z"})
+    with pytest.raises(InvalidParameter, match="there already"):
+        text('{type: json, template: {"<x>": 1, admin: false}}', "x: {}", {"x": "admin"})
 
 
 def test_shared_values_join_bodies_that_have_members() -> None:
