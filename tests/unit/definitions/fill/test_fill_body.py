@@ -83,7 +83,9 @@ def test_an_optional_value_takes_its_member_or_item_along() -> None:
     """Wherever it stands; what is around it stays."""
     body = '{type: json, template: {a: "<x>", b: {c: "<x>", d: 1}, e: ["<x>", "y <x>", 2], "<x>": 3, f: {g: "<x>"}}}'
     assert text(body, "x: {optional: true}", {}) == (b"application/json", '{"b":{"d":1},"e":[2],"f":{}}')
-    assert text('{type: json, template: "<x>"}', "x: {optional: true}", {}) is None
+    whole = '{type: json, template: "<x>"}'
+    assert text(whole, "x: {optional: true}", {}) is None
+    assert text(whole, "x: {optional: true}", {"x": "v"}) == (b"application/json", '"v"')
     found = text(body, "x: {optional: true}", {"x": "v"})
     assert found is not None
     assert json.loads(found[1]) == {
