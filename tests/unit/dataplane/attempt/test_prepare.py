@@ -283,6 +283,19 @@ async def test_the_token_that_was_used_is_the_one_that_is_renewed(
     assert sessions.renewed_for == renewed
 
 
+async def test_a_renewal_that_nobody_waits_for_fails_in_silence() -> None:
+    """Whoever asks next meets the same problem, and is told."""
+    failing = FakeSessions(error=ConnectionRequired("Nobody signed in."))
+    to, unheard = await mode("shared"), list[dict[str, Any]]()
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: unheard.append(context))
+    preparer = Preparer(failing)
+    preparer.renew_soon(to, (Token(0),), None)
+    [task] = preparer._renewing
+    await asyncio.wait([task])
+    assert task.exception() is None
+    assert unheard == []
+
+
 async def test_a_plan_with_a_problem_says_so_before_anybody_is_asked() -> None:
     """Whatever its schemes are."""
     problem = CredentialMissing("No credential.")

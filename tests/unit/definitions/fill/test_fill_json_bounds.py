@@ -121,6 +121,13 @@ def test_what_is_not_written_in_one_go_is_written_the_same_way() -> None:
     assert write_json(value) == b'{"a":1180591620717411303424,"b":{},"c":[],"d":{"e":1,"f":[2,"3"]}}'
 
 
+def test_a_whole_number_of_8192_bits_is_written() -> None:
+    """And none that is longer."""
+    assert write_json(2**8192 - 1) == str(2**8192 - 1).encode()
+    with pytest.raises(UnwritableError, match="at most 2,400 digits"):
+        write_json(2**8192)
+
+
 @pytest.mark.parametrize("around", [lambda value: [value], lambda value: {"a": value}], ids=["lists", "objects"])
 def test_nesting_to_the_limit_is_written(around: Callable[[object], object]) -> None:
     """64 levels, and none more."""

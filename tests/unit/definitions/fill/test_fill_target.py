@@ -198,10 +198,21 @@ def test_headers_hold_latin_1_without_control_characters() -> None:
     header = "path: /a, headers: [{name: X-A, value: 'v=<x>;'}], parameters: {x: {allow_blank: true}}"
     assert filled(header, {"x": "caf\u00e9\t!"}).headers == [(b"X-A", b"v=caf\xe9\t!;")]
     for value in ("a\r\nX-B: c", "\n", "\x00", "\x7f", "\x85", "€", "\u2028"):
-        with pytest.raises(InvalidParameter, match="header"):
+        with pytest.raises(InvalidParameter, match=r"^The parameter x goes into a header") as caught:
             filled(header, {"x": value})
-    with pytest.raises(InvalidParameter, match="begin or end with a blank"):
-        filled("path: /a, parameters: {x: {in: header}}", {"x": " a"})
+        assert caught.value.param == "x"
+
+
+def test_a_header_does_not_begin_or_end_with_a_blank() -> None:
+    """A reader would cut it off; other white space stays as it is."""
+    named = "path: /a, parameters: {x: {in: header}}"
+    for value in (" a", "a\t"):
+        with pytest.raises(InvalidParameter) as caught:
+            filled(named, {"x": value})
+        assert caught.value.public == ("The parameter x makes a header's value begin or end with a blank; remove it.")
+        assert caught.value.param == "x"
+    for value in ("\xa0a\xa0", "X a X"):
+        assert filled(named, {"x": value}).headers == [(b"x", value.encode("latin-1"))]
 
 
 def test_sizes_are_bounded_before_anything_is_copied() -> None:
@@ -214,6 +225,8 @@ def test_sizes_are_bounded_before_anything_is_copied() -> None:
         filled(f"path: /a, query: [{{name: q, value: '{many}'}}], parameters: {{x: {{}}}}", {"x": big})
     with pytest.raises(HeadersTooLarge):
         filled(f"path: /a, headers: [{{name: X-A, value: '{many}'}}], parameters: {{x: {{}}}}", {"x": big})
+    with pytest.raises(HeadersTooLarge):
+        filled("path: /a, headers: [{name: X-A, value: '<x><x>'}], parameters: {x: {}}", {"x": "a" * 20_000})
     with pytest.raises(HeadersTooLarge):
         filled("path: /a, parameters: {x: {in: header}, y: {in: header}}", {"x": "a" * 30_000, "y": "a" * 30_000})
 
