@@ -12,6 +12,7 @@ from tieline.core.errors import UnknownCall, UpstreamTimeout
 from tieline.dataplane.answers.charset import charset_of, is_marked, text_of
 from tieline.dataplane.answers.content_coding import Coding, coding
 from tieline.dataplane.answers.mask import StreamMask
+from tieline.dataplane.answers.pieces_mask import mask_pieces
 from tieline.dataplane.answers.streams import recognition
 from tieline.dataplane.answers.streams.detection import is_stream_type
 from tieline.dataplane.attempt.send import CallSender, Order, UpstreamAnswer
@@ -97,6 +98,7 @@ async def _read(reached: UpstreamAnswer) -> TrialAnswer:
         if charset or is_marked(body):
             body = text_of(body, charset).encode()
         body = reached.mask.body(body)
+        body = await asyncio.to_thread(mask_pieces, body, reached.mask.secrets, whole=whole)
     if not whole:  # half a secret at the cut is no sample either
         body = StreamMask(reached.mask.secrets).feed(body, last=False)
     names = dict.fromkeys(name.lower() for name, _ in reached.headers)
