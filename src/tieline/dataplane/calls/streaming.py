@@ -12,6 +12,7 @@ from tieline.core.errors import UpstreamError, UpstreamFailed
 from tieline.dataplane.answers.content_coding import Coding, coding
 from tieline.dataplane.answers.error_text import extract_error
 from tieline.dataplane.answers.item_mask import ItemMask
+from tieline.dataplane.answers.mask import Mask
 from tieline.dataplane.answers.streams import Failed, StreamItem, StreamReader
 from tieline.dataplane.attempt.send import UpstreamAnswer
 from tieline.dataplane.calls.answering import sentence
@@ -67,7 +68,16 @@ async def pass_stream(
         if is_over:
             break
     receiver.end()
-    return reader.drift
+    return _hidden_names(reader.drift, reached.mask)
+
+
+def _hidden_names(counts: Mapping[str | None, int], mask: Mask) -> dict[str | None, int]:
+    """Counts of events by their names, in which an upstream may have put a secret: they are kept and shown."""
+    found: dict[str | None, int] = {}
+    for name, count in counts.items():
+        shown = name and mask.text(name)
+        found[shown] = found.get(shown, 0) + count
+    return found
 
 
 def _raise_refusal(items: Sequence[StreamItem]) -> None:
