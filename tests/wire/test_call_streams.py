@@ -10,7 +10,7 @@ from tests.stopwatch import Stopwatch
 from tests.wire import calling
 from tests.wire.calling import error
 from tests.wire.conftest import StartStage
-from tests.wire.raw import SECONDS, Message, Peer, Script, Upstream, answer, chunked, saying, until
+from tests.wire.raw import SECONDS, Message, Peer, Script, Upstream, answer, chunked, saying, saying_once, until
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
 CALLS: dict[str, Any] = {
@@ -228,3 +228,23 @@ async def test_a_picture_of_two_megabytes_in_one_event_passes(start_stage: Start
     stage = await start_stage(saying(answer(b'data: {"b64_json":"%b"}\n\n' % picture.encode())), calls=calls)
     (name, told), (end, _) = events(await calling.run(stage, "it"))
     assert (name, told["fields"], end) == ("event", {"b64_json": picture}, "done")
+
+
+@pytest.mark.parametrize(
+    ("script", "sure"),
+    [
+        (saying_once(b"HTTP/1.0 200 OK\r\nContent-Type: application/x-ndjson\r\n\r\n" + b'{"t":"a"}\n'), False),
+        (saying(answer(b'{"t":"a"}\n', b"Content-Type: application/x-ndjson")), None),
+        (saying(b"HTTP/1.1 200 OK\r\nContent-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n\r\n"
+                + chunked(b'{"t":"a"}\n')), None),
+    ],
+    ids=["connection", "length", "chunks"],
+)  # fmt: skip
+async def test_an_end_that_nothing_but_the_connection_tells_is_not_sure(
+    start_stage: StartStage, script: Script, sure: bool | None
+) -> None:
+    """A process that dies closes its connections as one that is done does."""
+    stage = await start_stage(script, calls=CALLS)
+    told = events(await calling.run(stage, "tell"))
+    assert [name for name, _ in told] == ["delta", "done"]
+    assert told[1][1].get("sure") is sure

@@ -250,7 +250,7 @@ def stream_to_json(one: Stream) -> dict[str, Any]:
 
 
 def _spot(one: Spot | None) -> dict[str, Any] | None:
-    return _given(path=one.path, event=one.event) if one is not None else None
+    return _given(path=one.path, event=one.event, parse=one.parse or None) if one is not None else None
 
 
 def fields_to_json(fields: Iterable[Field]) -> list[dict[str, Any]]:

@@ -214,10 +214,11 @@ class StreamEvent:
 
 @dataclass(frozen=True, slots=True)
 class Spot:
-    """A path in a stream's events, in those named ``event`` or in all."""
+    """A path in a stream's events, in those named ``event`` or in all; ``parse``: text there holds JSON."""
 
     path: str
     event: str | None = None
+    parse: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -85,7 +85,7 @@ _FIELDS = Many(FIELD, 5000)
 _EVENT = Text("text of 1–200 characters", values.pair_name)
 SPOT = Record(
     "spot",
-    (Key("path", PATH), Key("event", _EVENT, None, shows="all events")),
+    (Key("path", PATH), Key("event", _EVENT, None, shows="all events"), Key("parse", Flag(), default=False)),
     lambda found, _: Spot(**found),
     like="{path: delta.text}",
 )

@@ -68,7 +68,9 @@ class Order:
 
 
 class UpstreamAnswer:
-    """An answer whose head is here. ``sent_at`` and ``answered_at`` are on the clock of ``time.perf_counter``.
+    """An answer whose head is here. ``bounded``: its body ends by length or chunks, not with the connection.
+
+    ``sent_at`` and ``answered_at`` are on the clock of ``time.perf_counter``.
 
     Nothing in it is hidden yet: a secret may stand in it in any coding. Whoever hands out what was read of it, whole or
     in part, has it go through ``mask`` last.
@@ -77,6 +79,7 @@ class UpstreamAnswer:
     __slots__ = (
         "_conversation",
         "answered_at",
+        "bounded",
         "headers",
         "length",
         "mask",
@@ -92,6 +95,7 @@ class UpstreamAnswer:
         self.status = answer.status
         self.headers: Headers = answer.headers
         self.length = answer.length
+        self.bounded = answer.length is not None or answer.chunked
         self.target = target
         self.sent_at = sent_at
         self.answered_at = time.perf_counter()

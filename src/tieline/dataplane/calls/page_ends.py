@@ -34,11 +34,12 @@ COUNTED: Final = frozenset({"page", "offset"})
 class EndSigns:
     """What answers say of the end of a walk."""
 
-    __slots__ = ("_is_counted", "_last", "_more", "_near", "_pages", "_total")
+    __slots__ = ("_is_counted", "_last", "_misleads", "_more", "_near", "_pages", "_total")
 
     def __init__(self, paging: Pagination) -> None:
         self._is_counted = paging.kind in COUNTED
         self._near = near_of(paging)
+        self._misleads = False  # what is called a total is no more than what a page has
         self._more = _optional(paging.more)
         self._last = _optional(paging.last)
         self._total = paths.split(paging.total) if paging.total is not None else None
@@ -56,14 +57,16 @@ class EndSigns:
         """How many items and pages there are in all, as far as the answer tells; ``count`` are on this page.
 
         Unless the definition names the place, only calls that count pages themselves go by it, and not by a total
-        in the body that may be the number of items on this page. A total that is said to be a lower bound is none.
+        that may be the number of items on this page: one that was so once is none on later pages either. A total that
+        is said to be a lower bound is none.
         """
         if self._total is not None or self._pages is not None:
             return _number(self._total, document), _number(self._pages, document)
         if not self._is_counted:
             return None, None
-        total = self._first_number(document, TOTALS)
-        total = total if total is not None and total > count else _header_number(headers, TOTAL_HEADERS)
+        total = self._first_number(document, TOTALS) or _header_number(headers, TOTAL_HEADERS)
+        self._misleads = self._misleads or (total is not None and total <= count)
+        total = None if self._misleads else total
         pages = self._first_number(document, PAGE_COUNTS)
         return total, pages if pages is not None else _header_number(headers, PAGE_COUNT_HEADERS)
 

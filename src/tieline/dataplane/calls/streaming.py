@@ -55,7 +55,7 @@ async def pass_stream(
     masked = ItemMask(reached.mask)
     is_begun = False
     async for data in _source(reached, undo, begun):
-        step = partial(_read, reader, masked, data)
+        step = partial(_read, reader, masked, data, sure=reached.bounded or undo is not None)
         is_large = isinstance(data, bytes) and reader.waiting + len(data) > LARGE
         items = await in_thread(step) if is_large else step()
         is_over = reader.ended or (bool(items) and isinstance(items[-1], Failed))
@@ -124,8 +124,10 @@ def _pieces(data: bytes) -> Iterator[bytes]:
     return (data[start : start + _PIECE] for start in range(0, len(data), _PIECE))
 
 
-def _read(reader: StreamReader, masked: ItemMask, data: bytes | UpstreamError | None) -> list[StreamItem]:
+def _read(
+    reader: StreamReader, masked: ItemMask, data: bytes | UpstreamError | None, *, sure: bool
+) -> list[StreamItem]:
     """What the next bytes, or their end, complete, with secrets hidden. Waits for nothing, and may run in a thread."""
     if isinstance(data, UpstreamError):
         return masked.feed([Failed(data, reader.usage)])
-    return masked.feed(reader.finish() if data is None else reader.feed(data))
+    return masked.feed(reader.finish(sure=sure) if data is None else reader.feed(data))

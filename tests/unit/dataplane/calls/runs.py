@@ -33,6 +33,7 @@ class Upstream:
     headers: list[tuple[bytes, bytes]] = field(default_factory=list)
     go: asyncio.Event | None = None
     mask: Mask = field(default_factory=lambda: Mask(()))
+    bounded: bool = True
     sent_at: float = 1.0
     answered_at: float = 2.0
     target: Any = None

@@ -344,13 +344,28 @@ def test_a_walk_may_begin_in_the_middle() -> None:
 
 @pytest.mark.parametrize(
     ("name", "value", "ends"),
-    [(b"X-Total-Count", b"2", True), (b"X-WP-TotalPages", b"1", True), (b"X-Total-Count", b"3", False),
-     (b"X-RateLimit-Total", b"2", False), (b"X-Total-Count", b"many", False)],
+    [(b"X-Total-Count", b"4", True), (b"X-WP-TotalPages", b"2", True), (b"X-Total-Count", b"5", False),
+     (b"X-RateLimit-Total", b"4", False), (b"X-Total-Count", b"many", False)],
 )  # fmt: skip
 def test_headers_tell_totals(name: bytes, value: bytes, ends: bool) -> None:
     """Under their usual names."""
     walk = pager("page", parameter="at", start=1)
+    assert walk.after(page([], 2)) == NextPage({"at": 2})
     assert (walk.after(page([], 2, (name, value))) is None) is ends
+
+
+def test_a_total_that_grows_with_the_walk_ends_nothing() -> None:
+    """LangGraph's server counted up to the end of the page that was asked for."""
+    walk = pager("offset", parameter="at")
+    for read in (50, 100):
+        assert walk.after(page([], 50, (b"X-Pagination-Total", str(read).encode()))) == NextPage({"at": read})
+
+
+def test_a_next_url_on_the_last_page_ends_nothing_and_is_not_asked_for() -> None:
+    """Paddle's leads back to the page itself, and a flag says that there is no more."""
+    walk = pager("next_url", next="meta.pagination.next")
+    last = {"meta": {"pagination": {"next": "https://x.example/t?after=b", "has_more": False}}}
+    assert walk.after(page(last, 2)) is None
 
 
 def test_a_total_that_is_a_lower_bound_ends_nothing() -> None:

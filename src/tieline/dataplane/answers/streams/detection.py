@@ -7,6 +7,7 @@ the end seem to be and leaves out what it cannot see.
 import re
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import islice
 from typing import Any, Final
 
@@ -16,6 +17,7 @@ from tieline.dataplane.answers.streams.lines import BOM
 from tieline.dataplane.answers.streams.presets import PRESETS
 from tieline.dataplane.answers.streams.reader import decoder_of, type_of
 from tieline.dataplane.answers.streams.shape import CUSTOMARY_END
+from tieline.dataplane.answers.streams.usage import is_usage
 from tieline.definitions.infer.names import words
 from tieline.definitions.infer.paths import Steps, is_expressible, join
 from tieline.definitions.model import Spot, Stream
@@ -38,7 +40,7 @@ _SSE: Final = re.compile(rb"(?:data|event|id|retry)?:")
 # The words that providers use, the clearest first.
 _TEXTS: Final = (
     "delta", "text", "content", "token", "chunk", "generated_text", "completion", "response", "answer", "output",
-    "message",
+    "message", "data",
 )  # fmt: skip
 _USAGES: Final = ("usage", "usageMetadata", "token_usage", "usage_metadata")
 _ENDS: Final = ("done", "finished", "is_finished", "is_final", "final", "complete", "completed", "stop", "end")
@@ -72,8 +74,8 @@ def detect(sample: bytes, content_type: str = "") -> Stream:
             return Stream(preset=name)
     return Stream(
         framing,
-        text=_text(seen),
-        usage=_spot(seen, [leaf for leaf in _leaves(seen) if leaf[2] in _USAGES and isinstance(leaf[3], dict)]),
+        text=_quoted(_text(seen), frames) if framing == "sse" else _text(seen),
+        usage=_usage(seen),
         end=CUSTOMARY_END.decode() if ended else None,
         done=_done(seen) if not ended else None,
     )
@@ -174,12 +176,14 @@ def _text(seen: list[Seen]) -> Spot | None:
 
     Two events of different names may hold texts at one path (a thought and the answer): it is that of the answer.
     """
-    plain: list[_Leaf] = [(name, (), "", value) for name, value in seen if isinstance(value, str)]
+    plain: list[_Leaf] = [(name, (), "", value) for name, value in seen if isinstance(value, str) and value]
     if plain:
         return _spot(seen, plain)
     found: dict[Steps, list[_Leaf]] = {}
     for leaf in _leaves(seen):
-        if _text_word(leaf) in _TEXTS and isinstance(leaf[3], str) and not any(map(_is_aside, leaf[1])):
+        word = _text_word(leaf)
+        is_text = word in _TEXTS and (word != "data" or not _PIECES.isdisjoint(words(leaf[0] or "")))
+        if is_text and isinstance(leaf[3], str) and not any(map(_is_aside, leaf[1])):
             found.setdefault(leaf[1], []).append(leaf)
     if not found:
         return None
@@ -192,6 +196,22 @@ def _text(seen: list[Seen]) -> Spot | None:
         if name is not None:
             return Spot(join(best[0][1]), name)
     return _spot(seen, best)
+
+
+def _quoted(text: Spot | None, frames: list[Frame]) -> Spot | None:
+    """``text``, to be read where the data of all its events is text in quotes (LangServe)."""
+    if text is None or text.path != "$":
+        return text
+    held = [frame.data.strip() for frame in frames if text.event in (None, frame.name) and frame.data.strip()]
+    are_quoted = [data.startswith(b'"') and _is_json(data) for data in held]
+    return replace(text, parse=True) if are_quoted and all(are_quoted) else text
+
+
+def _usage(seen: list[Seen]) -> Spot | None:
+    """An object that is named so, else the first that counts tokens under names that are known."""
+    held = [leaf for leaf in _leaves(seen) if isinstance(leaf[3], dict)]
+    named = [leaf for leaf in held if leaf[2] in _USAGES]
+    return _spot(seen, named or [leaf for leaf in held if is_usage(leaf[3])])
 
 
 def _text_word(leaf: _Leaf) -> str:

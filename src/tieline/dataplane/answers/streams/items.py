@@ -13,6 +13,7 @@ from tieline.core.errors import (
     UpstreamProtocolError,
     UpstreamResponseTooLarge,
 )
+from tieline.dataplane.answers.error_text import message_and_code
 
 MOST_EVENT = 16 * 1024 * 1024
 """Bytes of one event, and of one line of it: a picture in base64 fits."""
@@ -49,7 +50,8 @@ class Done:
     """The stream's proper end: the whole text, the fields kept from all events, and usage.
 
     ``cut`` says that the text was longer than 1 MiB and ``text`` holds its beginning only; the deltas had it all.
-    ``usage`` is as ``usage.normalise`` has it, None where none was sent. ``size`` is of how many bytes the fields were
+    ``usage`` is as ``usage.normalise`` has it, None where none was sent. Without ``sure`` nothing tells the end from a
+    cut: the connection ended, and no event said that the stream was over. ``size`` is of how many bytes the fields were
     read, 0 where nobody counted.
     """
 
@@ -57,6 +59,7 @@ class Done:
     fields: Mapping[str, Any] = field(default_factory=dict)
     usage: Mapping[str, Any] | None = None
     cut: bool = False
+    sure: bool = True
     size: int = field(default=0, compare=False)
 
 
@@ -130,6 +133,8 @@ def _told(error: object) -> tuple[str | None, str | None]:
     if not isinstance(error, dict):
         return None, None
     message = next((error[key] for key in _WORDS if isinstance(error.get(key), str)), None)
+    if message is None:
+        return message_and_code(error)
     codes = [error[key] for key in ("code", "type", "status") if isinstance(error.get(key), str | int) and error[key]]
     told = [code for code in codes if isinstance(code, str)] or [str(code) for code in codes if code is not True]
     return message, next(iter(told), None)

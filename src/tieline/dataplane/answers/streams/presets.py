@@ -54,8 +54,13 @@ def nothing(_name: str | None, _value: Any) -> None:
 
 
 def error_of(name: str | None, value: Any) -> Any:
-    """What most providers do: a member ``error``, or all of an event that is named so, or calls itself one."""
+    """What most providers do: a member ``error``, or all of an event that is named so, or calls itself one.
+
+    Where ``error`` is a word beside a message, it is all of the event too.
+    """
     found = value.get("error") if isinstance(value, dict) else None
+    if isinstance(found, str) and isinstance(value.get("message"), str):
+        return value
     return found if found is not None else (value or {}) if name == "error" or is_error_object(value) else None
 
 

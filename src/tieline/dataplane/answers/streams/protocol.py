@@ -17,7 +17,8 @@ def encode(item: StreamItem, request_id: str = "") -> bytes:
         return _event(b"event", {"name": item.name, "fields": item.fields}, item.size)
     if isinstance(item, Done):
         whole = {"text": item.text, "fields": item.fields, "usage": item.usage}
-        return _event(b"done", whole | {"cut": True} if item.cut else whole, item.size)
+        marks = ({"cut": True} if item.cut else {}) | ({} if item.sure else {"sure": False})
+        return _event(b"done", whole | marks, item.size)
     if isinstance(item, Failed):
         return b"event: error\ndata: " + answers.error_body(item.error, request_id) + b"\n\n"
     assert_never(item)

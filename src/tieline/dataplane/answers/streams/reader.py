@@ -17,6 +17,7 @@ from tieline.dataplane.answers.streams.arrays import ArrayDecoder, ConcatenatedD
 from tieline.dataplane.answers.streams.frames import Decoder, Frame, text_of, value_of
 from tieline.dataplane.answers.streams.items import MOST_TEXT, Delta, Done, Event, Failed, StreamItem
 from tieline.dataplane.answers.streams.lines import BOM
+from tieline.dataplane.answers.streams.marks import EndMarks
 from tieline.dataplane.answers.streams.ndjson import NdjsonDecoder
 from tieline.dataplane.answers.streams.presets import text_in
 from tieline.dataplane.answers.streams.shape import Shape, shape_of
@@ -31,6 +32,8 @@ _MOST_COUNTS: Final = 100
 _MOST_AROUND: Final = 200
 _BEGINNING: Final = 256
 _SHORT: Final = 200
+_SELF_ENDING: Final = frozenset({"json_array", "text"})
+"""Formats that have a bracket for the end, or no events at all."""
 _HALF: Final = re.compile("[\ud800-\udfff]")
 
 
@@ -44,8 +47,8 @@ class StreamReader:
     """
 
     __slots__ = (
-        "_around", "_begin", "_decoder", "_framed", "_half", "_kept", "_room", "_shape", "_size", "_size_kept", "_text",
-        "_used", "_utf8", "_whole", "cut", "drift", "ended", "waiting",
+        "_around", "_begin", "_decoder", "_framed", "_half", "_kept", "_marks", "_room", "_shape", "_size",
+        "_size_kept", "_text", "_used", "_utf8", "_whole", "cut", "drift", "ended", "waiting",
     )  # fmt: skip
 
     def __init__(self, stream: Stream | Shape, fields: Sequence[Field] = ()) -> None:
@@ -59,6 +62,7 @@ class StreamReader:
         self._size = self._size_kept = 0  # bytes of the event that is read, and of the largest that had such a field
         self._used: dict[str, Any] = {}
         self._whole = False
+        self._marks = EndMarks() if shape.ending is None and shape.format not in _SELF_ENDING else None
         self._half = ""  # half a character that ended the last delta
         self._around: dict[
             tuple[str | None, str], bytes
@@ -94,17 +98,31 @@ class StreamReader:
             self._close(found)
         return found
 
-    def finish(self) -> list[StreamItem]:
-        """The items that the end of the bytes completes: the last is ``Done`` or ``Failed`` unless there was one."""
+    def finish(self, *, sure: bool = True) -> list[StreamItem]:
+        """The items that the end of the bytes completes: the last is ``Done`` or ``Failed`` unless there was one.
+
+        Without ``sure`` the bytes may have been cut, as where a connection's end is all that ends them.
+        """
         if self.ended:
             return []
         found = self._plain(b"", last=True) if self._decoder is None else self._read(self._decoder.finish())
         if not self.ended and not self._framed and self._shape.format == "sse" and _is_other(self._begin):
             self._close(found, items.malformed("has no server-sent event, but something else"))
         if not self.ended:
-            missed = self._shape.ending if not self._whole else None
-            self._close(found, items.truncated(missed) if missed is not None else None)
+            missed = self._missed()
+            self._close(found, items.truncated(missed) if missed is not None else None, sure=sure or self._is_marked)
         return found
+
+    def _missed(self) -> str | None:
+        """What shows that the stream ended too soon; None where nothing does."""
+        if self._marks is not None and self._marks.waiting is not None and not self._marks.seen:
+            return f"it ended before {self._marks.waiting} said that it is over"
+        return self._shape.ending if not self._whole else None
+
+    @property
+    def _is_marked(self) -> bool:
+        """Whether an event said that the stream is over."""
+        return self._whole or (self._marks is not None and self._marks.seen)
 
     def _read(self, frames: Iterator[Frame]) -> list[StreamItem]:
         found: list[StreamItem] = []
@@ -131,6 +149,8 @@ class StreamReader:
         if name is None and isinstance(value, dict):
             name = type_of(value)
         self._account(name, value)
+        if self._marks is not None:
+            self._marks.note(value)
         self._deliver(name, value, found)
         if shape.done is not None and shape.done(name, value):
             self._close(found)
@@ -237,12 +257,12 @@ class StreamReader:
         self._room -= size
         self._text.append(text)
 
-    def _close(self, found: list[StreamItem], error: UpstreamError | None = None) -> None:
+    def _close(self, found: list[StreamItem], error: UpstreamError | None = None, *, sure: bool = True) -> None:
         """End the stream, well unless with an ``error``. Half a character whose other half never came goes before."""
         half, self._half = self._half, ""
         found += self._deltas(half)
         self.ended = True
-        done = Done(self.text, self._kept, self.usage, self.cut, self._size_kept * len(self._kept))
+        done = Done(self.text, self._kept, self.usage, self.cut, sure, self._size_kept * len(self._kept))
         found.append(done if error is None else Failed(error, self.usage))
 
 

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import orjson
 
+from tieline.dataplane.answers.streams.marks import is_set
 from tieline.dataplane.answers.streams.presets import PRESETS, Read, error_of, is_error_object, nothing
 from tieline.definitions.getters import Get, getter
 from tieline.definitions.infer.embedded import MOST_TEXT
@@ -22,6 +23,9 @@ Rests = tuple[dict[str, Any] | None, dict[str, Any] | None]
 Beside = Callable[[str | None, Any], Rests]
 CUSTOMARY_END = b"[DONE]"
 _PLACE: Final = re.compile(r"\[[0-9]+\]")
+_CODES: Final = frozenset({"code", "status", "status_code", "statusCode"})
+_OF_ERRORS: Final = _CODES | {"error", "errors", "message", "detail", "type", "trace", "request_id"}
+"""Members of objects that tell of an error and of nothing else (watsonx.ai, ElevenLabs)."""
 _ENVELOPE: Final = frozenset({
     "id", "object", "created", "model", "type", "index", "message_id", "conversation_id", "request_id", "session_id",
     "created_at", "timestamp", "role", "system_fingerprint",
@@ -74,7 +78,7 @@ def shape_of(stream: Stream, fields: Sequence[Field] = (), unknown: str = "keep"
     around = by_preset.around if by_preset and is_open else nothing
     return Shape(
         format=preset.format if preset else stream.format,
-        text=_spot(stream.text) or (preset.text if preset else nothing),
+        text=_text_spot(stream.text) or (preset.text if preset else nothing),
         usage=_spot(stream.usage) or (preset.usage if preset else nothing),
         error=_spot(stream.error) or (preset.error if preset else _customary_error),
         event=by_preset.event if by_preset else rest.event,
@@ -85,7 +89,7 @@ def shape_of(stream: Stream, fields: Sequence[Field] = (), unknown: str = "keep"
         ending=_ending(end, done, whole),
         done=done,
         whole=whole,
-        raw=(stream.text.event or "") if plain and stream.text is not None and stream.text.path == "$" else None,
+        raw=(stream.text.event or "") if stream.text is not None and _is_raw(stream.text) and plain else None,
         strict=not plain,
         declared=frozenset(each.name for each in stream.events) if stream.events else None,
         keeps=keeps,
@@ -111,17 +115,46 @@ def _ending(end: bytes | None, done: Test | None, whole: Test | None) -> str | N
 
 def _customary_error(name: str | None, value: Any) -> Any:
     """An event named ``error``, an object that calls itself one, or tells of nothing else; else it may be an item's."""
-    is_sole = isinstance(value, dict) and "error" in value and all(key.startswith("error") for key in value)
-    return error_of(name, value) if is_sole or name == "error" or is_error_object(value) else None
+    if name == "error" or is_error_object(value):
+        return error_of(name, value)
+    if not isinstance(value, dict):
+        return None
+    if "error" in value and all(key.startswith("error") for key in value):
+        return value["error"]
+    if value.keys() == {"detail"}:
+        return value if isinstance(value["detail"], dict) and "message" in value["detail"] else None
+    is_coded = value.keys() <= _OF_ERRORS and not _CODES.isdisjoint(value)
+    return value if is_coded and (value.get("errors") or value.get("error")) else None
 
 
 def _spot(spot: Spot | None) -> Read | None:
     if spot is None:
         return None
     get, event = getter(spot.path), spot.event
+    if spot.parse:
+        get = _parsed(get)
     if event is None:
         return lambda _, value: get(value)
     return lambda name, value: get(value) if name == event else None
+
+
+def _is_raw(text: Spot) -> bool:
+    """Whether data is the text as it stands, unread."""
+    return text.path == "$" and not text.parse
+
+
+def _text_spot(spot: Spot | None) -> Read | None:
+    """As ``_spot``; of text that is to be read, what is no text in quotes stays as it is."""
+    read = _spot(replace(spot, parse=False)) if spot is not None else None
+    if spot is None or read is None or not spot.parse:
+        return read
+
+    def find(name: str | None, value: Any) -> Any:
+        found = read(name, value)
+        parsed = _read_text(found)
+        return parsed if isinstance(parsed, str) else found
+
+    return find
 
 
 def _flag(spot: Spot) -> Test:
@@ -129,7 +162,7 @@ def _flag(spot: Spot) -> Test:
     get, event = getter(spot.path), spot.event
     if event is not None and spot.path == "$":
         return lambda name, _: name == event
-    return lambda name, value: (event is None or name == event) and get(value) not in (None, False, "")
+    return lambda name, value: (event is None or name == event) and is_set(get(value))
 
 
 def _labelled(fields: Iterable[Field]) -> list[tuple[str, Get]]:
@@ -141,18 +174,17 @@ def _labelled(fields: Iterable[Field]) -> list[tuple[str, Get]]:
 
 
 def _parsed(get: Get) -> Get:
+    return lambda value: _read_text(get(value))
+
+
+def _read_text(found: Any) -> Any:
     """Text of up to a million characters that holds JSON, as what it holds; as it is where it does not."""
-
-    def find(value: Any) -> Any:
-        found = get(value)
-        if not isinstance(found, str) or len(found) > MOST_TEXT:
-            return found
-        try:
-            return orjson.loads(found)
-        except orjson.JSONDecodeError:
-            return found
-
-    return find
+    if not isinstance(found, str) or len(found) > MOST_TEXT:
+        return found
+    try:
+        return orjson.loads(found)
+    except orjson.JSONDecodeError:
+        return found
 
 
 class _Rest:

@@ -65,5 +65,13 @@ def normalise(told: Mapping[str, Any]) -> Mapping[str, Any]:
     return {word: count for word, count in found.items() if count or word in {"input", "output"}}
 
 
+def is_usage(value: Mapping[str, Any]) -> bool:
+    """Whether an object counts tokens, itself or in what it holds as ``tokens``, under a provider's known words."""
+    counts = value.get("tokens")
+    return any(name in _SIGNS and isinstance(held, int) for name, held in value.items()) or (
+        isinstance(counts, dict) and is_usage(counts)
+    )
+
+
 def _count(value: Any) -> int:
     return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0
