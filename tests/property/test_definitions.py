@@ -2,7 +2,6 @@
 
 import json
 import random
-import sys
 from typing import Any
 
 from hypothesis import given
@@ -187,27 +186,3 @@ def test_the_environment_view_of_a_rich_definition_is_itself_a_definition() -> N
     """It can be written and read like any other."""
     seen = in_environment(parse(RICH), "development")
     assert parse(to_yaml(seen)) == seen
-
-
-def test_reading_takes_work_in_proportion_to_length() -> None:
-    """Eight times the calls cost eight times the steps, not their square. Steps are counted, as clocks guess."""
-
-    def steps(count: int) -> int:
-        head = "tieline: v1\napi: a\nbase_url: https://a.example\ncalls:\n"
-        text = head + "".join(f"  c{n}: {{path: '/{n}/<x>', parameters: {{x: {{}}}}}}\n" for n in range(count))
-        counted = 0
-
-        def count_one(*_: object) -> None:
-            nonlocal counted
-            counted += 1
-
-        before = sys.getprofile()
-        sys.setprofile(count_one)
-        try:
-            parse(text)
-        finally:
-            sys.setprofile(before)
-        return counted
-
-    steps(10)
-    assert steps(800) < 9 * steps(100)

@@ -161,7 +161,8 @@ def _json(body: bytes, text: str) -> Any:
     with suppress(ValueError):
         return read_json_text(text)
     if text.isascii() and text.startswith(("error=", "error_code=")):
-        return dict(parse_qsl(text, max_num_fields=100))
+        with suppress(ValueError):  # of more than a hundred pairs nobody makes an error
+            return dict(parse_qsl(text, max_num_fields=100))
     return _NO_JSON
 
 
