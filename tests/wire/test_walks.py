@@ -9,8 +9,8 @@ from tools import walks
 CEILINGS = {
     "relay, unknown key": (117, 76),
     "relay, memo hit": (34, 18),
-    "call, first run": (170, 115),
-    "call, repeated": (107, 66),
+    "call, first run": (140, 88),
+    "call, repeated": (74, 39),
 }
 """Crossings and returns; a request's path may be shortened, and lengthened only here, by who says why."""
 

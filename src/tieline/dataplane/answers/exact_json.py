@@ -47,12 +47,14 @@ class LongInteger(int):
 
 def read_json(body: bytes) -> Any:
     """The value of a JSON text in UTF-8. Raises ValueError for anything else, ``NaN`` and ``Infinity`` too."""
-    if is_plain(body):
-        try:
-            return orjson.loads(body)
-        except orjson.JSONDecodeError as error:
-            if not _may_be_exact(error):
-                raise
+    try:
+        found = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        if is_plain(body) and not _may_be_exact(error):
+            raise
+    else:
+        if _comes_out_as(body, found) or is_plain(body):
+            return found
     return read_json_text(body.decode())
 
 
@@ -62,6 +64,15 @@ def read_json_text(text: str) -> Any:
         return EXACT.decode(text)
     except RecursionError:
         raise ValueError("nested too deep") from None
+
+
+def _comes_out_as(body: bytes, found: Any) -> bool:
+    """Whether ``found`` is written as ``body``, compact or indented by two: the quickest proof that nothing changed."""
+    option = orjson.OPT_INDENT_2 if body[1:2] == b"\n" else None
+    try:
+        return orjson.dumps(found, option=option) == body.rstrip(b"\n")
+    except orjson.JSONEncodeError:
+        return False  # nested deeper than is written
 
 
 def is_plain(body: bytes) -> bool:

@@ -17,7 +17,7 @@ It does not know who asks, and tells nobody how it ended.
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Final, Generic, Protocol, TypeVar
+from typing import Final, Generic, NamedTuple, Protocol, TypeVar
 
 from tieline.core.errors import BodyTooLarge, UpstreamProtocolError, UpstreamUnreachable
 from tieline.dataplane.attempt.judge import AnswerHead, is_judged, judge
@@ -31,7 +31,7 @@ from tieline.dataplane.attempt.prepare import (
     wants_body,
 )
 from tieline.dataplane.attempt.retry import is_transient, pause
-from tieline.dataplane.attempt.target import told_target
+from tieline.dataplane.attempt.target import Target, told_target
 from tieline.dataplane.snapshot.calls import BoundedCache
 from tieline.dataplane.snapshot.plan import Plan
 from tieline.dataplane.tokens.holder import Holder
@@ -48,7 +48,10 @@ _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 Head = TypeVar("Head", bound=AnswerHead)
 Head_co = TypeVar("Head_co", bound=AnswerHead, covariant=True)
 Permit = Callable[[bytes, bytes | None], None]
-"""Raises where a method may not be sent on a path below the base URL, or (None) elsewhere."""
+"""Raises where a method may not be sent on a path below the base URL, or (None) elsewhere.
+
+It is asked for every target but the one that whoever made the job had permitted already.
+"""
 
 
 def anything(_method: bytes, _path: bytes | None) -> None:
@@ -82,8 +85,7 @@ class Sender(Protocol[Head_co]):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Policy:
+class Policy(NamedTuple):
     """When a message is sent again: at most ``attempts`` times in all, until ``end`` on the loop's clock.
 
     ``idempotent``: its method, or its key, allows that it arrives twice. ``retries_status``: also where there was no
@@ -101,8 +103,8 @@ class Policy:
 class Job:
     """What is to be sent, for whom.
 
-    Of a steady plan, ``prepared`` is the message as it goes out, where that is known; else ``heads`` remembers it for
-    messages that come again.
+    ``permitted`` is the target that ``permit`` was asked for before. Of a steady plan, ``prepared`` is the message as
+    it goes out, where that is known; else ``heads`` remembers it for messages that come again.
     """
 
     plan: Plan
@@ -110,6 +112,7 @@ class Job:
     policy: Policy
     holder: Holder | None = None
     permit: Permit = anything
+    permitted: Target | None = None
     heads: BoundedCache[Prepared] | None = None
     prepared: Prepared | None = None
 
@@ -139,7 +142,8 @@ class Attempts(Generic[Head]):
             RequestError: its body cannot be read to its end, or is too large for a scheme that has to read it.
         """
         message = self._message
-        self._job.permit(message.method, message.target.below)
+        if message.target is not self._job.permitted:
+            self._job.permit(message.method, message.target.below)
         if lost is not None:
             self._tries = 1
             await self._after(lost)

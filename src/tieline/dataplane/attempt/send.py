@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from tieline.core.errors import UpstreamError, UpstreamTimeout
+from tieline.dataplane.answers.content_coding import codings
 from tieline.dataplane.answers.mask import Mask
 from tieline.dataplane.attempt.loop import Attempts, Job, Permit, Policy, anything
 from tieline.dataplane.attempt.prepare import Message, Prepared, Preparer
@@ -53,7 +54,8 @@ class Order:
     """What is to be sent, for whom. ``upload`` has the files that ``filled`` refers to.
 
     ``key`` is sent in the call's idempotency header, where it has one; empty: a new one. ``target`` instead of the
-    call's own; ``end`` on the loop's clock, else the call's timeout from now on.
+    call's own; ``permitted`` is the one that ``permit`` was asked for; ``end`` on the loop's clock, else the call's
+    timeout from now on.
     """
 
     plan: Plan
@@ -64,6 +66,7 @@ class Order:
     key: str = ""
     permit: Permit = anything
     target: Target | None = None
+    permitted: Target | None = None
     end: float | None = None
 
 
@@ -107,10 +110,13 @@ class UpstreamAnswer:
         """What came of the body since, as it came; empty at its end. Raises UpstreamError."""
         return await self._conversation.read()
 
+    def rest(self, most: int) -> bytes | None:
+        """The whole body where all of it is here, has no content coding and at most ``most`` bytes; else None."""
+        return self._conversation.rest(most) if not codings(self.headers) else None
+
     async def read_all(self, most: int) -> bytes:
         """The whole body as it came. Raises UpstreamResponseTooLarge and every other UpstreamError."""
-        body = self._conversation.rest(most)
-        return body if body is not None else await self._conversation.read_all(most)
+        return await self._conversation.read_all(most)
 
     def header(self, name: bytes) -> bytes | None:
         """The first field called ``name`` (lower case)."""
@@ -144,7 +150,8 @@ class UpstreamAnswer:
 
     def close(self) -> None:
         """End it: an answer that is not whole is cut."""
-        self._conversation.close()
+        if not self._conversation.whole:
+            self._conversation.close()
 
 
 class CallSender:
@@ -158,8 +165,8 @@ class CallSender:
         plan, call, limits = order.plan, order.call.call, order.plan.limits
         seconds = call.timeout if call.timeout is not None else limits.total
         end = order.end if order.end is not None else asyncio.get_running_loop().time() + seconds
-        message = _message(order)
         sender = ConversationSender(plan, end, order.filled, order.upload)
+        message = _message(order)
         policy = Policy(
             attempts=limits.retry_attempts if call.retry_attempts is None else call.retry_attempts,
             idempotent=order.call.repeatable,
@@ -167,7 +174,7 @@ class CallSender:
             redirects=call.follow_redirects,
             end=end,
         )
-        job = Job(plan, message, policy, order.holder, order.permit, order.call.heads)
+        job = Job(plan, message, policy, order.holder, order.permit, order.permitted, order.call.heads)
         return Attempts(job, sender, self._preparer).run()
 
     async def connections(self, order: Order) -> frozenset[str]:

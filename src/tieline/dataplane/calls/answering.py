@@ -5,7 +5,6 @@ reader sees it.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 import orjson
@@ -33,8 +32,7 @@ _FILE_MOST = 1024 * 1024 * 1024
 _GRAPHQL = frozenset({"data", "errors", "extensions"})
 
 
-@dataclass(frozen=True, slots=True)
-class CallAnswer:
+class CallAnswer(NamedTuple):
     """An answer ready to be handed out, and how it differs from what its fields say."""
 
     whole: WholeAnswer
@@ -89,7 +87,7 @@ class _Body(NamedTuple):
 
 
 def _answer_with(call: ReadyCall, reached: UpstreamAnswer, document: Any, body: _Body) -> CallAnswer:
-    if _is_graphql_error(call, document):
+    if isinstance(document, dict) and "errors" in document and _is_graphql_error(call, document):
         if not call.wrapped:
             raise UpstreamFailed(sentence(reached, *error_of(document, reached.mask.text)))
         message, code = message_and_code(document)
@@ -180,11 +178,10 @@ def _may_be_text(content_type: bytes) -> bool:
     return not media.startswith(_BINARY) or media.startswith(_SVG)
 
 
-def _is_graphql_error(call: ReadyCall, document: Any) -> bool:
+def _is_graphql_error(call: ReadyCall, document: Mapping[str, Any]) -> bool:
     """Whether a document tells of errors and brings no data (GraphQL over HTTP, section 6.4.1), as GraphQL does."""
     return (
-        isinstance(document, dict)
-        and document.get("data") is None
+        document.get("data") is None
         and isinstance(document.get("errors"), list)
         and bool(document["errors"])
         and isinstance(document["errors"][0], dict)

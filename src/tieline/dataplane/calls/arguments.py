@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from tieline.dataplane.attempt.send import Files
 from tieline.definitions.fill.request import FilePart
 
-_NO_FILES: Mapping[str, FilePart] = {}
+NO_FILES: Final[Mapping[str, FilePart]] = {}
 
 
 class ArgumentFiles(Files, Protocol):
@@ -27,7 +27,7 @@ class Arguments:
     """
 
     values: Mapping[str, Any]
-    files: Mapping[str, FilePart] = field(default_factory=lambda: _NO_FILES)
+    files: Mapping[str, FilePart] = field(default_factory=lambda: NO_FILES)
     uploads: ArgumentFiles | None = None
     digest: bytes = b""
     size: int = 0

@@ -37,6 +37,9 @@ ERROR_MOST: Final = 64 * 1024
 
 async def gather(reached: UpstreamAnswer, most: int = ANSWER_MOST) -> bytes:
     """The whole body without its content coding. Raises UpstreamError."""
+    whole = reached.rest(most)
+    if whole is not None:
+        return whole
     body = await reached.read_all(most)
     undo = coding(reached.headers, most)
     if undo is None:
@@ -75,12 +78,15 @@ def document_of(call: ReadyCall, reached: UpstreamAnswer, body: bytes) -> Any:
     """
     response = call.call.response
     kind = response.type
-    content_type = reached.header(b"content-type") or b""
     try:
         if not body.strip():
             return "" if kind == "text" else None
         if kind == "json":
-            return _json_of(body, content_type)
+            with suppress(ValueError):
+                return _json_in_utf8(body)
+        content_type = reached.header(b"content-type") or b""
+        if kind == "json":
+            return _json_in(charset_of(content_type), body)
         charset = charset_of(content_type)
         if kind == "xml" and not charset:
             return read_xml(body, response.fields)  # its declaration names the encoding
@@ -98,10 +104,13 @@ def error_document(body: bytes, content_type: bytes) -> Any:
     """The value of an error's body: JSON if it is, else text; null for nothing."""
     if not body.strip():
         return None
+    charset = charset_of(content_type)
+    with suppress(ValueError):
+        return _json_in_utf8(body)
     try:
-        return _json_of(body, content_type)
+        return _json_in(charset, body)
     except UnreadableAnswer:
-        return text_of(body, charset_of(content_type))
+        return text_of(body, charset)
 
 
 def raw_json(body: bytes) -> bytes | None:
@@ -116,14 +125,17 @@ def raw_json(body: bytes) -> bytes | None:
     return body
 
 
-def _json_of(body: bytes, content_type: bytes) -> Any:
-    """JSON is UTF-8 (RFC 8259 section 8.1), but some have other ideas. Raises ``UnreadableAnswer``."""
+def _json_in_utf8(body: bytes) -> Any:
+    """The value of JSON as it should be (RFC 8259 section 8.1). Raises ValueError, UpstreamResponseTooLarge."""
     try:
         return read_json(body) if len(body) <= LARGE else read_large_json(body)
     except TooManyValues:
         raise _too_many() from None
-    except ValueError:
-        text = text_of(body, charset_of(content_type) or json.detect_encoding(body))
+
+
+def _json_in(charset: str, body: bytes) -> Any:
+    """The value of JSON that is not in UTF-8, for some have other ideas. Raises ``UnreadableAnswer``."""
+    text = text_of(body, charset or json.detect_encoding(body))
     try:
         return read_json_text(text) if len(body) <= LARGE else read_large_json_text(text)
     except TooManyValues:

@@ -6,13 +6,12 @@ Everything in it is masked.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from tieline.dataplane.answers.streams.items import StreamItem
 
 
-@dataclass(frozen=True, slots=True)
-class WholeAnswer:
+class WholeAnswer(NamedTuple):
     """An answer that is here: its value as JSON, None for an answer that is empty by its type."""
 
     json: bytes | None

@@ -15,13 +15,15 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
+from tieline.access.appkey import hidden
 from tieline.access.decide import Denied, decide
+from tieline.access.verdict import Allowed
 from tieline.core.errors import DefinitionUnusable, MissingPermission, TielineError
 from tieline.dataplane.attempt.send import CallSender, Order, UpstreamAnswer
-from tieline.dataplane.attempt.target import target_of
-from tieline.dataplane.calls.answering import FILES, CallAnswer, answer_of, gathered, pass_file
+from tieline.dataplane.attempt.target import Target, target_of
+from tieline.dataplane.calls.answering import FILES, answer_of, gathered, pass_file
 from tieline.dataplane.calls.arguments import Arguments
 from tieline.dataplane.calls.caching import AnswerCache, CachedAnswer
 from tieline.dataplane.calls.drift import Drifts, Watched
@@ -37,6 +39,10 @@ from tieline.dataplane.snapshot.view import AppKey
 from tieline.dataplane.tokens.holder import Holder
 
 _Done = TypeVar("_Done")
+_AS_THEY_COME = frozenset({*FILES, "stream"})
+_Cached = tuple[Hashable | None, int]
+"""What an answer is kept by, None for not at all, and the epoch of the cache when it was asked for."""
+_UNKEPT: _Cached = (None, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +55,19 @@ class CallTarget:
     walks: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Terms:
+class Terms(NamedTuple):
     """How it is asked for: in whose name, and under which idempotency key, if any."""
 
     holder: Holder | None = None
     idempotency_key: bytes | None = None
+
+
+class Way(NamedTuple):
+    """What a key may do with a filled path: the path as it is sent, as records show it, and what it is allowed as."""
+
+    below: bytes
+    shown: str
+    verdict: Allowed
 
 
 Again = Callable[[TielineError], Awaitable[CallTarget]]
@@ -88,10 +101,10 @@ class CallRunner:
 class Run:
     """One run, and the facts that a record is made of.
 
-    ``path`` is what was sent, ``area`` and ``level`` what it was permitted as; ``status`` is the upstream's,
-    ``sent_at`` and ``answered_at`` are on the clock of ``time.perf_counter``, all 0 before. ``age`` is how many seconds
-    ago the answer was fetched, None where it is fresh; ``replayed`` says that it was given before under the same
-    idempotency key.
+    ``path`` is what was sent first, as records show it, ``area`` and ``level`` what it was permitted as; ``status`` is
+    the upstream's, ``sent_at`` and ``answered_at`` are on the clock of ``time.perf_counter``, all 0 before. ``age`` is
+    how many seconds ago the answer was fetched, None where it is fresh; ``replayed`` says that it was given before
+    under the same idempotency key.
     """
 
     __slots__ = (
@@ -129,13 +142,17 @@ class Run:
 
     async def run(self, arguments: Arguments, receiver: Receiver) -> None:
         """Run to the end; raises a TielineError where that is not the receiver's to hear (see ``Receiver``)."""
-        key = self._terms.idempotency_key
-        scope = Scope(self.target.key.key_id, key) if key is not None else None
-        order = await self._order(arguments, scope)
-        if scope is None:
+        key, target = self._terms.idempotency_key, self.target
+        if key is not None:
+            scope = Scope(target.key.key_id, key)
+            order = await self._order(arguments, scope.sent_as(target.plan.name, target.call.name))
+            await self._answer_once(arguments, order, scope, receiver)
+            return
+        order = await self._order(arguments, "")
+        if self.target.walks or order.call.call.cache is not None:
             await self._answer(arguments, order, receiver)
         else:
-            await self._answer_once(arguments, order, scope, receiver)
+            await self._pass_on(order.call, await self._runner.sender.send(order), receiver)
 
     def leave(self) -> bool:
         """The receiver is gone; whether the run goes on without one, as it is under a key. Else cancel it."""
@@ -146,48 +163,60 @@ class Run:
 
     # -- what is sent
 
-    async def _order(self, arguments: Arguments, scope: Scope | None) -> Order:
+    async def _order(self, arguments: Arguments, sent_as: str) -> Order:
         """What is to be sent, permitted; looks again before it refuses what may just have been granted."""
-        plan, call = self.target.plan, self.target.call
-        sent_as = scope.sent_as(plan.name, call.name) if scope is not None else ""
         try:
-            return await self._draw(arguments.values, arguments, call, sent_as)
+            return await self._draw(arguments.values, arguments, self.target.call, sent_as)
         except TielineError as error:
             self.target = await self._again(error)
         return await self._draw(arguments.values, arguments, self.target.call, sent_as)
 
     async def _draw(self, values: Mapping[str, Any], arguments: Arguments, call: ReadyCall, sent_as: str) -> Order:
         """The template of ``call`` filled with ``values`` and the files of the arguments, permitted."""
-        plan = self.target.plan
+        plan, key = self.target.plan, self.target.key
         if arguments.size <= LARGE:
             filled = call.template.fill(values, call.private, arguments.files)
         else:
             filled = await self._runner.in_thread(lambda: call.template.fill(values, call.private, arguments.files))
-        target = target_of(plan, filled)
-        permit = partial(self._permit, call)
-        permit(call.method, target.below)
+        way: Way | None = call.ways.get((key, filled.path)) if filled.path is not None else None
+        if way is not None:
+            target = Target(way.below, filled.query)
+            shown, verdict = way.shown, way.verdict
+        else:
+            target = target_of(plan, filled)
+            verdict = self._allowed(call, call.method, target.below)
+            shown = hidden(target.path.decode("ascii"))
+            if filled.path is not None:
+                call.ways.keep((key, filled.path), Way(target.path, shown, verdict), len(shown))
         if not self.path:
-            self.path = target.path.decode("ascii")
-        if plan.problem is not None:
-            raise plan.problem
-        return Order(plan, call, filled, arguments.uploads, self._terms.holder, sent_as, permit, target)
-
-    def _permit(self, call: ReadyCall, method: bytes, below: bytes | None) -> None:
-        """Whether the key may send this, decided on the path as it is sent. Raises MissingPermission."""
-        target = self.target
-        plan, key = target.plan, target.key
-        asked = (key, method, below)
-        verdict = call.permitted.get(asked)
-        if verdict is None:
-            found = decide(
-                key.permissions, plan.name, plan.table, plan.title, method, below if below is not None else b"/",
-                level=call.level, elsewhere=below is None,
-            )  # fmt: skip
-            if isinstance(found, Denied):
-                raise MissingPermission(found.reason, param=found.param)
-            verdict = call.permitted.keep(asked, found, len(below or b""))
+            self.path = shown
         if not self.sent_at:
             self.area, self.level = verdict.area, verdict.level
+        if plan.problem is not None:
+            raise plan.problem
+        permit = partial(self._permit, call)
+        return Order(plan, call, filled, arguments.uploads, self._terms.holder, sent_as, permit, target, target)
+
+    def _permit(self, call: ReadyCall, method: bytes, below: bytes | None) -> None:
+        """Whether the key may send this, too, on the path as it is sent. Raises MissingPermission."""
+        verdict = self._allowed(call, method, below)
+        if not self.sent_at:
+            self.area, self.level = verdict.area, verdict.level
+
+    def _allowed(self, call: ReadyCall, method: bytes, below: bytes | None) -> Allowed:
+        """What the key may send a method on a path for. Raises MissingPermission."""
+        plan, key = self.target.plan, self.target.key
+        asked = (key, method, below)
+        known = call.permitted.get(asked)
+        if known is not None:
+            return known
+        found = decide(
+            key.permissions, plan.name, plan.table, plan.title, method, below if below is not None else b"/",
+            level=call.level, elsewhere=below is None,
+        )  # fmt: skip
+        if isinstance(found, Denied):
+            raise MissingPermission(found.reason, param=found.param)
+        return call.permitted.keep(asked, found, len(below or b""))
 
     # -- what is answered
 
@@ -229,12 +258,7 @@ class Run:
             key = AnswerCache.key(order.plan, call, order.holder, arguments, self._connections)
             if key is not None and self._answer_cached(key, receiver):
                 return
-        reached = await runner.sender.send(order)
-        self._heard(reached)
-        try:
-            await self._pass_on(call, reached, receiver, (key, epoch))
-        finally:
-            reached.close()
+        await self._pass_on(call, await runner.sender.send(order), receiver, (key, epoch))
 
     async def _walk(self, arguments: Arguments, order: Order, receiver: Receiver) -> None:
         """Every page. Where another call asks for the later ones, it gets those of the caller's values that it takes.
@@ -270,33 +294,40 @@ class Run:
         return True
 
     async def _pass_on(
-        self, call: ReadyCall, reached: UpstreamAnswer, receiver: Receiver, cached: tuple[Hashable | None, int]
+        self, call: ReadyCall, reached: UpstreamAnswer, receiver: Receiver, cached: _Cached = _UNKEPT
     ) -> None:
-        if reached.status < 300 and call.call.response.type == "stream":
-            undeclared = await pass_stream(receiver, reached, call, self._runner.in_thread)
-            if undeclared:
-                self._runner.drifts.note_events(self._watched(call), undeclared)
-            with suppress(asyncio.CancelledError):  # all is said: this is for the connection's sake only
-                await reached.spend(REST_SECONDS)
-            return
-        if reached.status < 300 and call.call.response.type in FILES:
+        """Hand out an answer, which is closed then."""
+        self._heard(reached)
+        try:
+            if reached.status < 300 and call.call.response.type in _AS_THEY_COME:
+                await self._pass_through(call, reached, receiver)
+                return
+            body = await gathered(call, reached)
+            if body is None or len(body) <= LARGE:
+                answer = answer_of(call, reached, body)
+            else:
+                answer = await self._runner.in_thread(lambda: answer_of(call, reached, body))
+            if answer.drifts:
+                self._runner.drifts.note(self._watched(call), answer.drifts)
+            key, epoch = cached
+            if key is not None and call.call.cache is not None and reached.status < 300:
+                rests_on = {self.target.plan.api_id, *self._connections}
+                kept = CachedAnswer.now(answer.whole, reached.status)
+                self._runner.cache.keep(key, kept, call.call.cache.ttl, rests_on, epoch)
+            receiver.whole(answer.whole)
+        finally:
+            reached.close()
+
+    async def _pass_through(self, call: ReadyCall, reached: UpstreamAnswer, receiver: Receiver) -> None:
+        """Hand out a stream or a file as it comes."""
+        if call.call.response.type in FILES:
             await pass_file(receiver, call, reached)
             return
-        answer = await self._read(call, reached)
-        if answer.drifts:
-            self._runner.drifts.note(self._watched(call), answer.drifts)
-        key, epoch = cached
-        if key is not None and call.call.cache is not None and reached.status < 300:
-            rests_on = {self.target.plan.api_id, *self._connections}
-            kept = CachedAnswer.now(answer.whole, reached.status)
-            self._runner.cache.keep(key, kept, call.call.cache.ttl, rests_on, epoch)
-        receiver.whole(answer.whole)
-
-    async def _read(self, call: ReadyCall, reached: UpstreamAnswer) -> CallAnswer:
-        body = await gathered(call, reached)
-        if body is None or len(body) <= LARGE:
-            return answer_of(call, reached, body)
-        return await self._runner.in_thread(lambda: answer_of(call, reached, body))
+        undeclared = await pass_stream(receiver, reached, call, self._runner.in_thread)
+        if undeclared:
+            self._runner.drifts.note_events(self._watched(call), undeclared)
+        with suppress(asyncio.CancelledError):  # all is said: this is for the connection's sake only
+            await reached.spend(REST_SECONDS)
 
     def _watched(self, call: ReadyCall) -> Watched:
         plan = self.target.plan

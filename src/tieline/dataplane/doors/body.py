@@ -41,7 +41,14 @@ class RequestBody:
 
     def rest(self) -> bytes | None:
         """The rest of the body if it is here already; else None: ``read_all`` then. Raises BodyTooLarge."""
-        return self._take() if self.request.complete else None
+        if not self.request.complete:
+            return None
+        pieces = self.request.pieces
+        if len(pieces) != 1 or len(pieces[0]) > self._most:
+            return self._take()
+        self.request.pieces = []
+        self.received += len(pieces[0])
+        return pieces[0]
 
     async def read_all(self, most: int) -> bytes:
         """The whole body, of at most ``most`` bytes. Raises BodyTooLarge."""

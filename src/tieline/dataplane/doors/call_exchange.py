@@ -91,13 +91,13 @@ class CallExchange:
 
     __slots__ = (
         "_asked",
+        "_body",
         "_door",
         "_error",
         "_held",
         "_is_gone",
         "_over",
         "_task",
-        "body",
         "id",
         "reply",
         "request",
@@ -110,7 +110,7 @@ class CallExchange:
         key = request.noted.get(IDEMPOTENCY_KEY)
         self.id = request_id
         self.request = request
-        self.body = RequestBody(request, asked.target.plan.limits.body)
+        self._body: RequestBody | None = None
         self.reply = Reply(request, request_id)
         self.run = Run(door.runner, asked.target, Terms(asked.holder, key), self._again)
         self._asked = asked
@@ -120,6 +120,11 @@ class CallExchange:
         self._is_gone = False
         self._over = False
         self._task: asyncio.Task[None] | None = None
+
+    @property
+    def received(self) -> int:
+        """Bytes of the request's body that were read."""
+        return self._body.received if self._body is not None else 0
 
     def begin(self) -> None:
         """Run beside everything else."""
@@ -141,12 +146,14 @@ class CallExchange:
             return from_query(asked.target.call.call, asked.query, digest)
         if asked.query:
             raise InvalidRequest("The parameters of a call by POST go into its body. Take them out of the query.")
+        most = asked.target.plan.limits.body
+        waited = self._body = RequestBody(request, most)
         if asked.boundary is not None:
             in_thread = self._door.runner.in_thread
-            return await from_form(asked.target.call.call, self.body, asked.boundary, digest, in_thread)
-        body = self.body.rest()
+            return await from_form(asked.target.call.call, waited, asked.boundary, digest, in_thread)
+        body = waited.rest()
         if body is None:
-            body = await self.body.read_all(min(BODY_MOST, asked.target.plan.limits.body))
+            body = await waited.read_all(min(BODY_MOST, most))
         if len(body) <= LARGE:
             return from_json(body, digest)
         return await self._door.runner.in_thread(lambda: from_json(body, digest))
@@ -158,7 +165,8 @@ class CallExchange:
     # -- what the client does
 
     def body_arrived(self) -> None:
-        self.body.arrived()
+        if self._body is not None:  # else the run begins with the loop's next turn
+            self._body.arrived()
 
     def client_gone(self) -> None:
         self._is_gone = True

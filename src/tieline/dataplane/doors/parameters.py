@@ -3,7 +3,7 @@
 from urllib.parse import parse_qsl
 
 from tieline.core.errors import InvalidRequest
-from tieline.dataplane.calls.arguments import Arguments
+from tieline.dataplane.calls.arguments import NO_FILES, Arguments
 from tieline.dataplane.doors.form import Hasher
 from tieline.definitions.fill.json_text import read_parameters
 from tieline.definitions.fill.values import coerce_text
@@ -33,4 +33,4 @@ def from_json(body: bytes, digest: Hasher | None = None) -> Arguments:
     """The arguments in one JSON object. Raises InvalidRequest."""
     if digest is not None:
         digest.update(b"\0" + body)
-    return Arguments(read_parameters(body), digest=digest.digest() if digest is not None else b"", size=len(body))
+    return Arguments(read_parameters(body), NO_FILES, None, digest.digest() if digest is not None else b"", len(body))

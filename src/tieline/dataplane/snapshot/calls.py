@@ -56,8 +56,9 @@ class ReadyCall:
     ``private`` are the server's own values by parameter; ``defaults`` the headers that are sent unless the call says
     otherwise; ``repeatable`` says that its method may be sent twice by itself (RFC 9110 section 9.2.2); ``watch`` is
     None where no field is known. ``whole``: an answer of JSON is handed out as it came; ``wrapped``: with its status,
-    error and headers beside it. ``permitted`` caches what which key may, ``heads`` how a request is sent. Entries
-    need no expiry: a change makes another key, by which they are found, or another plan with calls of its own.
+    error and headers beside it. ``permitted`` caches what which key may, ``ways`` the same by the path
+    that is filled, ``heads`` how a request is sent. Entries need no expiry: a change makes another key, by which they
+    are found, or another plan with calls of its own.
     """
 
     name: str
@@ -75,6 +76,7 @@ class ReadyCall:
     whole: bool
     wrapped: bool
     permitted: BoundedCache[Allowed] = field(default_factory=BoundedCache)
+    ways: BoundedCache[Any] = field(default_factory=BoundedCache)
     heads: BoundedCache[Any] = field(default_factory=BoundedCache)
 
 

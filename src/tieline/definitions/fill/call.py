@@ -22,7 +22,7 @@ from tieline.definitions.fill.pairs import (
 from tieline.definitions.fill.request import FilePart, Filled
 from tieline.definitions.fill.scope import SlotScope, Surroundings, ValueForms
 from tieline.definitions.fill.target import TARGET_MOST, PathTemplate, UrlTemplate, uri_too_long
-from tieline.definitions.fill.values import Given, read_values, rule
+from tieline.definitions.fill.values import read_values, rule
 from tieline.definitions.model import Call
 from tieline.definitions.template import Slot
 
@@ -32,7 +32,8 @@ _NOTHING: Mapping[str, Any] = {}
 class CompiledCall:
     """A call made ready; it does not change, and may be filled by many at once."""
 
-    __slots__ = ("_body", "_headers", "_members", "_method", "_query", "_rules", "_target", "_variables")
+    __slots__ = ("_body", "_fixed", "_headers", "_is_path", "_members", "_method", "_query", "_rules", "_target",
+                 "_variables")  # fmt: skip
 
     def __init__(self, call: Call, surroundings: Surroundings) -> None:
         self._method = call.method
@@ -43,6 +44,8 @@ class CompiledCall:
         self._target: PathTemplate | UrlTemplate = (
             PathTemplate(text, scope) if call.path is not None else UrlTemplate(text, scope)
         )
+        self._is_path = isinstance(self._target, PathTemplate)
+        self._fixed = self._target.static if isinstance(self._target, PathTemplate) else None
         slots = _slots(call)
         named = {place: [name for name, each in call.parameters.items() if each.place == place and name not in slots]
                  for place in ("query", "header", "body")}  # fmt: skip
@@ -65,12 +68,12 @@ class CompiledCall:
         ``call.<call>.<parameter>`` by parameter. Raises MissingParameter, InvalidParameter, CredentialMissing,
         UriTooLong, HeadersTooLarge, BodyTooLarge, none of which shows a value.
         """
-        values = read_values(self._rules, Given(given, private, files))
+        values = read_values(self._rules, given, private, files)
         if self._variables:
             values |= self._variables
         run = ValueForms(values)
-        target = self._target.render(run)
-        is_path = isinstance(self._target, PathTemplate)
+        target = self._fixed if self._fixed is not None else self._target.render(run)
+        is_path = self._is_path
         for member in self._members:
             # Shared values say which paths below the base URL they are for; a full URL is below none.
             if member.parameter.applies(target) if is_path else member.parameter.when is None:

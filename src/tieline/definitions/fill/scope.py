@@ -18,7 +18,11 @@ from tieline.definitions.model import SharedParameter
 from tieline.definitions.template import Slot
 
 BODY_MOST = 16 * 1024 * 1024
+_PLAIN = 2**63
+_SMALL = 1024
+"""Characters of a text that is written anew each time it is asked for: quicker than to keep it."""
 _Text = TypeVar("_Text", str, bytes)
+_Made = TypeVar("_Made")
 Pieces = tuple[str | Slot, ...]
 
 
@@ -122,17 +126,11 @@ class ValueForms:
     Every method raises InvalidParameter, which names the parameter, where a value has no such form.
     """
 
-    __slots__ = ("_forms", "_inside", "_items", "_json", "_queries", "_texts", "_utf8", "values")
+    __slots__ = ("_kept", "values")
 
     def __init__(self, values: dict[str, Any]) -> None:
         self.values = values
-        self._json: dict[str, bytes] = {}
-        self._inside: dict[str, bytes] = {}
-        self._texts: dict[str, str] = {}
-        self._utf8: dict[str, bytes] = {}
-        self._forms: dict[str, str] = {}
-        self._queries: dict[str, str] = {}
-        self._items: dict[str, list[str]] = {}
+        self._kept: dict[tuple[str, str], Any] = {}
 
     def lacks(self, needs: Sequence[str]) -> bool:
         """Whether something of ``needs`` was not given."""
@@ -140,63 +138,60 @@ class ValueForms:
 
     def text(self, name: str) -> str:
         """The value as text; empty where it is optional and not given."""
-        found = self._texts.get(name)
-        if found is None:
-            found = self._texts[name] = _made(text_of, self.values.get(name, ""), name)
-        return found
+        value = self.values.get(name, "")
+        if type(value) is str:
+            return value
+        if type(value) is int and -_PLAIN < value < _PLAIN:
+            return str(value)
+        found: str | None = self._kept.get(("text", name))
+        return found if found is not None else self._keep("text", name, _made(text_of, value, name))
 
     def json(self, name: str) -> bytes:
         """The value as JSON of its type."""
-        found = self._json.get(name)
-        if found is None:
-            value = self.values[name]
-            is_plain = type(value) is str and value.isascii()
-            found = self._json[name] = orjson.dumps(value) if is_plain else _made(write_json, value, name)
-        return found
+        value = self.values[name]
+        if type(value) is str and value.isascii() and len(value) < _SMALL:
+            return orjson.dumps(value)
+        found: bytes | None = self._kept.get(("json", name))
+        return found if found is not None else self._keep("json", name, _made(write_json, value, name))
 
     def inside(self, name: str) -> bytes:
         """The value as text inside a JSON string, without its quotes."""
-        found = self._inside.get(name)
-        if found is None:
-            found = self._inside[name] = _made(orjson.dumps, self.text(name), name)[1:-1]
-        return found
+        found: bytes | None = self._kept.get(("inside", name))
+        return (
+            found if found is not None else self._keep("inside", name, _made(orjson.dumps, self.text(name), name)[1:-1])
+        )
 
     def form(self, name: str) -> str:
         """The value as text by the rules of forms (WHATWG URL, section 5.2)."""
-        found = self._forms.get(name)
-        if found is None:
-            found = self._forms[name] = quote_plus(self.text(name))
-        return found
+        found: str | None = self._kept.get(("form", name))
+        return found if found is not None else self._keep("form", name, quote_plus(self.text(name)))
 
     def query(self, name: str) -> str:
         """The value as text in a query: as in a form, with blanks as ``%20``, which every server reads."""
-        found = self._queries.get(name)
-        if found is None:
-            found = self._queries[name] = quote(self.text(name), safe="")
-        return found
+        found: str | None = self._kept.get(("query", name))
+        return found if found is not None else self._keep("query", name, quote(self.text(name), safe=""))
 
     def utf8(self, name: str) -> bytes:
         """The value as text in UTF-8."""
-        found = self._utf8.get(name)
-        if found is None:
-            found = self._utf8[name] = _made(str.encode, self.text(name), name)
-        return found
+        found: bytes | None = self._kept.get(("utf8", name))
+        return found if found is not None else self._keep("utf8", name, _made(str.encode, self.text(name), name))
 
     def items(self, name: str) -> list[str]:
         """The items of a list as texts."""
-        found = self._items.get(name)
+        found: list[str] | None = self._kept.get(("items", name))
         if found is None:
-            found = self._items[name] = [_made(_item, item, name) for item in self.values[name]]
+            found = self._keep("items", name, [_made(_item, item, name) for item in self.values[name]])
         return found
+
+    def _keep(self, form: str, name: str, made: _Made) -> _Made:
+        self._kept[form, name] = made
+        return made
 
 
 def _item(value: Any) -> str:
     text = text_of(value)
     text.encode()  # the items of a list have not been looked at yet: a lone surrogate is found here
     return text
-
-
-_Made = TypeVar("_Made")
 
 
 def _made(make: Callable[[Any], _Made], value: Any, name: str) -> _Made:

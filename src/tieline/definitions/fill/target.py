@@ -22,24 +22,24 @@ _HOST_MOST = 253
 
 
 class PathTemplate:
-    """A compiled path, without query."""
+    """A compiled path, without query; ``static`` is the path itself where no value goes into it."""
 
-    __slots__ = ("_names", "_pieces", "_raw", "_static")
+    __slots__ = ("_names", "_pieces", "_raw", "static")
 
     def __init__(self, text: str, scope: SlotScope) -> None:
         self._pieces = scope.split(text)
         scope.refuse_optional(self._pieces, "path")
         self._names = slots_of(self._pieces)
         self._raw = frozenset(name for name in self._names if name in scope.rules and scope.rules[name].raw)
-        self._static = "".join(piece for piece in self._pieces if isinstance(piece, str)) if not self._names else None
+        self.static = "".join(piece for piece in self._pieces if isinstance(piece, str)) if not self._names else None
 
     def render(self, run: ValueForms) -> str:
         """The path as it is sent: each value percent-encoded as one segment, raw ones as they are.
 
         Raises InvalidParameter for a value that would climb, empty its segment, or that servers could read in two ways.
         """
-        if self._static is not None:
-            return self._static
+        if self.static is not None:
+            return self.static
         found = {name: self._value(name, run) for name in self._names}
         parts = [piece if isinstance(piece, str) else found[piece.name] for piece in self._pieces]
         path = joined("", parts, TARGET_MOST, uri_too_long)

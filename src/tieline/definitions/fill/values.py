@@ -20,6 +20,7 @@ from tieline.definitions.fill.request import FilePart
 from tieline.definitions.model import Call, Parameter
 from tieline.definitions.problems import cut, shown, suggestion
 
+_PLAIN = 2**63
 _BLANKABLE = frozenset({"text", "date", "datetime"})
 _NOT_BLANK_TEXT = frozenset({"number", "integer", "boolean", "date", "datetime"})
 
@@ -38,7 +39,10 @@ def invalid(name: str, what: str) -> InvalidParameter:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ParameterRule:
-    """What a parameter's value must be. ``default`` is ABSENT where there is none; ``choices`` empty where all go."""
+    """What a parameter's value must be. ``default`` is ABSENT where there is none; ``choices`` empty where all go.
+
+    ``plain`` is ``str`` where every ASCII text fits, so that nothing has to be asked.
+    """
 
     name: str
     kind: str
@@ -50,6 +54,7 @@ class ParameterRule:
     default: Any
     choices: frozenset[Any]
     pattern: Pattern | None
+    plain: type | None
 
     def read(self, given: Any) -> Any:
         """``given``, if it is a value of this parameter; raises InvalidParameter."""
@@ -90,25 +95,43 @@ def rule(name: str, parameter: Parameter) -> ParameterRule:
         default=ABSENT if parameter.default is None else parameter.default,
         choices=frozenset(comparable(choice) for choice in parameter.choices),
         pattern=Pattern(parameter.pattern) if parameter.pattern is not None else None,
+        plain=str if parameter.type == "text" and not parameter.choices and parameter.pattern is None else None,
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Given:
-    """All a call is run with, by parameter: the caller's ``values`` and ``files``, the server's ``private`` ones."""
-
-    values: Mapping[str, Any]
-    private: Mapping[str, Secret | str]
-    files: Mapping[str, FilePart]
-
-
-def read_values(rules: Mapping[str, ParameterRule], given: Given) -> dict[str, Any]:
+def read_values(
+    rules: Mapping[str, ParameterRule],
+    values: Mapping[str, Any],
+    private: Mapping[str, Secret | str],
+    files: Mapping[str, FilePart],
+) -> dict[str, Any]:
     """The value of each parameter that has one, in the order of ``rules``.
 
+    ``values`` and ``files`` are the caller's, ``private`` the server's own.
     Nothing given, ``null`` (but for ``json``) and blank text (unless ``allow_blank``) are the same: the default, or
     left out where that is optional. Raises MissingParameter, InvalidParameter, and CredentialMissing for a private one.
     """
-    values, files = given.values, given.files
+    _check_names(rules, values, files)
+    found: dict[str, Any] = {}
+    for name, each in rules.items():
+        if each.private:
+            found[name] = _private_value(each, private)
+            continue
+        value = files.get(name) if each.kind == "file" else values.get(name)
+        if (value is None and not (each.kind == "json" and name in values)) or (value == "" and not each.blank):
+            if each.default is not ABSENT:
+                found[name] = each.default
+            elif not each.optional:
+                raise MissingParameter(f"The parameter {name} is missing. Give it as {_SAYS[each.kind]}.", param=name)
+        elif each.plain is str and type(value) is str and value.isascii():
+            found[name] = value
+        else:
+            found[name] = each.read(value)
+    return found
+
+
+def _check_names(rules: Mapping[str, ParameterRule], values: Mapping[str, Any], files: Mapping[str, FilePart]) -> None:
+    """Raise InvalidParameter for what the call does not take."""
     for name in values:
         known = rules.get(name)
         if known is None or known.private or known.kind == "file":
@@ -117,20 +140,6 @@ def read_values(rules: Mapping[str, ParameterRule], given: Given) -> dict[str, A
         known = rules.get(name)
         if known is None or known.private or known.kind != "file":
             raise _unfit(name, known, rules, is_file=True)
-    found: dict[str, Any] = {}
-    for name, each in rules.items():
-        if each.private:
-            found[name] = _private_value(each, given.private)
-            continue
-        value = files.get(name) if each.kind == "file" else values.get(name)
-        if (value is None and not (each.kind == "json" and name in values)) or (value == "" and not each.blank):
-            if each.default is not ABSENT:
-                found[name] = each.default
-            elif not each.optional:
-                raise MissingParameter(f"The parameter {name} is missing. Give it as {_SAYS[each.kind]}.", param=name)
-        else:
-            found[name] = each.read(value)
-    return found
 
 
 def _unfit(
@@ -246,6 +255,8 @@ def _integer(value: Any) -> str:
 
 
 def _written(value: Any) -> str:
+    if type(value) is int and -_PLAIN < value < _PLAIN:
+        return ""
     try:
         scalar_text(value)
     except UnwritableError as error:

@@ -56,8 +56,14 @@ class Watch:
             several = is_lifted(one, known) and None in paths.reach(steps)
             node.field = replace(one, list=False) if several else one
         whole = all(_is_held(paths.split(one.path), known) for one in fields)
-        check = _Compiler(textual=textual).node(root, (), known=whole) if fields else _pass
-        self._check = _object(_WHOLE, check) if root.members and root.field is None else check
+        compiler = _Compiler(textual=textual)
+        self._check: _Check = _pass
+        if not fields:
+            return
+        if root.members and root.field is None:
+            self._check = compiler.object(_WHOLE, root, (), known=whole)
+        else:
+            self._check = compiler.node(root, (), known=whole)
 
     def look(self, document: Any) -> tuple[Drift, ...]:
         """The differences of one answer, in the order found; empty where it is as it was."""
@@ -123,14 +129,20 @@ class _Compiler:
         inner: _Check = _pass
         if node.is_open:
             below = (*steps, None) if node.inner is not node else steps
-            inner = self._below(node.inner, below, known=True)
+            inner = self.object(own, node.inner, below, known=True)
+        elif own.type in {"object", "map"}:
+            inner = _object(own, self._value(own))
         elif own.type != "json":
             inner = self._value(own)
-        if own.type in {"object", "map"}:
-            inner = _object(own, inner)
         if own.list:
             inner = _list(own, inner)
         return _parsed(own, inner) if own.parse else inner
+
+    def object(self, own: Field, node: FieldNode, steps: Steps, *, known: bool) -> _Check:
+        """The check of the object ``own`` and of what is below it."""
+        if node.item is None and not node.places and node.value is None:
+            return self._members(node, steps, known=known, own=own)
+        return _object(own, self._below(node, steps, known=known))
 
     @staticmethod
     def _plain(node: FieldNode) -> type | None:
@@ -188,7 +200,8 @@ class _Compiler:
 
         return check
 
-    def _members(self, node: FieldNode, steps: Steps, *, known: bool) -> _Check:
+    def _members(self, node: FieldNode, steps: Steps, *, known: bool, own: Field | None = None) -> _Check:
+        """The check of an object's members; ``own`` is the field of the object itself, where that is checked too."""
         plan = [
             (key, self._plain(below), self.node(below, (*steps, key)), self._absence(below))
             for key, below in node.members.items()
@@ -196,7 +209,13 @@ class _Compiler:
         names = frozenset(node.members)
 
         def check(value: Any, found: _Found) -> None:
-            members = value if isinstance(value, dict) else {}
+            if isinstance(value, dict):
+                members = value
+            elif own is not None:
+                _count(found, own.path, "type", own.type, _type_of(value))
+                return
+            else:
+                members = {}
             for key, plain, below, absent in plan:
                 held = members.get(key)
                 if held is not None:
@@ -249,20 +268,10 @@ def _object(own: Field, inner: _Check) -> _Check:
 
 
 def _list(own: Field, inner: _Check) -> _Check:
-    walk = _items(inner)
-
     def check(value: Any, found: _Found) -> None:
-        if isinstance(value, list):
-            walk(value, found)
-        else:
+        if not isinstance(value, list):
             _count(found, own.path, "type", "list", _type_of(value))
-
-    return check
-
-
-def _items(inner: _Check) -> _Check:
-    def check(value: Any, found: _Found) -> None:
-        if isinstance(value, list) and inner is not _pass:
+        elif inner is not _pass:
             for item in value[:MOST_ITEMS]:
                 if item is not None:
                     inner(item, found)

@@ -124,17 +124,22 @@ def _members(plan: Mapping[str, _Member | None], rest: _Member | None) -> Conver
     Members keep the order in which they came.
     """
     known = plan.get
+    of_text = [key for key, each in plan.items() if each is not None and each.of_text and each.name == key]
+    alike = {key for key, each in plan.items() if each is not None and each.change is None and each.name == key}
+    stays = frozenset(alike.union(of_text)).issuperset
 
     def change(value: Any) -> Any:
         if not isinstance(value, dict):
             return _nested(value)
+        if stays(value) and str not in [type(value.get(key)) for key in of_text]:
+            return value
         result = {}
         for key, found in value.items():
             member = known(key, rest)
             if member is None:
                 continue
-            name, below, of_text = member
-            if below is None or found is None or (of_text and type(found) is not str):
+            name, below, only_text = member
+            if below is None or found is None or (only_text and type(found) is not str):
                 result[name or key] = found
             else:
                 result[name or key] = below(found)

@@ -50,6 +50,10 @@ class Upstream:
         self.read_, was = True, self.read_
         return b"" if was else self.body
 
+    def rest(self, most: int) -> bytes | None:
+        """Whoever asks has to wait."""
+        return None
+
     async def read_all(self, most: int) -> bytes:
         return await self.read()
 
