@@ -409,6 +409,7 @@ class Tour:
             ("api", "export", "typed"),
             ("api", "export", "named", "--json"),
             ("api", "verify", "typed"),
+            ("api", "prices", "typed"),
             ("api", "update", "typed", "--file", str(written)),
             ("check", str(written)),
         ):

@@ -31,6 +31,7 @@ async def drive_calls(tour: "Tour", apis: Sequence[str], key: str) -> None:
     await tour.ask("POST", "/apis/bearer/calls/look/initialize", {"sample": '{"id": 1}', "save": True})
     for path in ("", "/look", "/look/schema", "/look/drift"):
         await tour.ask("GET", f"/apis/bearer/calls{path}")
+    await tour.ask("GET", "/apis/bearer/prices")
     await _misplaced(tour, key)
     await tour.ask("DELETE", "/apis/bearer/calls/say")
 

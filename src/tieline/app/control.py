@@ -18,7 +18,8 @@ from tieline.app.control_socket import ControlSocket
 from tieline.app.listeners import BACKLOG, open_listener, own_listeners
 from tieline.app.opening import OpenedStore, create
 from tieline.app.operator import OperatorExit
-from tieline.app.prepare import TOKEN_FILE, admin_token
+from tieline.app.prepare import THIS_MACHINE, TOKEN_FILE, admin_token
+from tieline.app.pricing import keep_prices
 from tieline.app.retention import forget_old_records
 from tieline.controlplane.services import Services
 from tieline.core.clock import SystemClock
@@ -44,11 +45,13 @@ async def run(assignment: Assignment, supervisor: ControlSocket) -> None:
         made = await admin_token(services, settings)
         supervisor.report(prepared=_notes(settings, opened, token_made=made))
         forgetting = asyncio.create_task(forget_old_records(opened.database))
+        pricing = asyncio.create_task(keep_prices(services, THIS_MACHINE))
         try:
             await _serve(services, settings, supervisor)
         finally:
             forgetting.cancel()
-            await asyncio.wait([forgetting])
+            pricing.cancel()
+            await asyncio.wait([forgetting, pricing])
     finally:
         await opened.database.close()
 

@@ -284,3 +284,12 @@ class TokenRevoked(AuditEvent):
 
     kind: ClassVar[str] = "token.revoked"
     name: str
+
+
+@dataclass(frozen=True, slots=True)
+class PricesReplaced(AuditEvent):
+    """The price lists of providers were made anew, of another version of their data; its target is that version."""
+
+    kind: ClassVar[str] = "prices.replaced"
+    providers: int
+    models: int

@@ -251,3 +251,42 @@ def _environments(found: dict[str, Any]) -> str:
     """Which environments have an active credential, such as ``live v1``."""
     active = found["credentials"].items()
     return ", ".join(f"{environment} v{each['version']}" for environment, each in active if each) or "none"
+
+
+@api.command()
+def prices(
+    name: Name,
+    model: Annotated[str | None, typer.Option("--model", metavar="MODEL", help="What this model costs now.")] = None,
+    environment: Environment = "live",
+    json: Json = False,
+) -> None:
+    """Show where an API's prices come from, and what a model costs."""
+    asked = {"environment": environment} | ({"model": model} if model is not None else {})
+    found = connect().get("apis", name, "prices", **asked)
+    if json:
+        output.emit(found)
+        return
+    listed = f"{found['provider']} ({found['version'] or 'not stored yet'})" if found["provider"] else "none"
+    shown = found["model"]
+    output.details(
+        {
+            "price list": listed,
+            "own prices": "yes" if found["own"] else "no",
+            "model": shown and shown["id"],
+            "priced by": shown and shown["source"],
+            "window": shown and shown["window"],
+            "most output": shown and shown["most_output"],
+        }
+    )
+    if shown:
+        print()
+        output.table(("TIER", "QUANTITY", "INPUT TOKENS", "USD FOR ONE"), _price_rows(shown["rates"]), "")
+
+
+def _price_rows(rates: dict[str, Any]) -> list[tuple[str, str, str, str]]:
+    return [
+        (tier, quantity, f"above {step['above']:,}" if step["above"] else "any", step["usd"])
+        for tier, by_quantity in rates.items()
+        for quantity, steps in by_quantity.items()
+        for step in steps
+    ]

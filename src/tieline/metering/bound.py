@@ -63,7 +63,7 @@ def bound(table: PriceTable, asked: Boundable, body_bytes: int, at: float) -> in
     turns = _turns(asked.tools)
     if turns is None:
         return None
-    inputs, window = max(asked.inputs, 1), table.window(asked.model)
+    inputs, window = max(asked.inputs, 1), table.window_at_most(asked.model)
     reads = _least(
         window * inputs * turns if window is not None else None,
         body_bytes + ADDED_TOKENS * inputs if asked.is_whole else None,

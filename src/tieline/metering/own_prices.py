@@ -18,6 +18,7 @@ def own_price_list(prices: Mapping[str, Sequence[Price]]) -> dict[str, Any]:
     return {
         "provider": OWN,
         "version": "",
+        "own": True,
         "exact": {name.lower(): place for place, name in reversed(list(enumerate(names))) if "*" not in name},
         "rules": [[place, ["glob", name.lower()]] for place, name in enumerate(names) if "*" in name],
         "models": [_model(name, prices[name]) for name in names],

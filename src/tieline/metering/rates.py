@@ -48,13 +48,14 @@ class Cost(NamedTuple):
 
 
 class PriceList:
-    """The models of one provider, or of one definition. ``version`` is that of the data."""
+    """The models of one provider or, ``is_own``, of one definition. ``version`` is that of the data."""
 
-    __slots__ = ("_data", "_models", "_names", "provider", "version")
+    __slots__ = ("_data", "_models", "_names", "is_own", "provider", "version")
 
     def __init__(self, data: Mapping[str, Any]) -> None:
         self.provider: str = data["provider"]
         self.version: str = data["version"]
+        self.is_own: bool = data.get("own", False)
         self._data: Sequence[Mapping[str, Any]] = data["models"]
         self._names = ModelNames(data["exact"], data["rules"])
         self._models: dict[int, ModelPrices] = {}
@@ -90,6 +91,12 @@ class PriceTable:
     def window(self, name: str) -> int | None:
         """The most tokens that the model called ``name`` takes at once, from the first list that says it."""
         return next((each.window for each in self._called(name) if each.window is not None), None)
+
+    def window_at_most(self, name: str) -> int | None:
+        """As ``window``, with a margin where a provider's list says it: lists write 1,000,000 for 1,048,576."""
+        found = next((each for each in self.lists if (model := each.find(name)) and model.window is not None), None)
+        window = self.window(name)
+        return window if window is None or found is None or found.is_own else window * 21 // 20
 
     def most_output(self, name: str) -> int | None:
         """The most tokens that the model called ``name`` writes, from the first list that says it."""

@@ -8,12 +8,14 @@ each quantity out of the whole, multiplies, and rounds up to nano-dollars once.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from fractions import Fraction
 from itertools import chain
 from typing import Any, Final
 
 from tieline.core.quantities import QUANTITIES
 
 _PICOS_OF_NANO: Final = 1_000
+_PICOS_OF_DOLLAR: Final = 10**12
 _DAY: Final = 86_400
 STANDARD: Final = ""
 """The service tier that has no word of its own."""
@@ -38,6 +40,10 @@ class Line:
     steps: tuple[tuple[int, int], ...]
     parts: tuple[str, ...]
     least: int
+
+    def by_step(self, scale: int) -> dict[int, Fraction]:
+        """US dollars for one, by how many input tokens a request has to exceed."""
+        return {start: Fraction(rate, scale * _PICOS_OF_DOLLAR) for start, rate in ((0, self.rate), *self.steps[::-1])}
 
     def highest(self, most_input: int | None = None) -> int:
         """The highest rate that may apply to a request of at most ``most_input`` tokens read (None: of any size)."""
@@ -106,6 +112,20 @@ class Sheet:
         return lacking - _OTHER_MEASURES if used - lacking - {_REQUESTS} else lacking
 
 
+@dataclass(frozen=True, slots=True)
+class PriceShown:
+    """A model's prices as people see them: by service tier ("standard" first) and quantity, in US dollars.
+
+    ``rates`` are exact decimals for one of the quantity (a second of a time) by ``above``: how many input tokens a
+    request has to exceed.
+    """
+
+    id: str
+    window: int | None
+    most_output: int | None
+    rates: Mapping[str, Mapping[str, Mapping[int, Fraction]]]
+
+
 class ModelPrices:
     """The prices of one model over time and by service tier, from the data that ``rates`` describes.
 
@@ -146,6 +166,15 @@ class ModelPrices:
         """The rates in force ``at`` in every tier."""
         found = (self.sheet(at, tier) for tier in (STANDARD, *self.tiers))
         return tuple(each for each in found if each is not None)
+
+    def shown(self, at: float, *, window: int | None, most_output: int | None) -> PriceShown:
+        """The prices in force ``at``, with what is known of the model's window and output."""
+        rates: dict[str, dict[str, dict[int, Fraction]]] = {}
+        for tier in (STANDARD, *self.tiers):
+            sheet = self.sheet(at, tier)
+            if sheet is not None:
+                rates[tier or "standard"] = {each.quantity: each.by_step(sheet.scale) for each in sheet.lines}
+        return PriceShown(self.id, window, most_output, rates)
 
     def in_force(self, at: float) -> Mapping[str, Any] | None:
         """The data of the standard prices in force ``at``: the last that are, else the first where that is always."""

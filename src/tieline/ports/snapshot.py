@@ -8,6 +8,7 @@ from tieline.ports.apis import ApiRow
 from tieline.ports.credentials import SealedCredential
 from tieline.ports.drift import DriftRecord
 from tieline.ports.keys import ResolvedKey
+from tieline.ports.prices import PriceListHead
 from tieline.ports.requests import RequestRecord
 
 ChangeKind = Literal["api", "credential", "app", "key", "connection", "token"]
@@ -52,6 +53,14 @@ class SnapshotSource(Protocol):
 
     async def credentials(self, api_id: str | None = None) -> list[SealedCredential]:
         """The active credentials, of one API or of all."""
+        ...
+
+    async def price_lists(self) -> Sequence[PriceListHead]:
+        """What price lists there are."""
+        ...
+
+    async def price_list(self, provider: str) -> str | None:
+        """The content of a provider's price list, or None where there is none."""
         ...
 
     async def key_by_hash(self, keyed_hash: bytes) -> ResolvedKey | None:

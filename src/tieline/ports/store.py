@@ -17,6 +17,7 @@ from tieline.ports.credentials import CredentialReader, CredentialWriter
 from tieline.ports.data_keys import DataKeyReader
 from tieline.ports.drift import DriftReader, DriftWriter
 from tieline.ports.keys import KeyReader, KeyWriter
+from tieline.ports.prices import PriceListReader, PriceListWriter
 from tieline.ports.signins import SignInReader, SignInWriter
 from tieline.ports.tokens import TokenReader, TokenWriter
 
@@ -44,6 +45,8 @@ class Reading(Protocol):
     def connections(self) -> ConnectionReader: ...
     @property
     def sign_ins(self) -> SignInReader: ...
+    @property
+    def prices(self) -> PriceListReader: ...
 
 
 class Writing(Protocol):
@@ -67,6 +70,8 @@ class Writing(Protocol):
     def connections(self) -> ConnectionWriter: ...
     @property
     def sign_ins(self) -> SignInWriter: ...
+    @property
+    def prices(self) -> PriceListWriter: ...
 
 
 class Store(Protocol):

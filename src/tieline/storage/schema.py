@@ -24,7 +24,7 @@ from sqlalchemy import (
 
 from tieline.storage.columns import Counter, blob, choice, json_text, moment, owned_by, text
 
-REVISION = "0006"
+REVISION = "0007"
 
 ID = 40
 NAME = 200
@@ -292,6 +292,16 @@ drift = Table(
     Column("count", BigInteger, nullable=False),
     moment("first_at"),
     moment("last_at"),
+)
+
+price_lists = Table(
+    "price_lists",
+    metadata,
+    text("provider", NAME, key=True),
+    Column("place", Integer, nullable=False),
+    text("version", NAME),
+    text("pattern", PATH),
+    text("content", DEFINITION),
 )
 
 changes = Table(

@@ -15,12 +15,14 @@ from tieline.ports.apis import ApiRow
 from tieline.ports.credentials import SealedCredential
 from tieline.ports.drift import DriftRecord
 from tieline.ports.keys import ResolvedKey
+from tieline.ports.prices import PriceListHead
 from tieline.ports.requests import RequestRecord
 from tieline.ports.snapshot import Change
 from tieline.storage.change_notifier import ChangeNotifier, SqliteChangeNotifier
 from tieline.storage.changes import changes_after, latest_version
 from tieline.storage.drift import add_drifts
 from tieline.storage.engine import Database
+from tieline.storage.prices import PriceLists
 from tieline.storage.records import open_records
 from tieline.storage.schema import apis, app_apis, app_keys, apps, credentials, key_secrets, secrets
 from tieline.vault.intake import SealedSecret
@@ -106,6 +108,14 @@ class SqlSnapshots:
                     row.id, row.api_id, row.environment, row.version, tuple(row.hosts), values
                 )
         return list(found.values())
+
+    async def price_lists(self) -> Sequence[PriceListHead]:
+        async with self._database.read() as connection:
+            return await PriceLists(connection).heads()
+
+    async def price_list(self, provider: str) -> str | None:
+        async with self._database.read() as connection:
+            return await PriceLists(connection).content(provider)
 
     async def key_by_hash(self, keyed_hash: bytes) -> ResolvedKey | None:
         async with self._database.read() as connection:

@@ -24,6 +24,7 @@ from tieline.storage.credentials import CredentialChanges, Credentials
 from tieline.storage.drift import DriftChanges, DriftCounts
 from tieline.storage.engine import Database
 from tieline.storage.keys import KeyChanges, Keys
+from tieline.storage.prices import PriceListChanges, PriceLists
 from tieline.storage.schema import admin_tokens, connection_secrets, data_keys, secrets, sign_ins
 from tieline.storage.tokens import TokenChanges, Tokens
 
@@ -59,6 +60,7 @@ class SqlReading:
     connections: Connections
     sign_ins: PendingSignIns
     drift: DriftCounts
+    prices: PriceLists
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,7 @@ class SqlWriting:
     connections: ConnectionChanges
     sign_ins: SignInChanges
     drift: DriftChanges
+    prices: PriceListChanges
 
 
 class SqlStore:
@@ -110,6 +113,7 @@ class SqlStore:
                 Connections(connection),
                 PendingSignIns(connection),
                 DriftCounts(connection),
+                PriceLists(connection),
             )
 
     @asynccontextmanager
@@ -131,6 +135,7 @@ class SqlStore:
                 ConnectionChanges(connection, self._database, log),
                 SignInChanges(connection),
                 DriftChanges(connection),
+                PriceListChanges(connection, log),
             )
             yield writing
             if log.last and not writing.audit.added:

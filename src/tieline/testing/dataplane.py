@@ -27,6 +27,7 @@ from tieline.ports.connections import ConnectionStore
 from tieline.ports.credentials import SealedCredential
 from tieline.ports.drift import DriftRecord
 from tieline.ports.keys import ResolvedKey
+from tieline.ports.prices import PriceListHead, PriceListRow
 from tieline.ports.requests import RequestRecord
 from tieline.ports.snapshot import Change, ChangeKind, TooOld
 from tieline.schemes.registry import SCHEMES
@@ -60,6 +61,7 @@ class MemorySource:
     sealed: dict[tuple[str, Environment], SealedCredential] = field(default_factory=dict)
     keys: dict[bytes, ResolvedKey] = field(default_factory=dict)
     log: list[Change] = field(default_factory=list)
+    prices: list[PriceListRow] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._changed = asyncio.Event()
@@ -84,6 +86,12 @@ class MemorySource:
         self.rows[api_id] = ApiRow(api_id, name, definition, before.revision + 1 if before else 1, None, EPOCH, EPOCH)
         self._note("api", api_id)
         return api_id
+
+    def put_prices(self, *lists: PriceListRow) -> None:
+        """Put price lists in the place of all that are there."""
+        self.prices = list(lists)
+        for api_id in self.rows:
+            self._note("api", api_id)
 
     def drop_api(self, name: str) -> None:
         """Remove an API."""
@@ -182,6 +190,14 @@ class MemorySource:
     async def credentials(self, api_id: str | None = None) -> list[SealedCredential]:
         self._reached()
         return [row for row in self.sealed.values() if api_id in {None, row.api_id}]
+
+    async def price_lists(self) -> Sequence[PriceListHead]:
+        self._reached()
+        return [each.head for each in self.prices]
+
+    async def price_list(self, provider: str) -> str | None:
+        self._reached()
+        return next((each.content for each in self.prices if each.head.provider == provider), None)
 
     async def key_by_hash(self, keyed_hash: bytes) -> ResolvedKey | None:
         self._reached()

@@ -20,6 +20,7 @@ NEEDS = {
     ("PUT", "/apis/{api}"): EDITOR,
     ("DELETE", "/apis/{api}"): EDITOR,
     ("GET", "/apis/{api}/definition"): VIEWER,
+    ("GET", "/apis/{api}/prices"): VIEWER,
     ("POST", "/apis/{api}/verify"): EDITOR,
     ("GET", "/apis/{api}/calls"): VIEWER,
     ("POST", "/apis/{api}/calls"): EDITOR,

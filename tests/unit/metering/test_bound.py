@@ -101,6 +101,13 @@ def test_tools_count_with_their_caps_and_the_turns_they_add() -> None:
     assert bound(prices, Asks(tools={"code_executions": 2}), 10, 0) is None
 
 
+def test_a_window_of_a_providers_list_has_a_margin() -> None:
+    """Lists round windows: what the model really takes is bounded too."""
+    price = Price("2026-08-21", "https://a.example", READ, window=1_000_000)
+    listed = PriceTable([PriceList({**own_price_list({"m": (price,)}), "own": False})])
+    assert micro(bound(listed, Asks(most_output=0), 10, 0)) == 1_050_000 * 3
+
+
 @pytest.mark.parametrize("model", [None, "n"])
 def test_without_a_price_there_is_no_bound(model: str | None) -> None:
     """No model, or one that nobody has priced."""

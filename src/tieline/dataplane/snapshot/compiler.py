@@ -7,7 +7,7 @@ wrong in an environment becomes the ``problem`` of its plan: neither the other e
 
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tieline.access.appkey import KeyPlaces
 from tieline.access.areas import AreaTable
@@ -24,6 +24,7 @@ from tieline.dataplane.snapshot.shared import SharedMembers, SharedValues, share
 from tieline.definitions.environment import StoredDefinition, with_values
 from tieline.definitions.model import ENVIRONMENTS, Definition, Limits
 from tieline.definitions.problems import DefinitionError, Problem, shown
+from tieline.metering.rates import PriceTable
 from tieline.ports.apis import ApiRow
 from tieline.ports.credentials import SealedCredential
 from tieline.schemes.base import Applier, Outgoing
@@ -47,6 +48,14 @@ class OpenedCredential:
     row: SealedCredential
     fields: Mapping[str, Secret]
     problem: TielineError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Priced:
+    """The price table of each environment, and the state of the lists that they were made of."""
+
+    tables: Mapping[Environment, PriceTable | None]
+    state: object
 
 
 def read_definition(row: ApiRow) -> dict[Environment, ReadEnvironment]:
@@ -94,14 +103,19 @@ class Compiler:
     lane: Callable[[Origin, str, TlsIdentity | None], Lane]
 
     def compile(
-        self, row: ApiRow, read: Mapping[Environment, ReadEnvironment], credentials: Sequence[OpenedCredential]
+        self,
+        row: ApiRow,
+        read: Mapping[Environment, ReadEnvironment],
+        credentials: Sequence[OpenedCredential],
+        priced: "Priced",
     ) -> Api:
         """The API of ``row``, as ``read_definition`` read it, with its active ``credentials``, one per environment."""
         by_environment = {each.row.environment: each for each in credentials}
         plans = {name: self._plan(row, name, read[name], by_environment.get(name)) for name in ENVIRONMENTS}
+        plans = {name: replace(plan, prices=priced.tables.get(name)) for name, plan in plans.items()}
         lanes = frozenset(plan.lane.key for plan in plans.values() if plan.lane is not None)
         places = _joined([plan.places for plan in plans.values()])
-        return Api(row, tuple(each.row for each in credentials), read, plans, places, lanes)
+        return Api(row, tuple(each.row for each in credentials), read, plans, places, lanes, priced.state)
 
     def _plan(
         self, row: ApiRow, environment: Environment, read: ReadEnvironment, credential: OpenedCredential | None
@@ -143,6 +157,7 @@ class Compiler:
             shared=SharedValues((), (), ()),
             reflections=(),
             usage=None,
+            prices=None,
             verify=None,
             problem=problem,
             steady=True,
@@ -208,6 +223,7 @@ class Compiler:
             shared=shared,
             reflections=reflected(appliers, *hidden_and_shown(definition, fields)),
             usage=definition.usage,
+            prices=None,
             verify=definition.verify,
             problem=problem,
             steady=all(isinstance(each, Applier) and _is_steady(each) for each in auth),

@@ -16,6 +16,7 @@ from tieline.dataplane.snapshot.exit import Exit
 from tieline.dataplane.snapshot.header_fate import HeaderFate
 from tieline.dataplane.snapshot.shared import SharedValues
 from tieline.definitions.model import Definition, Limits, Usage, Verify
+from tieline.metering.rates import PriceTable
 from tieline.ports.apis import ApiRow
 from tieline.ports.credentials import SealedCredential
 from tieline.schemes.base import Applier
@@ -33,7 +34,7 @@ class Plan:
     head of a request alone. ``base_path`` has no slash at its end. What callers send under a name in
     ``replaced_query``, or under one that ``request_fate`` drops, does not go on. ``reflections`` are secrets that are
     masked if the upstream sends them back. ``first_byte`` is how many seconds an answer may take to begin. ``calls``
-    are made ready when they are first run.
+    are made ready when they are first run. ``prices`` are None where nobody gives one.
     """
 
     api_id: str
@@ -56,6 +57,7 @@ class Plan:
     shared: SharedValues
     reflections: tuple[bytes, ...]
     usage: Usage | None
+    prices: PriceTable | None
     verify: Verify | None
     problem: TielineError | None
     steady: bool
@@ -76,7 +78,7 @@ class ReadEnvironment:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Api:
-    """An API in every environment, and what it was compiled from."""
+    """An API in every environment, and what it was compiled from; ``price_state`` is that of ``prices.Prices``."""
 
     row: ApiRow
     credentials: tuple[SealedCredential, ...]
@@ -84,3 +86,4 @@ class Api:
     plans: Mapping[Environment, Plan]
     places: KeyPlaces
     lanes: frozenset[LaneKey]
+    price_state: object

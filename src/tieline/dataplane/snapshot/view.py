@@ -21,8 +21,9 @@ from tieline.core.errors import CredentialMissing, NotReady, Overloaded, Tieline
 from tieline.core.names import Environment
 from tieline.core.secret import Secret
 from tieline.dataplane.limits.bounds import Bound, bounds_of
-from tieline.dataplane.snapshot.compiler import Compiler, OpenedCredential, read_definition
+from tieline.dataplane.snapshot.compiler import Compiler, OpenedCredential, Priced, read_definition
 from tieline.dataplane.snapshot.plan import Api
+from tieline.dataplane.snapshot.prices import Prices
 from tieline.ports.apis import ApiRow
 from tieline.ports.credentials import SealedCredential
 from tieline.ports.keys import ResolvedKey
@@ -144,6 +145,7 @@ class Snapshot:
         self._revealer = Revealer(keyring)
         self._pool = pool
         self._compiler = Compiler(guard, pool.lane)
+        self._prices = Prices(source)
         self._version = -1
         self._epoch = 0
         self.apis: dict[bytes, Api] = {}
@@ -203,6 +205,7 @@ class Snapshot:
     async def load(self, *, only: str | None = None) -> None:
         """Read everything, or the one API named ``only``."""
         version = await self._source.version()
+        await self._prices.refresh()
         self._epoch += 1
         self.keys.clear()
         self._app_keys.clear()
@@ -263,6 +266,8 @@ class Snapshot:
             stale = [held for held, key in self.keys.items() if key.key_id in owners or key.app_id in owners]
             for held in stale:
                 del self.keys[held]
+        if apis:
+            await self._prices.refresh()
         for api_id in apis:
             await self._refresh(api_id)
         if apis:
@@ -291,12 +296,13 @@ class Snapshot:
         """
         before = self._by_id.get(row.id)
         if before is not None and before.row == row:
-            if before.credentials == tuple(credentials):
+            if before.credentials == tuple(credentials) and before.price_state is self._prices.state:
                 return before
             read = before.read
         else:
             read = await asyncio.to_thread(read_definition, row)
-        return self._compiler.compile(row, read, [await self._opened(row, each) for each in credentials])
+        priced = Priced(await self._prices.tables(read), self._prices.state)
+        return self._compiler.compile(row, read, [await self._opened(row, each) for each in credentials], priced)
 
     async def _opened(self, row: ApiRow, credential: SealedCredential) -> OpenedCredential:
         """A credential of ``row`` with its values, or with what is wrong with it."""
