@@ -213,3 +213,20 @@ async def test_draining_lets_a_request_finish_and_says_close(knock: Connect) -> 
     assert (await client.message()).one(b"connection") == b"close"
     assert await client.is_over()
     await draining
+
+
+async def test_what_waits_behind_the_request_that_runs_is_not_begun_when_draining(knock: Connect) -> None:
+    """The answer to the one that runs says so, and the client sends the other one elsewhere (RFC 9112 section 9.6)."""
+    held: list[Request] = []
+    client = await knock(held.append)
+    await client.send(GET + GET)
+    await until(lambda: bool(held))
+    listener = held[0].connection.listener  # type: ignore[attr-defined]
+    draining = asyncio.create_task(listener.drain(5))
+    await until(lambda: listener.draining)
+    assert not held[0].keep_alive
+    held[0].send_last(text_answer("ok", "req_1", close=held[0].closes, head_only=False))
+    assert (await client.message()).one(b"connection") == b"close"
+    assert await client.is_over()
+    await draining
+    assert len(held) == 1

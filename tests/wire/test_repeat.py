@@ -53,7 +53,6 @@ class Door:
 
     deadlines: Deadlines = field(default_factory=Deadlines)
     patience: Patience = field(default_factory=Patience)
-    draining: bool = False
     proxies: TrustedProxies | None = None
     notable: frozenset[bytes] = frozenset({b"idempotency-key"})
     requests: list[Request] = field(default_factory=list)

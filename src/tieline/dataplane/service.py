@@ -69,8 +69,8 @@ class Service:
         self.admission = admission = Admission(self.snapshot, resources.keyring.derive("app-key"))
         preparer = Preparer(self.sessions)
         limiter = Limiter(resources.table)
-        self._relay = Relay(admission, limiter, preparer, self.records, new_id)
-        self.calls = CallDoor(admission, limiter, CallSender(preparer), self.records, new_id)
+        self._relay = Relay(admission, limiter, preparer, self.records)
+        self.calls = CallDoor(admission, limiter, CallSender(preparer), self.records)
         self.listener = Listener(self._door, self.deadlines, new_id, NOTABLE, resources.proxies)
         self.drift_flush = DriftFlush(self.calls.runner.drifts, resources.source)
         self._supervised = (
@@ -121,10 +121,10 @@ class Service:
     def _door(self, request: Request) -> None:
         target = request.target
         if target.startswith(PREFIX):
-            self._relay.open(request)
+            self._relay.open(request, self._new_request_id())
             return
         if target.startswith(CALL_PREFIX):
-            self.calls.open(request)
+            self.calls.open(request, self._new_request_id())
             return
         path = target.partition(b"?")[0]
         if path == b"/healthz":

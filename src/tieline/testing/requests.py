@@ -15,7 +15,6 @@ class FakeClient:
         self.peer = peer
         self.proxies: TrustedProxies | None = None
         self.memo: object = None
-        self.draining = False
         self.written = b""
         self.held: set[int] = set()
         self.ended = ""
@@ -34,6 +33,10 @@ class FakeClient:
         task = asyncio.get_running_loop().create_task(work)
         self.tasks.append(task)
         return task
+
+    def write_last(self, request: Request, data: bytes) -> None:
+        self.written += data
+        self.finished(request)
 
     def finished(self, request: Request) -> None:
         self.ended = "finished"

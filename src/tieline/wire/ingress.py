@@ -50,7 +50,6 @@ class Acceptor(Protocol):
 
     deadlines: Deadlines
     patience: Patience
-    draining: bool
     notable: frozenset[bytes]
     proxies: TrustedProxies | None
 
@@ -254,10 +253,6 @@ class IngressConnection(asyncio.Protocol):
 
     # -- the request's side
 
-    @property
-    def draining(self) -> bool:
-        return self.listener.draining
-
     def write(self, data: bytes) -> None:
         if not self._closing:
             self._transport.write(data)
@@ -285,6 +280,11 @@ class IngressConnection(asyncio.Protocol):
     def run(self, request: Request, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         return self.listener.run(request, work)
 
+    def write_last(self, request: Request, data: bytes) -> None:
+        if not self._closing:
+            self._transport.write(data)
+        self.finished(request)
+
     def finished(self, request: Request) -> None:
         request.sink = None
         if request is not self._active:
@@ -294,7 +294,7 @@ class IngressConnection(asyncio.Protocol):
             self.release(HOLD_SINK)
         if not request.complete:
             self._linger()
-        elif not request.keep_alive or self.listener.draining or self._ended:
+        elif not request.keep_alive or self._ended:
             self.close()
         elif self._queue or self._parser.in_head or self._paused_writing:
             self._wait()
@@ -329,9 +329,11 @@ class IngressConnection(asyncio.Protocol):
         self._wait()
         self._transport.close()
 
-    def close_if_idle(self) -> None:
-        """Close unless a request is being read or answered."""
-        if self._active is None and self._parser.reading is None and not self._queue and self._tunnel is None:
+    def drain(self) -> None:
+        """Close, once the request is answered that is being read or answered."""
+        if self._active is not None:
+            self._active.keep_alive = False
+        elif self._parser.reading is None and not self._queue and self._tunnel is None:
             self.close()
 
     # -- time

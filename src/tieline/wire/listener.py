@@ -62,7 +62,7 @@ class Listener:
         if self._server is not None:
             self._server.close()
         for connection in list(self._connections):
-            connection.close_if_idle()
+            connection.drain()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._all_closed()
@@ -86,6 +86,8 @@ class Listener:
 
     def serve(self, request: Request) -> None:
         """Give a request to the door, or refuse it if its message was malformed."""
+        if self.draining:
+            request.keep_alive = False
         if request.fault is not None:
             self._refuse(request, request.fault)
             return

@@ -49,10 +49,6 @@ class ClientConnection(Protocol):
     memo: object
     """What the door remembers of the connection, for the next request on it; None at first."""
 
-    @property
-    def draining(self) -> bool:
-        """Whether the listener ends and no further request is taken on this connection."""
-
     def write(self, data: bytes) -> None: ...
 
     def hold(self, reason: int) -> None: ...
@@ -60,6 +56,8 @@ class ClientConnection(Protocol):
     def release(self, reason: int) -> None: ...
 
     def run(self, request: "Request", work: Coroutine[Any, Any, None]) -> asyncio.Task[None]: ...
+
+    def write_last(self, request: "Request", data: bytes) -> None: ...
 
     def finished(self, request: "Request") -> None: ...
 
@@ -82,7 +80,8 @@ class Request:
     ``authority`` is the host, with its port if any, that the client sent it to. ``length`` is None for a chunked body;
     ``sized`` says that a ``Content-Length`` came, be it 0. ``noted`` holds the fields that the listener looks out for,
     by lower-case name. ``upgrade`` says that a WebSocket is asked for; ``fault`` is why the message itself cannot be
-    served. Whoever answers sets ``live`` where the answer is an endless stream of events.
+    served. ``keep_alive`` says that client and listener go on with the connection. Whoever answers sets ``live`` where
+    the answer is an endless stream of events.
     """
 
     __slots__ = (
@@ -165,7 +164,7 @@ class Request:
     @property
     def closes(self) -> bool:
         """Whether the connection ends with this answer, which must then say so."""
-        return not self.keep_alive or not self.complete or self.connection.draining
+        return not self.keep_alive or not self.complete
 
     @property
     def answer_begun(self) -> bool:
@@ -195,8 +194,7 @@ class Request:
     def send_last(self, data: bytes) -> None:
         """Write what is left of the answer, which is whole then."""
         self._head_sent = True
-        self.connection.write(data)
-        self.connection.finished(self)
+        self.connection.write_last(self, data)
 
     def pause(self) -> None:
         """Read no more of the client's body for now."""

@@ -5,7 +5,7 @@ Owns what all runs of a worker share. Whose key it is was found out before (``ad
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
 from tieline.core.errors import InvalidRequest, MethodNotAllowed, UnknownCall
@@ -35,15 +35,8 @@ class CallLedger(RunLedger, RefusalLedger, Protocol):
 class CallDoor(Door[CallRequest]):
     """Serves requests to ``/call/``."""
 
-    def __init__(
-        self,
-        admission: Admission,
-        limiter: Limiter,
-        sender: CallSender,
-        ledger: CallLedger,
-        new_request_id: Callable[[], str],
-    ) -> None:
-        super().__init__(PREFIX, admission, limiter, ledger, new_request_id)
+    def __init__(self, admission: Admission, limiter: Limiter, sender: CallSender, ledger: CallLedger) -> None:
+        super().__init__(PREFIX, admission, limiter, ledger)
         self.runner = CallRunner(sender)
         self.ledger = ledger
         self._left: set[asyncio.Task[None]] = set()

@@ -15,7 +15,6 @@ States of a request at a door, and who owns it:
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Generic, Protocol, TypeVar, cast
 
@@ -66,23 +65,14 @@ class RefusalLedger(Protocol):
 class Door(ABC, Generic[Way]):
     """A door. ``Way`` is what it decides on for an admitted request, and serves it by."""
 
-    def __init__(
-        self,
-        prefix: bytes,
-        admission: Admission,
-        limiter: Limiter,
-        ledger: RefusalLedger,
-        new_request_id: Callable[[], str],
-    ) -> None:
+    def __init__(self, prefix: bytes, admission: Admission, limiter: Limiter, ledger: RefusalLedger) -> None:
         self._prefix = prefix
         self._admission = admission
         self._limiter = limiter
         self._refusals = ledger
-        self._new_request_id = new_request_id
 
-    def open(self, request: Request) -> None:
-        """Serve a request whose target begins with the door's prefix."""
-        request_id = self._new_request_id()
+    def open(self, request: Request, request_id: str) -> None:
+        """Serve a request whose target begins with the door's prefix; ``request_id`` is what it is known by."""
         way = self._judge(request, None)
         if not isinstance(way, (Rejected, NeedsStore, NeedsCall)):
             self._pass(request, request_id, way)

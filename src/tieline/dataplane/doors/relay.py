@@ -4,7 +4,6 @@
 whose key it is was found out before (``admission``), what happens afterwards is ``exchange``'s.
 """
 
-from collections.abc import Callable
 from typing import Protocol
 
 from tieline.access.appkey import hidden
@@ -38,15 +37,8 @@ class RelayLedger(ExchangeLedger, RefusalLedger, Protocol):
 class Relay(Door[Route]):
     """Serves requests to ``/relay/``."""
 
-    def __init__(
-        self,
-        admission: Admission,
-        limiter: Limiter,
-        preparer: Preparer,
-        ledger: RelayLedger,
-        new_request_id: Callable[[], str],
-    ) -> None:
-        super().__init__(PREFIX, admission, limiter, ledger, new_request_id)
+    def __init__(self, admission: Admission, limiter: Limiter, preparer: Preparer, ledger: RelayLedger) -> None:
+        super().__init__(PREFIX, admission, limiter, ledger)
         self._relaying = Relaying(ledger, preparer)
 
     def _decide(self, request: Request, admitted: Admitted) -> Route:

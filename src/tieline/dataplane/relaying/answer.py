@@ -3,13 +3,14 @@
 Writes nothing itself: it turns what came into what goes on. Who reads and who waits is the exchange's business.
 """
 
-from typing import Final
+from typing import Final, Protocol
 
 from tieline.core.errors import TielineError
 from tieline.dataplane.answers.mask import mask
 from tieline.dataplane.answers.tee import Tee
 from tieline.dataplane.relaying.answer_urls import led_back
 from tieline.dataplane.relaying.body import kept_trailers
+from tieline.dataplane.relaying.route import Route
 from tieline.dataplane.snapshot.header_fate import ADDRESS, CONTENT_ENCODING, CONTENT_TYPE, DROPPED, PASSED
 from tieline.dataplane.snapshot.plan import Plan
 from tieline.wire import answers, framing
@@ -22,6 +23,16 @@ _LIVE = (b"text/event-stream", b"application/x-ndjson", b"application/stream+jso
 _KNOWN_MOST: Final = 1000
 _NONE: frozenset[bytes] = frozenset()
 _status_lines: dict[tuple[int, bytes], bytes] = {}
+
+
+class AskedUpstream(Protocol):
+    """The exchange whose answer it is; times are on the clock of ``time.perf_counter``."""
+
+    id: str
+    request: Request
+    route: Route
+    sent_at: float
+    answered_at: float
 
 
 class RelayedAnswer:
@@ -39,20 +50,17 @@ class RelayedAnswer:
         "passed",
     )
 
-    def __init__(self, request: Request, request_id: str, plan: Plan, reflections: tuple[bytes, ...]) -> None:
+    def __init__(self, asked: AskedUpstream, answer: Answer, reflections: tuple[bytes, ...]) -> None:
+        """Make the head for the client. What is in ``reflections`` is masked wherever it comes."""
+        request = asked.request
         self.passed = 0
         self._request = request
-        self._request_id = request_id
-        self._plan = plan
+        self._request_id = asked.id
+        self._plan = asked.route.plan
         self._reflections = reflections
         self._chunking = False
         self._is_stream = False
-        self._head = b""
         self._tee: Tee | None = None
-
-    def begin(self, answer: Answer, timing: bytes) -> None:
-        """Make the head for the client; ``timing`` is a header line that goes with it unless it begins a stream."""
-        request = self._request
         out, content_type, encoded = self._passed_on(answer)
         if answer.length is not None and answer.status != 204:
             out.append(b"content-length: %d\r\n" % answer.length)
@@ -62,18 +70,20 @@ class RelayedAnswer:
             request.live = True
             self._is_stream = self._chunking and not encoded and content_type.startswith(b"text/event-stream")
         else:
-            out.append(timing)
-        if request.closes:
+            ours, upstream = asked.sent_at - request.began, asked.answered_at - asked.sent_at
+            out.append(b"server-timing: tieline;dur=%.3f, upstream;dur=%.3f\r\n" % (ours * 1000, upstream * 1000))
+        if not (request.keep_alive and request.complete):  # as ``Request.closes`` says, for one call less
             request.keep_alive = False
             end = b"connection: close\r\n\r\n"
         else:
             end = b"\r\n" if request.minor else b"connection: keep-alive\r\n\r\n"
-        out += (b"tieline-request-id: ", self._request_id.encode(), b"\r\n", end)
-        self._head = b"".join(out)
+        out.append(b"tieline-request-id: %b\r\n%b" % (self._request_id.encode(), end))
+        self._head = out
 
     def pieces(self, pieces: list[bytes]) -> bytes:
         """What is written once ``pieces`` of the body came, and more will."""
-        data, self._head = mask(self._head, self._reflections), b""
+        head, self._head = self._head, []
+        data = mask(b"".join(head), self._reflections) if head else b""
         if self._tee is None:
             self._tee = Tee(self._reflections, has_events=self._is_stream)
         body = self._tee.feed(pieces[0] if len(pieces) == 1 else b"".join(pieces), last=False)
@@ -86,11 +96,12 @@ class RelayedAnswer:
         if self._tee is not None:
             body = self._tee.feed(body, last=True)
         self.passed += len(body)
+        out = self._head
         if self._chunking:
-            end = framing.last_chunk(kept_trailers(trailers, self._plan.answer_fate))
-            data = self._head + self._framed(body) + end
+            out += (self._framed(body), framing.last_chunk(kept_trailers(trailers, self._plan.answer_fate)))
         else:
-            data = self._head + body
+            out.append(body)
+        data = b"".join(out)
         return mask(data, self._reflections) if self._reflections else data
 
     def error_event(self, error: TielineError) -> bytes:

@@ -355,8 +355,7 @@ class Exchange:
             if status == _SWITCHING:
                 self._switch(connection, head)
                 return
-            answer = self._answer = RelayedAnswer(request, self.id, self._plan, self._reflections)
-            answer.begin(head, self._server_timing())
+            answer = self._answer = RelayedAnswer(self, head, self._reflections)
         pieces = connection.pieces
         if pieces:
             connection.pieces = []
@@ -399,11 +398,6 @@ class Exchange:
         """The upstream sends on before the switch was passed on."""
         if self._connection is not None:
             self._connection.pieces.append(data)
-
-    def _server_timing(self) -> bytes:
-        upstream = self.answered_at - self.sent_at
-        ours = self.sent_at - self.request.began
-        return b"server-timing: tieline;dur=%.3f, upstream;dur=%.3f\r\n" % (ours * 1000, upstream * 1000)
 
     def _switch(self, connection: EgressConnection, answer: Answer) -> None:
         """The upstream agreed to leave HTTP: from here on a tunnel owns both connections."""

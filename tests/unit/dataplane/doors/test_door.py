@@ -60,8 +60,7 @@ class EveryDoor(Door[Way]):
         self.served: list[str] = []
         self.decided = 0
         self._decides = decides
-        limiter = Limiter(NodeTable(open_file(None), 0, 1))
-        super().__init__(b"/relay/", self.admission, limiter, self.refusals, lambda: "req_1")
+        super().__init__(b"/relay/", self.admission, Limiter(NodeTable(open_file(None), 0, 1)), self.refusals)
 
     def _decide(self, request: Request, admitted: Admitted) -> Way | NeedsCall:
         found = self._decides[min(self.decided, len(self._decides) - 1)]
@@ -78,7 +77,7 @@ class EveryDoor(Door[Way]):
     async def ask(self, client: FakeClient | None = None, **fields: Any) -> FakeClient:
         """Open a request, and wait until that is over."""
         client = client or FakeClient()
-        self.open(client.request(b"GET", b"/relay/api/x", BEARER, **fields))
+        self.open(client.request(b"GET", b"/relay/api/x", BEARER, **fields), "req_1")
         await asyncio.gather(*client.tasks, return_exceptions=True)
         return client
 
@@ -177,7 +176,7 @@ async def test_a_client_that_leaves_while_the_store_is_asked_leaves_nothing() ->
     door = EveryDoor(Hanging(await compiled(), key()), MissingPermission("no"))
     client = FakeClient()
     request = client.request(b"POST", b"/relay/api/x", BEARER, complete=False, pieces=[b"x" * (HELD_MOST + 1)])
-    door.open(request)
+    door.open(request, "req_1")
     await asyncio.sleep(0)
     assert request.sink is not None
     request.sink.body_arrived()
