@@ -131,7 +131,7 @@ def _members(plan: Mapping[str, _Member | None], rest: _Member | None) -> Conver
     def change(value: Any) -> Any:
         if not isinstance(value, dict):
             return _nested(value)
-        if stays(value) and str not in [type(value.get(key)) for key in of_text]:
+        if stays(value) and str not in map(type, map(value.get, of_text)):
             return value
         result = {}
         for key, found in value.items():

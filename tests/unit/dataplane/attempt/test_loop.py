@@ -460,6 +460,23 @@ async def test_methods_are_permitted_with_their_paths() -> None:
     assert permitted == [(b"POST", b"/x"), (b"GET", b"/there")]
 
 
+async def test_what_was_permitted_before_is_not_asked_for_again() -> None:
+    """That very target: where an equal one is put in its place, or a redirect leads on, the permit is asked."""
+    permitted: list[bytes | None] = []
+
+    def permit(_method: bytes, path: bytes | None) -> None:
+        permitted.append(path)
+
+    first = message()
+    sender = FakeSender(redirect(302, b"/v1/there"), FakeHead())
+    policy = Policy(1, idempotent=True, redirects=True)
+    await run(sender, await plan(), policy, permit=permit, message=first, permitted=first.target)
+    assert permitted == [b"/there"]
+    other = first.target._replace()
+    await run(FakeSender(FakeHead()), await plan(), permit=permit, message=first, permitted=other)
+    assert permitted == [b"/there", b"/x"]
+
+
 async def test_a_pause_that_would_outlast_the_call_is_not_begun() -> None:
     """What the upstream asks for comes too late; a shorter one does not."""
     end = asyncio.get_running_loop().time() + 10
