@@ -25,6 +25,8 @@ from tieline.definitions.model import (
     SharedParameter,
     Spot,
     Stream,
+    Usage,
+    UsageSpot,
     Variable,
     Verify,
 )
@@ -64,12 +66,30 @@ def to_json(definition: Definition) -> dict[str, Any]:
             verify=_verify(one.verify) if one.verify is not None else None,
             limits=_limits(one.limits) or None,
             areas=[_area(each) for each in one.areas] or None,
-            usage={"kind": one.usage.kind} if one.usage is not None else None,
+            usage=_usage(one.usage) if one.usage is not None else None,
             prices_from=one.prices_from,
             prices={name: _prices(each) for name, each in one.prices.items()} or None,
             calls=_calls(one.calls) or None,
         ),
     }
+
+
+def _usage(usage: Usage) -> dict[str, Any]:
+    spots = {name: _usage_spot(spot) for name, spot in usage.quantities.items()}
+    return {
+        "kind": usage.kind,
+        **_given(include_usage=None if usage.include_usage else False, model=usage.model, quantities=spots or None),
+    }
+
+
+def _usage_spot(spot: UsageSpot) -> dict[str, Any]:
+    return _given(
+        path=spot.paths[0] if len(spot.paths) == 1 else list(spot.paths) or None,
+        header=spot.header,
+        event=spot.event,
+        together=spot.together if spot.together != "last" else None,
+        counts=spot.counts if spot.counts != "figure" else None,
+    )
 
 
 def _calls(calls: Mapping[str, Call]) -> Mapping[str, Any]:

@@ -92,10 +92,31 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class UsageSpot:
+    """Where one quantity is told: by the first of ``paths`` that leads to something, or by a header of the answer.
+
+    ``event`` names the events of a stream that tell it, None for all; ``together`` (last, sum, highest) says what
+    several of them make; ``counts`` (figure, items) whether a figure stands there or a list whose items are counted.
+    """
+
+    paths: tuple[str, ...] = ()
+    header: str | None = None
+    event: str | None = None
+    together: str = "last"
+    counts: str = "figure"
+
+
+@dataclass(frozen=True, slots=True)
 class Usage:
-    """How usage is read from answers."""
+    """How usage is read from answers: as a provider of that ``kind`` tells it, or where ``quantities`` say.
+
+    ``include_usage`` says whether chat streams may be asked for it; ``model`` is the path to the model's name.
+    """
 
     kind: str
+    include_usage: bool = True
+    model: str | None = None
+    quantities: Mapping[str, UsageSpot] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

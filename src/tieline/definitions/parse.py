@@ -38,13 +38,13 @@ from tieline.definitions.sections import (
     OVERRIDES,
     PARAMETER,
     TITLE,
-    USAGE,
     VARIABLES,
     VERIFY,
     refuse_secret,
     slotted,
 )
 from tieline.definitions.slots import settle_calls
+from tieline.definitions.usage import USAGE
 
 __all__ = ["DEFINITION", "DefinitionError", "Problem", "SchemeRules", "parse", "parse_data", "to_json", "to_yaml"]
 

@@ -10,7 +10,7 @@ from tieline.access.levels import Level
 from tieline.core import urls
 from tieline.core.names import is_api_name, is_area_name, is_parameter_name
 from tieline.definitions import template, values
-from tieline.definitions.model import AuthSpec, Limits, SharedHeader, SharedParameter, Usage, Variable, Verify
+from tieline.definitions.model import AuthSpec, Limits, SharedHeader, SharedParameter, Variable, Verify
 from tieline.definitions.problems import in_form, shown
 from tieline.definitions.schema import Choice, Cursor, Data, Flag, Key, Many, Named, Record, Text, Whole, Written
 
@@ -289,8 +289,6 @@ AREA = Record(
     _area,
     like="{area: files, levels: [read], match: ['GET /files']}",
 )
-
-USAGE = Record("usage", (Key("kind", Choice(("openai",))),), lambda found, _: Usage(found["kind"]))
 
 OVERRIDES = Data("mapping of overrides")
 API = Text("API name", named(is_api_name, "API name", API_NAME_RULE))

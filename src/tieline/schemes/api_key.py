@@ -13,10 +13,11 @@ from urllib.parse import quote
 
 from tieline.access.appkey import KeyPlaces
 from tieline.core.errors import CredentialMissing
+from tieline.core.json_places import NoPlaceError
 from tieline.core.secret import Secret
 from tieline.definitions.infer.paths import is_path, split
 from tieline.schemes.base import Applier, Options, Outgoing, SchemeField, media_type, unknown_options, without_pairs
-from tieline.schemes.json_member import NoPlaceError, put_member
+from tieline.schemes.json_member import put_member
 
 _KNOWN = frozenset({"in", "name", "format", "encoding"})
 _PLACES = ("header", "query", "cookie", "body")

@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 
 from tests.unit.schemes.samples import FORM, JSON, ORIGIN, SECRET
 from tieline.core.errors import CredentialMissing
+from tieline.core.json_places import NoPlaceError
 from tieline.core.secret import Secret
 from tieline.schemes.api_key import ApiKey
 from tieline.schemes.base import Outgoing
-from tieline.schemes.json_member import NoPlaceError, put_member
+from tieline.schemes.json_member import put_member
 
 
 def applied(body: bytes | None, *headers: tuple[bytes, bytes], name: str = "key", **options: Any) -> bytes | None:

@@ -4,10 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import quote
 
+from tieline.core.json_places import NoPlaceError
 from tieline.core.secret import Secret
 from tieline.definitions.model import Definition, SharedHeader, SharedParameter
 from tieline.schemes.base import Applier, Headers, Outgoing, media_type, without_pairs
-from tieline.schemes.json_member import NoPlaceError, put_member
+from tieline.schemes.json_member import put_member
 
 # What a body is, its sender says; a shared value holds for those who do not.
 _ONLY_DEFAULTS = frozenset({b"content-type"})

@@ -6,7 +6,7 @@ borders but those of the bytes. Nothing that an upstream sends makes it raise.
 
 import codecs
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from hashlib import blake2b
 from typing import Any, Final
 
@@ -24,11 +24,11 @@ from tieline.dataplane.answers.streams.shape import Shape, shape_of
 from tieline.dataplane.answers.streams.sse import SseDecoder
 from tieline.dataplane.answers.streams.usage import normalise
 from tieline.definitions.model import Field, Stream
+from tieline.metering.usage.told import MEMBERS_MOST, merge
 
 _MOST_NAME: Final = 200
 _NAMES: Final = ("type", "event", "event_type")
 _MOST_DRIFT: Final = 100
-_MOST_COUNTS: Final = 100
 _MOST_AROUND: Final = 200
 _BEGINNING: Final = 256
 _SHORT: Final = 200
@@ -170,8 +170,8 @@ class StreamReader:
         """Keep usage and fields. Raises UpstreamFailed where the event tells of an error."""
         shape = self._shape
         used = shape.usage(name, value)
-        if isinstance(used, dict) and len(self._used) + len(used) <= _MOST_COUNTS:
-            self._used.update(_told(used.items()))
+        if isinstance(used, dict) and len(used) <= MEMBERS_MOST:
+            merge(self._used, used)
         error = shape.error(name, value)
         if error not in (None, False, ""):
             raise items.reported(error)
@@ -281,11 +281,6 @@ def type_of(value: Mapping[str, Any]) -> str | None:
     """The name of an event that framing does not name: the first of ``_NAMES`` that it has as a short text."""
     names = (value[member] for member in _NAMES if member in value)
     return next((name for name in names if isinstance(name, str) and len(name) <= _MOST_NAME), None)
-
-
-def _told(pairs: Iterable[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
-    """What is not null: a later event that says nothing of a count does not take it back."""
-    return ((name, value) for name, value in pairs if value is not None)
 
 
 def _before(error: UnicodeDecodeError) -> str:

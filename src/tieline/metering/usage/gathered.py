@@ -1,0 +1,157 @@
+"""What one exchange used, put together from what its answer, events or frames said. Providers are known by ``Look``."""
+
+import re
+from typing import Any, Final
+
+import orjson
+
+from tieline.metering.reading import Tally, UsageReading, name_in
+from tieline.metering.usage.sighting import Look, Sighting
+from tieline.metering.usage.told import MEMBERS_MOST, merge, tally_of
+
+BYTES_OF_TOKEN: Final = 4
+"""How many bytes of text an estimate takes for a token."""
+EVENT_MOST: Final = 1024 * 1024
+"""Bytes of an event that is still read."""
+_LOOKS_MOST: Final = 3
+"""Events in which the model is looked for, where none tells usage."""
+_TEXT: Final = re.compile(
+    rb'"(?:content|reasoning_content|delta|text|partial_json|thinking|arguments)": ?"((?:[^"\\]++|\\.)*+)"'
+)
+
+
+class GatheredUsage:
+    """The usage of one exchange. ``asked_bytes`` is the size of what was asked, for an estimate of what was read."""
+
+    __slots__ = (
+        "_aside",
+        "_asked_bytes",
+        "_counts",
+        "_final",
+        "_look",
+        "_looks",
+        "_model",
+        "_past",
+        "_pieces",
+        "_sign",
+        "_told",
+        "_turn",
+        "_unread",
+        "_written",
+        "service_tier",
+    )  # fmt: skip
+
+    def __init__(self, look: Look, sign: bytes, asked_bytes: int = 0) -> None:
+        self.service_tier: str | None = None
+        self._look = look
+        self._looks = 0
+        self._sign = sign
+        self._asked_bytes = asked_bytes
+        self._model: str | None = None
+        self._told: dict[str, Any] = {}
+        self._counts: dict[str, int] = {}
+        self._turn = ""
+        self._past = Tally()  # earlier turns
+        self._aside = Tally()
+        self._final = False
+        self._pieces = 0
+        self._written = 0
+        self._unread: set[str] = set()
+
+    def event(self, name: str | None, data: bytes) -> None:
+        """One event or frame as it came; only the first is decoded for its model, others where they tell usage."""
+        if self._sign not in data:
+            text = _TEXT.search(data)
+            if text is not None:
+                self._pieces += 1
+                self._written += len(text[1])
+            self._looks += 1
+            if self._model is not None or self._looks > _LOOKS_MOST or data[:1] != b"{":
+                return
+        if len(data) > EVENT_MOST:
+            self._unread.add("an event that is too large")
+            return
+        try:
+            value = orjson.loads(data)
+        except orjson.JSONDecodeError:
+            if self._sign in data:
+                self._unread.add("an event that is no JSON")
+            return
+        self.value(name, value)
+
+    def value(self, name: str | None, value: Any) -> None:
+        """A whole answer or an event, decoded."""
+        seen = self._look(value)
+        if seen is None:
+            return
+        if seen.aside:
+            self._add(self._aside, seen.usage)
+            return
+        self._model = name_in(seen.model) or self._model
+        self.service_tier = name_in(seen.service_tier) or self.service_tier
+        if seen.usage is not None or seen.counts:
+            self._take(seen)
+
+    def reading(self, *, ended: bool) -> UsageReading | None:
+        """What was used as far as it is known; None where nothing tells that anything was.
+
+        ``ended`` says that the answer is whole. What the provider did not tell of one that is not is estimated from the
+        text that came: a token for each event, or for four bytes of it where these are more.
+        """
+        tally = Tally()
+        tally.add(self._past)
+        self._settle(tally)
+        estimated = self._estimate(tally, ended=ended)
+        tally.unread |= self._unread
+        others = (UsageReading(None, None, self._aside.counts, unread=frozenset(self._aside.unread)),)
+        if not tally and not self._aside:
+            return None
+        return UsageReading(
+            self._model, self.service_tier, tally.counts, estimated, frozenset(tally.unread), others * bool(self._aside)
+        )
+
+    def _take(self, seen: Sighting) -> None:
+        if seen.turn != self._turn and self._told:
+            self._settle(self._past)
+            self._told, self._counts, self._final = {}, {}, False
+        self._turn = seen.turn
+        if seen.usage is not None and len(seen.usage) > MEMBERS_MOST:
+            self._unread.add("usage")
+        elif seen.usage is not None:
+            merge(self._told, seen.usage)
+        for name, count in seen.counts.items():
+            self._counts[name] = max(count, self._counts.get(name, 0))
+        self._final = self._final or seen.final
+        if seen.final:
+            self._pieces = self._written = 0
+
+    def _settle(self, tally: Tally) -> None:
+        """Add the turn as it was told last to ``tally``."""
+        if self._told:
+            self._add(tally, self._told)
+        for name, count in self._counts.items():
+            tally.count(name, count)
+
+    def _add(self, tally: Tally, usage: Any) -> None:
+        if usage is None:
+            return
+        more = tally_of(usage)
+        if more is not None:
+            tally.add(more)
+        else:
+            tally.odd("usage")
+
+    def _estimate(self, tally: Tally, *, ended: bool) -> bool:
+        """Add what was not told; whether something had to be."""
+        if self._final and not self._pieces:
+            return False
+        written = max(self._pieces, -(-self._written // BYTES_OF_TOKEN))
+        if ended and not written:
+            return False
+        counts = tally.counts
+        if "input_tokens" not in counts and self._asked_bytes:
+            counts["input_tokens"] = -(-self._asked_bytes // BYTES_OF_TOKEN)
+        told = tally_of(self._told) if not self._final else None
+        known = told.counts.get("output_tokens", 0) if told is not None else 0
+        counts["output_tokens"] = counts.get("output_tokens", 0) + max(0, written - known)
+        return True
