@@ -87,6 +87,8 @@ class Tally:
 
 def whole(figure: Any) -> int | None:
     """A count: a whole number that is not negative, also written ``12.0`` or as text; None for anything else."""
+    if type(figure) is int and 0 <= figure <= COUNT_MOST:
+        return figure
     exact = _exact(figure)
     if exact is None or exact != exact.to_integral_value():
         return None

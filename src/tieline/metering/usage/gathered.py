@@ -117,6 +117,8 @@ class GatheredUsage:
         self._turn = seen.turn
         if seen.usage is not None and len(seen.usage) > MEMBERS_MOST:
             self._unread.add("usage")
+        elif seen.usage is not None and not self._told:
+            self._told = dict(seen.usage)
         elif seen.usage is not None:
             merge(self._told, seen.usage)
         for name, count in seen.counts.items():

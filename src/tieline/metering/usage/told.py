@@ -10,69 +10,75 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from tieline.core.quantities import QUANTITIES
-from tieline.definitions.getters import Get, getter
 from tieline.metering.reading import Tally, whole
 
 MEMBERS_MOST: Final = 100
 """Members of a usage object that are looked at."""
 ITEMS_MOST: Final = 1000
 """Items of a list within it."""
-_Table = tuple[tuple[str, tuple[tuple[str, Get], ...]], ...]
+_Members = Mapping[str, "str | _Members"]
+_PARTS = frozenset(name for name, each in QUANTITIES.items() if each.parts_of)
+"""Not told where they are 0."""
 _READ = frozenset(
     "input_tokens cache_read_input_tokens cache_creation_input_tokens prompt_tokens promptTokenCount"  # noqa: SIM905
     " toolUsePromptTokenCount prompt_eval_count".split()
 )
 
 
-def _table(**quantities: str) -> _Table:
-    """Where each quantity may stand: the first place that tells something counts."""
-    return tuple((name, tuple((path, getter(path)) for path in paths.split())) for name, paths in quantities.items())
-
-
-def _details(member: str) -> str:
-    """Where OpenAI details what was read, in the words of its chat, its Responses, and its realtime answers."""
-    holders = ("prompt_tokens_details", "input_tokens_details", "input_token_details")
-    return " ".join(f"{holder}.{member}" for holder in holders)
-
-
-def _written(member: str) -> str:
-    holders = ("completion_tokens_details", "output_tokens_details", "output_token_details")
-    return " ".join(f"{holder}.{member}" for holder in holders)
-
-
-_OPENAI = _table(
-    input_tokens="prompt_tokens input_tokens",
-    cached_input_tokens=f"{_details('cached_tokens')} prompt_cache_hit_tokens cached_tokens",
-    cache_write_tokens=_details("cache_write_tokens"),
-    input_text_tokens=_details("text_tokens"),
-    cached_text_tokens=_details("cached_tokens_details.text_tokens"),
-    input_audio_tokens=_details("audio_tokens"),
-    cached_audio_tokens=_details("cached_tokens_details.audio_tokens"),
-    input_image_tokens=_details("image_tokens"),
-    cached_image_tokens=_details("cached_tokens_details.image_tokens"),
-    output_tokens="completion_tokens output_tokens",
-    reasoning_tokens=f"{_written('reasoning_tokens')} reasoning_tokens",
-    output_text_tokens=_written("text_tokens"),
-    output_audio_tokens=_written("audio_tokens"),
-    output_image_tokens=_written("image_tokens"),
-    audio_ms="seconds prompt_audio_seconds",
-)
-_ANTHROPIC = _table(
-    input_tokens="input_tokens",
-    cached_input_tokens="cache_read_input_tokens",
-    cache_write_tokens="cache_creation_input_tokens",
-    cache_write_5m_tokens="cache_creation.ephemeral_5m_input_tokens",
-    cache_write_1h_tokens="cache_creation.ephemeral_1h_input_tokens",
-    output_tokens="output_tokens",
-    searches="server_tool_use.web_search_requests",
-)
-_GEMINI = _table(
-    input_tokens="promptTokenCount",
-    cached_input_tokens="cachedContentTokenCount",
-    output_tokens="candidatesTokenCount responseTokenCount",
-    reasoning_tokens="thoughtsTokenCount",
-)
-_OLLAMA = _table(input_tokens="prompt_eval_count", output_tokens="eval_count")
+_DETAILS_READ: _Members = {
+    "cached_tokens": "cached_input_tokens",
+    "cache_write_tokens": "cache_write_tokens",
+    "text_tokens": "input_text_tokens",
+    "audio_tokens": "input_audio_tokens",
+    "image_tokens": "input_image_tokens",
+    "cached_tokens_details": {
+        "text_tokens": "cached_text_tokens",
+        "audio_tokens": "cached_audio_tokens",
+        "image_tokens": "cached_image_tokens",
+    },
+}
+_DETAILS_WRITTEN: _Members = {
+    "reasoning_tokens": "reasoning_tokens",
+    "text_tokens": "output_text_tokens",
+    "audio_tokens": "output_audio_tokens",
+    "image_tokens": "output_image_tokens",
+}
+_OPENAI: _Members = {
+    "prompt_tokens": "input_tokens",
+    "input_tokens": "input_tokens",
+    "completion_tokens": "output_tokens",
+    "output_tokens": "output_tokens",
+    "prompt_tokens_details": _DETAILS_READ,
+    "input_tokens_details": _DETAILS_READ,
+    "input_token_details": _DETAILS_READ,
+    "completion_tokens_details": _DETAILS_WRITTEN,
+    "output_tokens_details": _DETAILS_WRITTEN,
+    "output_token_details": _DETAILS_WRITTEN,
+    "prompt_cache_hit_tokens": "cached_input_tokens",
+    "cached_tokens": "cached_input_tokens",
+    "reasoning_tokens": "reasoning_tokens",
+    "seconds": "audio_ms",
+    "prompt_audio_seconds": "audio_ms",
+}
+_ANTHROPIC: _Members = {
+    "input_tokens": "input_tokens",
+    "cache_read_input_tokens": "cached_input_tokens",
+    "cache_creation_input_tokens": "cache_write_tokens",
+    "cache_creation": {
+        "ephemeral_5m_input_tokens": "cache_write_5m_tokens",
+        "ephemeral_1h_input_tokens": "cache_write_1h_tokens",
+    },
+    "output_tokens": "output_tokens",
+    "server_tool_use": {"web_search_requests": "searches"},
+}
+_GEMINI: _Members = {
+    "promptTokenCount": "input_tokens",
+    "cachedContentTokenCount": "cached_input_tokens",
+    "candidatesTokenCount": "output_tokens",
+    "responseTokenCount": "output_tokens",
+    "thoughtsTokenCount": "reasoning_tokens",
+}
+_OLLAMA: _Members = {"prompt_eval_count": "input_tokens", "eval_count": "output_tokens"}
 _MODALITIES: Mapping[str, tuple[str, ...]] = {
     "promptTokensDetails": ("input_{}_tokens",),
     "toolUsePromptTokensDetails": ("input_{}_tokens",),
@@ -101,7 +107,7 @@ def tally_of(told: Any, place: str = "usage") -> Tally | None:
     nested = told.get("tokens")
     if not tally and isinstance(nested, dict) and "tokens" not in nested:
         return tally_of(nested, f"{place}.tokens")  # Cohere, beside what it bills
-    return _tidied(tally) if tally else None
+    return tally or None
 
 
 def merge(before: dict[str, Any], told: Mapping[str, Any]) -> None:
@@ -128,13 +134,15 @@ def _says(figure: Any) -> bool:
     return figure not in (0, None, [], "")
 
 
-def _note(told: Mapping[str, Any], table: _Table, tally: Tally, place: str) -> None:
-    for name, places in table:
-        for path, get in places:
-            figure = get(told)
-            if figure is not None:
-                tally.note(name, figure, f"{place}.{path}")
-                break
+def _note(told: Mapping[str, Any], members: _Members, tally: Tally, place: str) -> None:
+    """Count the members that are known; of several that tell the same quantity the first."""
+    for name, figure in told.items():
+        known = members.get(name)
+        if isinstance(known, str):
+            if known not in tally.counts and (figure != 0 or known not in _PARTS):
+                tally.note(known, figure, f"{place}.{name}")
+        elif known is not None and isinstance(figure, dict) and len(figure) <= MEMBERS_MOST:
+            _note(figure, known, tally, f"{place}.{name}")
 
 
 def _beside(told: Mapping[str, Any], tally: Tally, place: str) -> None:
@@ -184,16 +192,9 @@ def _gemini(told: Mapping[str, Any], tally: Tally, place: str) -> None:
             sort = item.get("modality")
             for name in names:
                 quantity = name.format(sort.lower() if isinstance(sort, str) else "")
-                if quantity in QUANTITIES:
+                if quantity in QUANTITIES and item.get("tokenCount") != 0:
                     tally.note(quantity, item.get("tokenCount"), f"{place}.{member}")
 
 
 def _items(value: Any) -> Iterable[dict[str, Any]]:
     return [each for each in value[:ITEMS_MOST] if isinstance(each, dict)] if isinstance(value, list) else []
-
-
-def _tidied(tally: Tally) -> Tally:
-    """Without the parts that are 0."""
-    for name in [name for name, count in tally.counts.items() if not count and QUANTITIES[name].parts_of]:
-        del tally.counts[name]
-    return tally
