@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 
 from tests.steps import steps
+from tieline.core.quantities import QUANTITIES
 from tieline.definitions.model import Usage, UsageSpot
 from tieline.metering.reading import UsageReading
+from tieline.metering.usage import told
 from tieline.metering.usage.reader import UsageReader
 
 OPENAI = UsageReader(Usage("openai"))
@@ -166,6 +168,16 @@ def test_a_usage_of_no_known_form_is_said() -> None:
     assert whole(OPENAI, {"usage": {"neurons": 3}}).unread == {"usage"}
 
 
+def test_every_name_that_a_form_is_read_as_is_in_the_table() -> None:
+    """Prices, records and people know no others."""
+
+    def names(members: Any) -> Iterable[str]:
+        for each in members.values():
+            yield from [each] if isinstance(each, str) else names(each)
+
+    assert set(names(told.OPENAI)) | set(names(told.ANTHROPIC)) | set(names(told.GEMINI)) <= QUANTITIES.keys()
+
+
 # --- streams
 
 
@@ -264,7 +276,7 @@ def test_answers_of_a_realtime_session_add_up() -> None:
     assert not reading.estimated
     assert reading.quantities == {
         "input_tokens": 30, "input_text_tokens": 22, "input_audio_tokens": 8, "cached_input_tokens": 4,
-        "cached_audio_tokens": 4, "output_tokens": 11, "output_text_tokens": 2, "output_audio_tokens": 9,
+        "cached_input_audio_tokens": 4, "output_tokens": 11, "output_text_tokens": 2, "output_audio_tokens": 9,
     }  # fmt: skip
     assert [each.quantities for each in reading.others] == [{"audio_ms": 2500}]
 
@@ -375,7 +387,7 @@ def test_gemini_counts_thoughts_beside_what_it_wrote() -> None:
     assert (reading.model, reading.service_tier) == ("gemini-3-pro", "ON_DEMAND")
     assert reading.quantities == {
         "input_tokens": 220, "cached_input_tokens": 50, "input_text_tokens": 150, "input_audio_tokens": 50,
-        "cached_audio_tokens": 50, "output_tokens": 190, "reasoning_tokens": 185,
+        "cached_input_audio_tokens": 50, "output_tokens": 190, "reasoning_tokens": 185,
     }  # fmt: skip
 
 

@@ -32,9 +32,9 @@ _DETAILS_READ: _Members = {
     "audio_tokens": "input_audio_tokens",
     "image_tokens": "input_image_tokens",
     "cached_tokens_details": {
-        "text_tokens": "cached_text_tokens",
-        "audio_tokens": "cached_audio_tokens",
-        "image_tokens": "cached_image_tokens",
+        "text_tokens": "cached_input_text_tokens",
+        "audio_tokens": "cached_input_audio_tokens",
+        "image_tokens": "cached_input_image_tokens",
     },
 }
 _DETAILS_WRITTEN: _Members = {
@@ -43,7 +43,7 @@ _DETAILS_WRITTEN: _Members = {
     "audio_tokens": "output_audio_tokens",
     "image_tokens": "output_image_tokens",
 }
-_OPENAI: _Members = {
+OPENAI: Final[_Members] = {
     "prompt_tokens": "input_tokens",
     "input_tokens": "input_tokens",
     "completion_tokens": "output_tokens",
@@ -60,7 +60,7 @@ _OPENAI: _Members = {
     "seconds": "audio_ms",
     "prompt_audio_seconds": "audio_ms",
 }
-_ANTHROPIC: _Members = {
+ANTHROPIC: Final[_Members] = {
     "input_tokens": "input_tokens",
     "cache_read_input_tokens": "cached_input_tokens",
     "cache_creation_input_tokens": "cache_write_tokens",
@@ -71,18 +71,18 @@ _ANTHROPIC: _Members = {
     "output_tokens": "output_tokens",
     "server_tool_use": {"web_search_requests": "searches"},
 }
-_GEMINI: _Members = {
+GEMINI: Final[_Members] = {
     "promptTokenCount": "input_tokens",
     "cachedContentTokenCount": "cached_input_tokens",
     "candidatesTokenCount": "output_tokens",
     "responseTokenCount": "output_tokens",
     "thoughtsTokenCount": "reasoning_tokens",
 }
-_OLLAMA: _Members = {"prompt_eval_count": "input_tokens", "eval_count": "output_tokens"}
+OLLAMA: Final[_Members] = {"prompt_eval_count": "input_tokens", "eval_count": "output_tokens"}
 _MODALITIES: Mapping[str, tuple[str, ...]] = {
     "promptTokensDetails": ("input_{}_tokens",),
     "toolUsePromptTokensDetails": ("input_{}_tokens",),
-    "cacheTokensDetails": ("cached_{}_tokens",),
+    "cacheTokensDetails": ("cached_input_{}_tokens",),
     "candidatesTokensDetails": ("output_{}_tokens",),
     "responseTokensDetails": ("output_{}_tokens",),
 }
@@ -100,9 +100,9 @@ def tally_of(told: Any, place: str = "usage") -> Tally | None:
     ):
         _anthropic(told, tally, place)
     elif not told.keys().isdisjoint(("prompt_eval_count", "eval_count")):
-        _note(told, _OLLAMA, tally, place)
+        _note(told, OLLAMA, tally, place)
     else:
-        _note(told, _OPENAI, tally, place)
+        _note(told, OPENAI, tally, place)
         _beside(told, tally, place)
     nested = told.get("tokens")
     if not tally and isinstance(nested, dict) and "tokens" not in nested:
@@ -161,7 +161,7 @@ def _beside(told: Mapping[str, Any], tally: Tally, place: str) -> None:
 
 
 def _anthropic(told: Mapping[str, Any], tally: Tally, place: str) -> None:
-    _note(told, _ANTHROPIC, tally, place)
+    _note(told, ANTHROPIC, tally, place)
     counts = tally.counts
     kept = counts.get("cache_write_5m_tokens", 0) + counts.get("cache_write_1h_tokens", 0)
     if kept > counts.get("cache_write_tokens", 0):
@@ -180,7 +180,7 @@ def _anthropic(told: Mapping[str, Any], tally: Tally, place: str) -> None:
 
 
 def _gemini(told: Mapping[str, Any], tally: Tally, place: str) -> None:
-    _note(told, _GEMINI, tally, place)
+    _note(told, GEMINI, tally, place)
     tally.note("input_tokens", told.get("toolUsePromptTokenCount"), f"{place}.toolUsePromptTokenCount")
     counts = tally.counts
     thoughts, total = counts.get("reasoning_tokens", 0), whole(told.get("totalTokenCount"))
