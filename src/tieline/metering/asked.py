@@ -53,7 +53,7 @@ UNCLEAR: Final = "unclear"
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class AskedOfModel:
     """What a request asks for; as ``bound.Boundable`` says.
 
     ``models`` are all values that its members ``model`` have, in their order: a list of allowed models has to allow
@@ -77,7 +77,7 @@ class Asked:
         return self.models[0] if len(set(self.models)) == 1 else None
 
 
-def asked_in_json(body: bytes) -> Asked | None:
+def asked_in_json(body: bytes) -> AskedOfModel | None:
     """What a body of JSON asks for; None where it is none, or longer than a MiB."""
     if len(body) > BODY_MOST:
         return None
@@ -93,7 +93,7 @@ def asked_in_json(body: bytes) -> Asked | None:
     return _asked(value, models, is_clear=is_clear, is_text=_NOT_TEXT.search(body) is None)
 
 
-def asked_in_form(fields: Iterable[tuple[str, str]]) -> Asked:
+def asked_in_form(fields: Iterable[tuple[str, str]]) -> AskedOfModel:
     """What the fields of a form ask for; its files are never plain text."""
     pairs = [(name.removesuffix("[]"), value) for name, value in fields]
     value = dict(pairs)
@@ -105,7 +105,7 @@ def asked_in_form(fields: Iterable[tuple[str, str]]) -> Asked:
     return _asked(typed, models, is_clear=is_clear, is_text=False)
 
 
-def asked_in_frame(data: bytes) -> Asked | None:
+def asked_in_frame(data: bytes) -> AskedOfModel | None:
     """What a frame from a client asks for: a session's settings, or an answer; None where it is no JSON."""
     outer = asked_in_json(data)
     if outer is None:
@@ -117,8 +117,8 @@ def asked_in_frame(data: bytes) -> Asked | None:
         if isinstance(inner, dict) and "model" in inner:
             models.append(name_in(inner["model"]) or "")
     if _ESCAPED_ASCII.search(data) or data.count(b'"model"') > len(models):
-        return Asked(tuple(models), tools={UNCLEAR: None})
-    return Asked(tuple(models), outer.is_stream, outer.most_output, is_stored=True, tools=outer.tools)
+        return AskedOfModel(tuple(models), tools={UNCLEAR: None})
+    return AskedOfModel(tuple(models), outer.is_stream, outer.most_output, is_stored=True, tools=outer.tools)
 
 
 def model_in_path(path: str) -> str | None:
@@ -143,7 +143,7 @@ def _every(body: bytes) -> list[tuple[str, Any]] | None:
     return found
 
 
-def _asked(value: Mapping[str, Any], models: Iterable[Any], *, is_clear: bool, is_text: bool) -> Asked:
+def _asked(value: Mapping[str, Any], models: Iterable[Any], *, is_clear: bool, is_text: bool) -> AskedOfModel:
     names = [name_in(each) or "" for each in models if each is not None][: MODELS_MOST + 1]
     tools = _tools(value) if is_clear else {UNCLEAR: None}
     stored = value.get("prompt")
@@ -154,7 +154,7 @@ def _asked(value: Mapping[str, Any], models: Iterable[Any], *, is_clear: bool, i
     limits += [whole(settings[name]) for name in ("maxOutputTokens", "max_output_tokens") if name in settings]
     read = [each for each in limits if each is not None]
     choices = max(whole(each) or 1 for each in (value.get("n"), value.get("best_of"), settings.get("candidateCount")))
-    return Asked(
+    return AskedOfModel(
         tuple(names),
         value.get("stream") is True,
         max(read) if read and len(read) == len(limits) else None,

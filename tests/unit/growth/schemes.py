@@ -3,6 +3,7 @@
 from typing import Any
 
 from tests.unit.growth.row import Rows, tolerant
+from tieline.core.json_places import NoPlaceError
 from tieline.core.pasted import cut
 from tieline.core.urls import Origin
 from tieline.definitions.getters import getter
@@ -11,7 +12,7 @@ from tieline.schemes.base import Outgoing
 from tieline.schemes.challenge import challenges, parameters
 from tieline.schemes.flow import IssuerAnswer
 from tieline.schemes.jose_keys import load_key
-from tieline.schemes.json_member import NoPlaceError, put_member
+from tieline.schemes.json_member import put_member
 from tieline.schemes.login.jar import Jar
 from tieline.schemes.oauth2.answers import document
 from tieline.schemes.signal import Signal

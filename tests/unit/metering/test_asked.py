@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from tests.steps import steps
-from tieline.metering.asked import UNCLEAR, Asked, asked_in_form, asked_in_frame, asked_in_json, model_in_path
+from tieline.metering.asked import UNCLEAR, AskedOfModel, asked_in_form, asked_in_frame, asked_in_json, model_in_path
 
 
-def asked(**body: Any) -> Asked:
+def asked(**body: Any) -> AskedOfModel:
     """What a body of JSON asks for."""
     found = asked_in_json(json.dumps(body).encode())
     assert found is not None
@@ -19,7 +19,7 @@ def asked(**body: Any) -> Asked:
 def test_a_chat_says_model_stream_and_limits() -> None:
     """With all that it is to read."""
     found = asked(model="gpt-5", stream=True, max_completion_tokens=50, n=3, service_tier="flex", messages=[])
-    assert found == Asked(("gpt-5",), True, 50, 3, 1, "flex", is_whole=True)
+    assert found == AskedOfModel(("gpt-5",), True, 50, 3, 1, "flex", is_whole=True)
     assert found.model == "gpt-5"
 
 
