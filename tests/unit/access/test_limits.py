@@ -42,7 +42,13 @@ def test_no_limits_are_none() -> None:
     ("value", "param", "words"),
     [
         ([], "limits", "is an object"),
-        ({"rate": []}, "limits", 'has no "rate"'),
+        (
+            {"rate": []},
+            "limits",
+            'has no "rate". It has rates, tokens_per_minute, concurrent, streams, body, per_address',
+        ),
+        ({"concurrent": 1_000_001}, "limits.concurrent", "a whole number from 1 to 1000000"),
+        ({"rates": [{"requests": 1, "per": "minute"}] * 8}, "limits.rates", "twice"),
         ({"concurrent": 0}, "limits.concurrent", "a whole number from 1 to 1000000"),
         ({"concurrent": True}, "limits.concurrent", "whole number"),
         ({"tokens_per_minute": 1.5}, "limits.tokens_per_minute", "whole number"),
@@ -63,6 +69,11 @@ def test_what_cannot_be_a_limit_is_refused_with_its_place(value: object, param: 
     assert refused.value.param == param
 
 
+def test_a_limit_may_be_the_greatest_number() -> None:
+    """As the refusal of a greater one says."""
+    assert RequestLimits.from_json({"concurrent": 1_000_000}).concurrent == 1_000_000
+
+
 def test_models_are_matched_by_patterns() -> None:
     """A star stands for what may differ; nothing else does, and case counts."""
     globs = checked_models(["gpt-4.1*", "o4-mini", "gpt-4.1*"])
@@ -76,5 +87,14 @@ def test_models_are_matched_by_patterns() -> None:
 @pytest.mark.parametrize("globs", [[""], ["a b"], ["gpt[4]"], ["x" * 201], ["a\n"], ["m"] * 65])
 def test_what_cannot_be_a_pattern_is_refused(globs: list[str]) -> None:
     """Brackets would be ranges of characters, which names of models do not need."""
-    with pytest.raises(InvalidInput, match="models"):
+    with pytest.raises(InvalidInput, match="models") as refused:
         checked_models(globs)
+    assert refused.value.param == ("models" if len(globs) > 64 else "models[0]")
+
+
+def test_what_can_just_be_a_pattern_is_taken() -> None:
+    """A single character, the longest name, the longest list, capitals and every letter."""
+    longest = [f"m{number}" for number in range(64)]
+    assert checked_models(["*"]) == ("*",)
+    assert checked_models(["X" * 200]) == ("X" * 200,)
+    assert checked_models(longest) == tuple(longest)

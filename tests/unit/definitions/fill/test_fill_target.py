@@ -203,6 +203,13 @@ def test_headers_hold_latin_1_without_control_characters() -> None:
         assert caught.value.param == "x"
 
 
+def test_a_path_of_the_greatest_length_is_sent() -> None:
+    """64 KiB, and none that is a byte longer."""
+    assert filled("path: '/<x>', parameters: {x: {}}", {"x": "a" * (64 * 1024 - 1)}).path == "/" + "a" * 65_535
+    with pytest.raises(UriTooLong):
+        filled("path: '/<x>', parameters: {x: {}}", {"x": "a" * 64 * 1024})
+
+
 def test_a_header_does_not_begin_or_end_with_a_blank() -> None:
     """A reader would cut it off; other white space stays as it is."""
     named = "path: /a, parameters: {x: {in: header}}"
@@ -225,6 +232,10 @@ def test_sizes_are_bounded_before_anything_is_copied() -> None:
         filled(f"path: /a, query: [{{name: q, value: '{many}'}}], parameters: {{x: {{}}}}", {"x": big})
     with pytest.raises(HeadersTooLarge):
         filled(f"path: /a, headers: [{{name: X-A, value: '{many}'}}], parameters: {{x: {{}}}}", {"x": big})
+    with pytest.raises(UriTooLong):
+        filled("path: '/<x><x>', parameters: {x: {}}", {"x": "a" * 40_000})
+    with pytest.raises(UriTooLong):
+        filled("path: /a, parameters: {x: {in: query}, y: {in: query}}", {"x": "a" * 40_000, "y": "a" * 40_000})
     with pytest.raises(HeadersTooLarge):
         filled("path: /a, headers: [{name: X-A, value: '<x><x>'}], parameters: {x: {}}", {"x": "a" * 20_000})
     with pytest.raises(HeadersTooLarge):
