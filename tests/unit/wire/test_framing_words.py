@@ -14,6 +14,12 @@ def test_a_name_is_a_token(name: bytes, *, good: bool) -> None:
     assert framing.are_fields([(b"a", b""), (name, b"")]) is good
 
 
+@pytest.mark.parametrize(("target", "good"), [(b"/a?b=~", True), (b"/a b", False), (b"", False), (b"/\x80", False)])
+def test_a_target_is_visible_ascii(target: bytes, *, good: bool) -> None:
+    """RFC 9112 section 3."""
+    assert framing.is_target(target) is good
+
+
 @pytest.mark.parametrize(("value", "good"), [(b"\ta \xff", True), (b"", True), (b"a\nb", False), (b"a\x00", False)])
 def test_a_value_cannot_end_its_line(value: bytes, *, good: bool) -> None:
     """RFC 9110 section 5.5."""

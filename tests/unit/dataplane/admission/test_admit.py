@@ -117,7 +117,7 @@ async def test_a_known_key_is_admitted_and_what_was_found_out_stays_with_its_con
     admission, client = Admission(known, PEPPER), FakeClient()
     first = admission.admit(asked(client), DOOR)
     assert isinstance(first, Admitted)
-    assert (first.plan.environment, first.words.rest) == ("live", b"/x")
+    assert (first.plan.environment, first.words.rest, first.way) == ("live", b"/x", None)
     assert admission.admit(asked(client), DOOR) is first
     assert admission.admit(asked(client, (b"Accept", b"*/*")), DOOR) is not first
     assert admission.admit(client.request(b"PUT", DOOR + b"api/x", BEARER), DOOR) is not first
@@ -238,7 +238,10 @@ async def test_a_key_is_told_what_is_wrong_with_it_before_what_is_wrong_with_its
     known.keys[HASH] = key(revoked=True)
     admission = Admission(known, PEPPER)
     fields = (b"X-HTTP-Method", b"DELETE")
-    assert code(admission.admit(asked(FakeClient(), fields, path=b"/nothing/x"), DOOR)) == "revoked_app_key"
+    outcome = admission.admit(asked(FakeClient(), fields, path=b"/nothing/x"), DOOR)
+    assert isinstance(outcome, Rejected)
+    assert outcome.error.code == "revoked_app_key"
+    assert outcome.error.public == "This app key was revoked. Ask an operator for a new one."
 
 
 async def test_a_key_that_is_not_found_or_has_no_form_may_stand_as_a_new_api_says(known: Known) -> None:

@@ -130,6 +130,23 @@ def test_shared_values_join_bodies_that_have_members() -> None:
     assert text("{type: json, template: ['<tenant>']}", "", {}, SHARED) == (b"application/json", r'["a \"b\""]')
 
 
+@pytest.mark.parametrize(
+    ("where", "members"),
+    [
+        ("path: /a", {"account": "sk-sandbox-account"}),
+        ("path: /b", {"account": "sk-sandbox-account", "only": "o"}),
+        ("url: 'https://a.example/b'", {"account": "sk-sandbox-account"}),
+    ],
+)
+def test_a_shared_value_says_which_paths_it_is_for(where: str, members: dict[str, str]) -> None:
+    """A URL of a call's own is below none: what is for some paths is not for it."""
+    found = parse(BASE + f"calls: {{c: {{{where}, method: POST, body: {{type: json}}}}}}\n").calls["c"]
+    body = compile_call(found, SHARED).fill({}).body
+    assert body is not None
+    assert body.content is not None
+    assert json.loads(body.content) == members
+
+
 def test_graphql_sends_document_variables_and_operation() -> None:
     """The document is fixed, the variables are a template."""
     body = "{type: graphql, query: 'query Q($a: Int) { f(a: $a) { <x> } }', variables: {a: '<n>'}, operation_name: Q}"

@@ -100,6 +100,21 @@ def test_variables_are_encoded_like_values() -> None:
     assert (found.path, found.query) == ("/a%2Fb%20c", b"t=a%2Fb%20c")
 
 
+def test_a_request_has_a_path_or_a_url_and_only_what_it_was_given() -> None:
+    """Beside the method; variables stand among the call's own values."""
+    found = filled("method: DELETE, path: '/<tenant>/<x>', parameters: {x: {}}", {"x": "b"})
+    assert (found.method, found.path, found.url) == ("DELETE", "/a%2Fb%20c/b", None)
+    assert (found.query, found.headers, found.body) == (b"", [], None)
+
+
+def test_headers_of_the_greatest_size_are_sent() -> None:
+    """32 KiB with their names, and none that are a byte larger."""
+    named = "path: /a, parameters: {x: {in: header}}"
+    assert filled(named, {"x": "a" * (32 * 1024 - 1)}).headers == [(b"x", b"a" * (32 * 1024 - 1))]
+    with pytest.raises(HeadersTooLarge):
+        filled(named, {"x": "a" * 32 * 1024})
+
+
 def test_a_full_url_has_its_host_from_a_value() -> None:
     """A label is a label, a whole host may have dots."""
     text = "url: 'https://<x>.A.example:8443/v/<y>?k=1', parameters: {x: {}, y: {}}"

@@ -249,6 +249,16 @@ def test_files_and_values_are_told_apart() -> None:
     with pytest.raises(InvalidParameter, match="x is no file; give it as text") as caught:
         fill(call(""), {}, {}, {"x": FilePart("x")})
     assert caught.value.param == "x"
+    with pytest.raises(InvalidParameter, match='no parameter "y"; choose from x'):
+        fill(call(""), {"x": "a"}, {}, {"y": FilePart("y")})
+
+
+def test_a_private_parameter_stands_among_the_others() -> None:
+    """Wherever it stands."""
+    found = parse(BASE + "calls: {c: {path: /a, parameters: {p: {in: query, private: true}, x: {in: query}}}}").calls[
+        "c"
+    ]
+    assert fill(found, {"x": "a"}, {"p": "b"}).query == b"p=b&x=a"
 
 
 TYPED = (
