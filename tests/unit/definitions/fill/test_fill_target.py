@@ -98,6 +98,7 @@ def test_variables_are_encoded_like_values() -> None:
     """In path and query alike."""
     found = filled("path: '/<tenant>?t=<tenant>'", {})
     assert (found.path, found.query) == ("/a%2Fb%20c", b"t=a%2Fb%20c")
+    assert filled("url: 'https://a.example/<tenant>'", {}).url == "https://a.example/a%2Fb%20c"
 
 
 def test_a_request_has_a_path_or_a_url_and_only_what_it_was_given() -> None:
@@ -286,6 +287,7 @@ def test_what_the_scheme_sets_cannot_be_set_by_a_call() -> None:
         "path: /a, headers: [{name: Authorization, value: 'Bearer <x>'}], parameters: {x: {}}",
         "path: /a, parameters: {AUTHORIZATION: {in: header}}",
         "path: '/a?%6bey=1'",
+        "path: '/a?key=b=1'",
         "path: /a, query: [{name: key, value: '<x>'}], parameters: {x: {}}",
         "path: /a, parameters: {key: {in: query}}",
     ):
