@@ -264,6 +264,7 @@ def test_sizes_are_bounded_before_anything_is_copied() -> None:
         ("path: '/<x>', parameters: {x: {optional: true}}", "<x> stands in the path, which is never left out"),
         ("url: 'https://<x>.a.example/', parameters: {x: {optional: true}}", "stands in the host, which is never"),
         ("path: '/a?<x>=1', parameters: {x: {}}", "not in its name"),
+        ("path: '/<x>', method: POST, parameters: {x: {type: file}}", "the file <x> cannot stand here"),
         ("path: /a, method: POST, body: {type: json}, parameters: {Content-Type: {in: header}}", "is no name"),
         ("path: '/<x>', parameters: {x: {pattern: '(a)\\1'}}", "RE2 reads"),
     ],
