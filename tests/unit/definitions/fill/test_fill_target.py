@@ -219,6 +219,13 @@ def test_headers_hold_latin_1_without_control_characters() -> None:
         assert caught.value.param == "x"
 
 
+def test_each_pair_of_a_query_is_counted_once() -> None:
+    """Two that are below the bound together are sent."""
+    half = "a" * 30_000
+    found = filled("path: /a, parameters: {x: {in: query}, y: {in: query}}", {"x": half, "y": half})
+    assert found.query == f"x={half}&y={half}".encode()
+
+
 def test_a_path_of_the_greatest_length_is_sent() -> None:
     """64 KiB, and none that is a byte longer."""
     assert filled("path: '/<x>', parameters: {x: {}}", {"x": "a" * (64 * 1024 - 1)}).path == "/" + "a" * 65_535
@@ -264,7 +271,7 @@ def test_sizes_are_bounded_before_anything_is_copied() -> None:
         ("path: '/<x>', parameters: {x: {optional: true}}", "<x> stands in the path, which is never left out"),
         ("url: 'https://<x>.a.example/', parameters: {x: {optional: true}}", "stands in the host, which is never"),
         ("path: '/a?<x>=1', parameters: {x: {}}", "not in its name"),
-        ("path: '/<x>', method: POST, parameters: {x: {type: file}}", "the file <x> cannot stand here"),
+        ("path: '/<x>', method: POST, body: {type: multipart}, parameters: {x: {type: file}}", "<x> cannot stand here"),
         ("path: /a, method: POST, body: {type: json}, parameters: {Content-Type: {in: header}}", "is no name"),
         ("path: '/<x>', parameters: {x: {pattern: '(a)\\1'}}", "RE2 reads"),
     ],
