@@ -124,6 +124,14 @@ def test_what_was_answered_is_answered_again() -> None:
     assert error.value.param == "Idempotency-Key"
 
 
+def test_a_run_that_was_not_begun_here_may_end_here() -> None:
+    """Its outcome is kept as any other."""
+    keys, scope = Idempotency(), Scope("key_1", b"a")
+    keys.end(scope, None)
+    keys.end(scope, FinishedRun(b"print", ANSWER))
+    assert keys.begin(scope) == FinishedRun(b"print", ANSWER)
+
+
 def test_what_failed_runs_anew() -> None:
     """Nothing is kept of it."""
     keys, scope = Idempotency(), Scope("key_1", b"a")
