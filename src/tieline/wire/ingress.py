@@ -88,6 +88,7 @@ class IngressConnection(asyncio.Protocol):
         "memo",
         "peer",
         "proxies",
+        "run",
     )
 
     def __init__(self, listener: Acceptor) -> None:
@@ -95,6 +96,7 @@ class IngressConnection(asyncio.Protocol):
         self.deadline = NEVER
         self.peer = ""
         self.proxies = listener.proxies
+        self.run = listener.run
         self.memo: object = None
         self._parser = RequestParser(self, listener.notable)
         self._active: Request | None = None
@@ -276,9 +278,6 @@ class IngressConnection(asyncio.Protocol):
         self._wait()
         if not self._ended:
             self._transport.resume_reading()
-
-    def run(self, request: Request, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        return self.listener.run(request, work)
 
     def write_last(self, request: Request, data: bytes) -> None:
         if not self._closing:

@@ -13,7 +13,6 @@ from ipaddress import ip_address
 from typing import Final, Protocol
 from weakref import WeakSet
 
-from tieline.access import appkey
 from tieline.core.errors import (
     AddressNotAllowed,
     AppKeyError,
@@ -231,7 +230,6 @@ class Admission:
     def _read(self, request: Request, door: bytes) -> Words | Rejected | NeedsStore:
         try:
             words = Words(request, door, self._snapshot.apis, self._pepper)
-            appkey.check(words.found.key)
         except AppKeyError as error:  # where and how a key stands is said by the API, which may have come just now
             return NeedsStore(Rejected(error), self._snapshot.version)
         except TielineError as error:

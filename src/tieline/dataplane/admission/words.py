@@ -40,7 +40,7 @@ class Words:
         """Read ``request``, whose target begins with ``door``; ``pepper`` keys the hash of app keys.
 
         Raises:
-            AppKeyError: no app key stands in any place for one.
+            AppKeyError: no app key stands in any place for one, or what stands there cannot be one.
             InvalidRequest: several different keys.
         """
         path, _, query = request.target.partition(b"?")
@@ -49,6 +49,7 @@ class Words:
         self.rest = slash + rest
         self.api: Api | None = apis.get(self.name)
         self.found = appkey.find(request.headers, query, self.api.places if self.api is not None else _NO_PLACES)
+        appkey.check(self.found.key)
         self.keyed_hash = appkey.keyed_hash(pepper, self.found.key)
         self.environment = request.noted.get(ENVIRONMENT)
         self.fault = _fault(request, query)

@@ -146,7 +146,7 @@ class Exchange:
         message = replace(route.message, length=request.length, body=b"" if request.length == 0 else None)
         idempotent = request.method in framing.IDEMPOTENT or b"idempotency-key" in request.noted
         policy = Policy(route.plan.limits.retry_attempts, idempotent)
-        job = Job(route.plan, message, policy, route.holder, prepared=route.prepared)
+        job = Job(route.plan, message, policy, route.holder, permitted=message.target, prepared=route.prepared)
         try:
             head = await Attempts(job, self, self._relaying.preparer).run(lost)
         except TielineError as error:

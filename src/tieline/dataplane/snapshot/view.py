@@ -8,7 +8,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
 from typing import Any, TypeAlias, TypeVar
 
@@ -54,7 +54,7 @@ class AppKey:
 
     ``allowed`` remembers what these permissions allow, for all keys that have them: by the plan's serial, method, path
     and upgrade. Any change of a key or an API makes a new key or plan, with entries of its own. ``bounds`` are the
-    limits of the key and of its app.
+    limits of the key and of its app; ``restricted`` says that there is anything that the key may not do.
     """
 
     keyed_hash: bytes
@@ -69,11 +69,10 @@ class AppKey:
     revoked: bool
     allowed: Verdicts
     bounds: tuple[Bound, ...] = ()
+    restricted: bool = field(init=False)
 
-    @property
-    def restricted(self) -> bool:
-        """Whether there is anything that the key may not do."""
-        return self.permissions.mode is not Mode.ALL
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "restricted", self.permissions.mode is not Mode.ALL)
 
     def may_call_from(self, address: IPv4Address | IPv6Address) -> bool:
         """Whether a client at ``address`` may use the key."""
