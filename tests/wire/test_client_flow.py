@@ -1,6 +1,7 @@
 """Clients that pipeline, wait to be asked, stop half way, or leave: each gets its own answers, and nothing stays."""
 
 import asyncio
+from collections import Counter
 
 import pytest
 
@@ -8,6 +9,7 @@ from tests.stopwatch import Stopwatch
 from tests.wire.conftest import StartStage
 from tests.wire.raw import Peer, Script, Upstream, answer, chunked, saying
 from tests.wire.stage import Stage
+from tieline.wire.request import Request
 
 HEAD = b"HTTP/1.1 200 OK\r\n"
 EVENTS = HEAD + b"Content-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -28,6 +30,32 @@ async def test_pipelined_requests_are_answered_in_order(start_stage: StartStage)
     paths = [b"/%d" % number for number in range(40)]
     await client.send(b"".join(stage.request(b"GET", path) for path in paths))
     assert [(await client.message()).body for _ in paths] == [b"/v1" + path for path in paths]
+
+
+async def test_others_have_their_turn_between_pipelined_requests(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of 300 requests that come at once, and are answered at once, the loop serves 32 in a row at most."""
+    turn, served = 0, Counter[int]()
+    loop = asyncio.get_running_loop()
+
+    def next_turn() -> None:
+        nonlocal turn
+        turn += 1
+        if served.total() < 300:
+            loop.call_soon(next_turn)
+
+    listener = stage.worker.service.listener
+    serve = listener.serve
+
+    def counted(request: Request) -> None:
+        served[turn] += 1
+        serve(request)
+
+    monkeypatch.setattr(listener, "serve", counted)
+    next_turn()
+    client = await stage.connect()
+    await client.send(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n" * 300)
+    assert [(await client.message()).status for _ in range(300)] == [200] * 300
+    assert max(served.values()) == 32
 
 
 async def test_pipelined_bodies_belong_to_their_requests(start_stage: StartStage) -> None:

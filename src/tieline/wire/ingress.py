@@ -41,6 +41,8 @@ _LINGER_BYTES = 1024 * 1024
 _LOOK_SECONDS = 0.0  # at every sweep
 _PROBES = 2
 _QUEUE_MOST = 500
+_TURN_MOST = 32
+"""So many requests of one connection, answered at once, are served before others get their turn."""
 _PROBE = b"HTTP/1.1 100 Continue\r\n\r\n"  # any other interim answer is taken for the final one by some clients
 _RESET = struct.pack("ii", 1, 0)  # SO_LINGER: what is not sent yet is thrown away
 
@@ -414,8 +416,13 @@ class IngressConnection(asyncio.Protocol):
         if self._serving:
             return
         self._serving = True
+        served = 0
         try:
             while self._queue and self._active is None and not self._closing and not self._paused_writing:
+                if served == _TURN_MOST:
+                    asyncio.get_running_loop().call_soon(self._serve)
+                    break
+                served += 1
                 request = self._active = self._queue.popleft()
                 if self._parser.reading is request:
                     self.deadline = self.listener.deadlines.now + self.listener.patience.body_window
