@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.wire import calling
 from tests.wire.conftest import StartStage
 from tests.wire.raw import Message, Peer, Upstream, answer, until
 from tests.wire.stage import Stage
@@ -86,3 +87,163 @@ async def test_a_slot_is_free_when_its_request_has_ended(start_stage: StartStage
         go.set()
         await first.message()
     assert (await stage.get()).status == 200
+
+
+async def test_answers_say_what_is_left(stage: Stage) -> None:
+    """Every answer, and the refusal too, tells limit, rest and reset, as OpenAI and the draft write them."""
+    await limited(stage, limits={**MINUTE, "concurrent": 5})
+    got = await stage.get()
+    assert got.one(b"x-ratelimit-limit-requests") == b"3"
+    assert got.one(b"x-ratelimit-remaining-requests") == b"2"
+    assert got.one(b"x-ratelimit-reset-requests") == b"20s"
+    assert got.one(b"ratelimit-policy") == (
+        b'"tieline-key-minute";q=3;w=60, "tieline-key-concurrent";q=5;qu="concurrent-requests"'
+    )
+    assert got.one(b"ratelimit") == b'"tieline-key-minute";r=2;t=20, "tieline-key-concurrent";r=4'
+    await stage.get()
+    await stage.get()
+    refused = await stage.get()
+    assert refused.one(b"x-ratelimit-remaining-requests") == b"0"
+    assert refused.one(b"ratelimit") == b'"tieline-key-minute";r=0;t=20'
+    assert refused.one(b"retry-after") == b"20"
+
+
+async def test_an_upstream_s_own_limits_are_told_as_they_came(start_stage: StartStage) -> None:
+    """The provider's figures are about the account that Tieline uses; they are not written over."""
+
+    async def script(upstream: Upstream, peer: Peer) -> None:
+        await upstream.read(peer)
+        await peer.send(answer(b"ok", b"X-RateLimit-Limit-Requests: 500", b'RateLimit: "theirs";r=7'))
+
+    stage = await start_stage(script)
+    await limited(stage, limits=MINUTE)
+    got = await stage.get()
+    assert got.every(b"x-ratelimit-limit-requests") == [b"500"]
+    assert got.every(b"x-ratelimit-remaining-requests") == []
+    assert got.every(b"ratelimit") == [b'"theirs";r=7', b'"tieline-key-minute";r=2;t=20']
+
+
+async def test_an_api_has_limits_of_its_own_for_all_apps(start_stage: StartStage) -> None:
+    """Keys of two apps share it; what is left is told to neither, the refusal says whose it is."""
+    stage = await start_stage(limits={"rates": [{"requests": 2, "per": "hour"}]})
+    other = stage.worker.source.put_key("api")
+    stage.worker.source.change_key(other, app_id="app_2")
+    await stage.worker.caught_up()
+    first = await stage.get()
+    assert (first.status, first.every(b"ratelimit")) == (200, [])
+    stage.key = other
+    assert [(await stage.get()).status for _ in range(2)] == [200, 429]
+    assert "This API, with all its apps, may have 2 requests an hour" in error(await stage.get())["message"]
+
+
+@pytest.mark.parametrize("by", ["length", "chunks"])
+async def test_a_body_beyond_the_key_s_limit_is_refused(stage: Stage, by: str) -> None:
+    """With its size announced it reaches no API and counts for nothing; else it is cut off when it is too large."""
+    await limited(stage, limits={"body": 1000, **MINUTE})
+    if by == "length":
+        got = [await stage.ask(stage.request(b"POST", body=b"x" * 1001)) for _ in range(4)]
+        assert stage.upstream.seen == []
+    else:
+        body = b"401\r\n" + b"x" * 1025 + b"\r\n0\r\n\r\n"
+        got = [await stage.ask(stage.request(b"POST", b"/thing", b"Transfer-Encoding: chunked") + body)]
+    assert {each.status for each in got} == {413}
+    assert error(got[0])["code"] == "body_too_large"
+    assert "1000 bytes that this key may send" in error(got[0])["message"]
+    assert (await stage.ask(stage.request(b"POST", body=b"x" * 1000))).status == 200
+
+
+async def test_each_client_address_has_its_own_rate(stage: Stage) -> None:
+    """The second request of one address a day is refused; from another address it is not."""
+    await limited(stage, limits={"per_address": {"requests": 1, "per": "day"}})
+    assert [(await stage.get()).status for _ in range(2)] == [200, 429]
+    reader, writer = await asyncio.open_connection("127.0.0.1", stage.worker.port, local_addr=("127.0.0.2", 0))
+    other = Peer(reader, writer)
+    stage.clients.append(other)
+    await other.send(stage.request())
+    assert (await other.message()).status == 200
+
+
+@pytest.mark.parametrize("asked", [b"Accept: text/event-stream", b"Accept: */*"])
+async def test_no_more_streams_than_the_key_may_have(start_stage: StartStage, asked: bytes) -> None:
+    """The second is refused: before it is sent where it asks for nothing but a stream, else before it is passed on."""
+    go = asyncio.Event()
+
+    async def script(upstream: Upstream, peer: Peer) -> None:
+        message = await upstream.read(peer)
+        if b"/plain" in message.target:
+            await peer.send(answer(b"ok"))
+            return
+        await peer.send(
+            b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+            b"9\r\ndata: 1\n\n\r\n"
+        )
+        await go.wait()
+        await peer.send(b"0\r\n\r\n")
+
+    stage = await start_stage(script)
+    await limited(stage, limits={"streams": 1})
+    first = await stage.connect()
+    await first.send(stage.request(b"GET", b"/live", asked))
+    assert (await first.head()).status == 200
+    refused = await stage.get(b"/live", asked)
+    assert (refused.status, error(refused)["code"]) == (429, "concurrency_limited")
+    assert "1 stream at once" in error(refused)["message"]
+    records = await stage.worker.recorded(1)
+    assert (records[0].status, records[0].code, records[0].outcome) == (429, "concurrency_limited", "refused")
+    assert len(stage.upstream.seen) == (1 if b"event-stream" in asked else 2)
+    assert [(await stage.get(b"/plain", b"Accept: */*")).status for _ in range(3)] == [200] * 3
+    go.set()
+    await until(lambda: stage.worker.service.pool.busy_connections == 0)
+    assert (await stage.get(b"/live", asked)).status == 200
+
+
+async def test_a_websocket_is_a_stream_until_it_ends(start_stage: StartStage) -> None:
+    """The tunnel holds its slot; the refused one was not sent."""
+
+    async def script(upstream: Upstream, peer: Peer) -> None:
+        await upstream.read(peer)
+        await peer.send(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n")
+        await peer.rest()
+
+    stage = await start_stage(script)
+    await limited(stage, limits={"streams": 1, **MINUTE})
+    ask = stage.request(b"GET", b"/live", b"Connection: Upgrade", b"Upgrade: websocket", b"Sec-WebSocket-Version: 13",
+                        b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==")  # fmt: skip
+    first = await stage.connect()
+    await first.send(ask)
+    head = await first.head()
+    assert (head.status, head.one(b"x-ratelimit-remaining-requests")) == (101, b"2")
+    assert (await stage.ask(ask)).status == 429
+    assert len(stage.upstream.seen) == 1
+    first.close()
+    await until(lambda: stage.worker.service.listener.open_connections == 0)
+    again = await stage.connect()
+    await again.send(ask)
+    assert (await again.head()).status == 101
+
+
+async def test_calls_have_the_limits_of_their_key_too(start_stage: StartStage) -> None:
+    """A stream call takes a stream from the start on; answers of calls say what is left, as they begin."""
+    go = asyncio.Event()
+
+    async def script(upstream: Upstream, peer: Peer) -> None:
+        await upstream.read(peer)
+        await peer.send(b"HTTP/1.1 200 OK\r\nContent-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n\r\n")
+        await peer.send(b'a\r\n{"t": "a"}\r\n1\r\n\n\r\n')
+        await go.wait()
+        await peer.send(b"0\r\n\r\n")
+
+    stream = {"path": "/tell", "response": {"type": "stream", "stream": {"format": "ndjson", "text": {"path": "t"}}}}
+    stage = await start_stage(script, calls={"tell": stream})
+    await limited(stage, limits={"streams": 1, "rates": [{"requests": 9, "per": "day"}]})
+    first = await stage.connect()
+    await first.send(calling.request(stage, "tell", {}))
+    head = await first.head()
+    assert head.one(b"ratelimit") == b'"tieline-key-day";r=8;t=9600, "tieline-key-streams";r=0'
+    refused = await calling.run(stage, "tell", {})
+    assert (refused.status, error(refused)["code"]) == (429, "concurrency_limited")
+    assert len(stage.upstream.seen) == 1
+    first.close()
+    await until(lambda: stage.worker.service.listener.open_connections == 0)
+    go.set()
+    assert (await calling.run(stage, "tell", {})).status == 200

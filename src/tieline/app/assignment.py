@@ -20,14 +20,14 @@ DRAIN_SECONDS = 30.0  # what finite streams get to finish
 class Assignment:
     """What one child is to be: its plane, its number among the workers of that plane, and the settings.
 
-    The listen addresses in ``settings`` hold real ports, never 0. ``table`` is the descriptor of the node table, which
-    the child inherits; -1 for the control plane.
+    The listen addresses in ``settings`` hold real ports, never 0. ``tables`` are the descriptors of the node table and
+    of that of client addresses, which the child inherits; none for the control plane.
     """
 
     plane: Plane
     index: int
     settings: ServeSettings
-    table: int = -1
+    tables: tuple[int, ...] = ()
 
 
 def encode(assignment: Assignment) -> dict[str, Any]:
@@ -38,7 +38,7 @@ def encode(assignment: Assignment) -> dict[str, Any]:
     return {
         "plane": assignment.plane,
         "index": assignment.index,
-        "table": assignment.table,
+        "tables": assignment.tables,
         "data_dir": str(settings.data_dir),
         "app_listen": [settings.app_listen.host, settings.app_listen.port],
         "console_listen": [settings.console_listen.host, settings.console_listen.port],
@@ -86,4 +86,4 @@ def decode(message: Mapping[str, Any]) -> Assignment:
         log_level=message["log_level"],
         only=message["only"],
     )
-    return Assignment(message["plane"], message["index"], settings, message["table"])
+    return Assignment(message["plane"], message["index"], settings, tuple(message["tables"]))

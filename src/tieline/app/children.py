@@ -47,7 +47,7 @@ class Child:
             self._process = subprocess.Popen(  # noqa: S603  our own interpreter and module
                 [sys.executable, "-P", "-m", "tieline", "serve-worker", self.assignment.plane, str(theirs.fileno())],
                 stdin=subprocess.DEVNULL,
-                pass_fds=[fd for fd in (theirs.fileno(), self.assignment.table) if fd >= 0],
+                pass_fds=[theirs.fileno(), *self.assignment.tables],
                 env=child_environment(self.assignment.settings.root_key),
                 process_group=0,  # a terminal's Ctrl-C is the supervisor's business alone
             )

@@ -7,7 +7,7 @@ from tieline.app.assignment import DRAIN_SECONDS, Assignment
 from tieline.app.control_socket import ControlSocket
 from tieline.app.listeners import open_listener, own_listeners
 from tieline.app.opening import open_existing
-from tieline.dataplane.limits.table import NodeTable
+from tieline.dataplane.limits.table import NodeTables
 from tieline.dataplane.service import Resources, Service
 from tieline.storage.leases import SqlConnections
 from tieline.storage.snapshots import SqlSnapshots
@@ -37,8 +37,8 @@ async def run(assignment: Assignment, supervisor: ControlSocket) -> None:
         guard = Guard(settings.allow_destinations, lambda: own_listeners(settings))
         connections = SqlConnections(opened.database)
         proxies = TrustedProxies(settings.trusted_proxies) if settings.trusted_proxies else None
-        table = NodeTable(assignment.table, assignment.index, settings.workers)
-        service = Service(Resources(source, connections, opened.keyring, guard, table, trust, proxies))
+        tables = NodeTables.of(assignment.tables, assignment.index, settings.workers)
+        service = Service(Resources(source, connections, opened.keyring, guard, tables, trust, proxies))
         await service.start(open_listener(settings.app_listen))
         supervisor.report(listening=True)
         await supervisor.unready()

@@ -25,7 +25,7 @@ from tieline.app.assignment import DRAIN_SECONDS, Assignment
 from tieline.app.children import Child
 from tieline.app.listeners import reserve
 from tieline.core.errors import StartError
-from tieline.dataplane.limits.table import NodeTable, open_file
+from tieline.dataplane.limits.table import FILE, NodeTables, open_files
 from tieline.settings.model import ServeSettings
 from tieline.telemetry.logs import Log, Severity
 
@@ -79,16 +79,16 @@ def raise_open_files() -> int:
 class Supervisor:
     """The children of one ``tieline serve``; ``held`` are the sockets that keep its ports.
 
-    ``table`` counts for its data workers; what one of them held is given back when it has ended.
+    ``tables`` count for its data workers; what one of them held in the first is given back when it has ended.
     """
 
-    def __init__(self, settings: ServeSettings, held: list[socket.socket], table: NodeTable) -> None:
+    def __init__(self, settings: ServeSettings, held: list[socket.socket], tables: NodeTables) -> None:
         self._settings = settings
         self._held = held
-        self._children = [Child(assignment) for assignment in _assignments(settings, table.file)]
-        self._table = table
+        self._children = [Child(assignment) for assignment in _assignments(settings, tables.files)]
+        self._table = tables.limits
         for worker in range(settings.workers):
-            table.release_all(worker)
+            self._table.release_all(worker)
         self._log = Log(settings.log_format, settings.log_level)
         self._selector = selectors.DefaultSelector()
         self._signals: list[int] = []
@@ -262,18 +262,18 @@ class Supervisor:
         self._log.info("draining", seconds=DRAIN_SECONDS)
 
 
-def _counters(settings: ServeSettings) -> NodeTable:
-    """The node table: in the data directory, or in memory for a data plane alone that has none. Raises StartError."""
+def _counters(settings: ServeSettings) -> NodeTables:
+    """The node tables: in the data directory, or in memory for a data plane alone that has none. Raises StartError."""
     directory = settings.data_dir if settings.data_dir.is_dir() else None
     try:
-        return NodeTable(open_file(directory), 0, settings.workers)
+        return NodeTables.of(open_files(directory), 0, settings.workers)
     except OSError as error:
         where = directory or "memory"
-        msg = f"The counters of limits (node.table) cannot be kept in {where}: {error.strerror}. Check disk and rights."
+        msg = f"The counters of limits ({FILE}) cannot be kept in {where}: {error.strerror}. Check disk and rights."
         raise StartError(msg) from error
 
 
-def _assignments(settings: ServeSettings, counters: int) -> list[Assignment]:
+def _assignments(settings: ServeSettings, counters: tuple[int, ...]) -> list[Assignment]:
     control = [] if settings.only == "data" else [Assignment("control", 0, settings)]
     workers = 0 if settings.only == "control" else settings.workers
     return [*control, *(Assignment("data", index, settings, counters) for index in range(workers))]

@@ -40,10 +40,12 @@ from typing import ClassVar
 class TielineError(Exception):
     """An error with a stable ``code``, a ``public`` text and a ``detail`` for the log.
 
-    ``param`` names what was wrong (a parameter, an area, a field); ``retry_after`` is in seconds.
+    ``param`` names what was wrong (a parameter, an area, a field); ``retry_after`` is in seconds. ``fields`` are header
+    lines, each with its end, that an answer on the app listener has besides.
     """
 
     code: ClassVar[str] = "internal_error"
+    fields: bytes = b""
 
     def __init__(
         self,
@@ -211,6 +213,10 @@ class UpstreamFailed(UpstreamError):
 
 class Limited(TielineError):
     """The request is allowed, but not now: a limit that holds for it is used up."""
+
+    def __init__(self, public: str, *, param: str, retry_after: float, fields: bytes = b"") -> None:
+        super().__init__(public, param=param, retry_after=retry_after)
+        self.fields = fields
 
 
 class RateLimited(Limited):

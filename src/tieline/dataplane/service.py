@@ -17,7 +17,7 @@ from tieline.dataplane.doors.call import PREFIX as CALL_PREFIX
 from tieline.dataplane.doors.call import CallDoor
 from tieline.dataplane.doors.relay import PREFIX, Relay
 from tieline.dataplane.limits.limiter import Limiter
-from tieline.dataplane.limits.table import NodeTable
+from tieline.dataplane.limits.table import NodeTables
 from tieline.dataplane.records.recorder import Records
 from tieline.dataplane.snapshot.view import Snapshot
 from tieline.dataplane.supervised import SupervisedTask
@@ -51,7 +51,7 @@ class Resources:
     connections: ConnectionStore
     keyring: Keyring
     guard: Guard
-    table: NodeTable
+    tables: NodeTables
     trust: Trust = field(default_factory=Trust)
     proxies: TrustedProxies | None = None
 
@@ -68,7 +68,7 @@ class Service:
         self._new_request_id = new_id = RequestIds().next
         self.admission = admission = Admission(self.snapshot, resources.keyring.derive("app-key"))
         preparer = Preparer(self.sessions)
-        limiter = Limiter(resources.table)
+        limiter = Limiter(resources.tables)
         self._relay = Relay(admission, limiter, preparer, self.records)
         self.calls = CallDoor(admission, limiter, CallSender(preparer), self.records)
         self.listener = Listener(self._door, self.deadlines, new_id, NOTABLE, resources.proxies)

@@ -167,6 +167,7 @@ def _limits(one: Limits) -> dict[str, Any]:
         timeout={name: values.duration_text(seconds) for name, seconds in times.items()} or None,
         body=values.size_text(one.body) if one.body != Limits().body else None,
         retry={"attempts": one.retry_attempts} if one.retry_attempts != Limits().retry_attempts else None,
+        **one.traffic.to_json(),
     )
 
 

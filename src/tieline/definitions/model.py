@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import Any, Literal
 
 from tieline.access.areas import Area
+from tieline.access.limits import UNLIMITED, RequestLimits
 from tieline.core.names import Environment
 
 ENVIRONMENTS: tuple[Environment, ...] = ("live", "development")
@@ -81,7 +82,10 @@ class Verify:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How long and how much: seconds, bytes of a request's body, tries in all."""
+    """How long and how much: seconds, bytes of a request's body, tries in all.
+
+    ``traffic`` is how much all apps together may have of the API, at once and over time.
+    """
 
     connect: float = 5.0
     first_byte: float = 120.0
@@ -89,6 +93,7 @@ class Limits:
     total: float = 600.0
     body: int = 512 * 1024 * 1024
     retry_attempts: int = 2
+    traffic: RequestLimits = UNLIMITED
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from typing import Any
 
 from tieline.access.areas import Area, Rule, parse_rule
 from tieline.access.levels import Level
+from tieline.access.limits import CONCURRENT_MOST, PERIODS, RATES_MOST, UNITS_MOST, RequestLimits, RequestRate
 from tieline.core import urls
 from tieline.core.names import is_api_name, is_area_name, is_parameter_name
 from tieline.definitions import template, values
@@ -145,8 +146,12 @@ def _status(text: str) -> str:
     return text
 
 
-def _limits(found: Mapping[str, Any], _: Cursor) -> Limits:
-    return Limits(**found["timeout"], body=found["body"], retry_attempts=found["retry"])
+def _limits(found: Mapping[str, Any], place: Cursor) -> Limits:
+    rates: tuple[RequestRate, ...] = found["rates"]
+    if len({rate.per for rate in rates}) < len(rates):
+        place.key("rates").problem("names a period twice; keep the lower of the two")
+    traffic = RequestLimits(rates, found["tokens_per_minute"], found["concurrent"], found["streams"])
+    return Limits(**found["timeout"], body=found["body"], retry_attempts=found["retry"], traffic=traffic)
 
 
 def _body_limit(text: str) -> int:
@@ -263,12 +268,22 @@ RETRY = Record(
     lambda found, _: found["attempts"],
     like="{attempts: 3}",
 )
+RATE = Record(
+    "rate",
+    (Key("requests", Whole(1, UNITS_MOST)), Key("per", Choice(tuple(PERIODS)))),
+    lambda found, _: RequestRate(found["requests"], found["per"]),
+    like="{requests: 60, per: minute}",
+)
 LIMITS = Record(
     "limits",
     (
         Key("timeout", TIMEOUT, {key.name: key.default for key in TIMEOUT.keys}, shows="all defaults"),
         Key("body", Text("size 1KiB–64GiB", _body_limit, like="512MiB"), _LIMITS.body, shows="`512MiB`"),
         Key("retry", RETRY, _LIMITS.retry_attempts, shows="all defaults"),
+        Key("rates", Many(RATE, RATES_MOST), ()),
+        Key("tokens_per_minute", Whole(1, UNITS_MOST), None),
+        Key("concurrent", Whole(1, CONCURRENT_MOST), None),
+        Key("streams", Whole(1, CONCURRENT_MOST), None),
     ),
     _limits,
     like="{timeout: {total: 30s}}",

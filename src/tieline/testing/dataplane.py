@@ -19,7 +19,7 @@ from tieline.access import appkey
 from tieline.core.errors import NotReady
 from tieline.core.names import Environment
 from tieline.core.secret import Secret
-from tieline.dataplane.limits.table import NodeTable, open_file
+from tieline.dataplane.limits.table import NodeTables, open_files
 from tieline.dataplane.service import Resources, Service
 from tieline.definitions.parse import parse, parse_data, to_json
 from tieline.ports.apis import ApiRow
@@ -267,10 +267,10 @@ async def serving(
     """A worker over ``source`` (a new one unless given); it may dial 127.0.0.1 unless ``guard`` says otherwise."""
     if source is None:
         source = MemorySource(await memory_keyring())
-    counters = open_file(None)
-    table = NodeTable(counters, 0, 1)
+    counters = open_files(None)
+    tables = NodeTables.of(counters, 0, 1)
     dials = guard or Guard(["127.0.0.1"])
-    resources = Resources(source, connections or MemoryConnections(), source.keyring, dials, table, trust or Trust())
+    resources = Resources(source, connections or MemoryConnections(), source.keyring, dials, tables, trust or Trust())
     service = Service(resources)
     sock = socket.create_server(("127.0.0.1", 0), backlog=1024)
     with sock:
@@ -280,5 +280,6 @@ async def serving(
             yield Worker(service, source, sock.getsockname()[1])
         finally:
             await service.stop(0)
-            table.close()
-            os.close(counters)
+            tables.close()
+            for file in counters:
+                os.close(file)

@@ -46,6 +46,8 @@ def error_answer(error: TielineError, request: Refusable, request_id: str, *, st
         fields.append("connection: close")
     body = shape.body(facts).encode("utf-8", "backslashreplace")
     head = _head(facts.status, shape.media_type, len(body), request_id, fields)
+    if error.fields:
+        head = head[:-2] + error.fields + b"\r\n"
     return head if request.method == b"HEAD" else head + body
 
 

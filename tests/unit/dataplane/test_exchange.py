@@ -54,7 +54,7 @@ class Scene:
         request = self.client.request(method, b"/relay/api/x", noted=(b"idempotency-key",), **fields)
         message = Message(method, Target(b"/x", b""), [])
         prepared = Prepared(self.lane.lane, HEAD, [], None, (), self.to.reflections) if steady else None
-        route = Route(self.to, KEY, "/x", None, None, message, prepared)
+        route = Route(self.to, KEY, "/x", None, None, message, prepared, self.to.body)
         exchange = Exchange(request, "req_1", route, Relaying(self.ledger, Preparer(self.sessions)))
         exchange.open()
         return exchange, request
@@ -119,7 +119,7 @@ async def test_an_idle_connection_that_was_closed_meanwhile(
     request.pieces, request.length = [b"body"], 4
     message = Message(method, Target(b"/x", b""), [])
     prepared = Prepared(found.lane.lane, HEAD, [], None, (), ())
-    route = Route(found.to, KEY, "/x", None, None, message, prepared)
+    route = Route(found.to, KEY, "/x", None, None, message, prepared, found.to.body)
     Exchange(request, "req_1", route, Relaying(found.ledger, Preparer(found.sessions))).open()
     dead.fails()
     await found.turn()

@@ -25,6 +25,16 @@ def test_the_smallest_definition_has_the_documented_defaults() -> None:
     assert (definition.limits.total, definition.limits.body, definition.limits.retry_attempts) == (600.0, 2**29, 2)
 
 
+def test_limits_of_all_apps_are_read_and_written_back() -> None:
+    """What an API may have at once and over time, in the form that keys and apps have it."""
+    rates = [{"requests": 60, "per": "minute"}, {"requests": 1000, "per": "day"}]
+    limits = {"rates": rates, "tokens_per_minute": 90_000, "concurrent": 10, "streams": 4}
+    definition = parse(BASE + f"limits: {json.dumps(limits)}\n")
+    assert definition.limits.traffic.to_json() == limits
+    assert to_json(definition)["limits"] == limits
+    assert parse(to_yaml(definition)) == definition
+
+
 def test_json_is_read_like_yaml() -> None:
     """The same definition as indented JSON with tabs gives the same value."""
     assert parse(json.dumps(to_json(parse(BASE)), indent="\t")) == parse(BASE)
@@ -62,6 +72,14 @@ def test_an_unknown_key_like_no_other_lists_the_keys_there_are() -> None:
         ("limits: []\n", "line 4, limits: expected a mapping, found a list"),
         ("limits: {retry: {attempts: '2'}}\n", "limits.retry.attempts: expected a whole number, found text"),
         ("limits: {retry: {attempts: 0}}\n", "limits.retry.attempts: must be between 1 and 10"),
+        ("limits: {rates: {requests: 1, per: day}}\n", "limits.rates: expected a list, found a mapping"),
+        ("limits: {rates: [{requests: 1, per: week}]}\n", 'limits.rates[0].per: "week" is not known here'),
+        ("limits: {rates: [{requests: 0, per: day}]}\n", "limits.rates[0].requests: must be between 1"),
+        (
+            "limits: {rates: [{requests: 1, per: day}, {requests: 2, per: day}]}\n",
+            "limits.rates: names a period twice; keep the lower of the two",
+        ),
+        ("limits: {streams: 0}\n", "limits.streams: must be between 1 and 1000000"),
         ("headers: [{name: A, value: b, private: yes}]\n", "headers[0].private: expected true or false, found text"),
         ("usage: {kind: opanai}\n", 'usage.kind: "opanai" is not known here; did you mean "openai"?'),
         ("verify: {method: 1}\n", "verify.method: expected one of GET, HEAD, OPTIONS, POST, found a whole number"),

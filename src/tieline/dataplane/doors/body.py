@@ -7,24 +7,25 @@ import asyncio
 from typing import Final
 
 from tieline.core.errors import BodyTooLarge
+from tieline.dataplane.limits.bounds import BodyBound
 from tieline.wire.request import Request
 
 HELD_MOST: Final = 64 * 1024
 
 
 class RequestBody:
-    """The body of one request, of at most ``most`` bytes; ``received`` counts those that were read.
+    """The body of one request, as large as ``bound`` lets it be; ``received`` counts the bytes that were read.
 
     States: waiting (``_wake`` is set: a coroutine sleeps in ``read``), holding (bytes lie in ``request.pieces`` until
     they are asked for; beyond 64 KiB of them the connection reads no further), complete (``request.complete``).
     """
 
-    __slots__ = ("_most", "_wake", "received", "request")
+    __slots__ = ("_bound", "_wake", "received", "request")
 
-    def __init__(self, request: Request, most: int) -> None:
+    def __init__(self, request: Request, bound: BodyBound) -> None:
         self.request = request
         self.received = 0
-        self._most = most
+        self._bound = bound
         self._wake: asyncio.Future[None] | None = None
 
     async def read(self) -> bytes:
@@ -44,7 +45,7 @@ class RequestBody:
         if not self.request.complete:
             return None
         pieces = self.request.pieces
-        if len(pieces) != 1 or len(pieces[0]) > self._most:
+        if len(pieces) != 1 or len(pieces[0]) > self._bound.most:
             return self._take()
         self.request.pieces = []
         self.received += len(pieces[0])
@@ -75,8 +76,8 @@ class RequestBody:
         data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         self.request.pieces = []
         self.received += len(data)
-        if self.received > self._most:
-            raise _too_large(self._most)
+        if self.received > self._bound.most:
+            raise self._bound.error()
         return data
 
 

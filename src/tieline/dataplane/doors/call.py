@@ -18,7 +18,9 @@ from tieline.dataplane.calls.run import CallRunner, CallTarget
 from tieline.dataplane.doors.call_exchange import CallExchange, CallRequest, RunLedger
 from tieline.dataplane.doors.door import Door, NeedsCall, RefusalLedger
 from tieline.dataplane.doors.multipart import boundary_of
-from tieline.dataplane.limits.limiter import Held, Limiter
+from tieline.dataplane.limits.bounds import joined, smallest_body
+from tieline.dataplane.limits.held import Held
+from tieline.dataplane.limits.limiter import Limiter
 from tieline.dataplane.snapshot.plan import Plan
 from tieline.dataplane.tokens.holder import named_holder
 from tieline.ports.snapshot import Change
@@ -75,8 +77,17 @@ class CallDoor(Door[CallRequest]):
             check_walkable(call)
         content_type = next((value for name, value in request.headers if name.lower() == b"content-type"), b"")
         holder = named_holder(admitted.key.app_id, request.noted.get(CONNECTION))
-        target = CallTarget(admitted.plan, call, admitted.key, walks)
-        return CallRequest(admitted, target, holder, admitted.words.query, boundary_of(content_type))
+        plan, key = admitted.plan, admitted.key
+        return CallRequest(
+            admitted=admitted,
+            target=CallTarget(plan, call, key, walks),
+            holder=holder,
+            query=admitted.words.query,
+            boundary=boundary_of(content_type),
+            body=plan.body if key.bounds is None else smallest_body(key.bounds, plan.body),
+            bounds=key.bounds if plan.bounds is None else joined(key.bounds, plan.bounds),
+            asks_stream=walks or call.stream is not None,
+        )
 
     def _serve(self, request: Request, request_id: str, way: CallRequest, held: Held | None) -> None:
         request.error_shape = way.target.plan.errors

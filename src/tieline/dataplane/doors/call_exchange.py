@@ -33,7 +33,9 @@ from tieline.dataplane.doors.body import RequestBody
 from tieline.dataplane.doors.form import from_form
 from tieline.dataplane.doors.parameters import from_json, from_query
 from tieline.dataplane.doors.reply import Reply
-from tieline.dataplane.limits.limiter import Held
+from tieline.dataplane.limits.bounds import BodyBound, Bounds
+from tieline.dataplane.limits.fields import fields_of
+from tieline.dataplane.limits.held import Held
 from tieline.dataplane.snapshot.view import AppKey
 from tieline.dataplane.tokens.holder import Holder
 from tieline.definitions.fill.scope import BODY_MOST
@@ -49,6 +51,8 @@ class CallRequest:
     """An admitted request that asks for a call, the same for every body. ``query`` is without the app key.
 
     ``boundary`` is that of a form, None for JSON; ``holder`` the end user that was named, None where nobody was.
+    ``body`` is the largest body, ``bounds`` are the limits that hold, None where there are none; ``asks_stream``: it
+    gives a stream.
     """
 
     admitted: Admitted
@@ -56,6 +60,9 @@ class CallRequest:
     holder: Holder | None
     query: bytes
     boundary: bytes | None
+    body: BodyBound
+    bounds: Bounds | None = None
+    asks_stream: bool = False
 
     @property
     def key(self) -> AppKey:
@@ -146,14 +153,13 @@ class CallExchange:
             return from_query(asked.target.call.call, asked.query, digest)
         if asked.query:
             raise InvalidRequest("The parameters of a call by POST go into its body. Take them out of the query.")
-        most = asked.target.plan.limits.body
-        waited = self._body = RequestBody(request, most)
+        waited = self._body = RequestBody(request, asked.body)
         if asked.boundary is not None:
             in_thread = self._door.runner.in_thread
             return await from_form(asked.target.call.call, waited, asked.boundary, digest, in_thread)
         body = waited.rest()
         if body is None:
-            body = await waited.read_all(min(BODY_MOST, most))
+            body = await waited.read_all(BODY_MOST)
         if len(body) <= LARGE:
             return from_json(body, digest)
         return await self._door.runner.in_thread(lambda: from_json(body, digest))
@@ -193,6 +199,7 @@ class CallExchange:
     # -- what the run gives
 
     def whole(self, answer: WholeAnswer) -> None:
+        self._answered(stream=False)
         if answer.json is None:
             self.reply.whole(204, self._facts(), b"")
         else:
@@ -200,6 +207,7 @@ class CallExchange:
         self._end("complete", None)
 
     def begin_file(self, head: FileHead) -> None:
+        self._answered(stream=False)
         fields = b"content-type: %b\r\n" % head.content_type
         fields += b"".join([b"%b: %b\r\n" % pair for pair in head.fields])
         if head.attachment:
@@ -210,7 +218,8 @@ class CallExchange:
         await self.reply.write(data)
 
     def begin_events(self) -> None:
-        self.reply.begin_events(_EVENTS_FIELDS + self._replayed())
+        self._answered(stream=True)
+        self.reply.begin_events(_EVENTS_FIELDS + self._replayed() + self._limits())
 
     async def items(self, items: Sequence[RunItem]) -> None:
         last = items[-1] if items else None
@@ -235,9 +244,20 @@ class CallExchange:
         upstream = run.answered_at - run.sent_at
         ours = time.perf_counter() - self.request.began - upstream
         timing = b"server-timing: tieline;dur=%.3f, upstream;dur=%.3f\r\n" % (ours * 1000, upstream * 1000)
+        if self._held is not None:
+            timing += self._limits()
         if run.age is not None:
             return b"age: %d\r\n%b%b" % (run.age, self._replayed(), timing)
         return self._replayed() + timing if run.replayed else timing
+
+    def _answered(self, *, stream: bool) -> None:
+        """It is known whether this is a stream. Raises ConcurrencyLimited where too many streams are open already."""
+        error = None if self._held is None else self._held.answered(stream=stream)
+        if error is not None:
+            raise error
+
+    def _limits(self) -> bytes:
+        return b"" if self._held is None else fields_of(self._held.left)
 
     def _replayed(self) -> bytes:
         return b"idempotency-replayed: true\r\n" if self.run.replayed else b""

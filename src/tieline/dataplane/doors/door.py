@@ -21,7 +21,9 @@ from typing import Final, Generic, Protocol, TypeVar, cast
 from tieline.core.errors import TielineError
 from tieline.dataplane.admission.admit import Admission, Admitted, NeedsStore, Rejected
 from tieline.dataplane.admission.words import Words
-from tieline.dataplane.limits.limiter import Held, Limiter
+from tieline.dataplane.limits.bounds import Bounds
+from tieline.dataplane.limits.held import Held
+from tieline.dataplane.limits.limiter import Limiter
 from tieline.dataplane.snapshot.calls import Calls
 from tieline.dataplane.snapshot.view import AppKey
 from tieline.wire.request import Request
@@ -30,10 +32,19 @@ HELD_MOST: Final = 64 * 1024
 
 
 class Passage(Protocol):
-    """What a door decided on for a request: at least whose key it is."""
+    """What a door decided on for a request: at least whose key it is and which limits hold, None where there are none.
+
+    ``asks_stream`` says that it wants a stream, as far as its words tell.
+    """
 
     @property
     def key(self) -> AppKey: ...
+
+    @property
+    def bounds(self) -> Bounds | None: ...
+
+    @property
+    def asks_stream(self) -> bool: ...
 
 
 Way = TypeVar("Way", bound=Passage)
@@ -107,12 +118,21 @@ class Door(ABC, Generic[Way]):
 
     def _pass(self, request: Request, request_id: str, way: Way) -> None:
         """Serve the request if it fits its limits."""
-        bounds = way.key.bounds
-        held = self._limiter.hold(bounds) if bounds else None
+        bounds = way.bounds
+        held = None if bounds is None else self._held(request, way, bounds)
         if isinstance(held, TielineError):
             self._refuse(request, request_id, Rejected(held, way.key))
         else:
             self._serve(request, request_id, way, held)
+
+    def _held(self, request: Request, way: Way, bounds: Bounds) -> Held | TielineError:
+        """What the request takes of its limits, or why it does not fit. What it announces to be too large takes none.
+
+        A body whose size nobody announced is measured as it comes.
+        """
+        if bounds.body is not None and request.length is not None and request.length > bounds.body.most:
+            return bounds.body.error()
+        return self._limiter.hold(bounds, request.peer, stream=way.asks_stream)
 
     def _judge(self, request: Request, words: Words | None) -> Way | Rejected | NeedsStore | NeedsCall:
         admitted = self._admission.admit(request, self._prefix, words)

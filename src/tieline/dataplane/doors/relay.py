@@ -15,7 +15,9 @@ from tieline.dataplane.admission.fields import CONNECTION
 from tieline.dataplane.attempt.prepare import Message, Preparer, prepare, steady_appliers
 from tieline.dataplane.attempt.target import Target
 from tieline.dataplane.doors.door import Door, RefusalLedger
-from tieline.dataplane.limits.limiter import Held, Limiter
+from tieline.dataplane.limits.bounds import joined, smallest_body
+from tieline.dataplane.limits.held import Held
+from tieline.dataplane.limits.limiter import Limiter
 from tieline.dataplane.relaying.exchange import Exchange, ExchangeLedger, Relaying
 from tieline.dataplane.relaying.route import Route
 from tieline.dataplane.snapshot.header_fate import REFUSED
@@ -28,6 +30,7 @@ from tieline.wire.request import Request
 PREFIX = b"/relay/"
 _REMEMBERED = 1024
 _LENGTH_MOST = 256
+_EVENTS = b"text/event-stream"
 
 
 class RelayLedger(ExchangeLedger, RefusalLedger, Protocol):
@@ -52,7 +55,19 @@ class Relay(Door[Route]):
         prepared = prepare(plan, steady_appliers(plan), message) if plan.steady else None
         holder = named_holder(key.app_id, request.noted.get(CONNECTION)) if prepared is None else None
         shown = hidden(path.decode("ascii"))
-        return Route(plan, key, shown, verdict.area, verdict.level, message, prepared, holder)
+        return Route(
+            plan=plan,
+            key=key,
+            path=shown,
+            area=verdict.area,
+            level=verdict.level,
+            message=message,
+            prepared=prepared,
+            body=plan.body if key.bounds is None else smallest_body(key.bounds, plan.body),
+            holder=holder,
+            bounds=key.bounds if plan.bounds is None else joined(key.bounds, plan.bounds),
+            asks_stream=request.upgrade or _accepts_events_alone(request),
+        )
 
     def _serve(self, request: Request, request_id: str, way: Route, held: Held | None) -> None:
         request.error_shape = way.plan.errors
@@ -73,6 +88,10 @@ def _permitted(request: Request, plan: Plan, key: AppKey, path: bytes) -> Allowe
             key.allowed.clear()
         key.allowed[asked] = verdict
     return verdict
+
+
+def _accepts_events_alone(request: Request) -> bool:
+    return any(value.strip().lower() == _EVENTS for name, value in request.headers if name.lower() == b"accept")
 
 
 def _message(request: Request, admitted: Admitted, path: bytes) -> Message:

@@ -1,4 +1,4 @@
-"""Whether a request fits all limits that hold for it, and what it holds of them until it has ended.
+"""Whether a request fits all limits that hold for it, counted in the node's tables.
 
 All limits are looked at before any is taken: a request that is refused takes nothing. What is taken is freed exactly
 once, however the request ends; where its worker is killed, the supervisor frees it (``table``).
@@ -8,101 +8,153 @@ from collections.abc import Sequence
 from typing import Final
 
 from tieline.core.errors import ConcurrencyLimited, RateLimited, TielineError
-from tieline.dataplane.limits.bounds import Bound, RateBound, SlotBound
+from tieline.dataplane.limits.bounds import OWNERS, Bound, Bounds, RateBound, SlotBound, network_of
+from tieline.dataplane.limits.fields import fields_of
 from tieline.dataplane.limits.gcra import MICROSECONDS, Arrival, RateDecision
-from tieline.dataplane.limits.table import NodeTable, TableFull, micros
+from tieline.dataplane.limits.held import Held, Left
+from tieline.dataplane.limits.table import NodeTable, NodeTables, TableFull, micros
 
-_OWNERS: Final = {"key": "This app key", "app": "This app, with all its keys,", "API": "This API, with all its apps,"}
 _SLOT_RETRY: Final = 1.0
 """Seconds after which to ask again where too many are under way: nobody knows when one of them ends."""
 
 
-class Held:
-    """What one request holds: slots until :meth:`free`, and what it may be charged with. ``rates`` are its states."""
-
-    __slots__ = ("_cells", "_limiter", "_tokens", "rates")
-
-    def __init__(
-        self,
-        limiter: "Limiter",
-        cells: list[int],
-        tokens: list[RateBound],
-        rates: list[tuple[RateBound, RateDecision]],
-    ) -> None:
-        self._limiter = limiter
-        self._cells = cells
-        self._tokens = tokens
-        self.rates = rates
-
-    def free(self) -> None:
-        """Give the slots back; a second time does nothing."""
-        cells, self._cells = self._cells, []
-        own = self._limiter.table.own
-        for cell in cells:
-            own[cell * 2] -= 1  # without its lock: this worker alone writes it, and others may see it a moment later
-
-    def charge(self, tokens: int) -> None:
-        """Count ``tokens`` that the request turned out to have used."""
-        if self._tokens and tokens > 0:
-            self._limiter.charge(self._tokens, tokens)
-
-
 class Limiter:
-    """Counts against the limits of this worker's node, in ``table``."""
+    """Counts against the limits of this worker's node, in its ``tables``."""
+
+    def __init__(self, tables: NodeTables) -> None:
+        self._addresses = _Counted(tables.addresses)
+        self._shared = _Counted(tables.limits)
+
+    def hold(self, bounds: Bounds, peer: str, *, stream: bool = False) -> Held | TielineError:
+        """Take what one request needs of ``bounds``, or say which of them it does not fit, having taken nothing.
+
+        ``peer`` is the client's address; ``stream`` says that a stream is asked for.
+        """
+        if not bounds.addresses:
+            return self._shared.hold(bounds.shared, stream=stream)
+        network = network_of(peer)
+        of_address = [each.of(network) for each in bounds.addresses]
+        first = self._addresses.hold(of_address, stream=stream)
+        if isinstance(first, TielineError):
+            return first
+        held = self._shared.hold(bounds.shared, stream=stream)
+        if isinstance(held, TielineError):
+            self._addresses.charge(of_address, -1)
+        else:
+            held.left += first.left
+        return held
+
+    def look(self, bounds: Bounds, peer: str) -> list[Left]:
+        """What is left of ``bounds`` for the client at ``peer``, taking nothing. Raises TableFull."""
+        found = self._shared.look(bounds.shared)
+        if bounds.addresses:
+            network = network_of(peer)
+            found += self._addresses.look([each.of(network) for each in bounds.addresses])
+        return found
+
+
+class _Counted:
+    """Bounds as they are counted in one table."""
 
     def __init__(self, table: NodeTable) -> None:
-        self.table = table
+        self._table = table
 
-    def hold(self, bounds: Sequence[Bound]) -> Held | TielineError:
-        """Take what one request needs of all ``bounds``, or say which of them it does not fit, having taken nothing."""
-        table = self.table
+    def hold(self, bounds: Sequence[Bound], *, stream: bool) -> Held | TielineError:
+        table = self._table
         try:
             cells = table.acquire([bound.identity for bound in bounds])
         except TableFull as error:
             return error
         try:
             now = micros()
-            taken: list[tuple[RateBound, int, RateDecision]] = []
+            rates: list[tuple[RateBound, int, RateDecision]] = []
             slots: list[int] = []
+            streams: list[int] = []
+            left: list[Left] = []
             for bound, cell in zip(bounds, cells, strict=True):
                 if isinstance(bound, RateBound):
                     decision = bound.rate.take(self._arrival(cell), now)
                     if not decision.fits:
                         return _rate_limited(bound, decision)
-                    taken.append((bound, cell, decision))
-                elif table.held(cell) >= bound.most:
+                    rates.append((bound, cell, decision))
+                    left.append(Left(bound, decision.remaining, decision.reset))
+                    continue
+                if bound.streams and not stream:
+                    continue
+                free = bound.most - table.held(cell)
+                if free <= 0:
                     return _too_many(bound)
-                else:
-                    slots.append(cell)
-            for bound, cell, decision in taken:
+                left.append(Left(bound, free - 1))
+                (streams if bound.streams else slots).append(cell)
+            for bound, cell, decision in rates:
                 if not bound.tokens:
                     self._keep(cell, decision.arrival)
-            for cell in slots:
+            for cell in slots + streams:
                 table.own[cell * 2] += 1
         finally:
             table.release(cells)
-        tokens = [bound for bound, _, _ in taken if bound.tokens]
-        return Held(self, slots, tokens, [(bound, decision) for bound, _, decision in taken if not bound.tokens])
+        tokens = [bound for bound, _, _ in rates if bound.tokens]
+        of_streams = [bound for bound in bounds if isinstance(bound, SlotBound) and bound.streams]
+        return Held(self, slots, tokens, (of_streams, streams), left)
 
-    def charge(self, bounds: Sequence[RateBound], tokens: int) -> None:
-        """Count ``tokens`` against ``bounds``, whether they fit or not. Where the table is full, nothing is counted."""
+    def take_slots(self, bounds: Sequence[SlotBound]) -> list[int] | TielineError:
+        """As ``held.Counter`` says."""
+        table = self._table
         try:
-            cells = self.table.acquire([bound.identity for bound in bounds])
+            cells = table.acquire([bound.identity for bound in bounds])
+        except TableFull as error:
+            return error
+        try:
+            for bound, cell in zip(bounds, cells, strict=True):
+                if table.held(cell) >= bound.most:
+                    return _too_many(bound)
+            for cell in cells:
+                table.own[cell * 2] += 1
+        finally:
+            table.release(cells)
+        return cells
+
+    def free_slots(self, cells: Sequence[int]) -> None:
+        """As ``held.Counter`` says."""
+        own = self._table.own
+        for cell in cells:
+            own[cell * 2] -= 1  # without its lock: this worker alone writes it, and others may see it a moment later
+
+    def charge(self, bounds: Sequence[RateBound], amount: int) -> None:
+        """As ``held.Counter`` says. Where the table is full, nothing is counted."""
+        table = self._table
+        try:
+            cells = table.acquire([bound.identity for bound in bounds])
         except TableFull:
             return
         try:
             now = micros()
             for bound, cell in zip(bounds, cells, strict=True):
-                self._keep(cell, bound.rate.charge(self._arrival(cell), now, tokens))
+                self._keep(cell, bound.rate.charge(self._arrival(cell), now, amount))
         finally:
-            self.table.release(cells)
+            table.release(cells)
+
+    def look(self, bounds: Sequence[Bound]) -> list[Left]:
+        table = self._table
+        cells = table.acquire([bound.identity for bound in bounds])
+        try:
+            now = micros()
+            return [self._left(bound, cell, now) for bound, cell in zip(bounds, cells, strict=True)]
+        finally:
+            table.release(cells)
+
+    def _left(self, bound: Bound, cell: int, now: int) -> Left:
+        if isinstance(bound, SlotBound):
+            return Left(bound, max(0, bound.most - self._table.held(cell)))
+        decision = bound.rate.look(self._arrival(cell), now)
+        return Left(bound, decision.remaining, decision.reset)
 
     def _arrival(self, cell: int) -> Arrival:
-        shared = self.table.shared
+        shared = self._table.shared
         return Arrival(shared[cell * 4 + 1], shared[cell * 4 + 2])
 
     def _keep(self, cell: int, arrival: Arrival) -> None:
-        shared = self.table.shared
+        shared = self._table.shared
         shared[cell * 4] = arrival.micros + 1  # from then on the cell is as a fresh one
         shared[cell * 4 + 1], shared[cell * 4 + 2] = arrival
 
@@ -110,17 +162,19 @@ class Limiter:
 def _rate_limited(bound: RateBound, decision: RateDecision) -> RateLimited:
     seconds = decision.wait / MICROSECONDS
     return RateLimited(
-        f"{_OWNERS[bound.owner]} may have {bound.words}, and that is used up. Try again in {_seconds(seconds)}.",
+        f"{OWNERS[bound.owner]} may have {bound.words}, and that is used up. Try again in {_seconds(seconds)}.",
         param=bound.words,
         retry_after=seconds,
+        fields=fields_of([Left(bound, 0, decision.reset)]),
     )
 
 
 def _too_many(bound: SlotBound) -> ConcurrencyLimited:
     return ConcurrencyLimited(
-        f"{_OWNERS[bound.owner]} may have {bound.words}, and so many are under way. Try again when one has ended.",
+        f"{OWNERS[bound.owner]} may have {bound.words}, and so many are under way. Try again when one has ended.",
         param=bound.words,
         retry_after=_SLOT_RETRY,
+        fields=fields_of([Left(bound, 0)]),
     )
 
 

@@ -24,12 +24,14 @@ import time
 from collections.abc import Sequence
 from hashlib import blake2b
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from tieline.core.errors import Overloaded
 
 CAPACITY: Final = 1 << 16
 """Cells: so many limits may be in use at once on a node. 3 MiB on disk, and 1 MiB for each worker."""
+FILE: Final = "node.table"
+ADDRESSES_FILE: Final = "addresses.table"
 WORKERS_MOST: Final = 64
 PROBED: Final = 32
 """Cells that an identity may have, from where its hash points to."""
@@ -63,14 +65,14 @@ def micros() -> int:
     return time.clock_gettime_ns(_CLOCK) // 1000
 
 
-def open_file(directory: Path | None) -> int:
+def open_file(directory: Path | None, name: str = FILE) -> int:
     """A descriptor of the table's file in ``directory``, or of memory that lives as long as a process holds it open.
 
     Raises OSError.
     """
     if directory is None:
-        return os.memfd_create("tieline-node-table")
-    return os.open(directory / "node.table", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        return os.memfd_create(f"tieline-{name}")
+    return os.open(directory / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
 
 class NodeTable:
@@ -215,6 +217,37 @@ class NodeTable:
             return max(size, needed)
         finally:
             fcntl.lockf(self.file, fcntl.LOCK_UN, 1, _PREPARING)
+
+
+class NodeTables(NamedTuple):
+    """What a node counts in: ``limits`` of keys, apps and APIs, and what each client address has of them.
+
+    They are two, so that however many addresses there are, they do not fill the table of keys, apps and APIs.
+    """
+
+    limits: NodeTable
+    addresses: NodeTable
+
+    @classmethod
+    def of(cls, files: Sequence[int], worker: int, workers: int) -> "NodeTables":
+        """The tables in ``files``, which :func:`open_files` gave. Raises OSError."""
+        limits, addresses = [NodeTable(file, worker, workers) for file in files]
+        return cls(limits, addresses)
+
+    @property
+    def files(self) -> tuple[int, int]:
+        """The descriptors."""
+        return self.limits.file, self.addresses.file
+
+    def close(self) -> None:
+        """Unmap both files. Their cells stay."""
+        for table in self:
+            table.close()
+
+
+def open_files(directory: Path | None) -> tuple[int, int]:
+    """Descriptors of both tables' files, as :func:`open_file` gives them. Raises OSError."""
+    return open_file(directory), open_file(directory, ADDRESSES_FILE)
 
 
 def boot_id() -> bytes:

@@ -50,8 +50,8 @@ class RelayedAnswer:
         "passed",
     )
 
-    def __init__(self, asked: AskedUpstream, answer: Answer, reflections: tuple[bytes, ...]) -> None:
-        """Make the head for the client. What is in ``reflections`` is masked wherever it comes."""
+    def __init__(self, asked: AskedUpstream, answer: Answer, reflections: tuple[bytes, ...], told: bytes = b"") -> None:
+        """Make the head for the client, with the header lines ``told``. ``reflections`` are masked anywhere."""
         request = asked.request
         self.passed = 0
         self._request = request
@@ -72,6 +72,8 @@ class RelayedAnswer:
         else:
             ours, upstream = asked.sent_at - request.began, asked.answered_at - asked.sent_at
             out.append(b"server-timing: tieline;dur=%.3f, upstream;dur=%.3f\r\n" % (ours * 1000, upstream * 1000))
+        if told:
+            out.append(told)
         if not (request.keep_alive and request.complete):  # as ``Request.closes`` says, for one call less
             request.keep_alive = False
             end = b"connection: close\r\n\r\n"
@@ -162,12 +164,12 @@ def interim_head(plan: Plan, request: Request, status: int, headers: Headers, re
     return b"HTTP/1.1 %d \r\n%b\r\n" % (status, mask(lines, reflections))
 
 
-def switch_head(plan: Plan, answer: Answer, request_id: str, reflections: tuple[bytes, ...]) -> bytes:
-    """The head by which the client learns that the upstream left HTTP (101)."""
+def switch_head(plan: Plan, answer: Answer, ours: tuple[str, bytes], reflections: tuple[bytes, ...]) -> bytes:
+    """The head by which the client learns that the upstream left HTTP (101); ``ours``: the request's id, our lines."""
     fates = plan.answer_fate
     lines = [status_line(answer.status, answer.reason), b"upgrade: websocket\r\nconnection: upgrade\r\n"]
     lines += [b"%b: %b\r\n" % pair for pair in answer.headers if fates[pair[0]]]
-    lines.append(b"tieline-request-id: %b\r\n\r\n" % request_id.encode())
+    lines.append(b"%btieline-request-id: %b\r\n\r\n" % (ours[1], ours[0].encode()))
     return mask(b"".join(lines), reflections)
 
 

@@ -23,10 +23,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
-from tieline.core.errors import BodyTooLarge, TielineError, UpstreamError, UpstreamUnreachable
+from tieline.core.errors import TielineError, UpstreamError, UpstreamUnreachable
 from tieline.dataplane.attempt.loop import Attempts, Job, Policy
 from tieline.dataplane.attempt.prepare import Message, Prepared, Preparer
-from tieline.dataplane.limits.limiter import Held
+from tieline.dataplane.limits.fields import OPENAI, fields_of
+from tieline.dataplane.limits.held import Held
 from tieline.dataplane.relaying.answer import RelayedAnswer, interim_head, switch_head
 from tieline.dataplane.relaying.body import chunked, framing_of, take_pieces
 from tieline.dataplane.relaying.route import Route
@@ -122,10 +123,10 @@ class Exchange:
         request.sink = self
 
     def open(self) -> None:
-        """Send the request, unless its Content-Length is more than the API takes."""
+        """Send the request, unless its Content-Length is more than it may be."""
         length = self.request.length
-        if length is not None and length > self._plan.limits.body:
-            self._refuse(self._body_too_large())
+        if length is not None and length > self.route.body.most:
+            self._refuse(self.route.body.error())
             return
         prepared = self.route.prepared
         connection = prepared.lane.take() if prepared is not None else None
@@ -195,8 +196,8 @@ class Exchange:
         while True:
             pieces.append(take_pieces(request))
             size += len(pieces[-1])
-            if size > self._plan.limits.body:
-                raise self._body_too_large()
+            if size > self.route.body.most:
+                raise self.route.body.error()
             if size > most:
                 return None
             if request.complete:
@@ -279,19 +280,13 @@ class Exchange:
         request = self.request
         data = take_pieces(request)
         self.bytes_in += len(data)
-        if self.bytes_in > self._plan.limits.body:
+        if self.bytes_in > self.route.body.most:
             if self._answer is not None:
-                self._cut(self._body_too_large(), "refused")
+                self._cut(self.route.body.error(), "refused")
             else:
-                self._refuse(self._body_too_large())
+                self._refuse(self.route.body.error())
             return b""
         return chunked(request, data, self._plan.request_fate) if request.chunked else data
-
-    def _body_too_large(self) -> BodyTooLarge:
-        return BodyTooLarge(
-            f"The request's body is larger than the {self._plan.limits.body} bytes that {self._plan.title} takes. "
-            "Send less, or raise limits.body of the API."
-        )
 
     # -- what the client does
 
@@ -355,7 +350,14 @@ class Exchange:
             if status == _SWITCHING:
                 self._switch(connection, head)
                 return
-            answer = self._answer = RelayedAnswer(self, head, self._reflections)
+            held = self._held
+            answer = RelayedAnswer(self, head, self._reflections, b"" if held is None else _limits_told(held, head))
+            if held is not None and (error := held.answered(stream=request.live)) is not None:
+                request.live = False
+                self.status = 0  # for the client there was no such answer
+                self._refuse(error)
+                return
+            self._answer = answer
         pieces = connection.pieces
         if pieces:
             connection.pieces = []
@@ -401,7 +403,8 @@ class Exchange:
 
     def _switch(self, connection: EgressConnection, answer: Answer) -> None:
         """The upstream agreed to leave HTTP: from here on a tunnel owns both connections."""
-        self.request.send(switch_head(self._plan, answer, self.id, self._reflections))
+        told = b"" if self._held is None else _limits_told(self._held, answer)
+        self.request.send(switch_head(self._plan, answer, (self.id, told), self._reflections))
         self._connection = None
         Tunnel(self, connection, self._plan.limits.total, self._reflections).begin()
 
@@ -454,6 +457,12 @@ class Exchange:
             if self._answer is not None:
                 self.bytes_out = self._answer.passed
             self._relaying.ledger.ended(self, outcome, error)
+
+
+def _limits_told(held: Held, answer: Answer) -> bytes:
+    """Header lines on what the request left of its limits; OpenAI's not where the upstream has its own."""
+    has_own = any(name.lower().startswith(OPENAI) for name, _ in answer.headers)
+    return fields_of(held.left, openai=not has_own)
 
 
 class _Head:

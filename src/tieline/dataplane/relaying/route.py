@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from tieline.dataplane.attempt.prepare import Message, Prepared
+from tieline.dataplane.limits.bounds import BodyBound, Bounds
 from tieline.dataplane.snapshot.plan import Plan
 from tieline.dataplane.snapshot.view import AppKey
 from tieline.dataplane.tokens.holder import Holder
@@ -14,7 +15,8 @@ class Route:
 
     ``path`` is as it came, below the base URL, as a record shows it: app keys hidden. ``prepared`` has the head for the
     upstream but for what frames the body; None where the API's schemes have to prepare each request anew, for
-    ``holder``.
+    ``holder``. ``body`` is the largest body, ``bounds`` are the limits that hold, None where there are none;
+    ``asks_stream`` says that a WebSocket or nothing but a stream of events is asked for.
     """
 
     plan: Plan
@@ -24,4 +26,7 @@ class Route:
     level: str | None
     message: Message
     prepared: Prepared | None
+    body: BodyBound
     holder: Holder | None = None
+    bounds: Bounds | None = None
+    asks_stream: bool = False

@@ -15,6 +15,7 @@ from tieline.core.errors import CredentialMissing, DefinitionUnusable, TielineEr
 from tieline.core.names import Environment
 from tieline.core.secret import Secret
 from tieline.core.urls import Origin, parse_base
+from tieline.dataplane.limits.bounds import bounds_of
 from tieline.dataplane.snapshot.calls import Belongings, Calls
 from tieline.dataplane.snapshot.exit import Exit
 from tieline.dataplane.snapshot.header_fate import HeaderFate
@@ -228,6 +229,7 @@ class Compiler:
             problem=problem,
             steady=all(isinstance(each, Applier) and _is_steady(each) for each in auth),
             calls=Calls(definition, _belongings(fields, appliers)),
+            bounds=bounds_of(definition.limits.traffic, "API", f"{row.id}/{environment}"),
         )
 
 

@@ -4,13 +4,14 @@ Plans are never altered, only replaced. Knows nothing of keys or of a single req
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tieline.access.appkey import KeyPlaces
 from tieline.access.areas import AreaTable
 from tieline.core.errors import TielineError
 from tieline.core.names import Environment
 from tieline.core.urls import Origin
+from tieline.dataplane.limits.bounds import BodyBound, Bounds
 from tieline.dataplane.snapshot.calls import Calls
 from tieline.dataplane.snapshot.exit import Exit
 from tieline.dataplane.snapshot.header_fate import HeaderFate
@@ -34,7 +35,8 @@ class Plan:
     head of a request alone. ``base_path`` has no slash at its end. What callers send under a name in
     ``replaced_query``, or under one that ``request_fate`` drops, does not go on. ``reflections`` are secrets that are
     masked if the upstream sends them back. ``first_byte`` is how many seconds an answer may take to begin. ``calls``
-    are made ready when they are first run. ``prices`` are None where nobody gives one.
+    are made ready when they are first run. ``prices`` are None where nobody gives one. ``bounds`` are the limits that
+    hold for all its apps together, ``body`` is the largest body of a request.
     """
 
     api_id: str
@@ -62,6 +64,12 @@ class Plan:
     problem: TielineError | None
     steady: bool
     calls: Calls
+    bounds: Bounds | None = None
+    body: BodyBound = field(init=False)
+
+    def __post_init__(self) -> None:
+        bound = BodyBound(self.limits.body, f"{self.title} takes", "Send less, or raise limits.body of the API.")
+        object.__setattr__(self, "body", bound)
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)

@@ -20,7 +20,7 @@ from tieline.access.verdict import Allowed
 from tieline.core.errors import CredentialMissing, NotReady, Overloaded, TielineError
 from tieline.core.names import Environment
 from tieline.core.secret import Secret
-from tieline.dataplane.limits.bounds import Bound, bounds_of
+from tieline.dataplane.limits.bounds import Bounds, bounds_of, joined
 from tieline.dataplane.snapshot.compiler import Compiler, OpenedCredential, Priced, read_definition
 from tieline.dataplane.snapshot.plan import Api
 from tieline.dataplane.snapshot.prices import Prices
@@ -54,7 +54,8 @@ class AppKey:
 
     ``allowed`` remembers what these permissions allow, for all keys that have them: by the plan's serial, method, path
     and upgrade. Any change of a key or an API makes a new key or plan, with entries of its own. ``bounds`` are the
-    limits of the key and of its app; ``restricted`` says that there is anything that the key may not do.
+    limits of the key and of its app, None where there are none; ``restricted`` says that there is anything that the key
+    may not do.
     """
 
     keyed_hash: bytes
@@ -68,7 +69,7 @@ class AppKey:
     expires_at: float | None
     revoked: bool
     allowed: Verdicts
-    bounds: tuple[Bound, ...] = ()
+    bounds: Bounds | None = None
     restricted: bool = field(init=False)
 
     def __post_init__(self) -> None:
@@ -123,9 +124,11 @@ class AppKeys:
         return found
 
 
-def _bounds(row: ResolvedKey) -> tuple[Bound, ...]:
+def _bounds(row: ResolvedKey) -> Bounds | None:
+    if not row.limits and not row.app_limits:
+        return None
     limits, of_app = RequestLimits.from_json(dict(row.limits)), RequestLimits.from_json(dict(row.app_limits))
-    return bounds_of(limits, "key", row.key_id) + bounds_of(of_app, "app", row.app_id)
+    return joined(bounds_of(limits, "key", row.key_id), bounds_of(of_app, "app", row.app_id))
 
 
 class Snapshot:

@@ -9,9 +9,10 @@ from tieline.access.limits import RequestLimits
 from tieline.core.errors import MissingPermission, NotReady, TielineError
 from tieline.dataplane.admission.admit import LOOKING_MOST, Admission, Admitted
 from tieline.dataplane.doors.door import HELD_MOST, Door, NeedsCall
-from tieline.dataplane.limits.bounds import bounds_of
-from tieline.dataplane.limits.limiter import Held, Limiter
-from tieline.dataplane.limits.table import NodeTable, open_file
+from tieline.dataplane.limits.bounds import Bounds, bounds_of
+from tieline.dataplane.limits.held import Held
+from tieline.dataplane.limits.limiter import Limiter
+from tieline.dataplane.limits.table import NodeTables, open_files
 from tieline.dataplane.snapshot.calls import Calls
 from tieline.dataplane.snapshot.view import AppKey
 from tieline.testing.requests import FakeClient
@@ -48,6 +49,11 @@ class Way(NamedTuple):
 
     name: str
     key: AppKey
+    asks_stream: bool = False
+
+    @property
+    def bounds(self) -> Bounds | None:
+        return self.key.bounds
 
 
 class EveryDoor(Door[Way]):
@@ -60,7 +66,8 @@ class EveryDoor(Door[Way]):
         self.served: list[str] = []
         self.decided = 0
         self._decides = decides
-        super().__init__(b"/relay/", self.admission, Limiter(NodeTable(open_file(None), 0, 1)), self.refusals)
+        limiter = Limiter(NodeTables.of(open_files(None), 0, 1))
+        super().__init__(b"/relay/", self.admission, limiter, self.refusals)
 
     def _decide(self, request: Request, admitted: Admitted) -> Way | NeedsCall:
         found = self._decides[min(self.decided, len(self._decides) - 1)]

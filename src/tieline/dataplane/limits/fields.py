@@ -1,0 +1,72 @@
+"""What an answer's fields say of limits: ``RateLimit-Policy``, ``RateLimit``, and ``x-ratelimit-*-requests``.
+
+Sources: draft-ietf-httpapi-ratelimit-headers-11; the OpenAI API reference, "Rate limits in headers". Only limits of the
+key and its app are told to everybody who holds the key: those of an API are shared with others.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+from tieline.dataplane.limits.bounds import Bound, RateBound
+from tieline.dataplane.limits.gcra import MICROSECONDS
+from tieline.dataplane.limits.held import Left
+
+OPENAI: Final = b"x-ratelimit-"
+"""How the fields begin that an upstream sends itself."""
+_MILLISECOND: Final = 1000
+_MINUTE_MS: Final = 60_000
+_HOUR_MS: Final = 3_600_000
+
+
+def fields_of(left: Sequence[Left], *, openai: bool = True) -> bytes:
+    """Header lines, each with its end, that tell what is ``left``; with ``openai`` those that its SDKs know too."""
+    told = [each for each in left if each.bound.owner != "API"]
+    if not told:
+        return b""
+    policies = ", ".join([_policy(each.bound) for each in told])
+    states = ", ".join([_state(each) for each in told])
+    lines = f"ratelimit-policy: {policies}\r\nratelimit: {states}\r\n"
+    return (lines + _openai(told) if openai else lines).encode()
+
+
+def _policy(bound: Bound) -> str:
+    if isinstance(bound, RateBound):
+        unit = ';qu="tokens"' if bound.tokens else ""
+        return f'"{bound.policy}";q={bound.rate.units};w={bound.rate.period // MICROSECONDS}{unit}'
+    return f'"{bound.policy}";q={bound.most};qu="concurrent-requests"'
+
+
+def _state(left: Left) -> str:
+    """Where nothing is left, ``t`` is when something is again, as ``Retry-After`` says; else when all of it is."""
+    bound = left.bound
+    if not isinstance(bound, RateBound):
+        return f'"{bound.policy}";r={left.remaining}'
+    wait = left.reset
+    if not left.remaining:
+        wait -= bound.rate.period - -(-bound.rate.period // bound.rate.units)
+    return f'"{bound.policy}";r={left.remaining};t={-(-max(0, wait) // MICROSECONDS)}'
+
+
+def _openai(told: Sequence[Left]) -> str:
+    """The fields of the rate of requests of which the smallest part is left; empty where there is none."""
+    rates = [(each, each.bound) for each in told if isinstance(each.bound, RateBound) and not each.bound.tokens]
+    if not rates:
+        return ""
+    left, bound = min(rates, key=lambda pair: pair[0].remaining / pair[1].rate.units) if len(rates) > 1 else rates[0]
+    return (
+        f"x-ratelimit-limit-requests: {bound.rate.units}\r\n"
+        f"x-ratelimit-remaining-requests: {left.remaining}\r\n"
+        f"x-ratelimit-reset-requests: {_duration(left.reset)}\r\n"
+    )
+
+
+def _duration(micros: int) -> str:
+    """``micros`` as OpenAI writes it: ``12ms``, ``1.5s``, ``6m0s``, ``2h0m5s``; rounded up to a millisecond."""
+    whole = -(-micros // _MILLISECOND)
+    if whole < _MILLISECOND:
+        return f"{whole}ms"
+    hours, rest = divmod(whole, _HOUR_MS)
+    minutes, rest = divmod(rest, _MINUTE_MS)
+    seconds, thousandths = divmod(rest, _MILLISECOND)
+    fraction = f".{thousandths:03}".rstrip("0") if thousandths else ""
+    return (f"{hours}h" if hours else "") + (f"{minutes}m" if hours or minutes else "") + f"{seconds}{fraction}s"

@@ -1,0 +1,85 @@
+"""What one request holds of the limits that hold for it, from when it was let through until it has ended."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from tieline.core.errors import TielineError
+from tieline.dataplane.limits.bounds import Bound, RateBound, SlotBound
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """What was left of a bound when a request had been let through or refused.
+
+    ``remaining`` more would have fitted; for a rate, ``reset`` microseconds later everything would fit again.
+    """
+
+    bound: Bound
+    remaining: int
+    reset: int = 0
+
+
+class Counter(Protocol):
+    """Where a request's limits are counted; a ``Limiter``."""
+
+    def take_slots(self, bounds: Sequence[SlotBound]) -> list[int] | TielineError:
+        """Take one of each, or none of any and say which is used up."""
+        ...
+
+    def free_slots(self, cells: Sequence[int]) -> None:
+        """Give slots of this worker back."""
+        ...
+
+    def charge(self, bounds: Sequence[RateBound], amount: int) -> None:
+        """Count ``amount``, whether it fits or not."""
+        ...
+
+
+class Held:
+    """What one request holds: slots until :meth:`free`, and what it may be charged with. ``left`` is what it left."""
+
+    __slots__ = ("_cells", "_counter", "_stream_cells", "_streams", "_tokens", "left")
+
+    def __init__(
+        self,
+        counter: Counter,
+        cells: list[int],
+        tokens: list[RateBound],
+        streams: tuple[list[SlotBound], list[int]],
+        left: list[Left],
+    ) -> None:
+        """``cells`` are slots that are taken; ``streams`` are bounds of streams, and their slots where it has them."""
+        self._counter = counter
+        self._cells = cells
+        self._tokens = tokens
+        self._streams, self._stream_cells = streams
+        self.left = left
+
+    def answered(self, *, stream: bool) -> TielineError | None:
+        """Whether the answer is a stream is known now: take a stream's slot or give it back, as that says.
+
+        Call it before anything of the answer goes on. Returns why it cannot go on, where too many streams do already.
+        """
+        if not self._streams or stream == bool(self._stream_cells):
+            return None
+        if not stream:
+            cells, self._stream_cells = self._stream_cells, []
+            self._counter.free_slots(cells)
+            return None
+        taken = self._counter.take_slots(self._streams)
+        if isinstance(taken, TielineError):
+            return taken
+        self._stream_cells = taken
+        return None
+
+    def free(self) -> None:
+        """Give all slots back; a second time does nothing."""
+        cells, self._cells, self._stream_cells = self._cells + self._stream_cells, [], []
+        self._streams = []
+        self._counter.free_slots(cells)
+
+    def charge(self, tokens: int) -> None:
+        """Count ``tokens`` that the request turned out to have used; may follow :meth:`free`."""
+        if self._tokens and tokens > 0:
+            self._counter.charge(self._tokens, tokens)
