@@ -16,6 +16,9 @@ from tieline.dataplane.relaying.route import Route
 from tieline.dataplane.relaying.tunnel import Tunnel
 from tieline.dataplane.snapshot.plan import Plan
 from tieline.dataplane.snapshot.view import AppKey
+from tieline.definitions.model import Usage
+from tieline.metering.reading import UsageReading
+from tieline.metering.usage.reader import UsageReader
 from tieline.testing.requests import FakeClient
 from tieline.testing.upstreams import FakeConnection, FakeLane
 from tieline.wire.request import Request
@@ -34,9 +37,11 @@ class Ledger:
     """Notes how exchanges ended."""
 
     ends: list[tuple[str, str | None, int]] = field(default_factory=list)
+    used: list[UsageReading | None] = field(default_factory=list)
 
     def ended(self, exchange: Exchange, outcome: str, error: TielineError | None) -> None:
         self.ends.append((outcome, error.code if error is not None else None, exchange.bytes_out))
+        self.used.append(exchange.usage)
 
 
 @dataclass
@@ -418,3 +423,28 @@ async def test_the_end_of_a_chunked_body_goes_out_though_no_bytes_come_with_it()
     exchange.body_arrived()
     assert sized.written.endswith(b"\r\n\r\nbo")
     assert sized.deadline == sized.clock.now + found.to.limits.total
+
+
+@pytest.mark.parametrize(
+    ("method", "status", "leaves", "used"),
+    [
+        (b"POST", 200, False, UsageReading("m", None, {"input_tokens": 3})),
+        (b"POST", 200, True, None),
+        (b"POST", 400, False, None),
+        (b"GET", 200, False, None),
+    ],
+)
+async def test_the_ledger_is_told_what_was_used(
+    method: bytes, status: int, *, leaves: bool, used: UsageReading | None
+) -> None:
+    """Of answers that did what was asked, and did it now: what is read again was used before."""
+    up = FakeConnection(reused=True)
+    found = await scene(idle=(up,))
+    found.to = replace(found.to, usage=UsageReader(Usage("openai")))
+    exchange, _ = found.open(method)
+    body = b'{"model":"m","usage":{"prompt_tokens":3}}'
+    if leaves:
+        exchange.client_gone()
+    else:
+        up.answers(status, (b"Content-Type", b"application/json"), body=body, length=len(body))
+    assert found.ledger.used == [used]

@@ -8,6 +8,7 @@ from typing import Final, Protocol
 from tieline.core.errors import TielineError
 from tieline.dataplane.answers.mask import mask
 from tieline.dataplane.answers.tee import Tee
+from tieline.dataplane.answers.usage_listener import without_usage_chunk
 from tieline.dataplane.relaying.answer_urls import led_back
 from tieline.dataplane.relaying.body import kept_trailers
 from tieline.dataplane.relaying.route import Route
@@ -36,7 +37,10 @@ class AskedUpstream(Protocol):
 
 
 class RelayedAnswer:
-    """One answer, from its head. ``passed`` counts the bytes of its body that went on."""
+    """One answer, from its head. ``passed`` counts the bytes of its body that went on.
+
+    ``hides_usage`` takes the chunk of usage out of a stream whose client did not ask for it.
+    """
 
     __slots__ = (
         "_chunking",
@@ -47,6 +51,7 @@ class RelayedAnswer:
         "_request",
         "_request_id",
         "_tee",
+        "hides_usage",
         "passed",
     )
 
@@ -54,6 +59,7 @@ class RelayedAnswer:
         """Make the head for the client, with the header lines ``told``. ``reflections`` are masked anywhere."""
         request = asked.request
         self.passed = 0
+        self.hides_usage = False
         self._request = request
         self._request_id = asked.id
         self._plan = asked.route.plan
@@ -89,6 +95,8 @@ class RelayedAnswer:
         if self._tee is None:
             self._tee = Tee(self._reflections, has_events=self._is_stream)
         body = self._tee.feed(pieces[0] if len(pieces) == 1 else b"".join(pieces), last=False)
+        if self.hides_usage and self._is_stream:
+            body = without_usage_chunk(body)
         self.passed += len(body)
         return data + self._framed(body)
 
@@ -97,6 +105,8 @@ class RelayedAnswer:
         body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         if self._tee is not None:
             body = self._tee.feed(body, last=True)
+        if self.hides_usage and self._is_stream:
+            body = without_usage_chunk(body)
         self.passed += len(body)
         out = self._head
         if self._chunking:

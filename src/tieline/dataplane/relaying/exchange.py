@@ -19,7 +19,6 @@ The client may leave in any state: the task is cancelled and the upstream's conn
 
 import asyncio
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
@@ -30,8 +29,11 @@ from tieline.dataplane.limits.fields import OPENAI, fields_of
 from tieline.dataplane.limits.held import Held
 from tieline.dataplane.relaying.answer import RelayedAnswer, interim_head, switch_head
 from tieline.dataplane.relaying.body import chunked, framing_of, take_pieces
+from tieline.dataplane.relaying.metered import Metered
+from tieline.dataplane.relaying.peeked_head import PeekedHead
 from tieline.dataplane.relaying.route import Route
 from tieline.dataplane.relaying.tunnel import Tunnel
+from tieline.metering.reading import UsageReading
 from tieline.ports.requests import Outcome
 from tieline.wire import framing
 from tieline.wire.egress import Answer, EgressConnection
@@ -61,7 +63,8 @@ class Exchange:
     """One admitted request and its answer.
 
     Sizes are bytes of bodies; ``sent_at`` and ``answered_at`` are on the clock of ``time.perf_counter``, 0 before;
-    ``status`` is the upstream's, 0 before it answered. ``unsent`` and ``stale`` are as ``attempt.loop.Sender`` says.
+    ``status`` is the upstream's, 0 before it answered; ``usage`` is known once it has ended.
+    ``unsent`` and ``stale`` are as ``attempt.loop.Sender`` says.
     """
 
     __slots__ = (
@@ -71,10 +74,12 @@ class Exchange:
         "_done",
         "_failure",
         "_held",
+        "_metered",
         "_plan",
         "_reflections",
         "_relaying",
         "_sent",
+        "_spliced",
         "_task",
         "_until",
         "_unwanted",
@@ -90,6 +95,7 @@ class Exchange:
         "stale",
         "status",
         "unsent",
+        "usage",
     )
 
     def __init__(
@@ -115,6 +121,10 @@ class Exchange:
         self._wake: asyncio.Future[None] | None = None
         self._failure: UpstreamError | None = None
         self._whole_body: bytes | None = None  # framed; to be sent once more
+        usage = route.plan.usage
+        self._metered = Metered(usage, request, route) if usage is not None else None
+        self._spliced: bytes | None = None  # the whole body, which asks for usage
+        self.usage: UsageReading | None = None
         self._until = 0.0
         self._sent = False
         self._unwanted = False
@@ -125,9 +135,15 @@ class Exchange:
     def open(self) -> None:
         """Send the request, unless its Content-Length is more than it may be."""
         length = self.request.length
-        if length is not None and length > self.route.body.most:
+        if self._spliced is None and length is not None and length > self.route.body.most:
             self._refuse(self.route.body.error())
             return
+        if self._metered is not None and self._spliced is None and self._metered.asks():
+            if self.request.complete:
+                self._splice(self._metered, take_pieces(self.request))
+            else:
+                self._task = self.request.run(self._gather_to_splice(self._metered, length or 0))
+                return
         prepared = self.route.prepared
         connection = prepared.lane.take() if prepared is not None else None
         if prepared is not None and connection is not None:
@@ -135,6 +151,18 @@ class Exchange:
             self._send(connection, prepared)
         else:
             self._attempt(None)
+
+    async def _gather_to_splice(self, metered: Metered, length: int) -> None:
+        body = await self.gather(length)
+        self._task = None
+        assert body is not None  # no more than its length comes
+        self._splice(metered, body)
+        self.open()
+
+    def _splice(self, metered: Metered, body: bytes) -> None:
+        self._spliced = metered.ask(body)
+        self._frame_whole(self._spliced)
+        self.bytes_in = len(body)
 
     # -- attempting
 
@@ -144,7 +172,7 @@ class Exchange:
 
     async def _attempts(self, lost: UpstreamUnreachable | None) -> None:
         request, route = self.request, self.route
-        message = replace(route.message, length=request.length, body=b"" if request.length == 0 else None)
+        message = replace(route.message, length=request.length, body=b"" if request.length == 0 else self._spliced)
         idempotent = request.method in framing.IDEMPOTENT or b"idempotency-key" in request.noted
         policy = Policy(route.plan.limits.retry_attempts, idempotent)
         job = Job(route.plan, message, policy, route.holder, permitted=message.target, prepared=route.prepared)
@@ -161,7 +189,7 @@ class Exchange:
         else:
             self.answer_arrived(head.connection)
 
-    async def send(self, message: Message, prepared: Prepared) -> "_Head":
+    async def send(self, message: Message, prepared: Prepared) -> "PeekedHead":
         """As ``attempt.loop.Sender`` says; the answer's head is not passed on yet."""
         connection = None if self.stale else prepared.lane.take()
         self.stale = connection is not None
@@ -179,7 +207,7 @@ class Exchange:
             if self._failure is not None:
                 raise self._failure
         self.stale = False
-        return _Head(self, connection, connection.answer)
+        return PeekedHead(self, connection, connection.answer)
 
     def repeatable(self, message: Message) -> bool:
         return self._whole_body is not None
@@ -358,9 +386,14 @@ class Exchange:
                 self._refuse(error)
                 return
             self._answer = answer
+            if self._metered is not None:
+                self._metered.answered(head, self.bytes_in)
+                answer.hides_usage = self._metered.hides
         pieces = connection.pieces
         if pieces:
             connection.pieces = []
+            if self._metered is not None:
+                self._metered.heard(pieces)
         if not connection.complete:
             connection.deadline = min(connection.clock.now + self._plan.limits.idle, self._until)
             data = answer.pieces(pieces)
@@ -456,6 +489,8 @@ class Exchange:
                 self._held.free()
             if self._answer is not None:
                 self.bytes_out = self._answer.passed
+                if self._metered is not None:
+                    self.usage = self._metered.reading(ended=outcome == "complete")
             self._relaying.ledger.ended(self, outcome, error)
 
 
@@ -463,21 +498,3 @@ def _limits_told(held: Held, answer: Answer) -> bytes:
     """Header lines on what the request left of its limits; OpenAI's not where the upstream has its own."""
     has_own = any(name.lower().startswith(OPENAI) for name, _ in answer.headers)
     return fields_of(held.left, openai=not has_own)
-
-
-class _Head:
-    """The head of an answer that the attempt loop decides on before it is passed on (``attempt.judge.AnswerHead``)."""
-
-    __slots__ = ("_exchange", "connection", "headers", "status")
-
-    def __init__(self, exchange: Exchange, connection: EgressConnection, answer: Answer) -> None:
-        self.status = answer.status
-        self.headers: Sequence[tuple[bytes, bytes]] = answer.headers
-        self.connection = connection
-        self._exchange = exchange
-
-    async def peek(self, most: int) -> bytes | None:
-        return await self._exchange.peek(self.connection, most)
-
-    def close(self) -> None:
-        self._exchange.give_back(self.connection)

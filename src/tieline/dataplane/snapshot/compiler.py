@@ -26,6 +26,7 @@ from tieline.definitions.environment import StoredDefinition, with_values
 from tieline.definitions.model import ENVIRONMENTS, Definition, Limits
 from tieline.definitions.problems import DefinitionError, Problem, shown
 from tieline.metering.rates import PriceTable
+from tieline.metering.usage.reader import UsageReader
 from tieline.ports.apis import ApiRow
 from tieline.ports.credentials import SealedCredential
 from tieline.schemes.base import Applier, Outgoing
@@ -223,7 +224,7 @@ class Compiler:
             replaced_query=shared.query_names.union(*(each.replaces_query for each in appliers)),
             shared=shared,
             reflections=reflected(appliers, *hidden_and_shown(definition, fields)),
-            usage=definition.usage,
+            usage=UsageReader(definition.usage) if definition.usage is not None else None,
             prices=None,
             verify=definition.verify,
             problem=problem,

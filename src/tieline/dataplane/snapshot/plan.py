@@ -16,8 +16,9 @@ from tieline.dataplane.snapshot.calls import Calls
 from tieline.dataplane.snapshot.exit import Exit
 from tieline.dataplane.snapshot.header_fate import HeaderFate
 from tieline.dataplane.snapshot.shared import SharedValues
-from tieline.definitions.model import Definition, Limits, Usage, Verify
+from tieline.definitions.model import Definition, Limits, Verify
 from tieline.metering.rates import PriceTable
+from tieline.metering.usage.reader import UsageReader
 from tieline.ports.apis import ApiRow
 from tieline.ports.credentials import SealedCredential
 from tieline.schemes.base import Applier
@@ -58,7 +59,7 @@ class Plan:
     replaced_query: frozenset[bytes]
     shared: SharedValues
     reflections: tuple[bytes, ...]
-    usage: Usage | None
+    usage: UsageReader | None
     prices: PriceTable | None
     verify: Verify | None
     problem: TielineError | None

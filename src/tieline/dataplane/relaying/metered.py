@@ -1,0 +1,65 @@
+"""What a relayed exchange of an API with ``usage`` does: chat streams are asked for it, and answers are read.
+
+Reads copies of bytes, and delays none of an answer. Who books what was used is the ledger's business.
+"""
+
+from typing import Final
+
+from tieline.dataplane.answers.usage_listener import UsageListener
+from tieline.dataplane.relaying.route import Route
+from tieline.metering.asked import BODY_MOST
+from tieline.metering.include_usage import include_usage, knows_usage
+from tieline.metering.reading import UsageReading
+from tieline.metering.usage.reader import UsageReader
+from tieline.wire.egress import Answer
+from tieline.wire.request import Request
+
+ASKED_MOST: Final = BODY_MOST
+"""Bytes of a request's body up to which it is held until it is whole, to ask for usage in it."""
+_REFUSED = 300
+
+
+class Metered:
+    """The usage of one exchange. ``hides`` says that the client is not to see the chunk of usage."""
+
+    __slots__ = ("_listener", "_path", "_reader", "_request", "hides")
+
+    def __init__(self, reader: UsageReader, request: Request, route: Route) -> None:
+        self.hides = False
+        self._reader = reader
+        self._request = request
+        self._path = route.message.target.path
+        self._listener: UsageListener | None = None
+
+    def asks(self) -> bool:
+        """Whether the body may ask for a chat stream, and is known to be small enough to be held until it is whole."""
+        length = self._request.length
+        return (
+            self._reader.includes
+            and self._request.method == b"POST"
+            and length is not None
+            and 0 < length <= ASKED_MOST
+            and knows_usage(self._path)
+        )
+
+    def ask(self, body: bytes) -> bytes:
+        """``body`` such that a stream tells its usage."""
+        asked = include_usage(body)
+        self.hides = not asked.shows
+        return asked.body
+
+    def answered(self, head: Answer, asked_bytes: int) -> None:
+        """Listen to an answer that did what was asked; what is read again (GET) was used before."""
+        if head.status < _REFUSED and (self._request.method == b"POST" or self._reader.kind == "declared"):
+            kind = next((value for name, value in head.headers if name.lower() == b"content-type"), b"")
+            self._listener = UsageListener(self._reader, head.headers, kind, asked_bytes)
+
+    def heard(self, pieces: list[bytes]) -> None:
+        """The next bytes of the answer's body, as they came."""
+        if self._listener is not None:
+            for piece in pieces:
+                self._listener.feed(piece)
+
+    def reading(self, *, ended: bool) -> UsageReading | None:
+        """What was used; ``ended`` says that the answer is whole."""
+        return self._listener.reading(ended=ended) if self._listener is not None else None
