@@ -221,6 +221,34 @@ class KeyRevoked(AuditEvent):
 
 
 @dataclass(frozen=True, slots=True)
+class BudgetCreated(AuditEvent):
+    """A budget was made; ``amount`` and ``terms`` as the admin API shows them."""
+
+    kind: ClassVar[str] = "budget.created"
+    name: str
+    amount: Mapping[str, Any]
+    terms: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetChanged(AuditEvent):
+    """A budget's name, amount or terms changed; all as they are now."""
+
+    kind: ClassVar[str] = "budget.changed"
+    name: str
+    amount: Mapping[str, Any]
+    terms: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetRemoved(AuditEvent):
+    """A budget was removed with what was spent of it."""
+
+    kind: ClassVar[str] = "budget.removed"
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class SignInBegun(AuditEvent):
     """A sign-in was begun by an operator; its target is the sign-in. ``user`` is empty for the shared connection."""
 

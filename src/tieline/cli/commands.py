@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from tieline.cli import api, app, audit, call, connection, credential, key, machine, token, vault
+from tieline.cli import api, app, audit, budget, call, connection, credential, key, machine, token, vault
 from tieline.cli.failures import CommandFailed
 from tieline.cli.options import HELP_NAMES
 from tieline.core.errors import SettingsError
@@ -48,6 +48,7 @@ for group in (
     call.call,
     app.app,
     key.key,
+    budget.budget,
     connection.connection,
     token.token,
     audit.audit,

@@ -9,6 +9,7 @@ from tieline.cli import limits, output
 from tieline.cli.confirmation import Yes, confirm, id_of
 from tieline.cli.documents import File, as_yaml, changeable, edit, members_of, text_of
 from tieline.cli.options import Environment, Json, connect, noun
+from tieline.cli.values import budget as wanted_budget
 from tieline.cli.values import permissions as wanted_permissions
 from tieline.cli.values import seconds
 from tieline.core.errors import SettingsError
@@ -58,11 +59,16 @@ def create(  # noqa: PLR0913  an option is a parameter
     concurrent: limits.Concurrent = None,
     streams: limits.Streams = None,
     models: limits.Models = None,
+    budget: Annotated[
+        str | None,
+        typer.Option("--budget", metavar="10usd/month", help="What it may spend, in usd or tokens."),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Mint a key. Its secret is printed this once, alone on standard output."""
     body = _body(name, wanted_permissions(permissions, grant or []), expires_in, from_ip)
     body |= _given(limits=limits.wanted(rate, tokens_per_minute, concurrent, streams), models=models)
+    body |= _given(budget=None if budget is None else wanted_budget(budget, "--budget"))
     made = connect().post("apps", app, "keys", body={**body, "environment": environment})
     _print_secret(made, json=json, what=f"{made['id']} of {app}")
 

@@ -60,6 +60,25 @@ def rate(text: str, option: str) -> dict[str, Any]:
     return {"requests": int(count), "per": per}
 
 
+_BUDGET = re.compile(r"([0-9]+(?:\.[0-9]+)?)(usd|tokens)(?:/(day|week|month|total))?", re.IGNORECASE)
+
+
+def budget(text: str, option: str) -> dict[str, Any]:
+    """``10usd/month`` as ``{"amount": {"usd": "10"}, "period": "month"}``; without a period it is in total.
+
+    Raises SettingsError that names ``option``.
+    """
+    match = _BUDGET.fullmatch(text)
+    if match is None or (match[2].lower() == "tokens" and "." in match[1]):
+        msg = f'{option} is "{text}": give a sum and a period, such as 10usd/month, 2.50usd/day or 1000000tokens/total.'
+        raise SettingsError(msg, param=option)
+    unit = match[2].lower()
+    return {
+        "amount": {unit: match[1] if unit == "usd" else int(match[1])},
+        "period": (match[3] or "total").lower(),
+    }
+
+
 def permissions(mode: str | None, given: Sequence[str]) -> dict[str, Any] | None:
     """The permissions that ``--permissions`` and ``--grant`` ask for, None where neither was given.
 

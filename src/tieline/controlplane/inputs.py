@@ -17,6 +17,7 @@ _LISTED_BY = {
     "connection": "tieline connection list",
     "admin token": "tieline token list",
     "call": "tieline call list API",
+    "budget": "tieline budget list",
     "credential version": "tieline credential list API",
 }
 

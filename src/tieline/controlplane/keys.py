@@ -12,6 +12,7 @@ from tieline.access.limits import RequestLimits, checked_models
 from tieline.access.permissions import Permissions, summary
 from tieline.audit.events import KeyChanged, KeyCreated, KeyRevoked, KeyRotated
 from tieline.controlplane.apps import find_app
+from tieline.controlplane.budgets import add_budget
 from tieline.controlplane.grants import EVERYTHING, checked_permissions, tables_of
 from tieline.controlplane.inputs import checked_id, checked_page, checked_title, expiry, not_found
 from tieline.controlplane.services import Services
@@ -38,7 +39,8 @@ SECRETS_MOST = 5
 class NewKey:
     """What a key shall be: ``permissions`` is ``{"mode", "grants"}``; ``expires_in`` is in seconds, None for never.
 
-    ``limits`` are as ``access.limits.RequestLimits.from_json`` reads them; no ``models`` means any.
+    ``limits`` are as ``access.limits.RequestLimits.from_json`` reads them; no ``models`` means any. ``budget`` is
+    the ``amount`` and the terms of one for this key alone.
     """
 
     name: str | None = None
@@ -48,6 +50,7 @@ class NewKey:
     from_ip: Sequence[str] = ()
     limits: Mapping[str, Any] = field(default_factory=dict)
     models: Sequence[str] = ()
+    budget: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +93,7 @@ async def create(services: Services, caller: Caller, app: str, new: NewKey) -> M
 
     Raises:
         NotFound: there is no such app.
-        InvalidInput: the name, a grant, the expiry, a network, a limit or a model cannot be.
+        InvalidInput: the name, a grant, the expiry, a network, a limit, a model or the budget cannot be.
     """
     require(caller, Role.EDITOR)
     now = services.clock.now()
@@ -127,6 +130,9 @@ async def create(services: Services, caller: Caller, app: str, new: NewKey) -> M
                 models=row.models,
             )
         )
+        if new.budget is not None:
+            terms = {**new.budget, "applies_to": {"keys": [row.id]}}
+            await add_budget(services, tx, caller, f"Budget of {row.id}", (terms.pop("amount", None), terms))
         view = await _view(tx, row, owner, now)
     return MintedKey(view, secret)
 

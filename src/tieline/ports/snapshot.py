@@ -11,7 +11,7 @@ from tieline.ports.keys import ResolvedKey
 from tieline.ports.prices import PriceListHead
 from tieline.ports.requests import RequestRecord
 
-ChangeKind = Literal["api", "credential", "app", "key", "connection", "token"]
+ChangeKind = Literal["api", "credential", "app", "key", "connection", "token", "budget"]
 
 
 class TooOld(Exception):
@@ -20,7 +20,7 @@ class TooOld(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One change of what the data plane serves: ``ref`` is the id of the API, app, app key or connection.
+    """One change of what the data plane serves: ``ref`` is an id: of an API, app, app key, connection or budget.
 
     For a credential ``ref`` is the id of the API it belongs to, since that is what has to be compiled again. A
     ``connection`` was signed in to, removed or taken back, so what was answered with it may be another account's; a

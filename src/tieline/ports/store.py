@@ -12,6 +12,7 @@ from tieline.access.caller import Caller
 from tieline.ports.apis import ApiReader, ApiWriter
 from tieline.ports.apps import AppReader, AppWriter
 from tieline.ports.audit import AuditReader, AuditWriter
+from tieline.ports.budgets import BudgetReader, BudgetWriter
 from tieline.ports.connections import ConnectionReader, ConnectionWriter
 from tieline.ports.credentials import CredentialReader, CredentialWriter
 from tieline.ports.data_keys import DataKeyReader
@@ -47,6 +48,8 @@ class Reading(Protocol):
     def sign_ins(self) -> SignInReader: ...
     @property
     def prices(self) -> PriceListReader: ...
+    @property
+    def budgets(self) -> BudgetReader: ...
 
 
 class Writing(Protocol):
@@ -72,6 +75,8 @@ class Writing(Protocol):
     def sign_ins(self) -> SignInWriter: ...
     @property
     def prices(self) -> PriceListWriter: ...
+    @property
+    def budgets(self) -> BudgetWriter: ...
 
 
 class Store(Protocol):

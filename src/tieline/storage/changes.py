@@ -32,7 +32,7 @@ class ChangeLog:
         return self._last
 
     async def note(self, kind: ChangeKind, ref: str) -> None:
-        """Note that the API, credential (by its API), app, key, connection or its token ``ref`` is not what it was."""
+        """Note that the API, credential (by its API), app, key, connection, token or budget ``ref`` has changed."""
         added = await self._connection.execute(insert(changes).values(kind=kind, ref=ref, at=self._at))
         assert added.inserted_primary_key is not None
         self._last = added.inserted_primary_key[0]

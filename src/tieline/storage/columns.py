@@ -78,9 +78,9 @@ def json_text(name: str, most: int, *, empty: str | None = None) -> Column[Any]:
     return Column(name, Json(), bound, nullable=False, server_default=empty)
 
 
-def moment(name: str, *, null: bool = False) -> Column[datetime]:
+def moment(name: str, *, key: bool = False, null: bool = False) -> Column[datetime]:
     """A time."""
-    return Column(name, Moment(), nullable=null)
+    return Column(name, Moment(), primary_key=key, nullable=null)
 
 
 def owned_by(name: str, target: str, *, key: bool = False, index: bool = False) -> Column[str]:

@@ -12,18 +12,20 @@ PostgreSQL has a module of its own (``postgresql``), loaded where it is used.
 import asyncio
 import os
 import sqlite3
+import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from sqlalchemy import AsyncAdaptedQueuePool, Engine, Table, create_engine, event, text
+from sqlalchemy import AsyncAdaptedQueuePool, Engine, Table, create_engine, event, literal_column, text
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.engine import Connection, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.sql.elements import ColumnElement
 
 from tieline.core.errors import NotReady, StorageError
 from tieline.storage.connection import AsyncConnection, dispose, transaction
@@ -36,6 +38,7 @@ BUSY_SECONDS = 10.0
 _RETRY_AFTER = 1.0
 _BEGIN = "tieline_begin"
 _PRIMARY = 0xFF  # the low byte of an extended result code
+_POSTGRESQL_NOW: ColumnElement[int] = literal_column("CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)")
 _PASSING_STATES = ("08", "25006", "40", "53", "57", "58")
 
 
@@ -97,6 +100,10 @@ class Database:
         return insert.on_conflict_do_update(
             index_elements=key, set_={name: table.c[name] + insert.excluded[name] for name in added}
         )
+
+    def now(self) -> ColumnElement[int]:
+        """The store's clock in microseconds; a SQLite file is on one machine, whose clock every process reads."""
+        return _POSTGRESQL_NOW if self.kind == "postgresql" else literal_column(str(time.time_ns() // 1_000))
 
     async def check_schema(self) -> None:
         """Raise ``OldSchema`` for no schema or an older one than this version's, ``StorageError`` for a newer one."""

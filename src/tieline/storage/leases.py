@@ -4,7 +4,6 @@ Owns whose turn it is to renew a token, and that a new token and the end of the 
 sealed value. The turn is told by the store's own clock, because the nodes' clocks may differ.
 """
 
-import time
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -26,7 +25,6 @@ _BY = "data plane"
 _MICROSECONDS = 1_000_000
 _SCOPES, _SCOPE = 100, 100  # even where JSON writes six characters for one, the column holds them
 _LAST = datetime(9999, 1, 1, tzinfo=UTC).timestamp()
-_POSTGRESQL_NOW: ColumnElement[int] = literal_column("CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)")
 
 
 class SqlConnections:
@@ -42,7 +40,7 @@ class SqlConnections:
     async def lease(
         self, key: ConnectionKey, generation: int, holder: str, seconds: float, *, take_over: bool = False
     ) -> SealedConnection | None:
-        now = self._now()
+        now = self._database.now()
         until = type_coerce(now + literal_column(str(int(seconds * _MICROSECONDS))), Moment())
         expired = connections.c.lease_until <= type_coerce(now, Moment())
         unheld = connections.c.lease_until.is_(None)
@@ -88,10 +86,6 @@ class SqlConnections:
                 return False
             await _tell(connection, "connection" if refusal.final else "token", row.id, at)
             return True
-
-    def _now(self) -> ColumnElement[int]:
-        """The store's clock in microseconds; a SQLite file is on one machine, whose clock every process reads."""
-        return _POSTGRESQL_NOW if self._database.kind == "postgresql" else literal_column(str(time.time_ns() // 1_000))
 
 
 def _noted(row: SealedConnection, refusal: Refusal, at: datetime) -> dict[str, Any]:

@@ -24,11 +24,12 @@ from sqlalchemy import (
 
 from tieline.storage.columns import Counter, blob, choice, json_text, moment, owned_by, text
 
-REVISION = "0007"
+REVISION = "0008"
 
 ID = 40
 NAME = 200
 LIST = 65_536
+SUBJECT = 250
 FACTS = 2 * LIST
 DEFINITION = 16 * 1024 * 1024
 CIPHERTEXT = 65_536 + 16
@@ -304,11 +305,55 @@ price_lists = Table(
     text("content", DEFINITION),
 )
 
+budgets = Table(
+    "budgets",
+    metadata,
+    text("id", ID, key=True),
+    text("name", NAME, unique=True),
+    Column("amount", BigInteger, nullable=False),
+    choice("unit", "usd", "tokens"),
+    json_text("terms", LIST),
+    moment("created_at"),
+    text("created_by", NAME),
+)
+
+# ``granted`` is what was spent and what nodes may still spend of their leases; ``estimated`` is a part of ``spent``.
+budget_windows = Table(
+    "budget_windows",
+    metadata,
+    owned_by("budget_id", "budgets.id", key=True),
+    text("subject", SUBJECT, key=True),
+    moment("starts_at", key=True),
+    moment("ends_at", null=True),
+    Column("granted", BigInteger, nullable=False),
+    Column("spent", BigInteger, nullable=False),
+    Column("estimated", BigInteger, nullable=False),
+)
+Index("ix_budget_windows_ends_at", budget_windows.c.ends_at)
+
+# ``granted`` and ``settled`` only grow while their node serves, but for what it gives back; ``reserved`` is under way.
+budget_leases = Table(
+    "budget_leases",
+    metadata,
+    owned_by("budget_id", "budgets.id", key=True),
+    text("subject", SUBJECT, key=True),
+    moment("starts_at", key=True),
+    text("node", ID, key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    text("boot", ID),
+    Column("granted", BigInteger, nullable=False),
+    Column("settled", BigInteger, nullable=False),
+    Column("reserved", BigInteger, nullable=False),
+    moment("expires_at"),
+)
+Index("ix_budget_leases_node", budget_leases.c.node)
+Index("ix_budget_leases_expires_at", budget_leases.c.expires_at)
+
 changes = Table(
     "changes",
     metadata,
     Column("version", Counter, primary_key=True),
-    choice("kind", "api", "credential", "app", "key", "connection", "token"),
+    choice("kind", "api", "credential", "app", "key", "connection", "token", "budget"),
     text("ref", ID),
     moment("at"),
     sqlite_autoincrement=True,

@@ -17,6 +17,7 @@ from tieline.ports.data_keys import DataKeyRow
 from tieline.storage.apis import ApiChanges, Apis
 from tieline.storage.apps import AppChanges, Apps
 from tieline.storage.audit import AuditAppend, AuditLog, read_head
+from tieline.storage.budgets import BudgetChanges, Budgets
 from tieline.storage.changes import ChangeLog
 from tieline.storage.connection import AsyncConnection
 from tieline.storage.connections import ConnectionChanges, Connections, PendingSignIns, SignInChanges
@@ -61,6 +62,7 @@ class SqlReading:
     sign_ins: PendingSignIns
     drift: DriftCounts
     prices: PriceLists
+    budgets: Budgets
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,7 @@ class SqlWriting:
     sign_ins: SignInChanges
     drift: DriftChanges
     prices: PriceListChanges
+    budgets: BudgetChanges
 
 
 class SqlStore:
@@ -114,6 +117,7 @@ class SqlStore:
                 PendingSignIns(connection),
                 DriftCounts(connection),
                 PriceLists(connection),
+                Budgets(connection, self._database),
             )
 
     @asynccontextmanager
@@ -136,6 +140,7 @@ class SqlStore:
                 SignInChanges(connection),
                 DriftChanges(connection),
                 PriceListChanges(connection, log),
+                BudgetChanges(connection, self._database, log),
             )
             yield writing
             if log.last and not writing.audit.added:

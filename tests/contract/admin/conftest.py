@@ -339,8 +339,10 @@ async def filled(admin: Admin) -> dict[str, str]:
     await admin.made("PUT", "/apis/openai/credentials/live", {"fields": {"key": "sk-sandbox-0123456789abcdef"}})
     await admin.made("POST", "/apps", {"name": "blog", "apis": ["openai"]})
     key = await admin.made("POST", "/apps/blog/keys", {})
+    budget = {"name": "monthly", "amount": {"usd": "10.00"}, "applies_to": {"keys": [key["id"]]}}
+    await admin.made("POST", "/budgets", budget)
     names = {"entry": "openai", "api": "openai", "call": "ask", **await signed_in(admin)}
-    return {**names, "environment": "live", "version": "1", "app": "blog", "id": key["id"]}
+    return {**names, "environment": "live", "version": "1", "app": "blog", "id": key["id"], "budget": "monthly"}
 
 
 async def signed_in(admin: Admin) -> dict[str, str]:

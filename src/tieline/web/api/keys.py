@@ -8,6 +8,7 @@ from pydantic import Field
 from tieline.controlplane import allows, keys
 from tieline.controlplane.keys import KeyView, MintedKey
 from tieline.core.names import Environment
+from tieline.web.api.budgets import KeyBudgetBody
 from tieline.web.api.limits import LimitsBody, Models
 from tieline.web.api.shared import (
     Asked,
@@ -54,6 +55,7 @@ class KeyBody(Strict):
     from_ip: Networks = Field(default_factory=list)
     limits: LimitsBody = LimitsBody()
     models: Models = Field(default_factory=list)
+    budget: KeyBudgetBody | None = Field(default=None, description="A budget for this key alone, named after its id.")
 
 
 class KeyPatch(Strict):
@@ -173,6 +175,7 @@ async def create_key(
         body.from_ip,
         body.limits.plain(),
         body.models,
+        body.budget.plain() if body.budget is not None else None,
     )
     minted = await keys.create(services, caller, app, new)
     response.headers["Location"] = f"/api/v1/keys/{minted.view.row.id}"

@@ -1,0 +1,247 @@
+"""``tieline budget``: how much may be spent, by whom, and how much was."""
+
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from tieline.cli import output
+from tieline.cli.confirmation import Yes, confirm, id_of
+from tieline.cli.options import Json, connect, noun
+from tieline.cli.values import budget as wanted_budget
+from tieline.core.errors import SettingsError
+
+if TYPE_CHECKING:
+    from tieline.cli.client import AdminClient
+
+budget = noun("budget", "Budgets: how much may be spent, by whom, and how much was.")
+
+Named = Annotated[str, typer.Argument(metavar="BUDGET", help="The budget's name or id.")]
+Amount = typer.Option(metavar="10usd/month", help="In usd or tokens, per day, week, month or total.")
+Keys = Annotated[
+    list[str] | None, typer.Option("--key", metavar="KEY", help="A key that shares it, by id or name; repeatable.")
+]
+App = Annotated[str | None, typer.Option("--app", metavar="APP", help="All keys of this app share it.")]
+Api = Annotated[str | None, typer.Option("--api", metavar="API", help="All that ask this API share it.")]
+EachOf = Annotated[
+    Literal["key", "app", "end-user"] | None, typer.Option("--each", help="Each of them has a budget of its own.")
+]
+Zone = Annotated[str | None, typer.Option("--time-zone", metavar="ZONE", help="Such as Europe/Berlin. Default: UTC.")]
+FirstDay = Annotated[
+    int | None, typer.Option("--first-day", metavar="N", help="Of a week, 1 (Monday) to 7; of a month, 1 to 28.")
+]
+Mode = Annotated[
+    Literal["hard", "warn"] | None, typer.Option("--mode", help="Refuse what goes beyond (default), or only tell.")
+]
+Unbounded = Annotated[
+    Literal["refuse", "one-at-a-time"] | None,
+    typer.Option("--unbounded", help="Calls whose cost nobody can bound: refused (default), or one at a time."),
+]
+PricedOnly = Annotated[
+    bool | None, typer.Option("--priced-only/--unpriced-too", help="Refuse what has no price.", show_default=False)
+]
+Alerts = Annotated[
+    list[int] | None, typer.Option("--alert", metavar="PERCENT", help="Tell when so much is spent; repeatable.")
+]
+
+
+@budget.command()
+def create(  # noqa: PLR0913  an option is a parameter
+    name: Annotated[str, typer.Argument(help="What it shall be called.")],
+    amount: Annotated[str, Amount],
+    key: Keys = None,
+    app: App = None,
+    api: Api = None,
+    each: EachOf = None,
+    time_zone: Zone = None,
+    first_day: FirstDay = None,
+    mode: Mode = None,
+    unbounded: Unbounded = None,
+    priced_only: PricedOnly = None,
+    alert: Alerts = None,
+    json: Json = False,
+) -> None:
+    """Make a budget for keys, an app or an API, or one for each of them."""
+    client = connect()
+    target = _target(client, key, app, api, each)
+    if target is None:
+        raise SettingsError("Say for whom: --key, --app, --api or --each.")
+    body = {"name": name, **wanted_budget(amount, "--amount"), "applies_to": target}
+    made = client.post("budgets", body=body | _terms(time_zone, first_day, mode, unbounded, priced_only, alert))
+    if json:
+        output.emit(made)
+        return
+    output.say(f"{name} is made: {_sum(made['amount'])} {_period(made)}, for {_whom(made)}.")
+
+
+@budget.command("list")
+def list_(json: Json = False) -> None:
+    """List budgets and what was spent of them."""
+    items = list(connect().items("budgets"))
+    if json:
+        output.emit({"items": items, "next": None})
+        return
+    output.table(
+        (
+            "NAME",
+            output.Column("FOR", spare=True),
+            output.Column("AMOUNT", whole=True),
+            output.Column("LEFT", whole=True),
+            output.Column("RESETS", whole=True, spare=True),
+            output.Column("ID", whole=True, spare=True),
+        ),
+        [
+            (
+                each["name"],
+                _whom(each),
+                f"{_sum(each['amount'])} {_period(each)}",
+                _sum(each["left"]),
+                output.moment(each["resets_at"]) or "never",
+                each["id"],
+            )
+            for each in items
+        ],
+        "No budgets yet. Make one: tieline budget create monthly --amount 10usd/month --app APP",
+    )
+
+
+@budget.command()
+def show(budget: Named, json: Json = False) -> None:
+    """Show one budget, and what was spent of it."""
+    found = connect().get("budgets", budget)
+    if json:
+        output.emit(found)
+    else:
+        _print(found)
+
+
+@budget.command()
+def update(  # noqa: PLR0913  an option is a parameter
+    budget: Named,
+    name: Annotated[str | None, typer.Option("--name", help="What it shall be called.")] = None,
+    amount: Annotated[str | None, Amount] = None,
+    key: Keys = None,
+    app: App = None,
+    api: Api = None,
+    each: EachOf = None,
+    time_zone: Zone = None,
+    first_day: FirstDay = None,
+    mode: Mode = None,
+    unbounded: Unbounded = None,
+    priced_only: PricedOnly = None,
+    alert: Alerts = None,
+    json: Json = False,
+) -> None:
+    """Change a budget. What was spent stays spent; another period begins with nothing spent."""
+    client = connect()
+    target = _target(client, key, app, api, each)
+    body: dict[str, Any] = _terms(time_zone, first_day, mode, unbounded, priced_only, alert)
+    body |= {} if amount is None else wanted_budget(amount, "--amount")
+    body |= {"name": name} if name is not None else {}
+    body |= {"applies_to": target} if target is not None else {}
+    if not body:
+        raise SettingsError("Say what to change: --amount, --name, --mode, --key, --app, --alert or another option.")
+    after = client.send("PATCH", ("budgets", budget), body=body).body
+    if json:
+        output.emit(after)
+    else:
+        _print(after)
+
+
+@budget.command()
+def remove(budget: Named, yes: Yes = False, json: Json = False) -> None:
+    """Delete a budget with what was spent of it."""
+    client = connect()
+    found = client.get("budgets", budget)
+    lost = f"It limits {_whom(found)} to {_sum(found['amount'])} {_period(found)}; nothing will."
+    confirm(f"Remove {output.shown(found['name'])}?", [lost], yes=yes)
+    client.send("DELETE", ("budgets", found["id"]))
+    if json:
+        output.emit({"removed": found["id"]})
+    output.say(f"{output.shown(found['name'])} is removed.")
+
+
+def _target(
+    client: "AdminClient", keys: list[str] | None, app: str | None, api: str | None, each: str | None
+) -> dict[str, Any] | None:
+    """For whom the options say it is, None where they say nothing. Raises SettingsError for several."""
+    given: dict[str, Any] = {"keys": keys, "app": app, "api": api, "each": each and each.replace("-", "_")}
+    found = {name: value for name, value in given.items() if value}
+    if len(found) > 1:
+        raise SettingsError("Give one of --key, --app, --api and --each, not several.")
+    if keys:
+        found["keys"] = [id_of(text, "key", _keys(client), "key") for text in keys]
+    return found or None
+
+
+def _keys(client: "AdminClient") -> list[dict[str, Any]]:
+    every = [each for app in client.items("apps") for each in client.items("apps", app["id"], "keys")]
+    return [each for each in every if each["state"] != "revoked"]
+
+
+def _terms(
+    zone: str | None,
+    first_day: int | None,
+    mode: str | None,
+    unbounded: str | None,
+    priced_only: bool | None,
+    alerts: list[int] | None,
+) -> dict[str, Any]:
+    """The members that the options give."""
+    given = {
+        "time_zone": zone,
+        "first_day": first_day,
+        "mode": mode,
+        "unbounded": unbounded and unbounded.replace("-", "_"),
+        "priced_only": priced_only,
+        "alerts": alerts,
+    }
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def _sum(amount: dict[str, Any]) -> str:
+    """Such as "10.00 USD"."""
+    if "usd" in amount:
+        return f"{amount['usd']} USD"
+    return f"{amount['tokens']} tokens"
+
+
+def _period(budget: dict[str, Any]) -> str:
+    return "in total" if budget["period"] == "total" else f"a {budget['period']}"
+
+
+def _whom(budget: dict[str, Any]) -> str:
+    target = budget["applies_to"]
+    if "each" in target:
+        return f"each {target['each'].replace('_', ' ')}"
+    if "keys" in target:
+        return f"key {', '.join(target['keys'])}"
+    return " ".join(next(iter(target.items())))
+
+
+def _print(found: dict[str, Any]) -> None:
+    output.details(
+        {
+            "name": found["name"],
+            "for": _whom(found),
+            "amount": f"{_sum(found['amount'])} {_period(found)}",
+            "mode": found["mode"],
+            "unbounded": found["unbounded"].replace("_", " "),
+            "priced only": "yes" if found["priced_only"] else "no",
+            "alerts": [f"{each} %" for each in found["alerts"]] or "none",
+            "spent": _sum(found["spent"]),
+            "estimated": _sum(found["estimated"]),
+            "reserved": _sum(found["reserved"]),
+            "left": _sum(found["left"]),
+            "began": output.moment(found["begins_at"]),
+            "resets": output.moment(found["resets_at"]) or "never",
+            "time zone": found["time_zone"],
+            "id": found["id"],
+        }
+    )
+    if found["fullest"]:
+        print()
+        output.table(
+            ("WHO", "SPENT", "LEFT"),
+            [(each["subject"], _sum(each["spent"]), _sum(each["left"])) for each in found["fullest"]],
+            "",
+        )
