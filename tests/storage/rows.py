@@ -18,6 +18,7 @@ from tieline.ports.keys import KeyRow, KeySecretRow
 from tieline.ports.requests import RequestRecord
 from tieline.ports.tokens import TokenRow
 from tieline.storage.engine import Database
+from tieline.storage.recordrows import record_of
 from tieline.storage.records import records_folder
 from tieline.storage.schema import requests
 from tieline.storage.store import SqlStore
@@ -159,7 +160,7 @@ async def stored_records(database: Database) -> list[dict[str, object]]:
     if database.kind == "postgresql":
         async with database.read() as connection:
             found = (await connection.execute(select(requests))).mappings()
-            rows = [dict(row) | {"at": row["at"] / 1_000_000} for row in found]
+            rows = [record_of(dict(row) | {"at": row["at"] / 1_000_000})._asdict() for row in found]
     else:
         rows = [row for path in sorted(records_folder(Path(database.location)).glob("*.db")) for row in read_file(path)]
     return sorted(rows, key=lambda row: str(row["id"]))
@@ -169,5 +170,4 @@ def read_file(path: Path) -> list[dict[str, object]]:
     """The records in one day's file, as an operator would read them."""
     with closing(sqlite3.connect(path)) as file:
         file.row_factory = sqlite3.Row
-        fields = ", ".join(RequestRecord._fields)
-        return [dict(row) for row in file.execute(f"SELECT {fields} FROM requests ORDER BY number")]  # noqa: S608
+        return [record_of(row)._asdict() for row in file.execute("SELECT * FROM requests ORDER BY number")]

@@ -13,7 +13,7 @@ import pytest
 
 from tests.storage.rows import NOW, add_api, read_file, record, stored_records
 from tieline.core.errors import NotReady
-from tieline.ports.requests import RecordStore
+from tieline.ports.requests import AT_ONCE, NONE_USED, UNNAMED, AppWords, RecordStore, Sendings, Used
 from tieline.storage import recordfiles
 from tieline.storage.engine import Database
 from tieline.storage.recordfiles import DayFiles
@@ -21,6 +21,16 @@ from tieline.storage.records import fit, open_records
 from tieline.storage.store import SqlStore
 
 DAY = 86_400
+EARLIER = """
+CREATE TABLE kinds (kind INTEGER PRIMARY KEY, api, environment, method, area, level, status, code, outcome, call);
+CREATE TABLE entries (
+    number INTEGER PRIMARY KEY, kind INTEGER,
+    id, at, app_id, key_id, path, duration_ms, upstream_ms, bytes_in, bytes_out
+);
+CREATE VIEW requests AS SELECT number, id, at, api FROM entries JOIN kinds USING (kind);
+INSERT INTO kinds VALUES (1, 'openai', 'live', 'GET', NULL, NULL, 200, NULL, 'complete', NULL);
+INSERT INTO entries VALUES (1, 1, 'req_old', 5.0, 'app_1', 'key_1', '/models', 1.5, NULL, 0, 9);
+"""
 
 
 @pytest.fixture
@@ -45,6 +55,46 @@ async def test_a_record_is_kept_whole(database: Database, records: RecordStore) 
     await records.add([row])
     (found,) = await stored_records(database)
     assert found == row._asdict() | {"at": pytest.approx(row.at, abs=2e-6)}
+
+
+async def test_what_few_requests_have_is_kept_too(database: Database, records: RecordStore) -> None:
+    """What was used, what it cost, how a connection was opened, in whose name; and a reason in any script."""
+    row = record(
+        reason="No «such» model: 模型\n.",
+        admission_ms=0.5,
+        worker=3,
+        cache="miss",
+        used=Used(
+            "gpt-4.1",
+            "flex",
+            {"input_tokens": 7, "output_tokens": 2**40},
+            12_345,
+            frozenset({"searches", "images"}),
+            estimated=True,
+            unread=frozenset({"usage.total"}),
+        ),
+        sending=Sendings(0.25, 3.5, 9.25, 2),
+        named=AppWords("Ünï 😀", "team-a"),
+    )
+    await records.add([record(), row])
+    found = {each["id"]: each for each in await stored_records(database)}
+    assert found[row.id] == row._asdict() | {"at": pytest.approx(row.at, abs=2e-6)}
+
+
+async def test_a_file_of_an_earlier_version_gets_its_columns(tmp_path: Path, files: DayFiles) -> None:
+    """On the day of the upgrade: what it holds is read as before, what comes is kept whole."""
+    (tmp_path / "kept").mkdir()
+    with closing(sqlite3.connect(tmp_path / "kept" / "1970-01-01.db")) as old:
+        old.executescript(EARLIER)
+    new = record(at=6.0, named=AppWords(tag="new"), reason="No.")
+    await files.add([new])
+    found = read_file(tmp_path / "kept" / "1970-01-01.db")
+    assert [
+        (each["id"], each["app_id"], each["path"], each["named"], each["sending"], each["used"]) for each in found
+    ] == [
+        ("req_old", "app_1", "/models", UNNAMED, AT_ONCE, NONE_USED),
+        (new.id, new.app_id, new.path, AppWords(tag="new"), AT_ONCE, NONE_USED),
+    ]
 
 
 async def test_a_large_batch_is_stored_in_one_go(database: Database, records: RecordStore) -> None:
@@ -92,7 +142,7 @@ async def test_a_batch_sent_twice_is_stored_once(database: Database, records: Re
 
 
 async def test_each_day_has_a_private_file(tmp_path: Path, files: DayFiles) -> None:
-    """Named by its day in UTC, readable by its owner only, in a folder that only the owner enters."""
+    """AppWords by its day in UTC, readable by its owner only, in a folder that only the owner enters."""
     await files.add([record(at=0.0)])
     await files.add([record(at=DAY - 0.5)])
     await files.add([record(at=DAY + 0.5)])

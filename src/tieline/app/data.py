@@ -38,7 +38,10 @@ async def run(assignment: Assignment, supervisor: ControlSocket) -> None:
         connections = SqlConnections(opened.database)
         proxies = TrustedProxies(settings.trusted_proxies) if settings.trusted_proxies else None
         tables = NodeTables.of(assignment.tables, assignment.index, settings.workers)
-        service = Service(Resources(source, connections, opened.keyring, guard, tables, trust, proxies))
+        resources = Resources(
+            source, connections, opened.keyring, guard, tables, trust, proxies, worker=assignment.index, log=log
+        )
+        service = Service(resources)
         await service.start(open_listener(settings.app_listen))
         supervisor.report(listening=True)
         await supervisor.unready()

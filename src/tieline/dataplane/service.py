@@ -18,12 +18,14 @@ from tieline.dataplane.doors.call import CallDoor
 from tieline.dataplane.doors.relay import PREFIX, Relay
 from tieline.dataplane.limits.limiter import Limiter
 from tieline.dataplane.limits.table import NodeTables
+from tieline.dataplane.records.failures import FailureLog
 from tieline.dataplane.records.recorder import Records
 from tieline.dataplane.snapshot.view import Snapshot
 from tieline.dataplane.supervised import SupervisedTask
 from tieline.dataplane.tokens.sessions import TokenSessions
 from tieline.ports.connections import ConnectionStore
 from tieline.ports.snapshot import Change, SnapshotSource
+from tieline.telemetry.logs import Log
 from tieline.vault.keyring import Keyring
 from tieline.wire.answers import text_answer
 from tieline.wire.deadlines import Deadlines
@@ -44,7 +46,7 @@ _OF_TOKENS = frozenset({"connection", "token"})  # kinds of changes that no key 
 class Resources:
     """What a worker is given: the store's side, opened keys, the egress guard, the counters that it shares with others.
 
-    And whom to trust upstream and in front.
+    And whom to trust upstream and in front. ``worker`` is its number; ``log`` gets a line for each request that failed.
     """
 
     source: SnapshotSource
@@ -54,6 +56,8 @@ class Resources:
     tables: NodeTables
     trust: Trust = field(default_factory=Trust)
     proxies: TrustedProxies | None = None
+    worker: int = 0
+    log: Log | None = None
 
 
 class Service:
@@ -64,7 +68,9 @@ class Service:
         self.pool = Pool(resources.guard, self.deadlines, resources.trust)
         self.sessions = TokenSessions(resources.connections, resources.keyring)
         self.snapshot = Snapshot(resources.source, resources.keyring, resources.guard, self.pool, self._changed)
-        self.records = Records(resources.source)
+        self.records = Records(resources.source, resources.worker)
+        if resources.log is not None:
+            self.records.listen(FailureLog(resources.log), to_failures=True)
         self._new_request_id = new_id = RequestIds().next
         self.admission = admission = Admission(self.snapshot, resources.keyring.derive("app-key"))
         preparer = Preparer(self.sessions)

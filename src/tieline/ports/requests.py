@@ -1,19 +1,69 @@
-"""Request records, and the store that is theirs alone: batches in, old ones out."""
+"""Request records: the one event of an ended request, and the store that is theirs alone: batches in, old ones out."""
 
-from collections.abc import Sequence
-from typing import Literal, NamedTuple, Protocol
+from collections.abc import Mapping, Sequence
+from typing import Final, Literal, NamedTuple, Protocol
 
 from tieline.core.names import Environment
 
 Outcome = Literal["complete", "client_gone", "upstream_cut", "refused"]
+CacheUse = Literal["hit", "miss", "replay"]
+
+
+class Used(NamedTuple):
+    """What a request used and what that cost, as far as it is known when the request ends.
+
+    ``quantities`` are named as ``core.quantities`` has them. ``cost_nano`` is in nano-dollars, None where nothing that
+    was used has a price; ``unpriced`` are the quantities that have none. ``estimated``: the provider's own figure never
+    came; ``unread`` are the places of figures that came and made no sense. What several models used is added up.
+    """
+
+    model: str | None = None
+    service_tier: str | None = None
+    quantities: Mapping[str, int] | None = None
+    cost_nano: int | None = None
+    unpriced: frozenset[str] = frozenset()
+    estimated: bool = False
+    unread: frozenset[str] = frozenset()
+
+
+class Sendings(NamedTuple):
+    """How a request was sent, beyond once over a connection that was there.
+
+    Milliseconds: waiting for a place, reaching an address (with the name's look-up), and agreeing on TLS, all of the
+    last connection that was opened for it and None where none was. ``retries`` are the times it was sent again.
+    """
+
+    queue_ms: float | None = None
+    connect_ms: float | None = None
+    tls_ms: float | None = None
+    retries: int = 0
+
+
+class AppWords(NamedTuple):
+    """What an app said about a request in its own words: for which of its end users, and what to count it under."""
+
+    end_user: str | None = None
+    tag: str | None = None
+
+
+NONE_USED: Final = Used()
+AT_ONCE: Final = Sendings()
+UNNAMED: Final = AppWords()
+"""What most requests have: the very same object, which is told by ``is``."""
 
 
 class RequestRecord(NamedTuple):
-    """What is kept about one relayed request or call; never a header, a query or a body.
+    """How one request ended: all that records, aggregates, metrics and logs know of it.
 
-    ``at`` is seconds since the epoch, durations are milliseconds, sizes are bytes of bodies. ``code`` is the Tieline
-    error code when Tieline made the answer. ``call`` is the name of the call that was run, if one was. What was unknown
-    when the request ended is None.
+    Made once, when the request has ended. Never a header, a query, a body, a secret or the client's address. ``at`` is
+    seconds since the epoch, durations are milliseconds, sizes are bytes of bodies.
+
+    ``area`` and ``level`` are what it was permitted as. ``code`` is the Tieline error code when Tieline made the
+    answer, ``reason`` what that answer said, cut and freed of app keys. ``call`` is the name of the call that was run.
+    ``upstream_ms`` is from the last sending to the head of its answer; ``admission_ms`` from the request's head until
+    it was first on its way. ``worker`` is the number of the process on its node. ``cache``: the answer was one kept
+    before (``hit``), could have been (``miss``), or was given again under the same idempotency key (``replay``). What
+    was unknown when the request ended is None.
     """
 
     id: str
@@ -34,6 +84,13 @@ class RequestRecord(NamedTuple):
     bytes_out: int
     outcome: Outcome
     call: str | None = None
+    reason: str | None = None
+    admission_ms: float | None = None
+    worker: int | None = None
+    cache: CacheUse | None = None
+    used: Used = NONE_USED
+    sending: Sendings = AT_ONCE
+    named: AppWords = UNNAMED
 
 
 class RecordStore(Protocol):

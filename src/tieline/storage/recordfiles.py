@@ -18,47 +18,55 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from datetime import UTC, date, datetime, timedelta
-from operator import itemgetter
 from pathlib import Path
 from typing import Any, Final
 
 from tieline.core.errors import NotReady
 from tieline.ports.requests import RequestRecord
+from tieline.storage.recordrows import (
+    APP_WAS,
+    OWN,
+    SELECTED,
+    SHARED,
+    Row,
+    details_of,
+    is_plain,
+    kind_of,
+    kind_values,
+    own_of,
+)
+from tieline.storage.schema import NAME
 
 log = logging.getLogger("tieline.storage.recordfiles")
-
-Row = tuple[Any, ...]
 
 BUSY_SECONDS: Final = 10.0
 CLOSE_SECONDS: Final = 1.0
 _DAY: Final = 86_400
 _EPOCH: Final = date(1970, 1, 1)
-_SHARED: Final = ("api", "environment", "method", "area", "level", "status", "code", "outcome", "call")
-_OWN: Final = tuple(name for name in RequestRecord._fields if name not in _SHARED)
-_ALL: Final = ", ".join(RequestRecord._fields)
+_FORM: Final = 2
+"""What ``user_version`` of a file says whose tables have all columns."""
 _KINDS_MOST: Final = 20_000
 """Kinds that a connection remembers; then it begins anew, and writes again what comes again."""
 _SCHEMA: Final = (
     "PRAGMA journal_mode=TRUNCATE",
     "PRAGMA synchronous=NORMAL",
-    f"CREATE TABLE IF NOT EXISTS kinds (kind INTEGER PRIMARY KEY, {', '.join(_SHARED)})",
-    f"CREATE TABLE IF NOT EXISTS entries (number INTEGER PRIMARY KEY, kind INTEGER, {', '.join(_OWN)})",
-    f"CREATE VIEW IF NOT EXISTS requests AS SELECT number, {_ALL} FROM entries JOIN kinds USING (kind)",  # noqa: S608
 )
-_NEW_KIND: Final = f"INSERT INTO kinds ({', '.join(_SHARED)}) VALUES ({', '.join('?' * len(_SHARED))})"  # noqa: S608
+_TABLES: Final = {
+    "kinds": ("kind INTEGER PRIMARY KEY", *SHARED),
+    "entries": ("number INTEGER PRIMARY KEY", "kind INTEGER", *OWN, "details", APP_WAS),
+}
+_VIEW: Final = f"CREATE VIEW requests AS SELECT number, {SELECTED} FROM entries JOIN kinds USING (kind)"  # noqa: S608
+_NEW_KIND: Final = f"INSERT INTO kinds ({', '.join(SHARED)}) VALUES ({', '.join('?' * len(SHARED))})"  # noqa: S608
 _SIZES: Final = (1024, 64, 8, 1) if sqlite3.sqlite_version_info >= (3, 32) else (64, 8, 1)
 """Rows in one statement, largest first; SQLite took 999 values at most before 3.32."""
-_WIDTH: Final = 1 + len(_OWN)
+_WIDTH: Final = 2 + len(OWN)
 _OWN_FILE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}\.(?:db|db-journal|broken)")
 _BROKEN: Final = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
-
-_kind_of: Callable[[RequestRecord], Row] = itemgetter(*(RequestRecord._fields.index(name) for name in _SHARED))
-_own_of: Callable[[RequestRecord], Row] = itemgetter(*(RequestRecord._fields.index(name) for name in _OWN))
 
 
 def _insert(size: int) -> str:
     row = f"({', '.join('?' * _WIDTH)})"
-    return f"INSERT INTO entries (kind, {', '.join(_OWN)}) VALUES {', '.join([row] * size)}"  # noqa: S608  our own names
+    return f"INSERT INTO entries (kind, {', '.join(OWN)}, details) VALUES {', '.join([row] * size)}"  # noqa: S608  our own names
 
 
 _INSERTS: Final = [(size * _WIDTH, _insert(size)) for size in _SIZES]
@@ -117,16 +125,22 @@ class DayFiles:
     def _values(self, connection: sqlite3.Connection, records: Sequence[RequestRecord]) -> list[Any]:
         """The values of all rows one after another; kinds that are new are written."""
         values: list[Any] = []
+        kinds = self._kinds
         for each in records:
-            record = self._fit(each)
-            shared = _kind_of(record)
-            kind = self._kinds.get(shared)
+            record, path = each, each.path
+            plain = is_plain(record)
+            if not plain or len(path) > NAME or not path.isascii() or "\0" in path:
+                record = self._fit(record)
+            shared = kind_of(record)
+            kind = kinds.get(shared)
             if kind is None:
-                if len(self._kinds) >= _KINDS_MOST:
-                    self._kinds.clear()
-                kind = self._kinds[shared] = connection.execute(_NEW_KIND, shared).lastrowid or 0
+                if len(kinds) >= _KINDS_MOST:
+                    kinds.clear()
+                fitting = kind_values(kind_of(self._fit(record)))
+                kind = kinds[shared] = connection.execute(_NEW_KIND, fitting).lastrowid or 0
             values.append(kind)
-            values += _own_of(record)
+            values += own_of(record)
+            values.append(None if plain else details_of(record))
         return values
 
     def _append(self, connection: sqlite3.Connection, values: list[Any]) -> None:
@@ -147,6 +161,7 @@ class DayFiles:
             self._connection = sqlite3.connect(path, BUSY_SECONDS, isolation_level=None, check_same_thread=False)
             for statement in _SCHEMA:
                 self._connection.execute(statement)
+            bring_up(self._connection)
         return self._connection
 
     @contextmanager
@@ -175,3 +190,30 @@ class DayFiles:
 
     def _path(self, day: int) -> Path:
         return self._folder / f"{_EPOCH + timedelta(days=day)}.db"
+
+
+def bring_up(connection: sqlite3.Connection) -> None:
+    """Give a file its tables, or the columns that it lacks: one of an earlier version is read and written like others.
+
+    Safe with any number of processes at once. ``connection`` is in no transaction.
+    """
+    if connection.execute("PRAGMA user_version").fetchone()[0] == _FORM:
+        return
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        connection.execute("DROP VIEW IF EXISTS requests")
+        for table, columns in _TABLES.items():
+            connection.execute(f"CREATE TABLE IF NOT EXISTS {table} ({', '.join(columns)})")
+            there = {name for _, name, *_ in connection.execute(f"PRAGMA table_info({table})")}
+            if table == "entries" and "app_id" in there:
+                connection.execute(f"ALTER TABLE entries RENAME COLUMN app_id TO {APP_WAS}")
+                there.add(APP_WAS)
+            for each in columns:
+                if each.partition(" ")[0] not in there:
+                    connection.execute(f"ALTER TABLE {table} ADD COLUMN {each}")
+        connection.execute(_VIEW)
+        connection.execute(f"PRAGMA user_version={_FORM}")
+        connection.execute("COMMIT")
+    except BaseException:
+        connection.rollback()
+        raise

@@ -12,19 +12,19 @@ from typing import Final
 
 from sqlalchemy import delete, select, text
 
-from tieline.ports.requests import RecordStore, RequestRecord
+from tieline.ports.requests import NONE_USED, UNNAMED, AppWords, RecordStore, RequestRecord
 from tieline.storage.columns import storable
 from tieline.storage.engine import Database
 from tieline.storage.recordfiles import DayFiles
+from tieline.storage.recordrows import COLUMNS, values_of
 from tieline.storage.schema import NAME, PATH, requests
 
 _MICROSECONDS: Final = 1_000_000
 _AT_ONCE: Final = 5_000
 _PAUSE: Final = 0.1
-_COLUMNS: Final = RequestRecord._fields
 _INSERT: Final = (
-    f"INSERT INTO requests ({', '.join(_COLUMNS)}) "  # noqa: S608  our own names
-    f"VALUES ({', '.join(f'${number}' for number in range(1, len(_COLUMNS) + 1))}) ON CONFLICT DO NOTHING"
+    f"INSERT INTO requests ({', '.join(COLUMNS)}) "  # noqa: S608  our own names
+    f"VALUES ({', '.join(f'${number}' for number in range(1, len(COLUMNS) + 1))}) ON CONFLICT DO NOTHING"
 )
 # A crash of the server may take the records of the last half second; nothing else is written in such a transaction.
 _UNSYNCED: Final = text("SET LOCAL synchronous_commit = off")
@@ -53,7 +53,7 @@ class TableRecords:
         if records:
             async with self._database.write() as connection:
                 await connection.execute(_UNSYNCED)
-                await connection.exec_driver_sql(_INSERT, [_row(fit(record)) for record in records])
+                await connection.exec_driver_sql(_INSERT, [values_of(fit(record)) for record in records])
 
     async def forget(self, before: float) -> None:
         """Delete 5,000 at a time, each in a transaction of its own, so that nobody waits long."""
@@ -72,16 +72,22 @@ class TableRecords:
 def fit(record: RequestRecord) -> RequestRecord:
     """``record`` with texts that every database takes; most are short and plain and stay what they are."""
     texts = f"{record.api}{record.method}{record.path}{record.call}"
-    if len(texts) <= NAME and texts.isascii() and "\0" not in texts:
-        return record
-    return record._replace(
-        api=None if record.api is None else storable(record.api, NAME),
-        method=storable(record.method, NAME),
-        path=storable(record.path, PATH),
-        call=None if record.call is None else storable(record.call, NAME),
-    )
+    if len(texts) > NAME or not texts.isascii() or "\0" in texts:
+        record = record._replace(
+            api=_fit(record.api),
+            method=storable(record.method, NAME),
+            path=storable(record.path, PATH),
+            call=_fit(record.call),
+        )
+    if record.reason is not None:
+        record = record._replace(reason=storable(record.reason, PATH))
+    if record.used is not NONE_USED:
+        used = record.used
+        record = record._replace(used=used._replace(model=_fit(used.model), service_tier=_fit(used.service_tier)))
+    if record.named is not UNNAMED:
+        record = record._replace(named=AppWords(_fit(record.named.end_user), _fit(record.named.tag)))
+    return record
 
 
-def _row(record: RequestRecord) -> tuple[object, ...]:
-    """The values in the order of the fields, the time in whole microseconds."""
-    return record.id, int(record.at * _MICROSECONDS), *record[2:]
+def _fit(text: str | None) -> str | None:
+    return None if text is None else storable(text, NAME)

@@ -202,7 +202,7 @@ requests = Table(
     "requests",
     records_metadata,
     Column("id", Text, primary_key=True),
-    Column("at", BigInteger, nullable=False, index=True),
+    Column("at", BigInteger, nullable=False),
     *(Column(name, Text) for name in ("app_id", "key_id", "api", "environment")),
     *(Column(name, Text, nullable=False) for name in ("method", "path")),
     *(Column(name, Text) for name in ("area", "level")),
@@ -214,6 +214,17 @@ requests = Table(
     Column("bytes_out", BigInteger, nullable=False),
     Column("outcome", Text, nullable=False),
     Column("call", Text),
+    Column("reason", Text),
+    Column("admission_ms", Float),
+    Column("worker", Integer),
+    *(Column(name, Text) for name in ("cache", "model", "service_tier", "quantities")),
+    Column("cost_nano", BigInteger),
+    *(Column(name, Text) for name in ("unpriced", "unread")),
+    Column("estimated", Boolean, nullable=False, server_default=sql("false")),
+    *(Column(name, Float) for name in ("queue_ms", "connect_ms", "tls_ms")),
+    Column("retries", Integer, nullable=False, server_default=sql("0")),
+    *(Column(name, Text) for name in ("end_user", "tag")),
+    Index("ix_requests_at_id", "at", "id"),
 )
 
 # ``app_id`` and ``end_user`` are empty for the API's shared connection, as NULLs would not be unique. So ``app_id`` is

@@ -57,6 +57,7 @@ FIELDS: Final = frozenset(
         "host",
         "key_id",
         "kind",
+        "left_out",
         "level_needed",
         "method",
         "outcome",

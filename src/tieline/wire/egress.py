@@ -17,13 +17,20 @@ The deadline is the owner's to set while it has the connection, and the lane's w
 
 import asyncio
 import select
-from typing import Protocol, cast
+from typing import NamedTuple, Protocol, cast
 
 import httptools
 
 from tieline.core.errors import UpstreamError, UpstreamProtocolError, UpstreamTimeout, UpstreamUnreachable
 from tieline.wire import framing
 from tieline.wire.deadlines import NEVER, Deadlines
+
+
+class Dialled(NamedTuple):
+    """How long it took to open a connection, in milliseconds: to look up and reach an address, and to agree on TLS."""
+
+    connect_ms: float
+    tls_ms: float | None
 
 
 class Answer:
@@ -79,7 +86,7 @@ class EgressConnection(asyncio.Protocol):
     """One connection to an upstream, used by one owner at a time.
 
     While an owner has it: ``answer`` is the head once it came, ``pieces`` the body bytes nobody took yet, ``complete``
-    says that the answer is whole, ``trailers`` are then final.
+    says that the answer is whole, ``trailers`` are then final. ``dialled`` tells how it was opened.
     """
 
     __slots__ = (
@@ -106,6 +113,7 @@ class EgressConnection(asyncio.Protocol):
         "closed",
         "complete",
         "deadline",
+        "dialled",
         "pieces",
         "proven",
         "reused",
@@ -120,6 +128,7 @@ class EgressConnection(asyncio.Protocol):
         self._owner: Owner | None = None
         self._parser = httptools.HttpResponseParser(self)
         self.deadline = NEVER
+        self.dialled: Dialled | None = None
         self.closed = False
         self.reused = False
         self.proven = False

@@ -15,6 +15,7 @@ import contextlib
 import errno
 import socket
 import ssl
+import time
 from collections import deque
 from dataclasses import dataclass
 
@@ -23,7 +24,7 @@ from aiohappyeyeballs import AddrInfoType, start_connection
 from tieline.core.errors import DestinationNotAllowed, UpstreamTimeout, UpstreamTlsError, UpstreamUnreachable
 from tieline.core.urls import Origin, parse_address
 from tieline.wire.deadlines import Deadlines
-from tieline.wire.egress import EgressConnection
+from tieline.wire.egress import Dialled, EgressConnection
 from tieline.wire.guard import Endpoint, Guard
 from tieline.wire.tls import TlsIdentity, Trust, client_context
 
@@ -102,13 +103,17 @@ class Lane:
             ) from None
 
     async def _dial(self, origin: Origin) -> EgressConnection:
+        began = time.perf_counter()
         endpoints = await self._guard.resolve(origin)
         failure: OSError | None = None
         while endpoints:
             try:
                 sock = await _connected(endpoints)
                 reached = sock.getpeername()[0]
+                met = time.perf_counter()
                 connection = await self._converse(sock)
+                tls_ms = (time.perf_counter() - met) * 1000 if self._tls is not None else None
+                connection.dialled = Dialled((met - began) * 1000, tls_ms)
             except ssl.SSLError as error:
                 raise UpstreamTlsError(
                     f"No trusted TLS connection to {origin.host}: {_tls_reason(error)}. Check its certificate, or give "

@@ -35,6 +35,7 @@ from tieline.definitions.fill.request import Filled, Piece
 from tieline.schemes.base import field_value
 from tieline.wire import framing
 from tieline.wire.conversation import Conversation, Waits
+from tieline.wire.egress import Dialled
 from tieline.wire.framing import Headers
 
 
@@ -73,7 +74,8 @@ class Order:
 class UpstreamAnswer:
     """An answer whose head is here. ``bounded``: its body ends by length or chunks, not with the connection.
 
-    ``sent_at`` and ``answered_at`` are on the clock of ``time.perf_counter``.
+    ``sent_at`` and ``answered_at`` are on the clock of ``time.perf_counter``. ``sends`` is how often it was asked for,
+    ``dialled`` tells of the last connection that was opened for it.
 
     Nothing in it is hidden yet: a secret may stand in it in any coding. Whoever hands out what was read of it, whole or
     in part, has it go through ``mask`` last.
@@ -83,10 +85,12 @@ class UpstreamAnswer:
         "_conversation",
         "answered_at",
         "bounded",
+        "dialled",
         "headers",
         "length",
         "mask",
         "prepared",
+        "sends",
         "sent_at",
         "status",
         "target",
@@ -102,6 +106,8 @@ class UpstreamAnswer:
         self.target = target
         self.sent_at = sent_at
         self.answered_at = time.perf_counter()
+        self.sends = 1
+        self.dialled: Dialled | None = None
         self.prepared = prepared
         self.mask = Mask(prepared.reflections)
         self._conversation = conversation
@@ -194,12 +200,14 @@ class ConversationSender:
     ``unsent`` and ``stale`` are as ``attempt.loop.Sender`` says.
     """
 
-    __slots__ = ("_end", "_files", "_filled", "_plan", "stale", "unsent")
+    __slots__ = ("_dialled", "_end", "_files", "_filled", "_plan", "_sends", "stale", "unsent")
 
     def __init__(self, plan: Plan, end: float, filled: Filled | None = None, files: Files | None = None) -> None:
         self.unsent = True
         self.stale = False
         self._plan = plan
+        self._sends = 0
+        self._dialled: Dialled | None = None
         self._end = end
         self._filled = filled
         self._files = files
@@ -217,7 +225,9 @@ class ConversationSender:
             if left <= 0:
                 raise UpstreamTimeout("The call took too long. Try again, or raise its timeout.")
             connection = await prepared.lane.dial(min(plan.limits.connect, left))
+            self._dialled = connection.dialled
         self.unsent = False
+        self._sends += 1
         sent_at = time.perf_counter()
         conversation = Conversation(connection, Waits(plan.first_byte, plan.limits.idle, self._end))
         is_here = False
@@ -231,7 +241,9 @@ class ConversationSender:
         finally:
             if not is_here:
                 conversation.close()
-        return UpstreamAnswer(conversation, prepared, message.target, sent_at)
+        answer = UpstreamAnswer(conversation, prepared, message.target, sent_at)
+        answer.sends, answer.dialled = self._sends, self._dialled
+        return answer
 
     def repeatable(self, message: Message) -> bool:
         return message.body is not None or self._files is None or not self._files.passes

@@ -10,6 +10,7 @@ may be left to go on instead (``leave``): it then ends for nobody, and its answe
 
 import asyncio
 import gc
+import time
 from collections.abc import Awaitable, Callable, Collection, Hashable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -37,6 +38,8 @@ from tieline.dataplane.snapshot.calls import ReadyCall
 from tieline.dataplane.snapshot.plan import Plan
 from tieline.dataplane.snapshot.view import AppKey
 from tieline.dataplane.tokens.holder import Holder
+from tieline.metering.reading import UsageReading
+from tieline.wire.egress import Dialled
 
 _Done = TypeVar("_Done")
 _AS_THEY_COME = frozenset({*FILES, "stream"})
@@ -104,7 +107,8 @@ class Run:
     ``path`` is what was sent first, as records show it, ``area`` and ``level`` what it was permitted as; ``status`` is
     the upstream's, ``sent_at`` and ``answered_at`` are on the clock of ``time.perf_counter``, all 0 before. ``age`` is
     how many seconds ago the answer was fetched, None where it is fresh; ``replayed`` says that it was given before
-    under the same idempotency key.
+    under the same idempotency key. ``first_at`` is when it was first on its way; ``sends``, ``dialled`` and ``usage``
+    are as an exchange has them.
     """
 
     __slots__ = (
@@ -116,12 +120,16 @@ class Run:
         "age",
         "answered_at",
         "area",
+        "dialled",
+        "first_at",
         "level",
         "path",
         "replayed",
+        "sends",
         "sent_at",
         "status",
         "target",
+        "usage",
     )
 
     def __init__(self, runner: CallRunner, target: CallTarget, terms: Terms, again: Again) -> None:
@@ -132,6 +140,10 @@ class Run:
         self.status = 0
         self.sent_at = 0.0
         self.answered_at = 0.0
+        self.first_at = 0.0
+        self.sends = 0
+        self.dialled: Dialled | None = None
+        self.usage: UsageReading | None = None
         self.age: int | None = None
         self.replayed = False
         self._runner = runner
@@ -169,7 +181,9 @@ class Run:
             return await self._draw(arguments.values, arguments, self.target.call, sent_as)
         except TielineError as error:
             self.target = await self._again(error)
-        return await self._draw(arguments.values, arguments, self.target.call, sent_as)
+            return await self._draw(arguments.values, arguments, self.target.call, sent_as)
+        finally:
+            self.first_at = time.perf_counter()
 
     async def _draw(self, values: Mapping[str, Any], arguments: Arguments, call: ReadyCall, sent_as: str) -> Order:
         """The template of ``call`` filled with ``values`` and the files of the arguments, permitted."""
@@ -337,6 +351,8 @@ class Run:
         self.status = reached.status
         self.sent_at = reached.sent_at
         self.answered_at = reached.answered_at
+        self.sends = reached.sends
+        self.dialled = reached.dialled
         if self._recorder is not None and not self._connections:
             self._connections = self._runner.sender.connections_of(self.target.plan, reached)
 

@@ -20,6 +20,7 @@ from typing import Final, Generic, Protocol, TypeVar, cast
 
 from tieline.core.errors import TielineError
 from tieline.dataplane.admission.admit import Admission, Admitted, NeedsStore, Rejected
+from tieline.dataplane.admission.fields import check_tag
 from tieline.dataplane.admission.words import Words
 from tieline.dataplane.limits.bounds import Bounds
 from tieline.dataplane.limits.held import Held
@@ -118,6 +119,12 @@ class Door(ABC, Generic[Way]):
 
     def _pass(self, request: Request, request_id: str, way: Way) -> None:
         """Serve the request if it fits its limits."""
+        if request.noted:
+            try:
+                check_tag(request.noted)
+            except TielineError as error:
+                self._refuse(request, request_id, Rejected(error, way.key))
+                return
         bounds = way.bounds
         held = None if bounds is None else self._held(request, way, bounds)
         if isinstance(held, TielineError):

@@ -7,19 +7,34 @@ or is away, at most 50,000 records wait and the oldest are given up, beside the 
 import asyncio
 import logging
 import time
-from collections import deque
-from collections.abc import Collection
+from collections import Counter, deque
+from collections.abc import Callable, Collection, Mapping
 
 from tieline.access.appkey import hidden
 from tieline.core.errors import ANSWERS, TielineError
 from tieline.core.names import is_api_name, is_plain_name
 from tieline.dataplane import saving
+from tieline.dataplane.admission.fields import CONNECTION, TAG
+from tieline.dataplane.calls.run import Run
 from tieline.dataplane.doors.call_exchange import CallExchange
 from tieline.dataplane.relaying.exchange import Exchange
 from tieline.dataplane.saving import Saving
 from tieline.dataplane.snapshot.view import KEYS_MOST, AppKey
-from tieline.ports.requests import Outcome, RequestRecord
+from tieline.metering.rates import PriceTable
+from tieline.metering.reading import UsageReading
+from tieline.ports.requests import (
+    AT_ONCE,
+    NONE_USED,
+    UNNAMED,
+    AppWords,
+    CacheUse,
+    Outcome,
+    RequestRecord,
+    Sendings,
+    Used,
+)
 from tieline.ports.snapshot import SnapshotSource
+from tieline.wire.egress import Dialled
 from tieline.wire.request import Request
 
 log = logging.getLogger("tieline.dataplane.records.recorder")
@@ -28,31 +43,50 @@ FLUSH_SECONDS = 0.25
 WAITING_MOST = 50_000
 TOUCHED_MOST = 500
 _PATH_MOST = 512
+_REASON_MOST = 500
+_WORD_MOST = 200
+_FAILED = 400
 _MINUTE = 60
 _CALL_DOOR = "/call/"
 _DOORS = ("/relay/", _CALL_DOOR)
 
+Listener = Callable[[RequestRecord], None]
+
 
 class Records:
-    """The records of a worker. ``given_up`` counts those that were lost because the store did not take them in time."""
+    """The records of the worker with the number ``worker``; whoever wants to know of each one listens.
 
-    def __init__(self, source: SnapshotSource) -> None:
+    ``given_up`` counts those that were lost because the store did not take them in time, ``strangers`` the requests
+    without a good key, by the code of their refusal.
+    """
+
+    def __init__(self, source: SnapshotSource, worker: int = 0) -> None:
         self.given_up = 0
+        self.strangers: Counter[str] = Counter()
         self._source = source
+        self._worker = worker
+        self._listeners: list[Listener] = []
+        self._of_failures: list[Listener] = []
         self._waiting: deque[RequestRecord] = deque(maxlen=WAITING_MOST)
         self._saving = Saving(self._save, self._warn_of_hanging)
         self._used: dict[str, float] = {}
         self._saved: set[str] = set()
         self._minute = 0.0
 
+    def listen(self, listener: Listener, *, to_failures: bool = False) -> None:
+        """Call ``listener`` with each record as soon as its request has ended, or with those of requests that failed.
+
+        It raises nothing and is quick.
+        """
+        (self._of_failures if to_failures else self._listeners).append(listener)
+
     def ended(self, exchange: Exchange, outcome: Outcome, error: TielineError | None) -> None:
         """Note how an admitted request ended."""
         route, request = exchange.route, exchange.request
-        now = time.time()
         key = route.key
+        now, ended = time.time(), time.perf_counter()
+        sent_at, dialled = exchange.sent_at, exchange.dialled
         self._used[key.key_id] = now
-        ended = time.perf_counter()
-        upstream = (exchange.answered_at or ended) - exchange.sent_at if exchange.sent_at else None
         self._gather(
             RequestRecord(
                 exchange.id,
@@ -68,10 +102,18 @@ class Records:
                 exchange.status or (ANSWERS[error.code].status if error is not None else 0),
                 error.code if error is not None else None,
                 (ended - request.began) * 1000,
-                upstream * 1000 if upstream is not None else None,
+                ((exchange.answered_at or ended) - sent_at) * 1000 if sent_at else None,
                 exchange.bytes_in,
                 exchange.bytes_out,
                 outcome,
+                None,
+                _reason(error) if error is not None else None,
+                ((exchange.first_at or sent_at or ended) - request.began) * 1000,
+                self._worker,
+                None,
+                _used(exchange.usage, route.plan.prices, now) if exchange.usage is not None else NONE_USED,
+                _sending(dialled, exchange.sends) if dialled is not None or exchange.sends > 1 else AT_ONCE,
+                _named(request.noted) if request.noted else UNNAMED,
             )
         )
 
@@ -79,10 +121,9 @@ class Records:
         """Note how a run of a call ended."""
         run, request = exchange.run, exchange.request
         target = run.target
-        now = time.time()
         key = target.key
+        now, ended = time.time(), time.perf_counter()
         self._used[key.key_id] = now
-        upstream = run.answered_at - run.sent_at if run.answered_at else None
         self._gather(
             RequestRecord(
                 exchange.id,
@@ -97,20 +138,32 @@ class Records:
                 run.level,
                 run.status or (ANSWERS[error.code].status if error is not None else 0),
                 error.code if error is not None else None,
-                (time.perf_counter() - request.began) * 1000,
-                upstream * 1000 if upstream is not None else None,
+                (ended - request.began) * 1000,
+                (run.answered_at - run.sent_at) * 1000 if run.answered_at else None,
                 exchange.received,
                 exchange.reply.written,
                 outcome,
                 target.call.name,
+                _reason(error) if error is not None else None,
+                ((run.first_at or ended) - request.began) * 1000,
+                self._worker,
+                _cache_use(run),
+                _used(run.usage, target.plan.prices, now) if run.usage is not None else NONE_USED,
+                _sending(run.dialled, run.sends) if run.dialled is not None or run.sends > 1 else AT_ONCE,
+                _named(request.noted) if request.noted else UNNAMED,
             )
         )
 
     def refused(self, request: Request, request_id: str, key: AppKey | None, error: TielineError) -> None:
-        """Note a request that was not admitted. Without a good key it leaves no record: strangers fill no tables."""
+        """Note a request that was not admitted. Without a good key it is counted and leaves no record.
+
+        Strangers fill no tables.
+        """
         if key is None:
+            self.strangers[error.code] += 1
             return
         path = _shown(request.target.partition(b"?")[0].decode("ascii", "replace"), error.code)
+        milliseconds = (time.perf_counter() - request.began) * 1000
         self._gather(
             RequestRecord(
                 request_id,
@@ -125,11 +178,16 @@ class Records:
                 None,
                 ANSWERS[error.code].status,
                 error.code,
-                (time.perf_counter() - request.began) * 1000,
+                milliseconds,
                 None,
                 0,
                 0,
                 "refused",
+                None,
+                _reason(error),
+                milliseconds,
+                self._worker,
+                named=_named(request.noted) if request.noted else UNNAMED,
             )
         )
 
@@ -180,6 +238,11 @@ class Records:
         if len(self._waiting) == WAITING_MOST:
             self.given_up += 1  # the deque drops its oldest
         self._waiting.append(record)
+        for listener in self._listeners:
+            listener(record)
+        if record.status >= _FAILED or record.code is not None or record.outcome != "complete":
+            for listener in self._of_failures:
+                listener(record)
 
     def _warn_of_hanging(self) -> None:
         log.warning(
@@ -235,3 +298,57 @@ def _shown(path: str, code: str | None = None) -> str:
     if door == _CALL_DOOR and not (is_api_name if code is None else is_plain_name)(rest):
         rest = "…" if rest else ""
     return hidden(door + name + slash + rest)[:_PATH_MOST]
+
+
+def _reason(error: TielineError) -> str:
+    """What the client was told, cut; never the ``detail``, which is for the log."""
+    return hidden(error.public)[:_REASON_MOST]
+
+
+def _used(reading: UsageReading, prices: PriceTable | None, at: float) -> Used:
+    """What a reading says and costs; what other models used in the same exchange is added to it."""
+    quantities = Counter(reading.quantities)
+    unpriced: set[str] = set()
+    costs = []
+    for each in (reading, *reading.others):
+        if each is not reading:
+            quantities.update(each.quantities)
+        if prices is None:
+            unpriced.update(name for name, count in each.quantities.items() if count)
+            continue
+        cost = prices.cost(each, at)
+        unpriced |= cost.unpriced
+        costs.append(cost.nano)
+    known = [nano for nano in costs if nano is not None]
+    return Used(
+        reading.model,
+        reading.service_tier,
+        dict(quantities),
+        sum(known) if known else None,
+        frozenset(unpriced),
+        estimated=reading.estimated or any(each.estimated for each in reading.others),
+        unread=reading.unread.union(*(each.unread for each in reading.others)),
+    )
+
+
+def _sending(dialled: Dialled | None, sends: int) -> Sendings:
+    connect_ms, tls_ms = dialled or (None, None)
+    return Sendings(None, connect_ms, tls_ms, max(sends - 1, 0))
+
+
+def _named(noted: Mapping[bytes, bytes]) -> AppWords:
+    """The end user and the tag that the app named, in its own words."""
+    named = AppWords(_word(noted.get(CONNECTION)), _word(noted.get(TAG)))
+    return named if named != UNNAMED else UNNAMED
+
+
+def _word(value: bytes | None) -> str | None:
+    return hidden(value.decode("utf-8", "replace").strip())[:_WORD_MOST] if value is not None else None
+
+
+def _cache_use(run: Run) -> CacheUse | None:
+    if run.replayed:
+        return "replay"
+    if run.age is not None:
+        return "hit"
+    return "miss" if run.target.call.call.cache is not None else None

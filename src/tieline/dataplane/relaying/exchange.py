@@ -36,7 +36,7 @@ from tieline.dataplane.relaying.tunnel import Tunnel
 from tieline.metering.reading import UsageReading
 from tieline.ports.requests import Outcome
 from tieline.wire import framing
-from tieline.wire.egress import Answer, EgressConnection
+from tieline.wire.egress import Answer, Dialled, EgressConnection
 from tieline.wire.request import Request
 
 HELD_MOST: Final = 64 * 1024
@@ -63,40 +63,17 @@ class Exchange:
     """One admitted request and its answer.
 
     Sizes are bytes of bodies; ``sent_at`` and ``answered_at`` are on the clock of ``time.perf_counter``, 0 before;
-    ``status`` is the upstream's, 0 before it answered; ``usage`` is known once it has ended.
-    ``unsent`` and ``stale`` are as ``attempt.loop.Sender`` says.
+    ``first_at`` too, which is when it was first on its way where it was not sent at once. ``status`` is the upstream's,
+    0 before it answered; ``usage`` is known once it has ended. ``sends`` counts how often it was sent, ``dialled``
+    tells of the last connection opened for it. ``unsent`` and ``stale`` are as ``attempt.loop.Sender`` says.
     """
 
     __slots__ = (
-        "_answer",
-        "_attempting",
-        "_connection",
-        "_done",
-        "_failure",
-        "_held",
-        "_metered",
-        "_plan",
-        "_reflections",
-        "_relaying",
-        "_sent",
-        "_spliced",
-        "_task",
-        "_until",
-        "_unwanted",
-        "_wake",
-        "_whole_body",
-        "answered_at",
-        "bytes_in",
-        "bytes_out",
-        "id",
-        "request",
-        "route",
-        "sent_at",
-        "stale",
-        "status",
-        "unsent",
-        "usage",
-    )
+        "_answer", "_attempting", "_connection", "_done", "_failure", "_held", "_metered", "_plan", "_reflections",
+        "_relaying", "_sent", "_spliced", "_task", "_until", "_unwanted", "_wake", "_whole_body", "answered_at",
+        "bytes_in", "bytes_out", "dialled", "first_at", "id", "request", "route", "sends", "sent_at", "stale",
+        "status", "unsent", "usage",
+    )  # fmt: skip
 
     def __init__(
         self, request: Request, request_id: str, route: Route, relaying: Relaying, held: Held | None = None
@@ -108,6 +85,9 @@ class Exchange:
         self.bytes_out = 0
         self.sent_at = 0.0
         self.answered_at = 0.0
+        self.first_at = 0.0
+        self.sends = 0
+        self.dialled: Dialled | None = None
         self.status = 0
         self.unsent = True
         self.stale = False
@@ -168,6 +148,7 @@ class Exchange:
 
     def _attempt(self, lost: UpstreamUnreachable | None) -> None:
         self._attempting = True
+        self.first_at = self.sent_at or time.perf_counter()
         self._task = self.request.run(self._attempts(lost))
 
     async def _attempts(self, lost: UpstreamUnreachable | None) -> None:
@@ -196,6 +177,7 @@ class Exchange:
         self.unsent = True
         if connection is None:
             connection = await prepared.lane.dial(self._plan.limits.connect)
+            self.dialled = connection.dialled
         self._reflections = prepared.reflections
         self._failure = None
         body = prepared.body if prepared.body is not None else message.body
@@ -281,6 +263,7 @@ class Exchange:
         request = self.request
         self._connection = connection
         self.unsent = False
+        self.sends += 1
         self.sent_at = time.perf_counter()
         self._until = connection.clock.now + self._plan.limits.total
         body = self._whole_body
