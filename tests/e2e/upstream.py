@@ -233,6 +233,12 @@ async def switch(arrival: Arrival, reader: asyncio.StreamReader, writer: asyncio
     writer.close()
 
 
+async def stall(_arrival: Arrival, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """No answer for as long as whoever asked waits for one."""
+    await reader.read(1)
+    writer.close()
+
+
 Play = Callable[[Arrival, asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 PLAYS: dict[str, Play] = {
@@ -251,5 +257,6 @@ PLAYS: dict[str, Play] = {
         huge_head,
         redirect,
         switch,
+        stall,
     )
 }
