@@ -247,3 +247,53 @@ async def test_calls_have_the_limits_of_their_key_too(start_stage: StartStage) -
     await until(lambda: stage.worker.service.listener.open_connections == 0)
     go.set()
     assert (await calling.run(stage, "tell", {})).status == 200
+
+
+async def test_tokens_are_charged_when_they_are_known(start_stage: StartStage) -> None:
+    """A request fits as long as any are left; what it used beyond is a debt that refuses the next."""
+    body = b'{"usage":{"prompt_tokens":70,"completion_tokens":50,"total_tokens":120}}'
+
+    async def script(upstream: Upstream, peer: Peer) -> None:
+        await upstream.read(peer)
+        await peer.send(answer(body, b"Content-Type: application/json"))
+
+    stage = await start_stage(script, usage={"kind": "openai"})
+    await limited(stage, limits={"tokens_per_minute": 100})
+    ask = stage.request(b"POST", b"/chat/completions", b"Content-Type: application/json", body=b'{"model":"m"}')
+    first = await stage.ask(ask)
+    assert (first.status, first.one(b"ratelimit")) == (200, b'"tieline-key-tokens";r=100;t=0')
+    refused = await stage.ask(ask)
+    assert (refused.status, error(refused)["code"]) == (429, "rate_limited")
+    assert "100 tokens a minute" in error(refused)["message"]
+    assert 11 <= int(refused.one(b"retry-after")) <= 13
+
+
+async def test_a_stream_that_the_body_asks_for_is_refused_before_it_is_sent(start_stage: StartStage) -> None:
+    """Where the body is read for usage anyway; who asks for no stream is served."""
+    go = asyncio.Event()
+
+    async def script(upstream: Upstream, peer: Peer) -> None:
+        if b'"stream":true' not in (await upstream.read(peer)).body:
+            await peer.send(answer(b"{}"))
+            return
+        await peer.send(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n")
+        await go.wait()
+
+    stage = await start_stage(script, usage={"kind": "openai"})
+    await limited(stage, limits={"streams": 1})
+    json_field = b"Content-Type: application/json"
+    ask = stage.request(b"POST", b"/chat/completions", json_field, body=b'{"stream":true,"model":"m"}')
+    first = await stage.connect()
+    await first.send(ask)
+    assert (await first.head()).status == 200
+    refused = await stage.ask(ask)
+    assert (refused.status, error(refused)["code"]) == (429, "concurrency_limited")
+    in_parts = await stage.connect()
+    await in_parts.send(ask[:-5])
+    await asyncio.sleep(0.05)
+    await in_parts.send(ask[-5:])
+    assert (await in_parts.message()).status == 429
+    assert len(stage.upstream.seen) == 1
+    plain = stage.request(b"POST", b"/chat/completions", json_field, body=b'{"stream":false}')
+    assert (await stage.ask(plain)).status == 200
+    go.set()

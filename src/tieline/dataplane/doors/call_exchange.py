@@ -281,7 +281,7 @@ class CallExchange:
         if not self._over:
             self._over = True
             if self._held is not None:
-                self._held.free()
+                self._held.end(None)
             self._door.ledger.ran(self, outcome, error)
 
 

@@ -9,10 +9,10 @@ from typing import Final
 
 from tieline.dataplane.limits.bounds import Bound, RateBound
 from tieline.dataplane.limits.gcra import MICROSECONDS
-from tieline.dataplane.limits.held import Left
+from tieline.dataplane.limits.held import Held, Left
+from tieline.wire.egress import Answer
 
-OPENAI: Final = b"x-ratelimit-"
-"""How the fields begin that an upstream sends itself."""
+_OPENAI: Final = b"x-ratelimit-"
 _MILLISECOND: Final = 1000
 _MINUTE_MS: Final = 60_000
 _HOUR_MS: Final = 3_600_000
@@ -27,6 +27,11 @@ def fields_of(left: Sequence[Left], *, openai: bool = True) -> bytes:
     states = ", ".join([_state(each) for each in told])
     lines = f"ratelimit-policy: {policies}\r\nratelimit: {states}\r\n"
     return (lines + _openai(told) if openai else lines).encode()
+
+
+def told_beside(held: Held, answer: Answer) -> bytes:
+    """The same beside the fields of an upstream's ``answer``: OpenAI's are left out where it has such itself."""
+    return fields_of(held.left, openai=not any(name.lower().startswith(_OPENAI) for name, _ in answer.headers))
 
 
 def _policy(bound: Bound) -> str:

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from tieline.core.errors import TielineError
 from tieline.dataplane.limits.bounds import Bound, RateBound, SlotBound
+from tieline.metering.reading import UsageReading
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,11 @@ class Held:
         self._streams, self._stream_cells = streams
         self.left = left
 
+    @property
+    def limits_streams(self) -> bool:
+        """Whether it matters that a stream is asked for, and is not known yet."""
+        return bool(self._streams) and not self._stream_cells
+
     def answered(self, *, stream: bool) -> TielineError | None:
         """Whether the answer is a stream is known now: take a stream's slot or give it back, as that says.
 
@@ -79,7 +85,18 @@ class Held:
         self._streams = []
         self._counter.free_slots(cells)
 
-    def charge(self, tokens: int) -> None:
-        """Count ``tokens`` that the request turned out to have used; may follow :meth:`free`."""
-        if self._tokens and tokens > 0:
-            self._counter.charge(self._tokens, tokens)
+    def end(self, usage: UsageReading | None) -> None:
+        """The request has ended: give all slots back and charge the tokens that it used, where that is known.
+
+        An estimate counts as what it is taken for; what was never told counts nothing.
+        """
+        self.free()
+        bounds, self._tokens = self._tokens, []
+        tokens = 0 if usage is None or not bounds else _tokens(usage)
+        if tokens:
+            self._counter.charge(bounds, tokens)
+
+
+def _tokens(usage: UsageReading) -> int:
+    used = sum([usage.quantities.get(name, 0) for name in ("input_tokens", "output_tokens")])
+    return used + sum([_tokens(other) for other in usage.others])

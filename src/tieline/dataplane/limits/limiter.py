@@ -77,7 +77,8 @@ class _Counted:
                     if not decision.fits:
                         return _rate_limited(bound, decision)
                     rates.append((bound, cell, decision))
-                    left.append(Left(bound, decision.remaining, decision.reset))
+                    state = bound.rate.look(self._arrival(cell), now) if bound.tokens else decision
+                    left.append(Left(bound, state.remaining, state.reset))
                     continue
                 if bound.streams and not stream:
                     continue

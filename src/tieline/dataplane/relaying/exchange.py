@@ -25,7 +25,7 @@ from typing import Final, Protocol
 from tieline.core.errors import TielineError, UpstreamError, UpstreamUnreachable
 from tieline.dataplane.attempt.loop import Attempts, Job, Policy
 from tieline.dataplane.attempt.prepare import Message, Prepared, Preparer
-from tieline.dataplane.limits.fields import OPENAI, fields_of
+from tieline.dataplane.limits.fields import told_beside
 from tieline.dataplane.limits.held import Held
 from tieline.dataplane.relaying.answer import RelayedAnswer, interim_head, switch_head
 from tieline.dataplane.relaying.body import chunked, framing_of, take_pieces
@@ -120,7 +120,8 @@ class Exchange:
             return
         if self._metered is not None and self._spliced is None and self._metered.asks():
             if self.request.complete:
-                self._splice(self._metered, take_pieces(self.request))
+                if not self._splice(self._metered, take_pieces(self.request)):
+                    return
             else:
                 self._task = self.request.run(self._gather_to_splice(self._metered, length or 0))
                 return
@@ -136,13 +137,17 @@ class Exchange:
         body = await self.gather(length)
         self._task = None
         assert body is not None  # no more than its length comes
-        self._splice(metered, body)
-        self.open()
+        if self._splice(metered, body):
+            self.open()
 
-    def _splice(self, metered: Metered, body: bytes) -> None:
+    def _splice(self, metered: Metered, body: bytes) -> bool:
         self._spliced = metered.ask(body)
         self._frame_whole(self._spliced)
         self.bytes_in = len(body)
+        error = metered.too_many_streams(body, self._held)
+        if error is not None:
+            self._refuse(error)
+        return error is None
 
     # -- attempting
 
@@ -362,7 +367,7 @@ class Exchange:
                 self._switch(connection, head)
                 return
             held = self._held
-            answer = RelayedAnswer(self, head, self._reflections, b"" if held is None else _limits_told(held, head))
+            answer = RelayedAnswer(self, head, self._reflections, b"" if held is None else told_beside(held, head))
             if held is not None and (error := held.answered(stream=request.live)) is not None:
                 request.live = False
                 self.status = 0  # for the client there was no such answer
@@ -419,7 +424,7 @@ class Exchange:
 
     def _switch(self, connection: EgressConnection, answer: Answer) -> None:
         """The upstream agreed to leave HTTP: from here on a tunnel owns both connections."""
-        told = b"" if self._held is None else _limits_told(self._held, answer)
+        told = b"" if self._held is None else told_beside(self._held, answer)
         self.request.send(switch_head(self._plan, answer, (self.id, told), self._reflections))
         self._connection = None
         Tunnel(self, connection, self._plan.limits.total, self._reflections).begin()
@@ -468,16 +473,10 @@ class Exchange:
     def _end(self, outcome: Outcome, error: TielineError | None) -> None:
         if not self._done:
             self._done = True
-            if self._held is not None:
-                self._held.free()
             if self._answer is not None:
                 self.bytes_out = self._answer.passed
                 if self._metered is not None:
                     self.usage = self._metered.reading(ended=outcome == "complete")
+            if self._held is not None:
+                self._held.end(self.usage)
             self._relaying.ledger.ended(self, outcome, error)
-
-
-def _limits_told(held: Held, answer: Answer) -> bytes:
-    """Header lines on what the request left of its limits; OpenAI's not where the upstream has its own."""
-    has_own = any(name.lower().startswith(OPENAI) for name, _ in answer.headers)
-    return fields_of(held.left, openai=not has_own)

@@ -5,9 +5,11 @@ Reads copies of bytes, and delays none of an answer. Who books what was used is 
 
 from typing import Final
 
+from tieline.core.errors import TielineError
 from tieline.dataplane.answers.usage_listener import UsageListener
+from tieline.dataplane.limits.held import Held
 from tieline.dataplane.relaying.route import Route
-from tieline.metering.asked import BODY_MOST
+from tieline.metering.asked import BODY_MOST, asked_in_json
 from tieline.metering.include_usage import include_usage, knows_usage
 from tieline.metering.reading import UsageReading
 from tieline.metering.usage.reader import UsageReader
@@ -47,6 +49,13 @@ class Metered:
         asked = include_usage(body)
         self.hides = not asked.shows
         return asked.body
+
+    def too_many_streams(self, body: bytes, held: Held | None) -> TielineError | None:
+        """Why ``body`` is not sent, where it asks for a stream and more of them cannot be ``held``."""
+        if held is None or not held.limits_streams:
+            return None
+        asked = asked_in_json(body)
+        return held.answered(stream=True) if asked is not None and asked.is_stream else None
 
     def answered(self, head: Answer, asked_bytes: int) -> None:
         """Listen to an answer that did what was asked; what is read again (GET) was used before."""

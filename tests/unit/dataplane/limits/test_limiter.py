@@ -11,6 +11,7 @@ from tieline.dataplane.limits.bounds import Bounds, bounds_of
 from tieline.dataplane.limits.held import Held
 from tieline.dataplane.limits.limiter import Limiter
 from tieline.dataplane.limits.table import NodeTables, open_files
+from tieline.metering.reading import UsageReading
 
 
 @pytest.fixture
@@ -52,7 +53,15 @@ def test_tokens_are_charged_afterwards_and_a_debt_refuses(limiter: Limiter) -> N
     hundred = bounds(tokens_per_minute=100)
     held = limiter.hold(hundred, PEER)
     assert isinstance(held, Held)
-    held.charge(250)
+    held.end(
+        UsageReading(
+            "m",
+            None,
+            {"input_tokens": 100, "cached_input_tokens": 90, "output_tokens": 50},
+            others=(UsageReading("n", None, {"input_tokens": 100, "audio_ms": 9}),),
+        )
+    )
+    held.end(UsageReading("m", None, {"input_tokens": 100}))
     refused = limiter.hold(hundred, PEER)
     assert isinstance(refused, RateLimited)
     assert "100 tokens a minute" in refused.public
