@@ -10,8 +10,9 @@ import orjson
 import pytest
 
 from tieline.dataplane.answers.exact_json import read_json, write_json
-from tieline.dataplane.answers.json_parts import release, write_in_parts
+from tieline.dataplane.answers.json_parts import write_in_parts
 from tieline.dataplane.answers.large_json import CONTAINERS_MOST, TooManyValues, check_large_json, read_large_json
+from tieline.definitions.json_parts import release
 
 WIDE = 600_000
 WINDOW = 128 * 1024

@@ -15,11 +15,12 @@ from tieline.dataplane.answers.charset import charset_of, text_of
 from tieline.dataplane.answers.content_coding import Inflate, codings
 from tieline.dataplane.answers.error_text import extract_error
 from tieline.dataplane.answers.exact_json import is_json, read_json, write_json
-from tieline.dataplane.answers.json_parts import release, write_in_parts
+from tieline.dataplane.answers.json_parts import write_in_parts
 from tieline.dataplane.answers.large_json import check_large_json, read_large_json
 from tieline.dataplane.answers.mask import Mask, StreamMask, plain
 from tieline.dataplane.attempt.retry import retry_after
 from tieline.dataplane.doors.multipart import FormReader, boundary_of
+from tieline.definitions.json_parts import release
 from tieline.web.api.etags import revisions
 from tieline.web.api.payload import wants_json
 from tieline.web.gate import host_name

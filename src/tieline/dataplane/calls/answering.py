@@ -12,7 +12,7 @@ import orjson
 from tieline.core.errors import UpstreamFailed, UpstreamProtocolError
 from tieline.dataplane.answers.content_coding import Coding, coding, codings
 from tieline.dataplane.answers.error_text import error_of, extract_error, message_and_code
-from tieline.dataplane.answers.json_parts import IN_PARTS, release
+from tieline.dataplane.answers.json_parts import IN_PARTS
 from tieline.dataplane.answers.mask import StreamMask
 from tieline.dataplane.attempt.retry import retry_after
 from tieline.dataplane.attempt.send import UpstreamAnswer
@@ -20,6 +20,7 @@ from tieline.dataplane.calls.reading import document_of, encoded, error_document
 from tieline.dataplane.calls.results import FileHead, Receiver, WholeAnswer
 from tieline.dataplane.snapshot.calls import ReadyCall
 from tieline.definitions.infer.drift import Drift
+from tieline.definitions.json_parts import release
 
 FILES: Final = frozenset({"file", "image"})
 """The types whose good answers are passed on as they are."""

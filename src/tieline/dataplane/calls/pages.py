@@ -10,7 +10,7 @@ from hashlib import blake2b
 from typing import Any, Final, Protocol
 
 from tieline.core.errors import InvalidRequest, TielineError, UpstreamProtocolError, UpstreamTimeout
-from tieline.dataplane.answers.json_parts import IN_PARTS, release
+from tieline.dataplane.answers.json_parts import IN_PARTS
 from tieline.dataplane.answers.mask import Mask
 from tieline.dataplane.answers.streams import Failed
 from tieline.dataplane.attempt.send import CallSender, Order, UpstreamAnswer
@@ -21,6 +21,7 @@ from tieline.dataplane.calls.pager import COMPARED_MOST, NextPage, PageAnswer, P
 from tieline.dataplane.calls.reading import LARGE, document_of, encoded, gather
 from tieline.dataplane.calls.results import PageItem, PagesDone, Receiver
 from tieline.dataplane.snapshot.calls import ReadyCall
+from tieline.definitions.json_parts import release
 
 _AT_ONCE: Final = 500
 _BYTES_AT_ONCE: Final = 128 * 1024

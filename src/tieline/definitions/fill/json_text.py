@@ -15,6 +15,8 @@ import orjson
 
 from tieline.core.errors import InvalidRequest
 from tieline.core.json_size import is_small, size_of
+from tieline.definitions.json_parts import PartWriter, is_heavy
+from tieline.definitions.large_json import DuplicateMember, read_in_parts
 
 MOST_DEPTH = 64
 MOST_MEMBERS = 100_000
@@ -52,7 +54,7 @@ def read_json(text: str) -> Any:
     """The value in ``text``; raises ValueError with a text that completes ``it …``."""
     _check_size(text)
     try:
-        return _decoded(text)
+        return _decoded(text) if len(text) <= LARGE else _in_parts(text)
     except json.JSONDecodeError as error:
         raise ValueError(f"is not valid JSON at line {error.lineno}, column {error.colno}") from None
     except RecursionError:
@@ -88,21 +90,38 @@ def _too_deep() -> ValueError:
 
 def _decoded(text: str) -> Any:
     """The value, without the search for white space around it where there is none."""
-    decoder = _DECODER if len(text) <= LARGE else _decoder(_Decimals().__getitem__)
     if text[:1] in {"{", "["}:
-        found, end = decoder.raw_decode(text)
+        found, end = _DECODER.raw_decode(text)
         if end == len(text):
             return found
-    return decoder.decode(text)
+    return _DECODER.decode(text)
+
+
+def _in_parts(text: str) -> Any:
+    try:
+        return read_in_parts(text, _decoder(_Decimals().__getitem__), unique=True)
+    except DuplicateMember:
+        raise _named_twice() from None
+    except json.JSONDecodeError:
+        raise UnwritableError("is not valid JSON") from None
+    except UnwritableError:
+        raise
+    except ValueError as error:
+        raise UnwritableError(f"is not valid JSON: it {error}") from None
 
 
 def write_json(value: Any) -> bytes:
     """``value`` as compact JSON in UTF-8; raises UnwritableError.
 
-    What can be is written in one go: one small ``bytes`` for each of very many members would keep a KiB each.
+    What can be is written in one go, or in large parts: one small ``bytes`` for each of very many members would keep a
+    KiB each.
     """
-    if type(value) is str:
+    if type(value) is str and len(value) <= LARGE:
         return _text(value)
+    return _IN_PARTS.write(value) if is_heavy(value) else _at_once(value)
+
+
+def _at_once(value: Any) -> bytes:
     if isinstance(value, list | dict):
         with suppress(orjson.JSONEncodeError):
             return orjson.dumps(value, default=_exact, option=orjson.OPT_PASSTHROUGH_SUBCLASS)
@@ -179,8 +198,12 @@ def scalar_text(value: Any) -> str:
 def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        raise UnwritableError("names a member twice")
+        raise _named_twice()
     return found
+
+
+def _named_twice() -> UnwritableError:
+    return UnwritableError("names a member twice")
 
 
 def _constant(_: str) -> Any:
@@ -212,10 +235,9 @@ def _decoder(parse_float: Callable[[str], Any]) -> json.JSONDecoder:
 
 
 LARGE: Final = 256 * 1024
-"""A text of more characters is read, and its values put in place, in a thread of its own (``dataplane.calls``).
-
-Its numbers are read by functions in Python, between which the interpreter lets other threads run.
+"""A text of more characters is read in parts, and its values put in place, in a thread (``dataplane.calls``).
 """
+_IN_PARTS: Final = PartWriter(_at_once, (int, float, bool, type(None), Decimal, _Whole), 2 * MOST_DEPTH)
 _REPEATED = 10_000
 _LONG = 19
 _DECODER = _decoder(Decimal)
