@@ -234,7 +234,21 @@ def test_the_audit_log_names_what_was_done_and_holds(cli: Cli, website: str) -> 
     events = cli("audit", "list", "--limit", "300", "--json").json["items"]
     assert [event["seq"] for event in events] == sorted((event["seq"] for event in events), reverse=True)
     assert {"api.added", "app.created"} <= {event["kind"].replace("_", ".") for event in events}
-    assert cli("audit", "verify").err.endswith("events holds.\n")
+    verified = cli("audit", "verify")
+    assert verified.err.endswith("events holds.\n")
+    assert cli("audit", "verify", "--anchor", verified.out.strip()).code == 0
+    assert cli("audit", "verify", "--anchor", f"100000.{'0' * 64}").code == 1
+
+
+def test_audit_events_are_found_by_what_and_when(cli: Cli, website: str) -> None:
+    """Options narrow the list; a time may be how long ago; what cannot be is refused before anything is sent."""
+    made = cli("audit", "list", "--kind", "app.created", "--since", "1h", "--json").json["items"]
+    assert {each["kind"] for each in made} == {"app.created"}
+    target = made[0]["target"]
+    assert cli("audit", "list", "--target", target, "--kind", "app.created", "--json").json["items"][0] == made[0]
+    assert cli("audit", "list", "--kind", "app", "--until", "2020-01-01T00:00:00Z").out == ""
+    refused = cli("audit", "list", "--since", "yesterday")
+    assert (refused.code, "how long ago: 24h" in refused.err) == (2, True)
 
 
 def test_the_vault_shows_ids_only(cli: Cli, server: Any) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 import uvicorn
 
+from tieline.app.anchoring import note_anchors
 from tieline.app.assignment import Assignment
 from tieline.app.control_socket import ControlSocket
 from tieline.app.listeners import BACKLOG, open_listener, own_listeners
@@ -37,21 +38,25 @@ KEEP_ALIVE = 75
 async def run(assignment: Assignment, supervisor: ControlSocket) -> None:
     """Prepare, tell the supervisor, serve until told to drain. Raises StartError when the start fails."""
     settings = assignment.settings
-    capture_logging(Log(settings.log_format, settings.log_level))
+    log = Log(settings.log_format, settings.log_level)
+    capture_logging(log)
     opened = await create(settings)
     try:
         guard = Guard(settings.allow_destinations, lambda: own_listeners(settings))
         services = _services(settings, opened, guard, supervisor)
         made = await admin_token(services, settings)
         supervisor.report(prepared=_notes(settings, opened, token_made=made))
-        forgetting = asyncio.create_task(forget_old_records(opened.database))
-        pricing = asyncio.create_task(keep_prices(services, THIS_MACHINE))
+        background = [
+            asyncio.create_task(forget_old_records(opened.database)),
+            asyncio.create_task(keep_prices(services, THIS_MACHINE)),
+            asyncio.create_task(note_anchors(opened.database, log)),
+        ]
         try:
             await _serve(services, settings, supervisor)
         finally:
-            forgetting.cancel()
-            pricing.cancel()
-            await asyncio.wait([forgetting, pricing])
+            for task in background:
+                task.cancel()
+            await asyncio.wait(background)
     finally:
         await opened.database.close()
 

@@ -2,12 +2,13 @@
 
 Owns the bytes that are hashed, the signed head and the search for breaks. Knows no storage: it is fed records in the
 order of their numbers. The key is derived from the root key, so whoever can only write to the database can neither
-edit a record nor re-link what follows (HMAC, RFC 2104). What no chain can find is a whole database put back to an
-older state together with its older head; compare the head's number with one that was noted elsewhere.
+edit a record nor re-link what follows (HMAC, RFC 2104). What no chain can find from within is an older state of it put
+back together with its older head: that is found with an anchor, a place in the chain that was noted elsewhere.
 """
 
 import hmac
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,6 +17,7 @@ from typing import Any
 GENESIS = bytes(32)
 _LINK = b"tieline audit link v1"
 _HEAD = b"tieline audit head v1"
+_ANCHOR = re.compile(r"([1-9][0-9]{0,17})\.([0-9a-f]{64})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,29 @@ EMPTY = Head(0, GENESIS, b"")
 
 
 @dataclass(frozen=True, slots=True)
+class Anchor:
+    """A place in the chain to be noted outside of the database: a record's number and its mac.
+
+    As text it is ``NUMBER.MAC`` with the mac in hexadecimal. It is no secret and needs no signature: nobody without the
+    key can make records that lead to its mac.
+    """
+
+    seq: int
+    mac: bytes
+
+    def __str__(self) -> str:
+        return f"{self.seq}.{self.mac.hex()}"
+
+    @classmethod
+    def from_text(cls, text: str) -> "Anchor":
+        """The anchor that ``text`` is. Raises ValueError where it is none."""
+        match = _ANCHOR.fullmatch(text)
+        if match is None:
+            raise ValueError("not an anchor")
+        return cls(int(match[1]), bytes.fromhex(match[2]))
+
+
+@dataclass(frozen=True, slots=True)
 class Break:
     """A place where the log is not what was written: the number of the record, and what is wrong in plain words."""
 
@@ -96,11 +121,13 @@ def extend(key: bytes, head: Head, record: ChainedRecord) -> tuple[bytes, Head]:
 class Verification:
     """Checks records as they come by, in the order of their numbers, and remembers the breaks.
 
-    Only the first ``most`` breaks are kept; ``broken`` counts them all.
+    ``anchor`` is a place that the chain went through once. Only the first ``most`` breaks are kept; ``broken`` counts
+    them all.
     """
 
-    def __init__(self, key: bytes, *, most: int = 100) -> None:
+    def __init__(self, key: bytes, *, anchor: Anchor | None = None, most: int = 100) -> None:
         self._key = key
+        self._anchor = anchor
         self._most = most
         self._seq = 0
         self._mac = GENESIS
@@ -111,6 +138,11 @@ class Verification:
     def records(self) -> int:
         """The number of the last record that was fed."""
         return self._seq
+
+    @property
+    def end(self) -> Anchor | None:
+        """The end of what was fed, to be noted elsewhere; None where nothing was, or a break was found."""
+        return None if self.broken or not self._seq else Anchor(self._seq, self._mac)
 
     def feed(self, record: ChainedRecord, mac: bytes) -> None:
         """Check the next record and its stored mac."""
@@ -123,9 +155,14 @@ class Verification:
         if previous_known and not hmac.compare_digest(link(self._key, self._mac, record.seq, record.to_bytes()), mac):
             self._note(record.seq, f"record {record.seq} was altered, or what stood before it was")
         self._seq, self._mac = record.seq, mac
+        if self._anchor is not None and record.seq == self._anchor.seq and mac != self._anchor.mac:
+            self._note(record.seq, f"record {record.seq} is not the one that the anchor was made of")
 
     def finish(self, head: Head) -> list[Break]:
         """Compare the end of the chain with the stored ``head`` and return every break that was found."""
+        if self._anchor is not None and self._anchor.seq > self._seq:
+            gone = f"records {self._seq + 1} to {self._anchor.seq} are missing"
+            self._note(self._seq + 1, f"the log ends before the anchor: {gone}, or an older state was put back")
         if head == EMPTY and self._seq == 0:
             return self.breaks
         if not _is_genuine(self._key, head):
@@ -146,9 +183,11 @@ class Verification:
             self.breaks.append(Break(seq, problem))
 
 
-def verify(key: bytes, records: Iterable[tuple[ChainedRecord, bytes]], head: Head) -> list[Break]:
+def verify(
+    key: bytes, records: Iterable[tuple[ChainedRecord, bytes]], head: Head, anchor: Anchor | None = None
+) -> list[Break]:
     """Every break of a whole chain that is at hand; an empty list when it is sound."""
-    verification = Verification(key)
+    verification = Verification(key, anchor=anchor)
     for record, mac in records:
         verification.feed(record, mac)
     return verification.finish(head)

@@ -4,12 +4,14 @@ import json
 import re
 import sys
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from tieline.access.limits import PERIODS
 from tieline.cli import output
 from tieline.core import pasted
+from tieline.core.clock import rfc3339
 from tieline.core.errors import SettingsError
 from tieline.core.secret import Secret
 from tieline.settings.source import variable_secret
@@ -192,3 +194,17 @@ def fields(secret: Secret, names: Sequence[str]) -> dict[str, str]:
             else "This API's scheme takes no credential: there is nothing to give."
         )
     return {names[0]: text}
+
+
+def moment(text: str, option: str) -> str:
+    """``2026-11-23T07:00:00Z``, or ``24h`` for so long ago, as RFC 3339. Raises SettingsError that names ``option``."""
+    if _DURATION.fullmatch(text) is not None:
+        return rfc3339(datetime.now(UTC) - timedelta(seconds=seconds(text, option)))
+    try:
+        given = datetime.fromisoformat(text)
+    except ValueError:
+        given = None
+    if given is None or given.tzinfo is None:
+        msg = f'{option} is "{text}": give a time with its zone, such as 2026-11-23T07:00:00Z, or how long ago: 24h.'
+        raise SettingsError(msg, param=option)
+    return rfc3339(given.astimezone(UTC))

@@ -5,17 +5,19 @@ Owns the tables ``audit`` and ``audit_head``. Knows neither what the events mean
 """
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
-from sqlalchemy import Row, func, insert, select, update
+from sqlalchemy import Row, func, insert, or_, select, update
+from sqlalchemy.sql.elements import ColumnElement
 
 from tieline.access.caller import Caller
-from tieline.audit.chain import EMPTY, ChainedRecord, Head, Verification, canonical_json, extend
+from tieline.audit.chain import EMPTY, Anchor, ChainedRecord, Head, Verification, canonical_json, extend
 from tieline.audit.events import AuditEvent
 from tieline.core.clock import Clock
 from tieline.core.ids import new_id
 from tieline.core.pages import LIMIT_MOST, Page, PageRequest
-from tieline.ports.audit import AuditRow, AuditVerdict
+from tieline.ports.audit import EVERYTHING, AuditFilter, AuditRow, AuditVerdict
 from tieline.storage.connection import AsyncConnection
 from tieline.storage.engine import Database
 from tieline.storage.pages import cut
@@ -32,21 +34,21 @@ class AuditLog:
         self._database = database
         self._key = key
 
-    async def list(self, page: PageRequest) -> Page[AuditRow]:
-        query = select(audit).order_by(audit.c.seq.desc())
+    async def list(self, page: PageRequest, wanted: AuditFilter = EVERYTHING) -> Page[AuditRow]:
+        query = select(audit).where(*_conditions(wanted)).order_by(audit.c.seq.desc())
         if page.after is not None:
             query = query.where(audit.c.seq < select(audit.c.seq).where(audit.c.id == page.after).scalar_subquery())
         limit = max(1, min(page.limit, LIMIT_MOST))
         found = cut((await self._connection.execute(query.limit(limit + 1))).all(), limit, "id")
         return Page([_event(row) for row in found.items], found.next)
 
-    async def verify(self) -> AuditVerdict:
+    async def verify(self, anchor: Anchor | None = None) -> AuditVerdict:
         """Check the chain from its first record to its head.
 
         The records are read in short transactions of their own: they never change, and a long one would keep writers
         of a SQLite database waiting. The last of them sees the end of the log and the head at one moment.
         """
-        verification = Verification(self._key)
+        verification = Verification(self._key, anchor=anchor)
         after = 0
         while True:
             query = select(audit).where(audit.c.seq > after).order_by(audit.c.seq).limit(_BATCH)
@@ -58,7 +60,8 @@ class AuditLog:
             if len(rows) < _BATCH:
                 break
             after = rows[-1].seq
-        return AuditVerdict(verification.records, [found.problem for found in verification.finish(head)])
+        breaks = [found.problem for found in verification.finish(head)]
+        return AuditVerdict(verification.records, breaks, verification.end)
 
 
 class AuditAppend(AuditLog):
@@ -99,6 +102,22 @@ async def read_head(connection: AsyncConnection, *, lock: bool = False) -> Head:
     query = select(audit_head.c.seq, audit_head.c.mac, audit_head.c.signature)
     row = (await connection.execute(query.with_for_update() if lock else query)).one_or_none()
     return EMPTY if row is None else Head(*row)
+
+
+def _conditions(wanted: AuditFilter) -> Iterator[ColumnElement[bool]]:
+    if wanted.actor is not None:
+        yield audit.c.actor == wanted.actor
+    if wanted.kind is not None:
+        whole = audit.c.kind == wanted.kind
+        yield whole if "." in wanted.kind else whole | audit.c.kind.startswith(f"{wanted.kind}.", autoescape=True)
+    if wanted.target is not None:
+        yield audit.c.target == wanted.target
+    if wanted.since is not None:
+        yield audit.c.at >= wanted.since
+    if wanted.until is not None:
+        yield audit.c.at < wanted.until
+    if wanted.text is not None:
+        yield or_(*(each.icontains(wanted.text, autoescape=True) for each in (audit.c.target, audit.c.data)))
 
 
 def _record(row: Row[Any]) -> ChainedRecord:

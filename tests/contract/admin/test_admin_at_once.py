@@ -56,4 +56,5 @@ async def test_the_main_path_works_on_postgresql(admin_on_postgresql: Admin) -> 
     assert (await admin("DELETE", f"/keys/{key['id']}")).status == 204
     assert (await admin.made("GET", f"/keys/{key['id']}"))["state"] == "revoked"
     assert (await admin("DELETE", "/apis/openai")).status == 204
-    assert (await admin.made("POST", "/audit/verify")) == {"ok": True, "events": 11, "breaks": []}
+    verdict = await admin.made("POST", "/audit/verify")
+    assert (verdict["ok"], verdict["events"], verdict["breaks"]) == (True, 11, [])

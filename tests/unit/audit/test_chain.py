@@ -8,6 +8,7 @@ import pytest
 from tieline.audit.chain import (
     EMPTY,
     GENESIS,
+    Anchor,
     ChainedRecord,
     Head,
     Verification,
@@ -133,3 +134,42 @@ def test_canonical_json_refuses_what_json_has_not() -> None:
     """Not-a-number has no canonical form."""
     with pytest.raises(ValueError, match="JSON"):
         canonical_json({"a": float("nan")})
+
+
+def chained(records: int) -> tuple[list[tuple[ChainedRecord, bytes]], list[Head]]:
+    """A chain and the head after each of its records."""
+    links, heads = [], [EMPTY]
+    for seq in range(1, records + 1):
+        record = ChainedRecord(seq, f"aud_{seq}", datetime(2026, 11, 23, tzinfo=UTC), "local:x", "api.added", "x", "{}")
+        mac, head = extend(b"key", heads[-1], record)
+        links.append((record, mac))
+        heads.append(head)
+    return links, heads
+
+
+def test_an_older_state_put_back_whole_is_found_with_an_anchor_only() -> None:
+    """Records and head are genuine, only older: from within nothing is wrong, and the anchor names what is missing."""
+    links, heads = chained(5)
+    anchor = Anchor(5, heads[5].mac)
+    assert verify(b"key", links[:3], heads[3]) == []
+    (found,) = verify(b"key", links[:3], heads[3], anchor)
+    assert "the log ends before the anchor: records 4 to 5 are missing" in found.problem
+    assert verify(b"key", links, heads[5], anchor) == []
+
+
+def test_a_log_that_went_on_differently_does_not_lead_to_the_anchor() -> None:
+    """Put back to an older state and gone on from there: the number is there again, with another record."""
+    links, heads = chained(5)
+    other = ChainedRecord(4, "aud_other", datetime(2026, 11, 24, tzinfo=UTC), "local:x", "api.added", "y", "{}")
+    mac, head = extend(b"key", heads[3], other)
+    (found,) = verify(b"key", [*links[:3], (other, mac)], head, Anchor(4, heads[4].mac))
+    assert found.problem == "record 4 is not the one that the anchor was made of"
+
+
+def test_an_anchor_is_its_text() -> None:
+    """What is noted elsewhere comes back the same; anything else is none."""
+    anchor = Anchor(12, bytes(range(32)))
+    assert Anchor.from_text(str(anchor)) == anchor
+    for text in ("", "12", "0." + "0" * 64, "12." + "G" * 64, "12." + "0" * 63, " " + str(anchor), str(anchor) + "\n"):
+        with pytest.raises(ValueError, match="anchor"):
+            Anchor.from_text(text)
