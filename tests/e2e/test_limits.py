@@ -167,3 +167,9 @@ async def test_clients_that_hang_up_leave_no_slot_taken(tmp_path: Path, soak: bo
             await asyncio.sleep(0.1)
         assert len(held.streams) == 50
         held.leave()
+
+
+async def test_a_node_says_that_it_shares_no_limits(tmp_path: Path) -> None:
+    """Who names a Redis expects limits to hold for all nodes together: the log says that they do not."""
+    async with serving(tmp_path / "node", "--redis-url", "redis://127.0.0.1:9/0") as node:
+        assert "limits are counted by each node for itself" in node.said()

@@ -109,6 +109,9 @@ class Supervisor:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._note)
         self._selector.register(woken, selectors.EVENT_READ, None)
+        if self._settings.redis_url is not None:
+            detail = "this version does not use --redis-url: limits are counted by each node for itself"
+            self._log.warning("limits.of-each-node", detail=detail)
         for child in self._children:
             self._start(child)
         while self._status is None:

@@ -15,6 +15,8 @@ from tieline.dataplane.attempt.send import CallSender
 from tieline.dataplane.calls.drift_flush import DriftFlush
 from tieline.dataplane.doors.call import PREFIX as CALL_PREFIX
 from tieline.dataplane.doors.call import CallDoor
+from tieline.dataplane.doors.key_limits import PATH as LIMITS_PATH
+from tieline.dataplane.doors.key_limits import KeyLimits
 from tieline.dataplane.doors.relay import PREFIX, Relay
 from tieline.dataplane.limits.limiter import Limiter
 from tieline.dataplane.limits.table import NodeTables
@@ -77,6 +79,7 @@ class Service:
         limiter = Limiter(resources.tables)
         self._relay = Relay(admission, limiter, preparer, self.records)
         self.calls = CallDoor(admission, limiter, CallSender(preparer), self.records)
+        self._key_limits = KeyLimits(self.snapshot, admission, limiter)
         self.listener = Listener(self._door, self.deadlines, new_id, NOTABLE, resources.proxies)
         self.drift_flush = DriftFlush(self.calls.runner.drifts, resources.source)
         self._supervised = (
@@ -140,6 +143,8 @@ class Service:
                 why = "The snapshot is not loaded, the store cannot be reached, or this server is about to end."
                 raise NotReady(why, retry_after=1)
             self._answer(request, "ready\n")
+        elif path == LIMITS_PATH:
+            self._key_limits.open(request, self._new_request_id())
         else:
             raise UnknownApi("Nothing is served at this path. Requests go to /relay/{api}/… and /call/{api}/{call}.")
 

@@ -13,6 +13,7 @@ from ipaddress import ip_address
 from typing import Final, Protocol
 from weakref import WeakSet
 
+from tieline.access import appkey
 from tieline.core.errors import (
     AddressNotAllowed,
     AppKeyError,
@@ -168,6 +169,22 @@ class Admission:
             self._remember(request, admitted)
         return admitted
 
+    async def holder(self, request: Request) -> AppKey:
+        """The app key that ``request`` came with, where no API is asked for.
+
+        Raises what is wrong with it: an AppKeyError, AddressNotAllowed, or NotReady where the store cannot be asked.
+        """
+        found = appkey.find(request.headers, request.target.partition(b"?")[2], appkey.KeyPlaces())
+        appkey.check(found.key)
+        keyed_hash = appkey.keyed_hash(self._pepper, found.key)
+        key = self._snapshot.keys.get(keyed_hash) or await self._snapshot.find_key(keyed_hash)
+        if key is None:
+            raise _unknown_key()
+        error = self._unusable(key, request)
+        if error is not None:
+            raise error
+        return key
+
     def error_shape(self, request: Request, door: bytes) -> str:
         """The shape of errors that the API has which ``request`` asks for; Tieline's own where there is none."""
         api = self._snapshot.apis.get(request.target.partition(b"?")[0][len(door) :].partition(b"/")[0])
@@ -238,16 +255,11 @@ class Admission:
 
     def _checked(self, words: Words, key: AppKey, request: Request) -> Plan | Rejected | NeedsStore:
         """The plan that ``key`` uses, or what speaks against it: first what is wrong with the key itself."""
-        if time.monotonic() >= self._snapshot.fresh_until:
-            return Rejected(_not_fresh(), key)
         api = words.api
-        error: TielineError
-        if key.revoked:
-            return Rejected(RevokedAppKey("This app key was revoked. Ask an operator for a new one."), key)
-        if key.expires_at is not None and key.expires_at <= time.time():
-            error = ExpiredAppKey("This app key has expired. Ask an operator for a new one.")
-        elif key.networks and not key.may_call_from(ip_address(request.peer.partition("%")[0])):
-            error = _wrong_network(request.peer)
+        error = self._unusable(key, request)
+        if error is not None:
+            if isinstance(error, (NotReady, RevokedAppKey)):
+                return Rejected(error, key)
         elif api is None:
             error = _unknown_api(words)
         elif api.row.id not in key.api_ids:
@@ -259,6 +271,18 @@ class Admission:
         else:
             return api.plans[key.environment]
         return NeedsStore(Rejected(error, key), self._snapshot.version, None, words)
+
+    def _unusable(self, key: AppKey, request: Request) -> TielineError | None:
+        """What is wrong with ``key`` itself, whatever is asked for with it."""
+        if time.monotonic() >= self._snapshot.fresh_until:
+            return _not_fresh()
+        if key.revoked:
+            return RevokedAppKey("This app key was revoked. Ask an operator for a new one.")
+        if key.expires_at is not None and key.expires_at <= time.time():
+            return ExpiredAppKey("This app key has expired. Ask an operator for a new one.")
+        if key.networks and not key.may_call_from(ip_address(request.peer.partition("%")[0])):
+            return _wrong_network(request.peer)
+        return None
 
 
 def _not_fresh() -> NotReady:

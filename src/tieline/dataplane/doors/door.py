@@ -7,7 +7,7 @@ States of a request at a door, and who owns it:
       ▲ │
       │ ├──── ``Rejected`` ───────────────────▶ refused: answered and recorded here
       │ │
-      │ └──── ``NeedsStore``, ``NeedsCall`` ──▶ waiting: ``_Waiting`` is its sink and holds its body back
+      │ └──── ``NeedsStore``, ``NeedsCall`` ──▶ waiting: ``Waiting`` is its sink and holds its body back
       │                                           │    └── the client leaves ──▶ gone: the look is cancelled
       └──── the store knows more, or the call ────┘
             is compiled
@@ -91,7 +91,7 @@ class Door(ABC, Generic[Way]):
         elif isinstance(way, Rejected):
             self._refuse(request, request_id, way)
         else:
-            _Waiting(request).task = request.run(self._wait(request, request_id, way))
+            Waiting(request).task = request.run(self._wait(request, request_id, way))
 
     async def again(self, request: Request, admitted: Admitted, error: TielineError) -> Way:
         """What becomes of a request that was admitted and is about to fail with ``error``, by what the store knows now.
@@ -188,8 +188,8 @@ class Door(ABC, Generic[Way]):
         request.refuse(rejected.error, request_id)
 
 
-class _Waiting:
-    """The sink of a request that waits: its body waits too, up to 64 KiB of it, and its client may leave."""
+class Waiting:
+    """The sink of a request that ``task`` works on: its body waits, up to 64 KiB of it, and its client may leave."""
 
     def __init__(self, request: Request) -> None:
         self._request = request

@@ -54,8 +54,8 @@ class AppKey:
 
     ``allowed`` remembers what these permissions allow, for all keys that have them: by the plan's serial, method, path
     and upgrade. Any change of a key or an API makes a new key or plan, with entries of its own. ``bounds`` are the
-    limits of the key and of its app, None where there are none; ``restricted`` says that there is anything that the key
-    may not do.
+    limits of the key and of its app, None where there are none; ``models`` are patterns of ``access.limits``, none for
+    any; ``restricted`` says that there is anything that the key may not do.
     """
 
     keyed_hash: bytes
@@ -70,6 +70,7 @@ class AppKey:
     revoked: bool
     allowed: Verdicts
     bounds: Bounds | None = None
+    models: tuple[str, ...] = ()
     restricted: bool = field(init=False)
 
     def __post_init__(self) -> None:
@@ -105,6 +106,7 @@ class AppKeys:
             revoked=row.revoked,
             allowed=allowed,
             bounds=_bounds(row),
+            models=self._one(row.models),
         )
 
     def clear(self) -> None:

@@ -1,0 +1,105 @@
+"""``GET /limits``: what the holder of an app key may do with it, and what is left of its limits.
+
+Takes nothing of any limit and leaves no record. Says nothing secret, and of limits that other apps share only what
+they are.
+"""
+
+from collections.abc import Collection, Mapping
+from datetime import UTC, datetime
+from typing import Any, Final, Protocol
+
+import orjson
+
+from tieline.access.levels import Level
+from tieline.access.permissions import Mode, summary
+from tieline.core.errors import MethodNotAllowed, TielineError
+from tieline.dataplane.admission.admit import Admission
+from tieline.dataplane.doors.door import Waiting
+from tieline.dataplane.limits.bounds import Bounds, RateBound
+from tieline.dataplane.limits.gcra import MICROSECONDS
+from tieline.dataplane.limits.held import Left
+from tieline.dataplane.limits.limiter import Limiter
+from tieline.dataplane.snapshot.plan import Api, Plan
+from tieline.dataplane.snapshot.view import AppKey
+from tieline.wire import answers
+from tieline.wire.request import Request
+
+PATH: Final = b"/limits"
+
+
+class Served(Protocol):
+    """The APIs that are served, by name; a ``Snapshot``."""
+
+    @property
+    def apis(self) -> Mapping[bytes, Api]: ...
+
+
+class KeyLimits:
+    """Answers requests to ``/limits``."""
+
+    def __init__(self, served: Served, admission: Admission, limiter: Limiter) -> None:
+        self._served = served
+        self._admission = admission
+        self._limiter = limiter
+
+    def open(self, request: Request, request_id: str) -> None:
+        """Answer ``request``. Raises MethodNotAllowed."""
+        if request.method != b"GET":
+            raise MethodNotAllowed("What is left of a key's limits is asked for by GET.")
+        Waiting(request).task = request.run(self._answer(request, request_id))
+
+    async def _answer(self, request: Request, request_id: str) -> None:
+        try:
+            key = await self._admission.holder(request)
+            told = self._told(key, request.peer)
+        except TielineError as error:
+            request.refuse(error, request_id)
+            return
+        request.sink = None
+        request.send_last(answers.json_answer(orjson.dumps(told), request_id, close=request.closes))
+
+    def _told(self, key: AppKey, peer: str) -> dict[str, Any]:
+        """What is answered. Raises Overloaded where the tables of limits are full."""
+        apis = sorted(self._served.apis.items())
+        plans = [api.plans[key.environment] for _, api in apis if api.row.id in key.api_ids]
+        left = self._limiter.look(key.bounds, peer) if key.bounds is not None else []
+        body = key.bounds.body if key.bounds is not None else None
+        return {
+            "app": key.app_name,
+            "environment": key.environment,
+            "expires_at": None if key.expires_at is None else _moment(key.expires_at),
+            "mode": key.permissions.mode,
+            "may": summary(key.permissions, {plan.name: (plan.title, plan.table) for plan in plans}),
+            "apis": {plan.name: _api(key, plan) for plan in plans},
+            "models": key.models,
+            "body": None if body is None else body.most,
+            "limits": [_limit(each) for each in left],
+            "budgets": [],
+        }
+
+
+def _api(key: AppKey, plan: Plan) -> dict[str, Any]:
+    told: dict[str, Any] = {"title": plan.title, "limits": _words(plan.bounds)}
+    if key.permissions.mode is Mode.RESTRICTED:
+        held = key.permissions.grants.get(plan.name, {})
+        told["areas"] = {
+            area.title: held[area.name]
+            for area in plan.table.areas
+            if held.get(area.name, Level.NONE) is not Level.NONE
+        }
+    return told
+
+
+def _words(bounds: Bounds | None) -> Collection[str]:
+    return [] if bounds is None else [bound.words for bound in bounds.shared]
+
+
+def _limit(left: Left) -> dict[str, Any]:
+    told: dict[str, Any] = {"of": left.bound.owner, "limit": left.bound.words, "left": left.remaining}
+    if isinstance(left.bound, RateBound):
+        told["resets_in_seconds"] = left.reset / MICROSECONDS
+    return told
+
+
+def _moment(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
