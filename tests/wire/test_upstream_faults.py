@@ -99,7 +99,7 @@ async def test_a_connection_that_ends_as_it_begins_keeps_nobody_waiting(start_st
     async def script(upstream: Upstream, peer: Peer) -> None:
         peer.reset()
 
-    stage = await start_stage(script)
+    stage = await start_stage(script, limits={"breaker": False})
     for _ in range(10):
         got = await asyncio.gather(*(stage.get() for _ in range(20)))
         assert {refused_with(each) for each in got} == {"upstream_unreachable"}

@@ -22,6 +22,7 @@ from tieline.dataplane.limits.limiter import Limiter
 from tieline.dataplane.limits.table import NodeTables
 from tieline.dataplane.records.failures import FailureLog
 from tieline.dataplane.records.recorder import Records
+from tieline.dataplane.shedding import Shedding
 from tieline.dataplane.snapshot.view import Snapshot
 from tieline.dataplane.supervised import SupervisedTask
 from tieline.dataplane.tokens.sessions import TokenSessions
@@ -81,6 +82,7 @@ class Service:
         self.calls = CallDoor(admission, limiter, CallSender(preparer), self.records)
         self._key_limits = KeyLimits(self.snapshot, admission, limiter)
         self.listener = Listener(self._door, self.deadlines, new_id, NOTABLE, resources.proxies)
+        self.shedding = Shedding(self.listener, self.deadlines)
         self.drift_flush = DriftFlush(self.calls.runner.drifts, resources.source)
         self._supervised = (
             SupervisedTask("snapshot", self.snapshot.follow),
@@ -104,6 +106,7 @@ class Service:
         await self.snapshot.load()
         self._loaded = True
         self.deadlines.start()
+        self.shedding.start()
         for each in self._supervised:
             each.start()
         await self.listener.start(sock)
@@ -117,6 +120,7 @@ class Service:
         for each in self._supervised:
             await each.stop()
         await asyncio.gather(self.records.close(), self.drift_flush.close())
+        self.shedding.stop()
         self.pool.close()
         self.deadlines.stop()
 
@@ -129,6 +133,8 @@ class Service:
 
     def _door(self, request: Request) -> None:
         target = request.target
+        if self.shedding.watchful:
+            self._unless_overloaded(request)
         if target.startswith(PREFIX):
             self._relay.open(request, self._new_request_id())
             return
@@ -147,6 +153,13 @@ class Service:
             self._key_limits.open(request, self._new_request_id())
         else:
             raise UnknownApi("Nothing is served at this path. Requests go to /relay/{api}/… and /call/{api}/{call}.")
+
+    def _unless_overloaded(self, request: Request) -> None:
+        """Raise Overloaded where this worker takes no more requests of apps."""
+        prefix = next((each for each in (PREFIX, CALL_PREFIX) if request.target.startswith(each)), None)
+        if prefix is not None:
+            request.error_shape = self.admission.error_shape(request, prefix)
+            self.shedding.check()
 
     def _answer(self, request: Request, text: str) -> None:
         head_only = request.method == b"HEAD"

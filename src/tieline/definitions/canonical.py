@@ -168,6 +168,7 @@ def _limits(one: Limits) -> dict[str, Any]:
         body=values.size_text(one.body) if one.body != Limits().body else None,
         retry={"attempts": one.retry_attempts} if one.retry_attempts != Limits().retry_attempts else None,
         **one.traffic.to_json(),
+        breaker=None if one.breaker else False,
     )
 
 

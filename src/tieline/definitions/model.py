@@ -84,7 +84,8 @@ class Verify:
 class Limits:
     """How long and how much: seconds, bytes of a request's body, tries in all.
 
-    ``traffic`` is how much all apps together may have of the API, at once and over time.
+    ``traffic`` is how much all apps together may have of the API, at once and over time. ``breaker``: whether a circuit
+    breaker guards it.
     """
 
     connect: float = 5.0
@@ -94,6 +95,7 @@ class Limits:
     body: int = 512 * 1024 * 1024
     retry_attempts: int = 2
     traffic: RequestLimits = UNLIMITED
+    breaker: bool = True
 
 
 @dataclass(frozen=True, slots=True)

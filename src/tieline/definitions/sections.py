@@ -151,7 +151,13 @@ def _limits(found: Mapping[str, Any], place: Cursor) -> Limits:
     if len({rate.per for rate in rates}) < len(rates):
         place.key("rates").problem("names a period twice; keep the lower of the two")
     traffic = RequestLimits(rates, found["tokens_per_minute"], found["concurrent"], found["streams"])
-    return Limits(**found["timeout"], body=found["body"], retry_attempts=found["retry"], traffic=traffic)
+    return Limits(
+        **found["timeout"],
+        body=found["body"],
+        retry_attempts=found["retry"],
+        traffic=traffic,
+        breaker=found["breaker"],
+    )
 
 
 def _body_limit(text: str) -> int:
@@ -284,6 +290,7 @@ LIMITS = Record(
         Key("tokens_per_minute", Whole(1, UNITS_MOST), None),
         Key("concurrent", Whole(1, CONCURRENT_MOST), None),
         Key("streams", Whole(1, CONCURRENT_MOST), None),
+        Key("breaker", Flag(), _LIMITS.breaker),
     ),
     _limits,
     like="{timeout: {total: 30s}}",

@@ -4,8 +4,10 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 from tieline.core.errors import TielineError, UpstreamError, UpstreamUnreachable
+from tieline.wire.breaker import Breaker
 from tieline.wire.egress import Answer, EgressConnection, Owner
 from tieline.wire.pool import Lane
+from tieline.wire.retry_budget import RetryBudget
 
 
 class FakeConnection:
@@ -88,6 +90,8 @@ class FakeLane:
     def __init__(self, *dialled: FakeConnection | TielineError, idle: tuple[FakeConnection, ...] = ()) -> None:
         self.idle = list(idle)
         self.dialled = list(dialled)
+        self.breaker = Breaker("upstream.test")
+        self.retries = RetryBudget(self.breaker)
 
     def take(self) -> FakeConnection | None:
         return self.idle.pop(0) if self.idle else None

@@ -32,10 +32,11 @@ class Conversation:
     """Asks once over a connection that it owns from then on. ``close`` it whatever happens; then nothing is left.
 
     The connection goes back to its lane as soon as the answer is whole, read or not; up to 64 KiB wait to be read.
+    ``sent``: the request went out whole.
     """
 
-    __slots__ = ("_body", "_connection", "_failure", "_held", "_pieces", "_room", "_sent", "_size", "_waits", "_wake",
-                 "answer", "whole")  # fmt: skip
+    __slots__ = ("_body", "_connection", "_failure", "_held", "_pieces", "_room", "_size", "_waits", "_wake",
+                 "answer", "sent", "whole")  # fmt: skip
 
     def __init__(self, connection: EgressConnection, waits: Waits) -> None:
         self.answer: Answer | None = None
@@ -48,7 +49,7 @@ class Conversation:
         self._pieces: list[bytes] = []
         self._size = 0  # bytes of the pieces: they may be very many and very small
         self._room: asyncio.Future[None] | None = None
-        self._sent = False
+        self.sent = False
         self._wake: asyncio.Future[None] | None = None
 
     async def ask(
@@ -69,7 +70,7 @@ class Conversation:
         connection.begin(self, head_only=head_only, expects_upgrade=False)
         connection.write(message)
         if body is None:
-            self._sent = True
+            self.sent = True
         else:
             self._body = asyncio.get_running_loop().create_task(self._send(connection, body, chunked=chunked))
             self._body.add_done_callback(self._sending_ended)
@@ -143,7 +144,7 @@ class Conversation:
         if connection.complete:
             self.whole = True
             self._connection = None
-            connection.release(reusable=self._sent)
+            connection.release(reusable=self.sent)
             if self._body is not None:
                 self._body.cancel()
         else:
@@ -181,7 +182,7 @@ class Conversation:
                 await self._room
         if chunked:
             connection.write(framing.last_chunk(()))
-        self._sent = True
+        self.sent = True
         self._set_deadline()
 
     def _sending_ended(self, task: "asyncio.Task[None]") -> None:
@@ -218,7 +219,7 @@ class Conversation:
             return
         now = connection.clock.now
         end = self._waits.end
-        if self._held or not (self._sent or self.answer is not None):
+        if self._held or not (self.sent or self.answer is not None):
             connection.deadline = end
         elif self.answer is not None:
             connection.deadline = min(end, now + self._waits.idle)

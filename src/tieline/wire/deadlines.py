@@ -49,17 +49,21 @@ class Timed(Protocol):
 class Deadlines:
     """Sweeps what it watches every 250 ms; a deadline ends up to 500 ms late, and early only where the loop is stalled.
 
+    ``late`` is how many seconds the last sweep came too late: something kept the loop for so long.
+
     ``now`` is the time of the next sweep, so that what is set from it between two sweeps is never too short. ``turn``
     tells turns of the loop apart: uvloop's clock goes on once a turn, in steps of a millisecond. Elsewhere, and before
     ``start``, no two calls of it agree.
     """
 
-    __slots__ = ("_handle", "_loop", "_watched", "now", "turn")
+    __slots__ = ("_due", "_handle", "_loop", "_watched", "late", "now", "turn")
 
     def __init__(self) -> None:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._handle: asyncio.TimerHandle | None = None
         self._watched: set[Timed] = set()
+        self._due = NEVER
+        self.late = 0.0
         self.now = 0.0
         self.turn: Callable[[], float] = time.perf_counter
 
@@ -88,7 +92,8 @@ class Deadlines:
         assert self._loop is not None  # start() has run
         self._handle = self._loop.call_later(RESOLUTION, self._sweep)
         now = self._loop.time()
-        self.now = now + RESOLUTION
+        self.late = max(0.0, now - self._due)
+        self.now = self._due = now + RESOLUTION
         for item in [each for each in self._watched if each.deadline <= now]:
             self._loop.call_soon(self._expire, item, now)  # one that fails does not keep the others
 

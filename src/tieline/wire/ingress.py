@@ -117,6 +117,11 @@ class IngressConnection(asyncio.Protocol):
         self._holds = 0
         self._paused_writing = False
 
+    @property
+    def busy(self) -> bool:
+        """Whether a request is being served, or a tunnel stands."""
+        return self._active is not None or self._tunnel is not None
+
     # -- the transport's side
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:

@@ -51,6 +51,11 @@ class Listener:
     def open_connections(self) -> int:
         return len(self._connections)
 
+    @property
+    def requests_under_way(self) -> int:
+        """Connections that carry a request or a tunnel now; they are counted for it."""
+        return sum([connection.busy for connection in self._connections])
+
     async def start(self, sock: socket.socket) -> None:
         """Accept on ``sock``, which is bound."""
         loop = asyncio.get_running_loop()

@@ -23,9 +23,11 @@ from aiohappyeyeballs import AddrInfoType, start_connection
 
 from tieline.core.errors import DestinationNotAllowed, UpstreamTimeout, UpstreamTlsError, UpstreamUnreachable
 from tieline.core.urls import Origin, parse_address
+from tieline.wire.breaker import Breaker
 from tieline.wire.deadlines import Deadlines
 from tieline.wire.egress import Dialled, EgressConnection
 from tieline.wire.guard import Endpoint, Guard
+from tieline.wire.retry_budget import RetryBudget
 from tieline.wire.tls import TlsIdentity, Trust, client_context
 
 IDLE_MOST = 256
@@ -47,9 +49,23 @@ class LaneKey:
 
 
 class Lane:
-    """The connections of one key: idle ones last in first out, and a way to dial more."""
+    """The connections of one key: idle ones last in first out, and a way to dial more.
 
-    __slots__ = ("_busy", "_ended", "_guard", "_idle", "_server_name", "_tls", "deadlines", "key")
+    ``breaker`` and ``retries`` are for those who send: whether they may at all, and whether once more.
+    """
+
+    __slots__ = (
+        "_busy",
+        "_ended",
+        "_guard",
+        "_idle",
+        "_server_name",
+        "_tls",
+        "breaker",
+        "deadlines",
+        "key",
+        "retries",
+    )
 
     def __init__(
         self,
@@ -61,6 +77,8 @@ class Lane:
     ) -> None:
         self.key = key
         self.deadlines = deadlines
+        self.breaker = Breaker(key.origin.host)
+        self.retries = RetryBudget(self.breaker)
         self._guard = guard
         self._tls = tls
         self._server_name = (server_name or key.origin.host) if tls is not None else None

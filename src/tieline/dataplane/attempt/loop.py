@@ -11,15 +11,19 @@ What differs between a relayed request, a call and a verify request is a ``Sende
        │         └─ lost before its answer: at once where a connection had been idle, else after a pause
        └─────────────────── an answer that is not handed out is closed before the next turn
 
+What waits for a pause has to have a place in the lane's retry budget; each send asks the lane's breaker, which is
+told how it went.
+
 It does not know who asks, and tells nobody how it ended.
 """
 
 import asyncio
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final, Generic, NamedTuple, Protocol, TypeVar
 
-from tieline.core.errors import BodyTooLarge, UpstreamProtocolError, UpstreamUnreachable
+from tieline.core.errors import BodyTooLarge, UpstreamError, UpstreamProtocolError, UpstreamUnreachable
 from tieline.dataplane.attempt.judge import AnswerHead, is_judged, judge
 from tieline.dataplane.attempt.prepare import (
     Message,
@@ -36,6 +40,8 @@ from tieline.dataplane.snapshot.calls import BoundedCache
 from tieline.dataplane.snapshot.plan import Plan
 from tieline.dataplane.tokens.holder import Holder
 from tieline.schemes.base import Applier, Headers, field_value
+from tieline.wire.breaker import FAILED_STATUSES
+from tieline.wire.pool import Lane
 
 SIGNED_MOST: Final = 16 * 1024 * 1024
 LARGE: Final = 64 * 1024
@@ -62,11 +68,18 @@ class Sender(Protocol[Head_co]):
     """Sends a message once, each time it is asked to. It owns the connection until the answer's head is here.
 
     ``unsent`` says of a send that failed that no byte of it left; ``stale`` that it went over a connection that had
-    been idle, which the upstream may have closed just then: the next goes over a new one.
+    been idle, which the upstream may have closed just then: the next goes over a new one. ``waited`` says that the
+    upstream was waited for, and not the client's body, nor a time that was over before.
     """
 
-    unsent: bool
-    stale: bool
+    @property
+    def unsent(self) -> bool: ...
+
+    @property
+    def stale(self) -> bool: ...
+
+    @property
+    def waited(self) -> bool: ...
 
     async def send(self, message: Message, prepared: Prepared) -> Head_co:
         """Send it and wait for the head of the answer, of whatever status. Raises UpstreamError."""
@@ -137,6 +150,7 @@ class Attempts(Generic[Head]):
 
         Raises:
             UpstreamError: no usable answer came.
+            Overloaded: the upstream failed so often that nothing is sent to it now.
             MissingPermission: the path, or one that a redirect leads to, is not permitted.
             CredentialError, DestinationNotAllowed: it cannot go out.
             RequestError: its body cannot be read to its end, or is too large for a scheme that has to read it.
@@ -146,19 +160,45 @@ class Attempts(Generic[Head]):
             self._job.permit(message.method, message.target.below)
         if lost is not None:
             self._tries = 1
-            await self._after(lost)
+            await self._after(lost, None)
         while True:
             self._tries += 1
             prepared = self._steady() if self._job.plan.steady else await self._prepare()
             try:
-                head = await self._sender.send(self._message, prepared)
+                head = await self._send(prepared)
             except UpstreamUnreachable as error:
-                await self._after(error)
+                await self._after(error, prepared.lane)
                 continue
             if self._judged and head.status < 300:
                 return head
             if not await self._goes_again(prepared, head):
                 return head
+
+    async def _send(self, prepared: Prepared) -> Head:
+        """Send it once, if the breaker lets it, which is told how that went."""
+        breaker, counts = prepared.lane.breaker, self._job.plan.limits.breaker
+        if breaker.open and not counts:
+            breaker.close()  # the definition had one before
+        probe = counts and breaker.admit()
+        since = time.perf_counter()
+        good: bool | None = None
+        try:
+            head = await self._sender.send(self._message, prepared)
+            good = not counts or head.status not in FAILED_STATUSES
+        except UpstreamError as error:
+            if counts and self._is_failure(error):
+                good = False
+            raise
+        finally:
+            breaker.ended(good=good, probe=probe, since=since)
+        return head
+
+    def _is_failure(self, error: UpstreamError) -> bool:
+        """Whether the upstream is to blame: nobody is for a connection that was lost while it was idle."""
+        sender = self._sender
+        if isinstance(error, UpstreamUnreachable):
+            return sender.unsent or not sender.stale
+        return sender.waited
 
     async def _goes_again(self, prepared: Prepared, head: Head) -> bool:
         """Whether the message is sent again, after what that takes; ``head`` is closed then, or where this fails."""
@@ -168,7 +208,7 @@ class Attempts(Generic[Head]):
                 return True
             if policy.retries_status and is_transient(head.status):
                 seconds = self._pause(head.headers)
-                if seconds is not None and self._may_repeat():
+                if seconds is not None and self._may_repeat() and prepared.lane.retries.take():
                     head.close()
                     await asyncio.sleep(seconds)
                     return True
@@ -231,15 +271,19 @@ class Attempts(Generic[Head]):
         self._tries -= 1  # it was refused, not tried in vain
         return True
 
-    async def _after(self, lost: UpstreamUnreachable) -> None:
-        """Wait until the message may be sent again; raises ``lost`` where it may not."""
+    async def _after(self, lost: UpstreamUnreachable, lane: Lane | None) -> None:
+        """Wait until the message may be sent again; raises ``lost`` where it may not.
+
+        What was lost over an idle connection is no part of the retry budget: the upstream had closed it, and it is
+        repeated once at most.
+        """
         sender, policy = self._sender, self._job.policy
         if self._tries >= policy.attempts or not (sender.unsent or self._may_repeat()):
             raise lost
         if sender.stale and not sender.unsent:
             return
         seconds = self._pause(()) if policy.retries_status else None
-        if seconds is None:
+        if seconds is None or lane is None or not lane.retries.take():
             raise lost
         await asyncio.sleep(seconds)
 

@@ -36,6 +36,7 @@ from tieline.dataplane.relaying.tunnel import Tunnel
 from tieline.metering.reading import UsageReading
 from tieline.ports.requests import Outcome
 from tieline.wire import framing
+from tieline.wire.breaker import Breaker
 from tieline.wire.egress import Answer, Dialled, EgressConnection
 from tieline.wire.request import Request
 
@@ -69,10 +70,10 @@ class Exchange:
     """
 
     __slots__ = (
-        "_answer", "_attempting", "_connection", "_done", "_failure", "_held", "_metered", "_plan", "_reflections",
-        "_relaying", "_sent", "_spliced", "_task", "_until", "_unwanted", "_wake", "_whole_body", "answered_at",
-        "bytes_in", "bytes_out", "dialled", "first_at", "id", "request", "route", "sends", "sent_at", "stale",
-        "status", "unsent", "usage",
+        "_answer", "_attempting", "_breaker", "_connection", "_done", "_failure", "_held", "_metered", "_plan",
+        "_reflections", "_relaying", "_sent", "_spliced", "_task", "_until", "_unwanted", "_wake", "_whole_body",
+        "answered_at", "bytes_in", "bytes_out", "dialled", "first_at", "id", "request", "route", "sends", "sent_at",
+        "stale", "status", "unsent", "usage",
     )  # fmt: skip
 
     def __init__(
@@ -98,6 +99,7 @@ class Exchange:
         self._connection: EgressConnection | None = None
         self._task: asyncio.Task[None] | None = None
         self._attempting = False
+        self._breaker: Breaker | None = None  # that has to be told what becomes of it, where the loop does not
         self._wake: asyncio.Future[None] | None = None
         self._failure: UpstreamError | None = None
         self._whole_body: bytes | None = None  # framed; to be sent once more
@@ -126,12 +128,14 @@ class Exchange:
                 self._task = self.request.run(self._gather_to_splice(self._metered, length or 0))
                 return
         prepared = self.route.prepared
-        connection = prepared.lane.take() if prepared is not None else None
-        if prepared is not None and connection is not None:
-            self.stale = True
-            self._send(connection, prepared)
-        else:
-            self._attempt(None)
+        if prepared is not None and not prepared.lane.breaker.open:
+            connection = prepared.lane.take()
+            if connection is not None:
+                self.stale = True
+                self._breaker = prepared.lane.breaker if self._plan.limits.breaker else None
+                self._send(connection, prepared)
+                return
+        self._attempt(None)
 
     async def _gather_to_splice(self, metered: Metered, length: int) -> None:
         body = await self.gather(length)
@@ -154,6 +158,7 @@ class Exchange:
     def _attempt(self, lost: UpstreamUnreachable | None) -> None:
         self._attempting = True
         self.first_at = self.sent_at or time.perf_counter()
+        self._breaker = None
         self._task = self.request.run(self._attempts(lost))
 
     async def _attempts(self, lost: UpstreamUnreachable | None) -> None:
@@ -195,6 +200,11 @@ class Exchange:
                 raise self._failure
         self.stale = False
         return PeekedHead(self, connection, connection.answer)
+
+    @property
+    def waited(self) -> bool:
+        """As ``attempt.loop.Sender`` says."""
+        return self.unsent or self._sent
 
     def repeatable(self, message: Message) -> bool:
         return self._whole_body is not None
@@ -355,28 +365,10 @@ class Exchange:
             connection.deadline = min(connection.clock.now + self._plan.limits.idle, self._until)
             self._rouse()
             return
-        request, answer = self.request, self._answer
+        request = self.request
+        answer = self._answer or self._begun(connection)
         if answer is None:
-            head = connection.answer
-            assert head is not None  # it arrived
-            self.answered_at = time.perf_counter()
-            status = self.status = head.status
-            self._unwanted = status >= _ENOUGH  # the upstream has seen enough of the body
-            self._whole_body = None
-            if status == _SWITCHING:
-                self._switch(connection, head)
-                return
-            held = self._held
-            answer = RelayedAnswer(self, head, self._reflections, b"" if held is None else told_beside(held, head))
-            if held is not None and (error := held.answered(stream=request.live)) is not None:
-                request.live = False
-                self.status = 0  # for the client there was no such answer
-                self._refuse(error)
-                return
-            self._answer = answer
-            if self._metered is not None:
-                self._metered.answered(head, self.bytes_in)
-                answer.hides_usage = self._metered.hides
+            return
         pieces = connection.pieces
         if pieces:
             connection.pieces = []
@@ -394,6 +386,31 @@ class Exchange:
         self._end("complete", None)
         request.send_last(data)
 
+    def _begun(self, connection: EgressConnection) -> RelayedAnswer | None:
+        """The answer whose head is here; None where nothing is left to do."""
+        request, held, head = self.request, self._held, connection.answer
+        assert head is not None  # it arrived
+        self.answered_at = time.perf_counter()
+        status = self.status = head.status
+        if self._breaker is not None:
+            self._breaker.answered(status, self.sent_at)
+        self._unwanted = status >= _ENOUGH  # the upstream has seen enough of the body
+        self._whole_body = None
+        if status == _SWITCHING:
+            self._switch(connection, head)
+            return None
+        answer = RelayedAnswer(self, head, self._reflections, b"" if held is None else told_beside(held, head))
+        if held is not None and (error := held.answered(stream=request.live)) is not None:
+            request.live = False
+            self.status = 0  # for the client there was no such answer
+            self._refuse(error)
+            return None
+        self._answer = answer
+        if self._metered is not None:
+            self._metered.answered(head, self.bytes_in)
+            answer.hides_usage = self._metered.hides
+        return answer
+
     def interim_arrived(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
         if status == 100:  # the client was told already
             return
@@ -409,6 +426,8 @@ class Exchange:
         elif isinstance(error, UpstreamUnreachable):
             self._attempt(error)
         else:
+            if self._breaker is not None and self._sent:
+                self._breaker.ended(good=False, since=self.sent_at)
             self._refuse(error)
 
     def upstream_paused(self) -> None:

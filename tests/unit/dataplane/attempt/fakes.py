@@ -53,6 +53,7 @@ class FakeSender:
     ) -> None:
         self.unsent = False
         self.stale = False
+        self.waited = True
         self.heads: list[bytes] = []
         self.messages: list[Message] = []
         self._answers = list(answers)
