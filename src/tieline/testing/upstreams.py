@@ -5,7 +5,7 @@ from typing import Any, cast
 
 from tieline.core.errors import TielineError, UpstreamError, UpstreamUnreachable
 from tieline.wire.breaker import Breaker
-from tieline.wire.egress import Answer, EgressConnection, Owner
+from tieline.wire.egress import Answer, Dialled, EgressConnection, Owner
 from tieline.wire.pool import Lane
 from tieline.wire.retry_budget import RetryBudget
 
@@ -17,6 +17,7 @@ class FakeConnection:
         self.clock = SimpleNamespace(now=1000.0)
         self.deadline = 0.0
         self.reused = reused
+        self.dialled: Dialled | None = None
         self.tunnelled = False
         self.answer: Answer | None = None
         self.pieces: list[bytes] = []

@@ -129,8 +129,7 @@ class Exchange:
                 return
         prepared = self.route.prepared
         if prepared is not None and not prepared.lane.breaker.open:
-            connection = prepared.lane.take()
-            if connection is not None:
+            if (connection := prepared.lane.take()) is not None:
                 self.stale = True
                 self._breaker = prepared.lane.breaker if self._plan.limits.breaker else None
                 self._send(connection, prepared)
