@@ -128,13 +128,13 @@ class Exchange:
                 self._task = self.request.run(self._gather_to_splice(self._metered, length or 0))
                 return
         prepared = self.route.prepared
-        if prepared is not None and not prepared.lane.breaker.open:
-            if (connection := prepared.lane.take()) is not None:
-                self.stale = True
-                self._breaker = prepared.lane.breaker if self._plan.limits.breaker else None
-                self._send(connection, prepared)
-                return
-        self._attempt(None)
+        lane = prepared.lane if prepared is not None and not prepared.lane.breaker.open else None
+        if prepared is not None and lane is not None and (connection := lane.take()) is not None:
+            self.stale = True
+            self._breaker = lane.breaker if self._plan.limits.breaker else None
+            self._send(connection, prepared)
+        else:
+            self._attempt(None)
 
     async def _gather_to_splice(self, metered: Metered, length: int) -> None:
         body = await self.gather(length)
