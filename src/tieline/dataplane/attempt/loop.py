@@ -68,8 +68,8 @@ class Sender(Protocol[Head_co]):
     """Sends a message once, each time it is asked to. It owns the connection until the answer's head is here.
 
     ``unsent`` says of a send that failed that no byte of it left; ``stale`` that it went over a connection that had
-    been idle, which the upstream may have closed just then: the next goes over a new one. ``waited`` says that the
-    upstream was waited for, and not the client's body, nor a time that was over before.
+    been idle, which the upstream may have closed just then: the next goes over a new one. ``sent``: all of it left, so
+    that the upstream, and not the client's body, was waited for.
     """
 
     @property
@@ -79,7 +79,7 @@ class Sender(Protocol[Head_co]):
     def stale(self) -> bool: ...
 
     @property
-    def waited(self) -> bool: ...
+    def sent(self) -> bool: ...
 
     async def send(self, message: Message, prepared: Prepared) -> Head_co:
         """Send it and wait for the head of the answer, of whatever status. Raises UpstreamError."""
@@ -179,18 +179,21 @@ class Attempts(Generic[Head]):
         breaker, counts = prepared.lane.breaker, self._job.plan.limits.breaker
         if breaker.open and not counts:
             breaker.close()  # the definition had one before
-        probe = counts and breaker.admit()
+        probe = breaker.open and breaker.admit()
         since = time.perf_counter()
         good: bool | None = None
         try:
             head = await self._sender.send(self._message, prepared)
-            good = not counts or head.status not in FAILED_STATUSES
+            good = head.status not in FAILED_STATUSES or not counts
         except UpstreamError as error:
             if counts and self._is_failure(error):
                 good = False
             raise
         finally:
-            breaker.ended(good=good, probe=probe, since=since)
+            if good and not probe:
+                breaker.successes += 1
+            else:
+                breaker.ended(good=good, probe=probe, since=since)
         return head
 
     def _is_failure(self, error: UpstreamError) -> bool:
@@ -198,7 +201,7 @@ class Attempts(Generic[Head]):
         sender = self._sender
         if isinstance(error, UpstreamUnreachable):
             return sender.unsent or not sender.stale
-        return sender.waited
+        return sender.unsent or sender.sent
 
     async def _goes_again(self, prepared: Prepared, head: Head) -> bool:
         """Whether the message is sent again, after what that takes; ``head`` is closed then, or where this fails."""

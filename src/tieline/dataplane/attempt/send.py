@@ -197,15 +197,15 @@ class CallSender:
 class ConversationSender:
     """Sends messages by a conversation each, until ``end`` on the loop's clock. ``files`` are those of ``filled``.
 
-    ``unsent``, ``stale`` and ``waited`` are as ``attempt.loop.Sender`` says.
+    ``unsent``, ``sent`` and ``stale`` are as ``attempt.loop.Sender`` says.
     """
 
-    __slots__ = ("_dialled", "_end", "_files", "_filled", "_plan", "_sends", "stale", "unsent", "waited")
+    __slots__ = ("_dialled", "_end", "_files", "_filled", "_plan", "_sends", "sent", "stale", "unsent")
 
     def __init__(self, plan: Plan, end: float, filled: Filled | None = None, files: Files | None = None) -> None:
         self.unsent = True
+        self.sent = False
         self.stale = False
-        self.waited = False
         self._plan = plan
         self._sends = 0
         self._dialled: Dialled | None = None
@@ -220,16 +220,15 @@ class ConversationSender:
             data += body
         connection = None if self.stale else prepared.lane.take()
         self.stale = connection is not None
-        self.unsent = True
-        self.waited = False
+        self.unsent = self.sent = False
         if connection is None:
             left = self._end - asyncio.get_running_loop().time()
             if left <= 0:
                 raise UpstreamTimeout("The call took too long. Try again, or raise its timeout.")
-            self.waited = True
+            self.unsent = True
             connection = await prepared.lane.dial(min(plan.limits.connect, left))
             self._dialled = connection.dialled
-        self.unsent = self.waited = False
+        self.unsent = False
         self._sends += 1
         sent_at = time.perf_counter()
         conversation = Conversation(connection, Waits(plan.first_byte, plan.limits.idle, self._end))
@@ -242,7 +241,7 @@ class ConversationSender:
             is_here = True
             self.stale = False
         finally:
-            self.waited = conversation.sent
+            self.sent = conversation.sent
             if not is_here:
                 conversation.close()
         answer = UpstreamAnswer(conversation, prepared, message.target, sent_at)

@@ -44,6 +44,7 @@ HELD_MOST: Final = 64 * 1024
 """Bytes of a body that wait for a connection, and that are kept to be sent once more."""
 _SWITCHING = 101
 _ENOUGH = 300
+_SERVER_ERRORS = 500
 
 
 class ExchangeLedger(Protocol):
@@ -66,14 +67,14 @@ class Exchange:
     Sizes are bytes of bodies; ``sent_at`` and ``answered_at`` are on the clock of ``time.perf_counter``, 0 before;
     ``first_at`` too, which is when it was first on its way where it was not sent at once. ``status`` is the upstream's,
     0 before it answered; ``usage`` is known once it has ended. ``sends`` counts how often it was sent, ``dialled``
-    tells of the last connection opened for it. ``unsent`` and ``stale`` are as ``attempt.loop.Sender`` says.
+    tells of the last connection opened for it. ``unsent``, ``sent`` and ``stale`` are as ``attempt.loop.Sender`` says.
     """
 
     __slots__ = (
         "_answer", "_attempting", "_breaker", "_connection", "_done", "_failure", "_held", "_metered", "_plan",
-        "_reflections", "_relaying", "_sent", "_spliced", "_task", "_until", "_unwanted", "_wake", "_whole_body",
-        "answered_at", "bytes_in", "bytes_out", "dialled", "first_at", "id", "request", "route", "sends", "sent_at",
-        "stale", "status", "unsent", "usage",
+        "_reflections", "_relaying", "_spliced", "_task", "_until", "_unwanted", "_wake", "_whole_body",
+        "answered_at", "bytes_in", "bytes_out", "dialled", "first_at", "id", "request", "route", "sends", "sent",
+        "sent_at", "stale", "status", "unsent", "usage",
     )  # fmt: skip
 
     def __init__(
@@ -108,7 +109,7 @@ class Exchange:
         self._spliced: bytes | None = None  # the whole body, which asks for usage
         self.usage: UsageReading | None = None
         self._until = 0.0
-        self._sent = False
+        self.sent = False
         self._unwanted = False
         self._answer: RelayedAnswer | None = None
         self._done = False
@@ -200,11 +201,6 @@ class Exchange:
         self.stale = False
         return PeekedHead(self, connection, connection.answer)
 
-    @property
-    def waited(self) -> bool:
-        """As ``attempt.loop.Sender`` says."""
-        return self.unsent or self._sent
-
     def repeatable(self, message: Message) -> bool:
         return self._whole_body is not None
 
@@ -247,8 +243,8 @@ class Exchange:
     def give_back(self, connection: EgressConnection) -> None:
         """Nobody reads the answer that came over ``connection``."""
         self._connection = None
-        connection.release(reusable=self._sent)
-        self._sent = False
+        connection.release(reusable=self.sent)
+        self.sent = False
 
     async def _woken(self) -> None:
         """Wait until the client or the upstream sent something, or the upstream failed."""
@@ -293,7 +289,7 @@ class Exchange:
         if request.expects:
             request.continue_()
         if request.complete:
-            self._sent = True
+            self.sent = True
             connection.deadline = connection.clock.now + self._plan.first_byte
         else:
             self._expect_more(connection)
@@ -323,7 +319,7 @@ class Exchange:
                 request.pause()
             self._rouse()
             return
-        if self._sent or self._unwanted:
+        if self.sent or self._unwanted:
             request.pieces.clear()
             return
         if not request.pieces and not request.chunked:
@@ -332,8 +328,8 @@ class Exchange:
         if self._done:
             return
         connection.write(data)
-        self._sent = request.complete
-        if self._sent or self._answer is not None:
+        self.sent = request.complete
+        if self.sent or self._answer is not None:
             self._expect_more(connection)
 
     def client_gone(self) -> None:
@@ -381,7 +377,7 @@ class Exchange:
             return
         self._connection = None
         data = answer.last(pieces, connection.trailers)
-        connection.release(reusable=self._sent)
+        connection.release(reusable=self.sent)
         self._end("complete", None)
         request.send_last(data)
 
@@ -391,7 +387,9 @@ class Exchange:
         assert head is not None  # it arrived
         self.answered_at = time.perf_counter()
         status = self.status = head.status
-        if self._breaker is not None:
+        if self._breaker is not None and status < _SERVER_ERRORS:
+            self._breaker.successes += 1
+        elif self._breaker is not None:
             self._breaker.answered(status, self.sent_at)
         self._unwanted = status >= _ENOUGH  # the upstream has seen enough of the body
         self._whole_body = None
@@ -425,7 +423,7 @@ class Exchange:
         elif isinstance(error, UpstreamUnreachable):
             self._attempt(error)
         else:
-            if self._breaker is not None and self._sent:
+            if self._breaker is not None and self.sent:
                 self._breaker.ended(good=False, since=self.sent_at)
             self._refuse(error)
 
@@ -457,7 +455,7 @@ class Exchange:
         now, plan = connection.clock.now, self._plan
         if self._answer is not None:
             connection.deadline = min(now + plan.limits.idle, self._until)
-        elif self._sent:
+        elif self.sent:
             connection.deadline = now + plan.first_byte
         else:
             connection.deadline = now + plan.limits.total

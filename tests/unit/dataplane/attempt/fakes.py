@@ -53,7 +53,7 @@ class FakeSender:
     ) -> None:
         self.unsent = False
         self.stale = False
-        self.waited = True
+        self.sent = True
         self.heads: list[bytes] = []
         self.messages: list[Message] = []
         self._answers = list(answers)
