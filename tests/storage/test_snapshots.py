@@ -423,3 +423,18 @@ async def test_a_write_is_spread_before_it_is_confirmed(database: Database) -> N
         pass
     async with database.read() as connection:
         assert spread == [(await connection.execute(text("SELECT max(version) FROM changes"))).scalar_one()]
+
+
+async def test_the_hashes_of_all_keys_are_read_in_parts(store: SqlStore, source: SqlSnapshots) -> None:
+    """In order, those after the last of the part before; and those of single keys, of every secret."""
+    owner = await add_app(store)
+    made = [await add_key(store, key(owner.id), bytes([number]) * 32) for number in (9, 5, 7)]
+    async with store.write(OWNER) as tx:
+        await tx.keys.rotate(made[0].id, secret(), b"\6" * 32, later(60))
+        await tx.audit.add(KeyRevoked(made[0].id, app="blog", redacted="tl_…"))
+    first = await source.key_hashes(b"", 3)
+    assert first == [b"\5" * 32, b"\6" * 32, b"\7" * 32]
+    assert await source.key_hashes(first[-1], 3) == [b"\x09" * 32]
+    assert await source.key_hashes(b"\xff" * 32, 3) == []
+    assert sorted(await source.hashes_of_keys([made[0].id, made[1].id])) == [b"\5" * 32, b"\6" * 32, b"\x09" * 32]
+    assert await source.hashes_of_keys([]) == []

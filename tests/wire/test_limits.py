@@ -10,6 +10,7 @@ from tests.wire import calling
 from tests.wire.conftest import StartStage
 from tests.wire.raw import Message, Peer, Upstream, answer, until
 from tests.wire.stage import Stage
+from tieline.access import appkey
 
 MINUTE = {"rates": [{"requests": 3, "per": "minute"}]}
 
@@ -297,3 +298,32 @@ async def test_a_stream_that_the_body_asks_for_is_refused_before_it_is_sent(star
     plain = stage.request(b"POST", b"/chat/completions", json_field, body=b'{"stream":false}')
     assert (await stage.ask(plain)).status == 200
     go.set()
+
+
+async def test_a_flood_of_unknown_keys_locks_out_no_good_key_and_stores_nothing(stage: Stage, soak: bool) -> None:
+    """From one address: strangers are refused, in the end with 429; keys that nobody has used before are served."""
+    source = stage.worker.source
+    flood, rounds = (2_000, 50) if soak else (100, 3)
+    good = [source.put_key("api") for _ in range(rounds * 2)]
+    served: list[int] = []
+    refused: set[bytes] = set()
+
+    async def strange() -> None:
+        client = await stage.connect()
+        for _ in range(flood // 20):
+            key = b"Authorization: Bearer " + appkey.mint("live").reveal_bytes()
+            await client.send(stage.request(b"GET", b"/thing", key, key=False))
+            refused.add((await client.message()).one(b"tieline-error"))
+        client.close()
+
+    async def known() -> None:
+        stage.key = good.pop()
+        served.append((await stage.get()).status)
+
+    for _ in range(rounds):
+        await asyncio.gather(*(strange() for _ in range(20)), known(), known())
+    assert served == [200] * (rounds * 2)
+    assert refused == {b"invalid_app_key", b"rate_limited"}
+    records = await stage.worker.recorded(rounds * 2)
+    assert len(records) == rounds * 2
+    assert len(source.used) <= rounds * 2

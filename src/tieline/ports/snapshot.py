@@ -67,6 +67,14 @@ class SnapshotSource(Protocol):
         """The app key one of whose secrets has this keyed hash (32 bytes)."""
         ...
 
+    async def key_hashes(self, after: bytes, most: int) -> list[bytes]:
+        """The keyed hashes that keys are found by, in order, those after ``after``, ``most`` at once."""
+        ...
+
+    async def hashes_of_keys(self, key_ids: Sequence[str]) -> list[bytes]:
+        """The keyed hashes that these keys are found by."""
+        ...
+
     async def wait_for_change(self, seconds: float) -> None:
         """Return as soon as something has changed since this method last returned, at the latest after ``seconds``.
 

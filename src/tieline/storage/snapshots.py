@@ -140,6 +140,19 @@ class SqlSnapshots:
             models=tuple(first.models),
         )
 
+    async def key_hashes(self, after: bytes, most: int) -> list[bytes]:
+        query = select(key_secrets.c.hash).where(key_secrets.c.hash > after).order_by(key_secrets.c.hash).limit(most)
+        async with self._database.read() as connection:
+            return list((await connection.execute(query)).scalars())
+
+    async def hashes_of_keys(self, key_ids: Sequence[str]) -> list[bytes]:
+        found: list[bytes] = []
+        async with self._database.read() as connection:
+            for start in range(0, len(key_ids), _BATCH):
+                these = key_secrets.c.key_id.in_(key_ids[start : start + _BATCH])
+                found += (await connection.execute(select(key_secrets.c.hash).where(these))).scalars()
+        return found
+
     async def wait_for_change(self, seconds: float) -> None:
         """Return when the change log has grown since this method last returned, at the latest after ``seconds``.
 

@@ -203,6 +203,14 @@ class MemorySource:
         self._reached()
         return self.keys.get(keyed_hash)
 
+    async def key_hashes(self, after: bytes, most: int) -> list[bytes]:
+        self._reached()
+        return sorted(each for each in self.keys if each > after)[:most]
+
+    async def hashes_of_keys(self, key_ids: Sequence[str]) -> list[bytes]:
+        self._reached()
+        return [keyed_hash for keyed_hash, row in self.keys.items() if row.key_id in key_ids]
+
     async def wait_for_change(self, seconds: float) -> None:
         self._reached()
         try:

@@ -15,6 +15,7 @@ from tieline.core.errors import NotReady, Overloaded
 from tieline.dataplane.snapshot import view as module
 from tieline.dataplane.snapshot.view import AppKey, AppKeys, Snapshot, Tell
 from tieline.ports.keys import ResolvedKey
+from tieline.ports.snapshot import Change
 from tieline.testing.dataplane import MemorySource
 from tieline.testing.vault import MemoryDataKeyStore, fake_root_key, memory_keyring
 from tieline.vault.keyring import Keyring
@@ -301,7 +302,7 @@ async def test_freshness_ends(snapshot: Snapshot, source: MemorySource, monkeypa
 async def test_lookups_that_wait_are_bounded(
     snapshot: Snapshot, source: MemorySource, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A storm of unknown keys is turned away, and what the store never answers ends as not ready."""
+    """A storm of keys that were not seen before is turned away; what the store never answers ends as not ready."""
     monkeypatch.setattr(module, "_LOOKUPS_WAITING", 40)
     monkeypatch.setattr(module, "STALE_SECONDS", 0.2)
     at_once = most = 0
@@ -315,13 +316,65 @@ async def test_lookups_that_wait_are_bounded(
         finally:
             at_once -= 1
 
+    hashes = [hashed(source, source.put_key("api")) for _ in range(60)]
+    await seen(snapshot, source)
     source.key_by_hash = stuck  # type: ignore[method-assign]
-    looks = [asyncio.create_task(snapshot.find_key(b"%032d" % number)) for number in range(60)]
+    looks = [asyncio.create_task(snapshot.find_key(each)) for each in hashes]
     got = await asyncio.gather(*looks, return_exceptions=True)
     assert sum(isinstance(each, Overloaded) for each in got) == 20
     assert sum(isinstance(each, NotReady) for each in got) == 40
     assert most == 16
     assert snapshot._waiting == 0
+
+
+class Asked:
+    """Counts how often the store is asked for a key, and for changes."""
+
+    def __init__(self, source: MemorySource) -> None:
+        self.keys = self.changes = 0
+        self._key, self._since = source.key_by_hash, source.changes_since
+        source.key_by_hash = self.key  # type: ignore[method-assign]
+        source.changes_since = self.since  # type: ignore[method-assign]
+
+    async def key(self, keyed_hash: bytes) -> ResolvedKey | None:
+        self.keys += 1
+        return await self._key(keyed_hash)
+
+    async def since(self, version: int) -> list[Change]:
+        self.changes += 1
+        return await self._since(version)
+
+
+async def test_unknown_keys_cost_no_look_up_and_hold_up_no_known_one(
+    source: MemorySource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many come at once, the store is asked once for all whether anything has changed; the rest is refused."""
+    monkeypatch.setattr(module, "_LOOKUPS_WAITING", 500)
+    known = [hashed(source, source.put_key("api")) for _ in range(20)]
+    snapshot = make(source)
+    await snapshot.load()
+    asked = Asked(source)
+    strangers = [asyncio.create_task(snapshot.find_key(b"%032d" % number)) for number in range(2000)]
+    found = [asyncio.create_task(snapshot.find_key(each)) for each in known]
+    got = await asyncio.gather(*strangers, return_exceptions=True)
+    assert all([await each is not None for each in found])
+    assert got.count(None) == 500
+    assert sum(isinstance(each, Overloaded) for each in got) == 1500
+    assert (asked.keys, asked.changes) == (20, 1)
+    assert snapshot._strangers == 0
+
+
+async def test_a_key_is_found_the_moment_it_was_made(source: MemorySource) -> None:
+    """A snapshot that has not heard of the key asks what has changed; one that is gone is looked for once."""
+    snapshot = make(source)
+    await snapshot.load()
+    asked = Asked(source)
+    made = hashed(source, source.put_key("api"))
+    assert await snapshot.find_key(made) is not None
+    del source.keys[made]
+    snapshot.keys.clear()
+    assert [await snapshot.find_key(made) for _ in range(3)] == [None] * 3
+    assert asked.keys == 2
 
 
 async def test_the_memory_of_keys_is_bounded(

@@ -19,7 +19,6 @@ from tieline.core.errors import (
     AppKeyError,
     EnvironmentNotAllowed,
     ExpiredAppKey,
-    InvalidAppKey,
     MissingPermission,
     NotReady,
     RevokedAppKey,
@@ -27,6 +26,7 @@ from tieline.core.errors import (
     UnknownApi,
 )
 from tieline.core.names import is_plain_name
+from tieline.dataplane.admission.strangers import Strangers
 from tieline.dataplane.admission.words import Words
 from tieline.dataplane.snapshot.plan import Api, Plan
 from tieline.dataplane.snapshot.view import STALE_SECONDS, AppKey
@@ -112,6 +112,13 @@ class Memo:
         return None
 
 
+class Asker(Protocol):
+    """Who asks, by the IP address; a ``Request``."""
+
+    @property
+    def peer(self) -> str: ...
+
+
 class Known(Protocol):
     """What is known of APIs and keys; a ``Snapshot``, which says what all this is."""
 
@@ -139,6 +146,7 @@ class Admission:
         self._snapshot = snapshot
         self._pepper = pepper
         self._memos: WeakSet[Memo] = WeakSet()
+        self._strangers = Strangers()
         self.looking = 0
 
     def admit(self, request: Request, door: bytes, read: Words | None = None) -> Admitted | Rejected | NeedsStore:
@@ -179,7 +187,7 @@ class Admission:
         keyed_hash = appkey.keyed_hash(self._pepper, found.key)
         key = self._snapshot.keys.get(keyed_hash) or await self._snapshot.find_key(keyed_hash)
         if key is None:
-            raise _unknown_key()
+            raise self._strangers.refusal(request.peer)
         error = self._unusable(key, request)
         if error is not None:
             raise error
@@ -208,17 +216,17 @@ class Admission:
             ):
                 memo.forget()
 
-    async def look(self, needed: NeedsStore, *, again: bool = False) -> Rejected | None:
+    async def look(self, needed: NeedsStore, asker: Asker, *, again: bool = False) -> Rejected | None:
         """Ask the store; None where it knows more than the snapshot did, so that the request may be admitted now.
 
-        ``again``: for this request a change was looked for already, and what was found did not help.
+        ``again``: for this request of ``asker``'s a change was looked for already, and what was found did not help.
         """
         snapshot = self._snapshot
         try:
             if needed.otherwise is None:
                 keyed_hash = needed.keyed_hash or b""
                 found = keyed_hash in snapshot.keys or await snapshot.find_key(keyed_hash) is not None
-                return None if found else Rejected(_unknown_key())
+                return None if found else Rejected(self._strangers.refusal(asker.peer))
             if again or self.looking >= LOOKING_MOST:
                 return needed.otherwise
             await self._freshen()
@@ -287,10 +295,6 @@ class Admission:
 
 def _not_fresh() -> NotReady:
     return NotReady("Tieline cannot reach its store, so keys cannot be checked. Try again.", retry_after=2)
-
-
-def _unknown_key() -> InvalidAppKey:
-    return InvalidAppKey("No such app key exists here. Check that it was copied whole and from this Tieline.")
 
 
 def _wrong_network(peer: str) -> AddressNotAllowed:

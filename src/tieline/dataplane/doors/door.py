@@ -170,7 +170,7 @@ class Door(ABC, Generic[Way]):
                 else:
                     way = self._admission.unless_changed(error, admitted)
                 continue
-            rejected = await self._admission.look(way, again=looked)
+            rejected = await self._admission.look(way, request, again=looked)
             looked = looked or way.keyed_hash is None
             way = rejected if rejected is not None else self._judge(request, way.words)
         return way

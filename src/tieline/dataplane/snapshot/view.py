@@ -22,6 +22,7 @@ from tieline.core.names import Environment
 from tieline.core.secret import Secret
 from tieline.dataplane.limits.bounds import Bounds, bounds_of, joined
 from tieline.dataplane.snapshot.compiler import Compiler, OpenedCredential, Priced, read_definition
+from tieline.dataplane.snapshot.minted import MintedKeys
 from tieline.dataplane.snapshot.plan import Api
 from tieline.dataplane.snapshot.prices import Prices
 from tieline.ports.apis import ApiRow
@@ -46,6 +47,7 @@ KEYS_MOST = 200_000
 _LOOK_SECONDS = 0.02
 _LOOKUPS_AT_ONCE = 16
 _LOOKUPS_WAITING = 2_000
+_HASHES_AT_ONCE = 10_000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -133,6 +135,10 @@ def _bounds(row: ResolvedKey) -> Bounds | None:
     return joined(bounds_of(limits, "key", row.key_id), bounds_of(of_app, "app", row.app_id))
 
 
+def _too_many_lookups() -> Overloaded:
+    return Overloaded("Too many unknown app keys are being looked up. Try again shortly.", retry_after=1)
+
+
 class Snapshot:
     """What a worker knows: ``apis`` by name, ``keys`` by the hash of the key, those that were looked up so far.
 
@@ -158,6 +164,8 @@ class Snapshot:
         self._app_keys = AppKeys()
         self._lookups = asyncio.Semaphore(_LOOKUPS_AT_ONCE)
         self._waiting = 0
+        self._minted: MintedKeys | None = None  # None where keys are not served
+        self._strangers = 0
         self._catching_up = asyncio.Lock()
         self._looked = 0.0
         self.fresh_until = 0.0
@@ -175,29 +183,52 @@ class Snapshot:
     async def find_key(self, keyed_hash: bytes) -> AppKey | None:
         """The key of this hash from the store, or None where there is none.
 
-        A key that changes while it is looked up is looked up again, so that nothing older than the snapshot is kept.
+        The store is asked for keys that exist. For others it is only asked whether anything has changed, once for all
+        who wait; they hold up nobody whose key exists. A key that changes while it is looked up is looked up again, so
+        that nothing older than the snapshot is kept.
 
         Raises:
-            Overloaded: too many lookups wait already.
+            Overloaded: too many wait already.
             NotReady: the store cannot be reached, or does not answer within five seconds.
         """
+        try:
+            async with asyncio.timeout(STALE_SECONDS):
+                return await self._look_up(keyed_hash) if await self._may_exist(keyed_hash) else None
+        except TimeoutError:
+            raise NotReady("Tieline's store is too slow to check the app key. Try again.", retry_after=2) from None
+
+    async def _may_exist(self, keyed_hash: bytes) -> bool:
+        """Whether the store may have a key of this hash now. Raises Overloaded, NotReady."""
+        minted = self._minted
+        if minted is None or keyed_hash in minted:
+            return True
+        if self._strangers >= _LOOKUPS_WAITING:
+            raise _too_many_lookups()
+        self._strangers += 1
+        try:
+            await self.freshen()  # it may have been made a moment ago
+        finally:
+            self._strangers -= 1
+        return self._minted is None or keyed_hash in self._minted
+
+    async def _look_up(self, keyed_hash: bytes) -> AppKey | None:
         if self._waiting >= _LOOKUPS_WAITING:
-            raise Overloaded("Too many unknown app keys are being looked up. Try again shortly.", retry_after=1)
+            raise _too_many_lookups()
         self._waiting += 1
         try:
-            async with asyncio.timeout(STALE_SECONDS), self._lookups:
+            async with self._lookups:
                 while True:
                     epoch = self._epoch
                     row = await self._source.key_by_hash(keyed_hash)
                     if epoch == self._epoch:
                         return self._remember(keyed_hash, row)
-        except TimeoutError:
-            raise NotReady("Tieline's store is too slow to check the app key. Try again.", retry_after=2) from None
         finally:
             self._waiting -= 1
 
     def _remember(self, keyed_hash: bytes, row: ResolvedKey | None) -> AppKey | None:
         if row is None:
+            if self._minted is not None:
+                self._minted.discard(keyed_hash)
             return None
         key = self._app_keys.key(keyed_hash, row)
         if len(self.keys) >= KEYS_MOST:
@@ -213,6 +244,8 @@ class Snapshot:
         self._epoch += 1
         self.keys.clear()
         self._app_keys.clear()
+        if only is None:
+            self._minted = await self._all_minted()
         credentials: dict[str, list[SealedCredential]] = {}
         for credential in await self._source.credentials():
             credentials.setdefault(credential.api_id, []).append(credential)
@@ -226,6 +259,13 @@ class Snapshot:
         self._tell(None)
         self._version = version
         self.fresh_until = time.monotonic() + STALE_SECONDS
+
+    async def _all_minted(self) -> MintedKeys:
+        minted, after = MintedKeys(), b""
+        while hashes := await self._source.key_hashes(after, _HASHES_AT_ONCE):
+            minted.add(hashes)
+            after = hashes[-1]
+        return minted
 
     async def freshen(self) -> bool:
         """Look for changes now instead of waiting to be told; whether there were any.
@@ -270,6 +310,9 @@ class Snapshot:
             stale = [held for held, key in self.keys.items() if key.key_id in owners or key.app_id in owners]
             for held in stale:
                 del self.keys[held]
+            if self._minted is not None:
+                keys = [change.ref for change in changes if change.kind == "key"]
+                self._minted.add(await self._source.hashes_of_keys(list(dict.fromkeys(keys))) if keys else ())
         if apis:
             await self._prices.refresh()
         for api_id in apis:

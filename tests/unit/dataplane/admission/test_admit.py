@@ -30,6 +30,7 @@ DOOR = b"/relay/"
 SECRET = appkey.mint("live").reveal_bytes()
 HASH = appkey.keyed_hash(PEPPER, SECRET)
 BEARER = (b"Authorization", b"Bearer " + SECRET)
+ASKER = FakeClient().request(b"GET", DOOR)
 
 
 async def compiled(**changes: Any) -> Api:
@@ -268,9 +269,9 @@ async def test_a_look_for_a_key_finds_it_or_is_final(known: Known) -> None:
     admission, client = Admission(known, PEPPER), FakeClient()
     needed = admission.admit(asked(client), DOOR)
     assert isinstance(needed, NeedsStore)
-    assert await admission.look(needed) is None
+    assert await admission.look(needed, ASKER) is None
     assert code(admission.admit(asked(client), DOOR, needed.words)) == "admitted"
-    rejected = await admission.look(replace(needed, keyed_hash=b"another"))
+    rejected = await admission.look(replace(needed, keyed_hash=b"another"), ASKER)
     assert code(rejected) == "invalid_app_key"
     assert known.looks == ["key", "key"]
 
@@ -280,10 +281,10 @@ async def test_a_look_for_a_change_is_over_when_the_snapshot_is_newer(known: Kno
     admission = Admission(known, PEPPER)
     needed = admission.admit(asked(FakeClient(), path=b"/nothing/x"), DOOR)
     assert isinstance(needed, NeedsStore)
-    assert await admission.look(needed) is needed.otherwise
+    assert await admission.look(needed, ASKER) is needed.otherwise
     known.version = 2
-    assert await admission.look(needed) is None
-    assert await admission.look(needed, again=True) is needed.otherwise
+    assert await admission.look(needed, ASKER) is None
+    assert await admission.look(needed, ASKER, again=True) is needed.otherwise
     assert known.looks == ["change", "change"]
 
 
@@ -293,8 +294,8 @@ async def test_a_store_that_is_away_is_said(known: Known) -> None:
     needed = admission.admit(asked(FakeClient(), path=b"/nothing/x"), DOOR)
     known.error = NotReady("away")
     assert isinstance(needed, NeedsStore)
-    assert await admission.look(needed) == Rejected(known.error, known.keys[HASH])
-    assert await admission.look(NeedsStore(None, 1, b"another")) == Rejected(known.error)
+    assert await admission.look(needed, ASKER) == Rejected(known.error, known.keys[HASH])
+    assert await admission.look(NeedsStore(None, 1, b"another"), ASKER) == Rejected(known.error)
 
 
 async def test_a_look_that_takes_too_long_is_given_up(known: Known, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -304,7 +305,7 @@ async def test_a_look_that_takes_too_long_is_given_up(known: Known, monkeypatch:
     needed = admission.admit(asked(FakeClient(), path=b"/nothing/x"), DOOR)
     assert isinstance(needed, NeedsStore)
     known.go.clear()
-    outcome = await admission.look(needed)
+    outcome = await admission.look(needed, ASKER)
     assert isinstance(outcome, Rejected)
     assert (outcome.error.code, outcome.error.retry_after, outcome.key) == ("not_ready", 2, known.keys[HASH])
     assert admission.looking == 0
@@ -317,14 +318,14 @@ async def test_so_many_wait_for_a_look_and_no_more(known: Known, monkeypatch: py
     needed = admission.admit(asked(FakeClient(), path=b"/nothing/x"), DOOR)
     assert isinstance(needed, NeedsStore)
     known.go.clear()
-    waiting = [asyncio.create_task(admission.look(needed)) for _ in range(2)]
+    waiting = [asyncio.create_task(admission.look(needed, ASKER)) for _ in range(2)]
     await asyncio.sleep(0)
     assert admission.looking == 2
-    assert await admission.look(needed) is needed.otherwise
+    assert await admission.look(needed, ASKER) is needed.otherwise
     assert known.looks == ["change", "change"]
     known.go.set()
     await asyncio.gather(*waiting)
-    await admission.look(needed)
+    await admission.look(needed, ASKER)
     assert known.looks == ["change"] * 3
     assert admission.looking == 0
 
