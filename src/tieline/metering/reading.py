@@ -7,7 +7,7 @@ among the ``unread``, and whoever prices or shows a reading says so.
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import ROUND_CEILING, Decimal
 from typing import Any, Final
 
@@ -40,6 +40,26 @@ class UsageReading:
     estimated: bool = False
     unread: frozenset[str] = frozenset()
     others: "tuple[UsageReading, ...]" = ()
+
+
+def together(first: UsageReading | None, second: UsageReading | None) -> UsageReading | None:
+    """What two exchanges used that count as one, such as two pages of a list: sums for each model and tier."""
+    if first is None or second is None:
+        return first if second is None else second
+    sums: dict[tuple[str | None, str | None], UsageReading] = {}
+    for each in (first, *first.others, second, *second.others):
+        known = sums.get((each.model, each.service_tier))
+        sums[each.model, each.service_tier] = replace(each, others=()) if known is None else _sum(known, each)
+    main, *others = sums.values()
+    return replace(main, others=tuple(others))
+
+
+def _sum(first: UsageReading, second: UsageReading) -> UsageReading:
+    counts = dict(first.quantities)
+    for name, count in second.quantities.items():
+        counts[name] = counts.get(name, 0) + count
+    estimated = first.estimated or second.estimated
+    return replace(first, quantities=counts, estimated=estimated, unread=first.unread | second.unread)
 
 
 class Tally:

@@ -18,6 +18,7 @@ from tieline.dataplane.answers.exact_json import is_json, read_json, write_json
 from tieline.dataplane.answers.json_parts import write_in_parts
 from tieline.dataplane.answers.large_json import check_large_json, read_large_json
 from tieline.dataplane.answers.mask import Mask, StreamMask, plain
+from tieline.dataplane.answers.pieces_mask import mask_pieces
 from tieline.dataplane.attempt.retry import retry_after
 from tieline.dataplane.doors.multipart import FormReader, boundary_of
 from tieline.definitions.json_parts import release
@@ -51,6 +52,11 @@ def masked(pieces: list[bytes]) -> None:
     stream = StreamMask([SECRET])
     for piece in pieces:
         stream.feed(piece, last=False)
+
+
+def texts_masked(body: bytes) -> Any:
+    """The texts of a stream's events, masked as one."""
+    return mask_pieces(body, [SECRET], whole=False)
 
 
 def counted(many: int) -> bytes:
@@ -141,11 +147,14 @@ ROWS: Rows = {
     "large JSON: written deep": (write_in_parts, lambda n: [[[["x" * 3000] * 30]]] * (n // 4)),
     "large JSON: freed": (lambda n: release([[[{}], {"a": [1]}] for _ in range(n)]), lambda n: n),
     "mask: escapes": (plain, lambda n: b"\\u0041%2541&amp;#65;" * n),
-    "mask: backslashes": (plain, lambda n: b"\\" * n * 1000),
+    "mask: backslashes": (plain, lambda n: b"\\" * n * 3000),
     "mask: percents": (plain, lambda n: b"%" + b"25" * n * 500),
     "mask: JSON": (MASK.json, lambda n: b'["%b"%b]' % (SECRET.replace(b"-", b"\\u002d"), b',"\\n"' * n)),
     "mask: pieces": (masked, lambda n: [SECRET[:-1]] * n),
     "mask: bytes": (masked, lambda n: [b"s"] * n),
+    "mask: texts of events": (texts_masked, lambda n: b'data: {"t":"a\\n"}\n\n' * n),
+    "mask: lines of events": (texts_masked, lambda n: b"data: s\n" * n),
+    "mask: a text without end": (texts_masked, lambda n: b'"' + b'\\"' * n),
     **{
         f"error: {name}": (error(content_type), repeated(piece))
         for name, content_type, piece in (

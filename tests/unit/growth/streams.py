@@ -7,7 +7,9 @@ from tests.unit.dataplane.streams.reading import one_by_one, read_all
 from tests.unit.growth.row import Rows, repeated
 from tieline.dataplane.answers.streams import detect
 from tieline.dataplane.answers.streams.recognition import recognise_stream
-from tieline.definitions.model import Spot, Stream
+from tieline.dataplane.answers.usage_listener import GATHERED_MOST, UsageListener, without_usage_chunk
+from tieline.definitions.model import Spot, Stream, Usage
+from tieline.metering.usage.reader import UsageReader
 
 
 def stream(shape: Stream) -> Callable[[Iterable[bytes]], Any]:
@@ -15,6 +17,19 @@ def stream(shape: Stream) -> Callable[[Iterable[bytes]], Any]:
     return lambda pieces: read_all(shape, pieces)
 
 
+def usage(kind: bytes) -> Callable[[Iterable[bytes]], Any]:
+    """Reads usage of pieces of such a content type."""
+
+    def read(pieces: Iterable[bytes]) -> Any:
+        listener = UsageListener(UsageReader(Usage("openai")), (), kind, 0)
+        for piece in pieces:
+            listener.feed(piece)
+        return listener.reading(ended=True)
+
+    return read
+
+
+JSON_TYPE = b"application/json"
 NDJSON, ARRAY, JOINED = Stream("ndjson"), Stream("json_array"), Stream("json_concatenated")
 TEXT = Stream(text=Spot("t"))
 ROWS: Rows = {
@@ -41,5 +56,13 @@ ROWS: Rows = {
         f"a proposal of {piece!r}": (detect, repeated(piece))
         for piece in (b'data: {"t":"a"}\n\n', b'{"a":1}\n', b'[{"a":1},', b"event: a\n", b'{"a":1}{', b"x: y\n")
     },
+    "usage: events": (usage(b"text/event-stream"), lambda n: [b'data: {"usage":null}\n\n' * n]),
+    "usage: an answer in pieces": (usage(JSON_TYPE), lambda n: [b'{"usage":1}'] * n),
+    "usage: a member in a member": (usage(JSON_TYPE), lambda n: [b'{"usage":' * n]),
+    "usage: members": (usage(JSON_TYPE), lambda n: [b'"usage":{},' * n]),
+    "usage: the end of a large answer": (
+        usage(JSON_TYPE), lambda n: [b'{"a":"' + b"x" * GATHERED_MOST, b'"usage":{"usage":' * n]
+    ),
+    "usage: a chunk that is hidden": (without_usage_chunk, lambda n: b'data: {"usage":null}\n\n' * n),
     "whether it is one": (recognise_stream, lambda n: b'data: {"a":"b"}\n\n' * n),
 }  # fmt: skip

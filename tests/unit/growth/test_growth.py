@@ -43,11 +43,13 @@ ROOMS = ("core", "access", "wire", "web", "dataplane/admission", "dataplane/answ
 
 WITHOUT = {
     "tieline.access.appkey": "a key of a fixed length, else refused",
+    "tieline.access.budgets": "sums of money, of at most 20 characters",
     "tieline.access.decide": "what access.areas finds, which is as deep as a definition",
     "tieline.access.rules": "rules of definitions, each short",
     "tieline.core.quantities": "names of at most 63 characters",
     "tieline.core.secret": "masks the end of one secret that an operator gave",
     "tieline.dataplane.admission.admit": "the first word of a path",
+    "tieline.dataplane.admission.fields": "a tag of at most 64 characters",
     "tieline.dataplane.admission.words": "one look for the end of the first word and for the query",
     "tieline.dataplane.attempt.target": "joins what core.urls and access.paths read",
     "tieline.dataplane.doors.relay": "one look for the query",

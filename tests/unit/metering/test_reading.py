@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tieline.metering.reading import Tally, milliseconds, name_in, whole
+from tieline.metering.reading import Tally, UsageReading, milliseconds, name_in, together, whole
 
 
 @pytest.mark.parametrize(
@@ -70,3 +70,16 @@ def test_a_tally_is_bounded() -> None:
 def test_what_is_no_name_is_none(value: Any) -> None:
     """Models and tiers end up in records and prices."""
     assert name_in(value) is None
+
+
+def test_exchanges_that_count_as_one_are_added_up_by_model() -> None:
+    """None is nothing; what is a guess in one is one in the sum."""
+    first = UsageReading("a", None, {"requests": 1})
+    second = UsageReading("a", None, {"requests": 2, "pages": 3}, estimated=True, unread=frozenset({"x"}))
+    assert [together(None, None), together(first, None), together(None, first)] == [None, first, first]
+    summed = UsageReading("a", None, {"requests": 3, "pages": 3}, estimated=True, unread=frozenset({"x"}))
+    assert together(first, second) == summed
+    other = UsageReading("b", None, {"requests": 5})
+    assert together(UsageReading("a", None, {"requests": 1}, others=(other,)), other) == UsageReading(
+        "a", None, {"requests": 1}, others=(UsageReading("b", None, {"requests": 10}),)
+    )

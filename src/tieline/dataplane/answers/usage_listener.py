@@ -127,10 +127,15 @@ def _members(text: bytes) -> dict[str, Any]:
     A text within it cannot look like one: its quotes are escaped.
     """
     found: dict[str, Any] = {}
-    for member in _MEMBER.finditer(text):
-        with suppress(ValueError, IndexError):
+    member = _MEMBER.search(text)
+    while member is not None:
+        try:
             end = value_end(text, member.end())
+        except (ValueError, IndexError):
+            break  # it was cut, and so is all that follows in it
+        with suppress(ValueError):
             found[member[1].decode()] = orjson.loads(text[member.end() : end])
+        member = _MEMBER.search(text, end)
     return found
 
 

@@ -25,6 +25,7 @@ from typing import Protocol
 from tieline.core.errors import UpstreamError, UpstreamTimeout
 from tieline.dataplane.answers.content_coding import codings
 from tieline.dataplane.answers.mask import Mask
+from tieline.dataplane.answers.usage_listener import UsageListener
 from tieline.dataplane.attempt.loop import Attempts, Job, Permit, Policy, anything
 from tieline.dataplane.attempt.prepare import Message, Prepared, Preparer
 from tieline.dataplane.attempt.target import Target, target_of
@@ -75,7 +76,8 @@ class UpstreamAnswer:
     """An answer whose head is here. ``bounded``: its body ends by length or chunks, not with the connection.
 
     ``sent_at`` and ``answered_at`` are on the clock of ``time.perf_counter``. ``sends`` is how often it was asked for,
-    ``dialled`` tells of the last connection that was opened for it.
+    ``dialled`` tells of the last connection that was opened for it. ``asked_bytes`` is the size of the request's body,
+    0 where nobody knows it; ``listener`` hears what is read, as it came.
 
     Nothing in it is hidden yet: a secret may stand in it in any coding. Whoever hands out what was read of it, whole or
     in part, has it go through ``mask`` last.
@@ -84,10 +86,12 @@ class UpstreamAnswer:
     __slots__ = (
         "_conversation",
         "answered_at",
+        "asked_bytes",
         "bounded",
         "dialled",
         "headers",
         "length",
+        "listener",
         "mask",
         "prepared",
         "sends",
@@ -108,21 +112,37 @@ class UpstreamAnswer:
         self.answered_at = time.perf_counter()
         self.sends = 1
         self.dialled: Dialled | None = None
+        self.asked_bytes = 0
+        self.listener: UsageListener | None = None
         self.prepared = prepared
         self.mask = Mask(prepared.reflections)
         self._conversation = conversation
 
     async def read(self) -> bytes:
         """What came of the body since, as it came; empty at its end. Raises UpstreamError."""
-        return await self._conversation.read()
+        data = await self._conversation.read()
+        if self.listener is not None:
+            self.listener.feed(data)
+        return data
 
     def rest(self, most: int) -> bytes | None:
         """The whole body where all of it is here, has no content coding and at most ``most`` bytes; else None."""
-        return self._conversation.rest(most) if not codings(self.headers) else None
+        found = self._conversation.rest(most) if not codings(self.headers) else None
+        if found is not None and self.listener is not None:
+            self.listener.feed(found)
+        return found
 
     async def read_all(self, most: int) -> bytes:
         """The whole body as it came. Raises UpstreamResponseTooLarge and every other UpstreamError."""
-        return await self._conversation.read_all(most)
+        found = await self._conversation.read_all(most)
+        if self.listener is not None:
+            self.listener.feed(found)
+        return found
+
+    @property
+    def whole(self) -> bool:
+        """Whether the body came to its end."""
+        return self._conversation.whole
 
     def header(self, name: bytes) -> bytes | None:
         """The first field called ``name`` (lower case)."""
@@ -246,6 +266,7 @@ class ConversationSender:
                 conversation.close()
         answer = UpstreamAnswer(conversation, prepared, message.target, sent_at)
         answer.sends, answer.dialled = self._sends, self._dialled
+        answer.asked_bytes = (message.length or 0) if body is None else len(body)
         return answer
 
     def repeatable(self, message: Message) -> bool:

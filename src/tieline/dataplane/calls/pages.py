@@ -59,18 +59,20 @@ class Walk:
         self._most = call.call.pagination
         self._pager = Pager(call.call, arguments.values, onward.call)
         self._draw = draw
+        self._hear: Callable[[UpstreamAnswer], None] = lambda _: None
         self._last: Target | None = None  # where the page before was asked for
         self._asked: set[bytes] = set()  # fingerprints of the URLs that answers named and that were asked for
         self._size = 0  # bytes of the page that was read last
         self._mask = Mask(())  # that of the page that was read last
         self._end = asyncio.get_running_loop().time() + self._most.most_time
 
-    async def run(self, receiver: Receiver, first: Callable[[UpstreamAnswer], None]) -> None:
-        """Walk to the end. ``first`` hears of the first page's answer.
+    async def run(self, receiver: Receiver, hear: Callable[[UpstreamAnswer], None]) -> None:
+        """Walk to the end. ``hear`` is told of each page's answer before it is read.
 
         Raises what fetching the first page does, before anything was handed out.
         """
-        page = await self._get(self._pager.first(), first)
+        self._hear = hear
+        page = await self._get(self._pager.first())
         receiver.begin_events()
         try:
             while page is not None:
@@ -96,7 +98,7 @@ class Walk:
         self.more = len(given) < len(page.items) or (following is not None and is_full)
         return await self._get(following) if following is not None and not self.more else None
 
-    async def _get(self, asks: NextPage, hear: Callable[[UpstreamAnswer], None] | None = None) -> PageAnswer | None:
+    async def _get(self, asks: NextPage) -> PageAnswer | None:
         """One page as the upstream sent it; None where it says that there is no such page."""
         call = self._call
         sent = call if not self.pages else self._onward
@@ -107,8 +109,7 @@ class Walk:
         reached = await self._runner.sender.send(replace(order, target=target, end=end))
         self._last = reached.target
         try:
-            if hear is not None:
-                hear(reached)
+            self._hear(reached)
             if self._pager.is_past_end(reached.status):
                 return None
             if reached.status >= 300:

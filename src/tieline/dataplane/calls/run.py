@@ -29,6 +29,7 @@ from tieline.dataplane.calls.arguments import Arguments
 from tieline.dataplane.calls.caching import AnswerCache, CachedAnswer
 from tieline.dataplane.calls.drift import Drifts, Watched
 from tieline.dataplane.calls.idempotency import FinishedRun, Idempotency, Scope, recorded_for
+from tieline.dataplane.calls.metered import MeteredRun
 from tieline.dataplane.calls.pages import Walk
 from tieline.dataplane.calls.reading import LARGE
 from tieline.dataplane.calls.recording import Recorder, give_again
@@ -107,13 +108,14 @@ class Run:
     ``path`` is what was sent first, as records show it, ``area`` and ``level`` what it was permitted as; ``status`` is
     the upstream's, ``sent_at`` and ``answered_at`` are on the clock of ``time.perf_counter``, all 0 before. ``age`` is
     how many seconds ago the answer was fetched, None where it is fresh; ``replayed`` says that it was given before
-    under the same idempotency key. ``first_at`` is when it was first on its way; ``sends``, ``dialled`` and ``usage``
-    are as an exchange has them.
+    under the same idempotency key. ``first_at`` is when it was first on its way; ``sends`` and ``dialled`` are as an
+    exchange has them. ``usage`` is known once it was ``settled``: that of every answer it got of the upstream.
     """
 
     __slots__ = (
         "_again",
         "_connections",
+        "_metered",
         "_recorder",
         "_runner",
         "_terms",
@@ -144,6 +146,7 @@ class Run:
         self.sends = 0
         self.dialled: Dialled | None = None
         self.usage: UsageReading | None = None
+        self._metered: MeteredRun | None = None
         self.age: int | None = None
         self.replayed = False
         self._runner = runner
@@ -172,6 +175,12 @@ class Run:
             return False
         self._recorder.leave()
         return True
+
+    def settled(self) -> UsageReading | None:
+        """What it used, now that it has ended."""
+        if self._metered is not None:
+            self.usage = self._metered.reading()
+        return self.usage
 
     # -- what is sent
 
@@ -295,7 +304,12 @@ class Run:
                 values = {name: value for name, value in values.items() if name in sent.call.parameters}
             return await self._draw(values, arguments, sent, order.key)
 
-        await Walk(self._runner, call, onward, arguments, draw).run(receiver, self._heard)
+        def hear(reached: UpstreamAnswer) -> None:
+            if not self.sent_at:
+                self._heard(reached)
+            self._listen(call, reached)
+
+        await Walk(self._runner, call, onward, arguments, draw).run(receiver, hear)
 
     def _answer_cached(self, key: Hashable, receiver: Receiver) -> bool:
         """Whether the answer was kept, and is given again."""
@@ -312,6 +326,7 @@ class Run:
     ) -> None:
         """Hand out an answer, which is closed then."""
         self._heard(reached)
+        self._listen(call, reached)
         try:
             if reached.status < 300 and call.call.response.type in _AS_THEY_COME:
                 await self._pass_through(call, reached, receiver)
@@ -346,6 +361,14 @@ class Run:
     def _watched(self, call: ReadyCall) -> Watched:
         plan = self.target.plan
         return Watched(plan.name, plan.environment, call.name)
+
+    def _listen(self, call: ReadyCall, reached: UpstreamAnswer) -> None:
+        """Have what the answer used read as it comes."""
+        reader = self.target.plan.usage
+        if reader is not None:
+            if self._metered is None:
+                self._metered = MeteredRun()
+            self._metered.listen(reader, call, reached)
 
     def _heard(self, reached: UpstreamAnswer) -> None:
         self.status = reached.status

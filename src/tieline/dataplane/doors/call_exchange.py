@@ -280,8 +280,9 @@ class CallExchange:
     def _end(self, outcome: Outcome, error: TielineError | None) -> None:
         if not self._over:
             self._over = True
+            usage = self.run.settled()
             if self._held is not None:
-                self._held.end(None)
+                self._held.end(usage)
             self._door.ledger.ran(self, outcome, error)
 
 

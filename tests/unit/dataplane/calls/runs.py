@@ -34,6 +34,8 @@ class Upstream:
     go: asyncio.Event | None = None
     mask: Mask = field(default_factory=lambda: Mask(()))
     bounded: bool = True
+    sends: int = 1
+    dialled: Any = None
     sent_at: float = 1.0
     answered_at: float = 2.0
     target: Any = None
