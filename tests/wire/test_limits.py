@@ -11,6 +11,7 @@ from tests.wire.conftest import StartStage
 from tests.wire.raw import Message, Peer, Upstream, answer, until
 from tests.wire.stage import Stage
 from tieline.access import appkey
+from tieline.dataplane.limits import limiter
 
 MINUTE = {"rates": [{"requests": 3, "per": "minute"}]}
 
@@ -327,3 +328,56 @@ async def test_a_flood_of_unknown_keys_locks_out_no_good_key_and_stores_nothing(
     records = await stage.worker.recorded(rounds * 2)
     assert len(records) == rounds * 2
     assert len(source.used) <= rounds * 2
+
+
+@pytest.mark.parametrize("end", ["times out", "is no HTTP", "is cut", "cannot be reached", "is a bad call"])
+async def test_no_failure_keeps_a_slot(start_stage: StartStage, end: str) -> None:
+    """Of the key and of the app at the same time: ten failures one after the other, each finds both slots free."""
+
+    async def script(upstream: Upstream, peer: Peer) -> None:
+        await upstream.read(peer)
+        if end == "times out":
+            await peer.rest()
+        elif end == "is no HTTP":
+            await peer.send(b"nonsense\r\n\r\n")
+        else:
+            await peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf")
+            peer.reset()
+
+    calls = {"ask": {"path": "/ask", "parameters": {"n": {"type": "integer", "in": "query"}}}}
+    limits = {"timeout": {"first_byte": "50ms"}, "retry": {"attempts": 1}, "concurrent": 1, "streams": 1}
+    stage = await start_stage(script, limits=limits, calls=calls)
+    await limited(stage, limits={"concurrent": 1, "streams": 1}, app_limits={"concurrent": 1})
+    if end == "cannot be reached":
+        await stage.upstream.stop()
+    for _ in range(10):
+        client = await stage.connect()
+        if end == "is a bad call":
+            await client.send(calling.request(stage, "ask", {"n": "none"}))
+        else:
+            await client.send(stage.request(b"POST", b"/thing", body=b"x"))
+        raw = await client.rest() if end == "is cut" else (await client.message()).raw
+        assert b" 429 " not in raw.split(b"\r\n")[0]
+        client.close()
+        await until(lambda: stage.worker.service.listener.open_connections == 0)
+
+
+async def test_no_field_of_a_client_makes_it_another_address(stage: Stage) -> None:
+    """Without trusted proxies whatever it says of others counts for nothing."""
+    await limited(stage, limits={"per_address": {"requests": 1, "per": "day"}})
+    fields = (b"X-Forwarded-For: 203.0.113.%d", b"Forwarded: for=203.0.113.%d", b"X-Real-IP: 203.0.113.%d")
+    got = [await stage.get(b"/thing", *(field % number for field in fields)) for number in range(3)]
+    assert [each.status for each in got] == [200, 429, 429]
+
+
+async def test_refused_requests_do_not_put_off_the_next(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever keeps asking while nothing is left gets the next when it is due, not later."""
+    now = 10**12
+    monkeypatch.setattr(limiter, "micros", lambda: now)
+    await limited(stage, limits=MINUTE)
+    assert [(await stage.get()).status for _ in range(6)] == [200] * 3 + [429] * 3
+    for _ in range(4):
+        now += 4_000_000
+        assert (await stage.get()).status == 429
+    now += 4_000_000
+    assert [(await stage.get()).status for _ in range(2)] == [200, 429]

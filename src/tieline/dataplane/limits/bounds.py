@@ -4,7 +4,7 @@ Made once for each app key and each plan. A rate with other numbers is another b
 fresh; what is under way at once counts against a new number too.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv6Address, ip_address
 from typing import Final, Literal, TypeAlias
 
@@ -24,7 +24,8 @@ class RateBound:
     """So many over time, such as "60 requests a minute" (``words``).
 
     With ``tokens``, tokens are counted and not requests: they are charged when they are known, and a request fits as
-    long as something is left. ``policy`` is its name in ``RateLimit`` fields.
+    long as something is left. ``policy`` is its name in ``RateLimit`` fields, ``declared`` what
+    ``RateLimit-Policy`` says of it.
     """
 
     identity: bytes
@@ -33,6 +34,12 @@ class RateBound:
     policy: str
     rate: Rate
     tokens: bool = False
+    declared: str = field(init=False, compare=False)
+
+    def __post_init__(self) -> None:
+        unit = ';qu="tokens"' if self.tokens else ""
+        declared = f'"{self.policy}";q={self.rate.units};w={self.rate.period // MICROSECONDS}{unit}'
+        object.__setattr__(self, "declared", declared)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +52,10 @@ class SlotBound:
     policy: str
     most: int
     streams: bool = False
+    declared: str = field(init=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "declared", f'"{self.policy}";q={self.most};qu="concurrent-requests"')
 
 
 @dataclass(frozen=True, slots=True)

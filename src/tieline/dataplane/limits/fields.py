@@ -7,7 +7,7 @@ key and its app are told to everybody who holds the key: those of an API are sha
 from collections.abc import Sequence
 from typing import Final
 
-from tieline.dataplane.limits.bounds import Bound, RateBound
+from tieline.dataplane.limits.bounds import RateBound
 from tieline.dataplane.limits.gcra import MICROSECONDS
 from tieline.dataplane.limits.held import Held, Left
 from tieline.wire.egress import Answer
@@ -23,7 +23,7 @@ def fields_of(left: Sequence[Left], *, openai: bool = True) -> bytes:
     told = [each for each in left if each.bound.owner != "API"]
     if not told:
         return b""
-    policies = ", ".join([_policy(each.bound) for each in told])
+    policies = ", ".join([each.bound.declared for each in told])
     states = ", ".join([_state(each) for each in told])
     lines = f"ratelimit-policy: {policies}\r\nratelimit: {states}\r\n"
     return (lines + _openai(told) if openai else lines).encode()
@@ -32,13 +32,6 @@ def fields_of(left: Sequence[Left], *, openai: bool = True) -> bytes:
 def told_beside(held: Held, answer: Answer) -> bytes:
     """The same beside the fields of an upstream's ``answer``: OpenAI's are left out where it has such itself."""
     return fields_of(held.left, openai=not any(name.lower().startswith(_OPENAI) for name, _ in answer.headers))
-
-
-def _policy(bound: Bound) -> str:
-    if isinstance(bound, RateBound):
-        unit = ';qu="tokens"' if bound.tokens else ""
-        return f'"{bound.policy}";q={bound.rate.units};w={bound.rate.period // MICROSECONDS}{unit}'
-    return f'"{bound.policy}";q={bound.most};qu="concurrent-requests"'
 
 
 def _state(left: Left) -> str:
@@ -57,7 +50,7 @@ def _openai(told: Sequence[Left]) -> str:
     rates = [(each, each.bound) for each in told if isinstance(each.bound, RateBound) and not each.bound.tokens]
     if not rates:
         return ""
-    left, bound = min(rates, key=lambda pair: pair[0].remaining / pair[1].rate.units) if len(rates) > 1 else rates[0]
+    left, bound = rates[0] if len(rates) == 1 else min(rates, key=lambda pair: pair[0].remaining / pair[1].rate.units)
     return (
         f"x-ratelimit-limit-requests: {bound.rate.units}\r\n"
         f"x-ratelimit-remaining-requests: {left.remaining}\r\n"

@@ -1,16 +1,14 @@
 """What one request holds of the limits that hold for it, from when it was let through until it has ended."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from tieline.core.errors import TielineError
 from tieline.dataplane.limits.bounds import Bound, RateBound, SlotBound
 from tieline.metering.reading import UsageReading
 
 
-@dataclass(frozen=True, slots=True)
-class Left:
+class Left(NamedTuple):
     """What was left of a bound when a request had been let through or refused.
 
     ``remaining`` more would have fitted; for a rate, ``reset`` microseconds later everything would fit again.
@@ -81,8 +79,10 @@ class Held:
 
     def free(self) -> None:
         """Give all slots back; a second time does nothing."""
-        cells, self._cells, self._stream_cells = self._cells + self._stream_cells, [], []
-        self._streams = []
+        cells, self._cells = self._cells, []
+        if self._streams:
+            cells += self._stream_cells
+            self._streams, self._stream_cells = [], []
         self._counter.free_slots(cells)
 
     def end(self, usage: UsageReading | None) -> None:
@@ -91,10 +91,9 @@ class Held:
         An estimate counts as what it is taken for; what was never told counts nothing.
         """
         self.free()
-        bounds, self._tokens = self._tokens, []
-        tokens = 0 if usage is None or not bounds else _tokens(usage)
-        if tokens:
-            self._counter.charge(bounds, tokens)
+        if usage is not None and self._tokens and (tokens := _tokens(usage)):
+            self._counter.charge(self._tokens, tokens)
+            self._tokens = []
 
 
 def _tokens(usage: UsageReading) -> int:

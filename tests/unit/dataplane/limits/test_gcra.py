@@ -1,5 +1,6 @@
 """The rate in integers against a model in fractions."""
 
+import random
 from fractions import Fraction
 
 import pytest
@@ -83,3 +84,27 @@ def test_rates_out_of_bounds_are_no_rates(units: int, period: int) -> None:
     """Numbers that a signed 64-bit cell could not hold are refused when the rate is made."""
     with pytest.raises(ValueError, match="a rate is 1 to"):
         Rate(units, period)
+
+
+def test_a_rate_equals_the_model_over_many_steps(soak: bool) -> None:
+    """One state carried on and on: bursts, rests, charges and clocks that stand still never drift from the model."""
+    randomness = random.Random(20261130)
+    left = 1_000_000 if soak else 10_000
+    while left > 0:
+        rate = Rate(randomness.randint(1, 10_000), randomness.choice([7, 1000, 1_000_000, 60_000_000, 86_400_000_000]))
+        now = randomness.randrange(10**15)
+        arrival, bucket = FRESH, Bucket(rate, now)
+        for _ in range(min(left, 5_000)):
+            pace = rate.period // rate.units + 1
+            now += randomness.choice([0, 0, 1, randomness.randint(0, 2 * pace), randomness.randint(0, rate.period)])
+            amount = randomness.choice([1, 1, 1, 0, randomness.randint(1, rate.units + 1)])
+            if randomness.random() < 0.05:
+                bucket.fill(now)
+                bucket.level -= amount
+                arrival = rate.charge(arrival, now, amount)
+            else:
+                taken = rate.take(arrival, now, amount)
+                assert taken.fits is bucket.take(now, amount)
+                assert taken.remaining == max(0, int(bucket.level))
+                arrival = taken.arrival
+        left -= 5_000
