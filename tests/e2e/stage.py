@@ -317,6 +317,11 @@ class Admin:
             raise EOFError
         return reply.json if reply.body else None
 
+    async def events(self) -> list[Any]:
+        """The last audit events, newest first, without what processes do by themselves: that comes when it comes."""
+        events = (await self.made("GET", "/audit?limit=200"))["items"]
+        return [event for event in events if event["kind"] not in {"vault.opened", "prices.replaced"}]
+
     async def api(self, name: str, base_url: str, **more: object) -> Any:
         """Add an API whose key goes into ``Authorization: Bearer``; ``more`` are further members of its definition."""
         wanted = definition(name, base_url, **more)

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tieline.core.secret import Secret
+from tieline.dataplane.openings import Openings
 from tieline.testing.vault import memory_keyring
 from tieline.vault.envelope import Place, SealBroken, Sealed, seal, unseal
 from tieline.vault.intake import Intake, SealedSecret
@@ -127,7 +128,11 @@ async def test_no_altered_or_moved_ciphertext_opens(
 ) -> None:
     """Every one of 10,000 is refused (1,000 outside the soak run)."""
     keyring = await memory_keyring()
-    chance, intake, revealer = random.Random(tamper.__name__), Intake(keyring), Revealer(keyring)
+    chance, intake, revealer = (
+        random.Random(tamper.__name__),
+        Intake(keyring),
+        Revealer(keyring, Openings().witness("serve")),
+    )
     known, refused = rows(intake, chance, 40), 0
     count = FULL if soak else REDUCED
     for _ in range(count):

@@ -6,11 +6,12 @@ import pytest
 from sqlalchemy import text
 
 from tests.storage.rows import AUDIT_KEY, OWNER, add_app, app
-from tieline.audit.events import TokenRevoked
+from tieline.audit.events import TokenRevoked, VaultOpened
 from tieline.core.pages import PageRequest
-from tieline.ports.audit import AuditRow
+from tieline.ports.audit import AuditFilter, AuditRow
 from tieline.storage import audit as audit_module
 from tieline.storage.engine import Database
+from tieline.storage.openings import SqlOpenings
 from tieline.storage.store import SqlStore
 
 EVENTS = 8
@@ -138,6 +139,21 @@ async def test_appends_that_race_make_one_chain(chain: SqlStore) -> None:
     async with chain.read() as rx:
         verdict = await rx.audit.verify()
     assert (verdict.events, verdict.breaks) == (EVENTS + 10, [])
+
+
+async def test_processes_tell_what_they_opened_in_the_same_chain(database: Database, chain: SqlStore) -> None:
+    """Workers and operators at the same moment: one chain, each event with who it was."""
+    workers = [SqlOpenings(database, audit_key=AUDIT_KEY, actor=f"server:gate/data worker {n}") for n in range(4)]
+    opened = {"cred_1": {"of": "credential", "environment": "live", "version": 1, "fields": ["key"]}}
+    event = VaultOpened("vault", why="serve", opened=opened)
+    telling = [worker.add_openings([event, event]) for worker in workers]
+    await asyncio.gather(*telling, *(add_app(chain, app(f"app-{number}")) for number in range(4)))
+    async with chain.read() as rx:
+        found = (await rx.audit.list(PageRequest(), AuditFilter(kind="vault", text="CRED_1"))).items
+        verdict = await rx.audit.verify()
+    assert sorted({each.actor for each in found}) == [f"server:gate/data worker {n}" for n in range(4)]
+    assert [each.data for each in found] == [{"why": "serve", "opened": opened, "more": 0}] * 8
+    assert (verdict.events, verdict.breaks) == (EVENTS + 12, [])
 
 
 async def test_several_events_in_one_write_are_linked(store: SqlStore) -> None:

@@ -6,7 +6,7 @@ Wires ``dataplane`` to its snapshot source, the keyring and the egress guard. De
 from tieline.app.assignment import DRAIN_SECONDS, Assignment
 from tieline.app.control_socket import ControlSocket
 from tieline.app.listeners import open_listener, own_listeners
-from tieline.app.opening import open_existing
+from tieline.app.opening import open_existing, opening_log
 from tieline.dataplane.limits.table import NodeTables
 from tieline.dataplane.service import Resources, Service
 from tieline.storage.leases import SqlConnections
@@ -39,7 +39,16 @@ async def run(assignment: Assignment, supervisor: ControlSocket) -> None:
         proxies = TrustedProxies(settings.trusted_proxies) if settings.trusted_proxies else None
         tables = NodeTables.of(assignment.tables, assignment.index, settings.workers)
         resources = Resources(
-            source, connections, opened.keyring, guard, tables, trust, proxies, worker=assignment.index, log=log
+            source,
+            connections,
+            opened.keyring,
+            guard,
+            tables,
+            trust,
+            proxies,
+            worker=assignment.index,
+            log=log,
+            openings=opening_log(opened, f"data worker {assignment.index + 1}"),
         )
         service = Service(resources)
         await service.start(open_listener(settings.app_listen))

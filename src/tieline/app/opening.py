@@ -3,12 +3,14 @@
 Owns the order in which they are opened and what the first start creates. Knows no table and no request.
 """
 
+import socket
 from dataclasses import dataclass
 
 from tieline.app import datadir
 from tieline.settings.model import ServeSettings
 from tieline.storage.engine import Database, open_database
 from tieline.storage.migrate import migrate
+from tieline.storage.openings import SqlOpenings
 from tieline.storage.vault import SqlDataKeys
 from tieline.vault.keyring import Keyring
 from tieline.vault.rootkeys.choice import RootKeySource
@@ -40,6 +42,12 @@ async def open_existing(settings: ServeSettings) -> OpenedStore:
     database = await open_database(settings.database_url)
     await database.check_schema()
     return await _open_vault(settings.root_key, database, create=False)
+
+
+def opening_log(opened: OpenedStore, process: str) -> SqlOpenings:
+    """Where ``process``, such as ``data worker 2``, tells what it opens in the vault."""
+    actor = f"server:{socket.gethostname()[:100]}/{process}"
+    return SqlOpenings(opened.database, audit_key=opened.keyring.derive("audit"), actor=actor)
 
 
 async def _open_vault(source: RootKeySource, database: Database, *, create: bool) -> OpenedStore:

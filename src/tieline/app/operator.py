@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from tieline.app.opening import OpenedStore
+from tieline.app.opening import OpenedStore, opening_log
 from tieline.core.names import Environment
 from tieline.definitions.infer.learning import StreamSample
 from tieline.definitions.model import Stream
@@ -58,12 +58,15 @@ class OperatorExit:
 
     @cached_property
     def _opening(self) -> "Opening":
-        from tieline.dataplane.operator.opening import Opening  # noqa: PLC0415  see the module's docstring
+        from tieline.dataplane.openings import Openings  # noqa: PLC0415  see the module's docstring
+        from tieline.dataplane.operator.opening import Opening  # noqa: PLC0415
         from tieline.wire.tls import Trust  # noqa: PLC0415
 
         source = SqlSnapshots(self._opened.database, self._settings.database_url)
         connections = SqlConnections(self._opened.database)
-        return Opening(source, connections, self._opened.keyring, self._guard, Trust(self._settings.ca_bundle))
+        trust = Trust(self._settings.ca_bundle)
+        openings = Openings(opening_log(self._opened, "control plane"))
+        return Opening(source, connections, self._opened.keyring, self._guard, trust, openings)
 
     @cached_property
     def _verifier(self) -> "Verifier":

@@ -321,3 +321,18 @@ class PricesReplaced(AuditEvent):
     kind: ClassVar[str] = "prices.replaced"
     providers: int
     models: int
+
+
+@dataclass(frozen=True, slots=True)
+class VaultOpened(AuditEvent):
+    """A process opened secrets; its target is the vault.
+
+    ``why`` is ``serve`` (to add them to requests), ``token`` (a connection's, to use or renew it), ``verify``,
+    ``trial`` or ``sign_in``. ``opened`` has what they belong to by id: a credential, connection or sign-in, its
+    environment, version and the names of its fields. ``more`` were opened beside those that are named.
+    """
+
+    kind: ClassVar[str] = "vault.opened"
+    why: str
+    opened: Mapping[str, Any]
+    more: int = 0

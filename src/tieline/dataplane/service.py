@@ -20,12 +20,14 @@ from tieline.dataplane.doors.key_limits import KeyLimits
 from tieline.dataplane.doors.relay import PREFIX, Relay
 from tieline.dataplane.limits.limiter import Limiter
 from tieline.dataplane.limits.table import NodeTables
+from tieline.dataplane.openings import Openings
 from tieline.dataplane.records.failures import FailureLog
 from tieline.dataplane.records.recorder import Records
 from tieline.dataplane.shedding import Shedding
 from tieline.dataplane.snapshot.view import Snapshot
 from tieline.dataplane.supervised import SupervisedTask
 from tieline.dataplane.tokens.sessions import TokenSessions
+from tieline.ports.audit import OpeningLog
 from tieline.ports.connections import ConnectionStore
 from tieline.ports.snapshot import Change, SnapshotSource
 from tieline.telemetry.logs import Log
@@ -49,7 +51,8 @@ _OF_TOKENS = frozenset({"connection", "token"})  # kinds of changes that no key 
 class Resources:
     """What a worker is given: the store's side, opened keys, the egress guard, the counters that it shares with others.
 
-    And whom to trust upstream and in front. ``worker`` is its number; ``log`` gets a line for each request that failed.
+    And whom to trust upstream and in front. ``worker`` is its number; ``log`` gets a line for each request that failed,
+    ``openings`` hears of what was opened in the vault.
     """
 
     source: SnapshotSource
@@ -61,6 +64,7 @@ class Resources:
     proxies: TrustedProxies | None = None
     worker: int = 0
     log: Log | None = None
+    openings: OpeningLog | None = None
 
 
 class Service:
@@ -69,8 +73,16 @@ class Service:
     def __init__(self, resources: Resources) -> None:
         self.deadlines = Deadlines()
         self.pool = Pool(resources.guard, self.deadlines, resources.trust)
-        self.sessions = TokenSessions(resources.connections, resources.keyring)
-        self.snapshot = Snapshot(resources.source, resources.keyring, resources.guard, self.pool, self._changed)
+        self.openings = Openings(resources.openings)
+        self.sessions = TokenSessions(resources.connections, resources.keyring, openings=self.openings)
+        self.snapshot = Snapshot(
+            resources.source,
+            resources.keyring,
+            resources.guard,
+            self.pool,
+            self._changed,
+            self.openings.witness("serve"),
+        )
         self.records = Records(resources.source, resources.worker)
         if resources.log is not None:
             self.records.listen(FailureLog(resources.log), to_failures=True)
@@ -88,6 +100,7 @@ class Service:
             SupervisedTask("snapshot", self.snapshot.follow),
             SupervisedTask("records", self.records.run),
             SupervisedTask("drift", self.drift_flush.run),
+            SupervisedTask("openings", self.openings.run),
         )
         self._loaded = False
         self._leaving = False
@@ -104,6 +117,7 @@ class Service:
     async def start(self, sock: socket.socket) -> None:
         """Load the snapshot, then accept on ``sock``, which is bound."""
         await self.snapshot.load()
+        await self.openings.close()  # told before anything is served, if the store takes it
         self._loaded = True
         self.deadlines.start()
         self.shedding.start()
@@ -119,7 +133,7 @@ class Service:
         await self.sessions.close(seconds)
         for each in self._supervised:
             await each.stop()
-        await asyncio.gather(self.records.close(), self.drift_flush.close())
+        await asyncio.gather(self.records.close(), self.drift_flush.close(), self.openings.close())
         self.shedding.stop()
         self.pool.close()
         self.deadlines.stop()

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from tieline.audit.chain import Anchor
-from tieline.audit.events import AuditEvent
+from tieline.audit.events import AuditEvent, VaultOpened
 from tieline.core.pages import Page, PageRequest
 
 
@@ -72,4 +72,12 @@ class AuditWriter(AuditReader, Protocol):
 
     async def add(self, event: AuditEvent) -> None:
         """Append ``event`` with the caller of this write as its actor."""
+        ...
+
+
+class OpeningLog(Protocol):
+    """Where a process tells what it opened in the vault."""
+
+    async def add_openings(self, events: Sequence[VaultOpened]) -> None:
+        """Append ``events`` to the audit chain, all or nothing. Raises ``NotReady`` while that cannot be."""
         ...

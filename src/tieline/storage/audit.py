@@ -11,7 +11,6 @@ from typing import Any
 from sqlalchemy import Row, func, insert, or_, select, update
 from sqlalchemy.sql.elements import ColumnElement
 
-from tieline.access.caller import Caller
 from tieline.audit.chain import EMPTY, Anchor, ChainedRecord, Head, Verification, canonical_json, extend
 from tieline.audit.events import AuditEvent
 from tieline.core.clock import Clock
@@ -68,10 +67,10 @@ class AuditAppend(AuditLog):
     """The audit log, to read and append to in one write."""
 
     def __init__(
-        self, connection: AsyncConnection, database: Database, key: bytes, *, caller: Caller, clock: Clock
+        self, connection: AsyncConnection, database: Database, key: bytes, *, actor: str, clock: Clock
     ) -> None:
         super().__init__(connection, database, key)
-        self._actor = f"{caller.kind}:{caller.id}"
+        self._actor = actor
         self._clock = clock
         self.added = 0
 

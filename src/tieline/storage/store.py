@@ -128,14 +128,14 @@ class SqlStore:
         """
         async with self._database.write() as connection:
             await read_head(connection, lock=True)
-            log = ChangeLog(connection, self._clock.now())
+            log, actor = ChangeLog(connection, self._clock.now()), f"{caller.kind}:{caller.id}"
             writing = SqlWriting(
                 ApiChanges(connection, self._database, log),
                 CredentialChanges(connection, log),
                 AppChanges(connection, self._database, log),
                 KeyChanges(connection, log),
                 TokenChanges(connection),
-                AuditAppend(connection, self._database, self._audit_key, caller=caller, clock=self._clock),
+                AuditAppend(connection, self._database, self._audit_key, actor=actor, clock=self._clock),
                 ConnectionChanges(connection, self._database, log),
                 SignInChanges(connection),
                 DriftChanges(connection),

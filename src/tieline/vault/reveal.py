@@ -1,16 +1,27 @@
 """The vault's only way out. Whoever imports this module can see secrets; import-linter keeps the list short."""
 
+from typing import Protocol
+
 from tieline.core.secret import Secret
 from tieline.vault.envelope import Place, Sealed, unseal
 from tieline.vault.intake import SealedSecret
 from tieline.vault.keyring import Keyring
 
 
-class Revealer:
-    """Opens sealed secrets, in the data plane."""
+class Witness(Protocol):
+    """Is told of every secret that was opened, so that the audit log can say so."""
 
-    def __init__(self, keyring: Keyring) -> None:
+    def opened(self, place: Place) -> None:
+        """The secret at ``place`` was opened."""
+        ...
+
+
+class Revealer:
+    """Opens sealed secrets, in the data plane, before a ``witness``."""
+
+    def __init__(self, keyring: Keyring, witness: Witness) -> None:
         self._keyring = keyring
+        self._witness = witness
 
     def reveal(self, place: Place, sealed: SealedSecret) -> Secret:
         """The secret that was sealed for ``place``.
@@ -19,4 +30,6 @@ class Revealer:
         does not have; ``Keyring.refresh`` fetches one that another process has added meanwhile.
         """
         key = self._keyring.get(sealed.data_key_id)
-        return Secret(unseal(key.reveal_bytes(), Sealed(sealed.nonce, sealed.ciphertext), place))
+        secret = Secret(unseal(key.reveal_bytes(), Sealed(sealed.nonce, sealed.ciphertext), place))
+        self._witness.opened(place)
+        return secret

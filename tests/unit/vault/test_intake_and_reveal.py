@@ -15,12 +15,19 @@ PLACE = Place("secrets", "cred_1", "key", 1, "live")
 SECRET = Secret(b"sk-sandbox-not-a-real-key")
 
 
+class Told(list[Place]):
+    """A witness that remembers."""
+
+    def opened(self, place: Place) -> None:
+        self.append(place)
+
+
 async def test_a_sealed_secret_is_revealed_at_its_place() -> None:
     """What was taken in comes out as a Secret, sealed meanwhile under the current data key."""
     keyring = await memory_keyring()
     sealed = Intake(keyring).seal(PLACE, SECRET)
     assert sealed.data_key_id == keyring.current[0]
-    assert Revealer(keyring).reveal(PLACE, sealed) == SECRET
+    assert Revealer(keyring, Told()).reveal(PLACE, sealed) == SECRET
 
 
 async def test_a_sealed_secret_is_not_revealed_elsewhere() -> None:
@@ -28,7 +35,17 @@ async def test_a_sealed_secret_is_not_revealed_elsewhere() -> None:
     keyring = await memory_keyring()
     sealed = Intake(keyring).seal(PLACE, SECRET)
     with pytest.raises(SealBroken):
-        Revealer(keyring).reveal(dataclasses.replace(PLACE, row="cred_2"), sealed)
+        Revealer(keyring, Told()).reveal(dataclasses.replace(PLACE, row="cred_2"), sealed)
+
+
+async def test_a_witness_is_told_of_each_opening_and_of_no_failure() -> None:
+    """Where nothing came out, nothing was opened."""
+    keyring, told = await memory_keyring(), Told()
+    sealed, revealer = Intake(keyring).seal(PLACE, SECRET), Revealer(keyring, told)
+    revealer.reveal(PLACE, sealed)
+    with pytest.raises(SealBroken):
+        revealer.reveal(dataclasses.replace(PLACE, row="cred_2"), sealed)
+    assert told == [PLACE]
 
 
 async def test_a_secret_of_another_vault_is_not_revealed() -> None:
@@ -38,7 +55,7 @@ async def test_a_secret_of_another_vault_is_not_revealed() -> None:
     renamed = dataclasses.replace(sealed, data_key_id=ours.current[0])
     for each in (sealed, renamed):
         with pytest.raises(SealBroken):
-            Revealer(ours).reveal(PLACE, each)
+            Revealer(ours, Told()).reveal(PLACE, each)
 
 
 @pytest.mark.parametrize("length", [1, 65_536])
@@ -46,7 +63,7 @@ async def test_secrets_of_every_size_in_bounds_are_taken(length: int) -> None:
     """One byte to 64 KiB."""
     keyring = await memory_keyring()
     secret = Secret(b"x" * length)
-    assert Revealer(keyring).reveal(PLACE, Intake(keyring).seal(PLACE, secret)) == secret
+    assert Revealer(keyring, Told()).reveal(PLACE, Intake(keyring).seal(PLACE, secret)) == secret
 
 
 @pytest.mark.parametrize(("length", "text"), [(0, "is empty"), (65_537, "has 65,537 bytes")])

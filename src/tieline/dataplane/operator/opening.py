@@ -5,12 +5,13 @@ What verify requests, trial runs and sign-ins have in common: what an operator s
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from tieline.core.errors import CredentialMissing
 from tieline.core.names import Environment
 from tieline.dataplane.attempt.prepare import Preparer
+from tieline.dataplane.openings import Openings, Why
 from tieline.dataplane.snapshot.plan import Api, Plan
 from tieline.dataplane.snapshot.view import Snapshot
 from tieline.dataplane.tokens.sessions import TokenSessions
@@ -50,14 +51,18 @@ class Opening:
     keyring: Keyring
     guard: Guard
     trust: Trust
+    openings: Openings = field(default_factory=Openings)
 
     @asynccontextmanager
-    async def api(self, name: str) -> AsyncIterator[OpenedApi]:
-        """The API called ``name``. Raises CredentialMissing where it is gone or cannot be compiled."""
+    async def api(self, name: str, why: Why) -> AsyncIterator[OpenedApi]:
+        """The API called ``name``, opened for the reason ``why``, which the audit log is told.
+
+        Raises CredentialMissing where it is gone or cannot be compiled.
+        """
         deadlines = Deadlines()
         pool = Pool(self.guard, deadlines, self.trust)
-        sessions = TokenSessions(self.connections, self.keyring)
-        snapshot = Snapshot(self.source, self.keyring, self.guard, pool)
+        sessions = TokenSessions(self.connections, self.keyring, openings=self.openings)
+        snapshot = Snapshot(self.source, self.keyring, self.guard, pool, witness=self.openings.witness(why))
         deadlines.start()
         try:
             await snapshot.load(only=name)
@@ -72,12 +77,13 @@ class Opening:
             await sessions.close(RENEWAL_SECONDS)
             pool.close()
             deadlines.stop()
+            await self.openings.close()
 
     @asynccontextmanager
-    async def api_by_id(self, api_id: str) -> AsyncIterator[OpenedApi]:
+    async def api_by_id(self, api_id: str, why: Why) -> AsyncIterator[OpenedApi]:
         """The API of this id. Raises as ``api``."""
         row = await self.source.api(api_id)
         if row is None:
             raise CredentialMissing("The API is gone.")
-        async with self.api(row.name) as opened:
+        async with self.api(row.name, why) as opened:
             yield opened

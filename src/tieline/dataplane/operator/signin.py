@@ -75,7 +75,7 @@ class SignIns:
     @asynccontextmanager
     async def _renewal(self, key: ConnectionKey) -> AsyncIterator[tuple[Plan, Renewal]]:
         """The plan and the scheme as they are now, with an exit that is open while the block lasts."""
-        async with self._opening.api_by_id(key.api_id) as opened:
+        async with self._opening.api_by_id(key.api_id, "sign_in") as opened:
             plan = opened.plan(key.environment)
             renewal = plan.auth[key.position] if key.position < len(plan.auth) else None
             if not isinstance(renewal, Renewal):
@@ -91,7 +91,8 @@ class SignIns:
         if sign_in.context is None:
             return {}
         keyring = self._opening.keyring
-        place, revealer = Place("sign_ins", sign_in.id, "kept", 0, sign_in.key.environment), Revealer(keyring)
+        place = Place("sign_ins", sign_in.id, "kept", 0, sign_in.key.environment)
+        revealer = Revealer(keyring, self._opening.openings.witness("sign_in"))
         try:
             return unpack(revealer.reveal(place, sign_in.context))
         except SealBroken:

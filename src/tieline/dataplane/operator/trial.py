@@ -47,7 +47,7 @@ class Trial:
             UpstreamError: no usable answer came.
         """
         try:
-            async with self._opening.api(wanted.api) as opened, asyncio.timeout(TRIAL_SECONDS):
+            async with self._opening.api(wanted.api, "trial") as opened, asyncio.timeout(TRIAL_SECONDS):
                 return await _run(opened, wanted)
         except TimeoutError:
             raise UpstreamTimeout(f"The call took longer than {TRIAL_SECONDS:.0f} s. Ask for less.") from None

@@ -29,7 +29,7 @@ class Verifier:
     async def probe(self, api_name: str, environment: Environment, end_user: EndUser | None = None) -> VerifyResult:
         """Send the verify request of the API and judge its answer. Never raises for what the upstream does."""
         try:
-            async with self._opening.api(api_name) as opened:
+            async with self._opening.api(api_name, "verify") as opened:
                 return await _verified(opened, environment, Holder(*end_user) if end_user is not None else None)
         except TielineError as error:
             return VerifyResult(ok=False, status=None, problem=error.public)

@@ -21,6 +21,7 @@ from tieline.core.errors import CredentialMissing, NotReady, Overloaded, Tieline
 from tieline.core.names import Environment
 from tieline.core.secret import Secret
 from tieline.dataplane.limits.bounds import Bounds, bounds_of, joined
+from tieline.dataplane.openings import Openings
 from tieline.dataplane.snapshot.compiler import Compiler, OpenedCredential, Priced, read_definition
 from tieline.dataplane.snapshot.minted import MintedKeys
 from tieline.dataplane.snapshot.plan import Api
@@ -31,7 +32,7 @@ from tieline.ports.keys import ResolvedKey
 from tieline.ports.snapshot import Change, SnapshotSource, TooOld
 from tieline.vault.envelope import Place, SealBroken
 from tieline.vault.keyring import Keyring
-from tieline.vault.reveal import Revealer
+from tieline.vault.reveal import Revealer, Witness
 from tieline.wire.guard import Guard
 from tieline.wire.pool import Pool
 
@@ -143,16 +144,23 @@ class Snapshot:
     """What a worker knows: ``apis`` by name, ``keys`` by the hash of the key, those that were looked up so far.
 
     ``fresh_until`` is five seconds after it was last compared with the store, on the clock of ``time.monotonic``.
-    ``tell`` hears of every change once it is served, and of None where everything was read anew.
+    ``tell`` hears of every change once it is served, and of None where everything was read anew; ``witness`` hears of
+    what was opened in the vault.
     """
 
     def __init__(
-        self, source: SnapshotSource, keyring: Keyring, guard: Guard, pool: Pool, tell: Tell = lambda _: None
+        self,
+        source: SnapshotSource,
+        keyring: Keyring,
+        guard: Guard,
+        pool: Pool,
+        tell: Tell = lambda _: None,
+        witness: Witness | None = None,
     ) -> None:
         self._source = source
         self._tell = tell
         self._keyring = keyring
-        self._revealer = Revealer(keyring)
+        self._revealer = Revealer(keyring, witness or Openings().witness("serve"))
         self._pool = pool
         self._compiler = Compiler(guard, pool.lane)
         self._prices = Prices(source)

@@ -38,6 +38,7 @@ from tieline.core.errors import (
     UpstreamTimeout,
 )
 from tieline.core.secret import Secret
+from tieline.dataplane.openings import Openings
 from tieline.dataplane.snapshot.plan import Plan
 from tieline.dataplane.tokens import issuers
 from tieline.dataplane.tokens.fingerprint import PURPOSE, fingerprint_of
@@ -108,12 +109,18 @@ class _Attempt:
 
 
 class Renewer:
-    """Gets tokens for one worker. ``clock`` tells seconds since the epoch."""
+    """Gets tokens for one worker. ``clock`` tells seconds since the epoch; ``openings`` hear of what is opened."""
 
-    def __init__(self, store: ConnectionStore, keyring: Keyring, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        store: ConnectionStore,
+        keyring: Keyring,
+        clock: Callable[[], float] = time.time,
+        openings: Openings | None = None,
+    ) -> None:
         self._store = store
         self._keyring = keyring
-        self._revealer = Revealer(keyring)
+        self._revealer = Revealer(keyring, (openings or Openings()).witness("token"))
         self._intake = Intake(keyring)
         self._pepper = keyring.derive(PURPOSE)
         self._clock = clock

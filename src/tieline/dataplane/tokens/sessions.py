@@ -23,6 +23,7 @@ from typing import Final
 from weakref import WeakKeyDictionary
 
 from tieline.core.errors import ConnectionRequired, TielineError, UpstreamError
+from tieline.dataplane.openings import Openings
 from tieline.dataplane.snapshot.plan import Plan
 from tieline.dataplane.tokens.holder import Holder
 from tieline.dataplane.tokens.renewal import Renewer, StoredToken
@@ -75,8 +76,9 @@ class TokenSessions:
         keyring: Keyring,
         clock: Callable[[], float] = time.time,
         chance: Callable[[], float] = _CHANCE,
+        openings: Openings | None = None,
     ) -> None:
-        self._renewer = Renewer(store, keyring, clock)
+        self._renewer = Renewer(store, keyring, clock, openings)
         self._clock = clock
         self._chance = chance
         self._tokens: dict[ConnectionKey, _TokenInUse] = {}
