@@ -120,7 +120,7 @@ async def test_random_hangups_leave_nothing_behind(start_stage: StartStage, soak
     await until(lambda: sockets() <= fds - 1)
     assert service.listener.open_connections == 0
     assert service.pool.open_connections == 0
-    assert len(service.deadlines) == 0
+    assert len(service.deadlines) == 1  # what sheds load looks at each sweep
 
 
 async def test_a_worker_serves_on_after_hangups(start_stage: StartStage, soak: bool) -> None:

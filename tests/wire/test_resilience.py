@@ -15,6 +15,7 @@ from tests.wire.conftest import StartStage
 from tests.wire.raw import Message, Peer, Upstream, answer, until
 from tests.wire.stage import Stage
 from tieline.wire.breaker import Breaker
+from tieline.wire.gate import Gate
 
 GOOD = json_answer({"ok": True})
 BUSY = json_answer({"message": "down"}, status=b"503 Service Unavailable")
@@ -239,3 +240,102 @@ async def test_a_worker_whose_loop_is_late_takes_no_more(start_stage: StartStage
         deadlines.late = late
         shedding.expired()
         assert shedding.watchful is refused
+
+
+async def test_a_greedy_key_leaves_the_others_success(start_stage: StartStage) -> None:
+    """Two hundred connections of one key at an API that has eight: every request of another key is answered."""
+    together = most = 0
+
+    async def script(upstream: Upstream, peer: Peer) -> None:
+        nonlocal together, most
+        while True:
+            await upstream.read(peer)
+            together += 1
+            most = max(most, together)
+            await asyncio.sleep(0.005)
+            together -= 1
+            await peer.send(GOOD)
+
+    stage = await start_stage(script, limits={"connections": 8})
+    modest = stage.worker.source.put_key("api").encode()
+    await stage.worker.caught_up()
+    stop = asyncio.Event()
+
+    async def greedy() -> None:
+        client = await stage.connect()
+        while not stop.is_set():
+            await client.send(stage.request())
+            assert (await client.message()).status in {200, 503}
+
+    crowd = [asyncio.ensure_future(greedy()) for _ in range(200)]
+    gate = gate_of(stage)
+    await until(lambda: gate.waiting >= 50)
+    asked = stage.request().replace(stage.key.encode(), modest)
+    client = await stage.connect()
+    statuses: Counter[int] = Counter()
+    for _ in range(100):
+        await client.send(asked)
+        statuses[(await client.message()).status] += 1
+    stop.set()
+    await asyncio.gather(*crowd)
+    assert statuses == {200: 100}
+    assert most <= 8
+    await until(lambda: (gate.taken, gate.waiting) == (0, 0))
+
+
+def gate_of(stage: Stage) -> Gate:
+    """Who waits for the connections of the only API."""
+    lane = stage.worker.service.snapshot.apis[b"api"].plans["live"].lane
+    assert lane is not None
+    assert lane.gate is not None
+    return lane.gate
+
+
+async def test_hang_ups_leave_no_place_taken(start_stage: StartStage) -> None:
+    """Whether their clients waited for a place, or for the answer."""
+    waiting = asyncio.Event()
+
+    async def script(upstream: Upstream, peer: Peer) -> None:
+        while True:
+            await upstream.read(peer)
+            await waiting.wait()
+            await peer.send(GOOD)
+
+    stage = await start_stage(script, limits={"connections": 4}, calls=IT)
+    gate = gate_of(stage)
+    for raw in (stage.request(), calling.request(stage, "it")):
+        for _ in range(3):
+            clients = [await stage.connect() for _ in range(12)]
+            for client in clients:
+                await client.send(raw)
+            await until(lambda: (gate.taken, gate.waiting) == (3, 9))
+            for client in clients:
+                client.close()
+            await until(lambda: (gate.taken, gate.waiting) == (0, 0))
+    waiting.set()
+    assert (await stage.get()).status == 200
+    assert (await calling.run(stage, "it")).status == 200
+
+
+async def test_a_stream_has_its_connection_until_it_ends(start_stage: StartStage) -> None:
+    """With one connection in all, the next request waits for it, and then for its time."""
+    more = asyncio.Event()
+
+    async def script(upstream: Upstream, peer: Peer) -> None:
+        while True:
+            await upstream.read(peer)
+            await peer.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n")
+            await more.wait()
+            await peer.send(b"0\r\n\r\n")
+
+    stage = await start_stage(script, limits={"connections": 1, "timeout": {"connect": "200ms"}})
+    client = await stage.connect()
+    await client.send(stage.request())
+    await client.head()
+    assert gate_of(stage).taken == 1
+    got = await stage.get()
+    assert (got.status, got.one(b"tieline-error")) == (503, b"overloaded")
+    more.set()
+    await until(lambda: gate_of(stage).taken == 0)
+    assert (await stage.get()).body == b"hi"
+    assert stage.upstream.accepted == 1

@@ -72,7 +72,7 @@ class Service:
 
     def __init__(self, resources: Resources) -> None:
         self.deadlines = Deadlines()
-        self.pool = Pool(resources.guard, self.deadlines, resources.trust)
+        self.pool = Pool(resources.guard, self.deadlines, resources.trust, resources.tables.limits.workers)
         self.openings = Openings(resources.openings)
         self.sessions = TokenSessions(resources.connections, resources.keyring, openings=self.openings)
         self.snapshot = Snapshot(

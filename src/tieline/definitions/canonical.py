@@ -169,6 +169,7 @@ def _limits(one: Limits) -> dict[str, Any]:
         retry={"attempts": one.retry_attempts} if one.retry_attempts != Limits().retry_attempts else None,
         **one.traffic.to_json(),
         breaker=None if one.breaker else False,
+        connections=one.connections,
     )
 
 

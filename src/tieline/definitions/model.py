@@ -85,7 +85,7 @@ class Limits:
     """How long and how much: seconds, bytes of a request's body, tries in all.
 
     ``traffic`` is how much all apps together may have of the API, at once and over time. ``breaker``: whether a circuit
-    breaker guards it.
+    breaker guards it; ``connections``: how many its base URL's origin has at once, None for any number.
     """
 
     connect: float = 5.0
@@ -96,6 +96,7 @@ class Limits:
     retry_attempts: int = 2
     traffic: RequestLimits = UNLIMITED
     breaker: bool = True
+    connections: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

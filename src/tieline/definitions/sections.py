@@ -157,6 +157,7 @@ def _limits(found: Mapping[str, Any], place: Cursor) -> Limits:
         retry_attempts=found["retry"],
         traffic=traffic,
         breaker=found["breaker"],
+        connections=found["connections"],
     )
 
 
@@ -291,6 +292,7 @@ LIMITS = Record(
         Key("concurrent", Whole(1, CONCURRENT_MOST), None),
         Key("streams", Whole(1, CONCURRENT_MOST), None),
         Key("breaker", Flag(), _LIMITS.breaker),
+        Key("connections", Whole(1, CONCURRENT_MOST), None),
     ),
     _limits,
     like="{timeout: {total: 30s}}",

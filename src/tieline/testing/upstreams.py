@@ -97,6 +97,10 @@ class FakeLane:
     def take(self) -> FakeConnection | None:
         return self.idle.pop(0) if self.idle else None
 
+    async def connect(self, _who: str, seconds: float, *, fresh: bool = False) -> FakeConnection:
+        assert fresh or not self.idle
+        return await self.dial(seconds)
+
     async def dial(self, seconds: float) -> FakeConnection:
         found = self.dialled.pop(0)
         if isinstance(found, TielineError):

@@ -26,6 +26,7 @@ from tieline.core.urls import Origin, parse_address
 from tieline.wire.breaker import Breaker
 from tieline.wire.deadlines import Deadlines
 from tieline.wire.egress import Dialled, EgressConnection
+from tieline.wire.gate import Gate
 from tieline.wire.guard import Endpoint, Guard
 from tieline.wire.retry_budget import RetryBudget
 from tieline.wire.tls import TlsIdentity, Trust, client_context
@@ -34,6 +35,7 @@ IDLE_MOST = 256
 LANES_MOST = 10_000
 IDLE_SECONDS = 55.0
 ATTEMPT_DELAY = 0.25
+_UNLIMITED = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +53,14 @@ class LaneKey:
 class Lane:
     """The connections of one key: idle ones last in first out, and a way to dial more.
 
-    ``breaker`` and ``retries`` are for those who send: whether they may at all, and whether once more.
+    ``breaker`` and ``retries`` are for those who send: whether they may at all, and whether once more. ``workers`` is
+    how many share what connections are limited to.
     """
 
     __slots__ = (
         "_busy",
         "_ended",
+        "_gate",
         "_guard",
         "_idle",
         "_server_name",
@@ -65,6 +69,7 @@ class Lane:
         "deadlines",
         "key",
         "retries",
+        "workers",
     )
 
     def __init__(
@@ -85,6 +90,8 @@ class Lane:
         self._idle: deque[EgressConnection] = deque()
         self._busy: set[EgressConnection] = set()
         self._ended = False
+        self._gate: Gate | None = None
+        self.workers = 1
 
     @property
     def open_connections(self) -> int:
@@ -94,8 +101,47 @@ class Lane:
     def busy_connections(self) -> int:
         return len(self._busy)
 
+    @property
+    def gate(self) -> Gate | None:
+        """Where connections are limited, who waits for one."""
+        return self._gate
+
+    def limit(self, connections: int | None) -> None:
+        """Have this worker's share of so many connections at once from now on, at least one; None: any number."""
+        most = _UNLIMITED if connections is None else max(1, connections // self.workers)
+        if self._gate is None and connections is not None:
+            self._gate = Gate(self.key.origin.host, most)
+        elif self._gate is not None:
+            self._gate.most = most
+            self._gate.serve()
+
     def take(self) -> EgressConnection | None:
-        """An idle connection, or None: dial then."""
+        """An idle connection, or None: ``connect`` then. Where connections are limited, that has the only way in."""
+        return self._take() if self._gate is None else None
+
+    async def connect(self, who: str, seconds: float, *, fresh: bool = False) -> EgressConnection:
+        """A connection for a request of ``who``, an idle or a new one, or only a new one (``fresh``).
+
+        It waits ``seconds`` at most for a place where connections are limited, and as long for the connection. Raises
+        what ``dial`` raises, and Overloaded where no place became free.
+        """
+        gate = self._gate
+        if gate is None:
+            return await self.dial(seconds)
+        await gate.enter(who, seconds)
+        try:
+            connection = None if fresh else self._take()
+            if connection is None:
+                if self._idle and self.open_connections >= gate.most:
+                    self._idle.popleft().abort()
+                connection = await self.dial(seconds)
+        except BaseException:
+            gate.leave(who)
+            raise
+        gate.hold(who, connection)
+        return connection
+
+    def _take(self) -> EgressConnection | None:
         while self._idle:
             connection = self._idle.pop()
             if connection.quiet:
@@ -180,6 +226,8 @@ class Lane:
             return
         connection.deadline = self.deadlines.now + IDLE_SECONDS
         self._idle.append(connection)
+        if self._gate is not None:
+            self._gate.returned(connection)
 
     def lost(self, connection: EgressConnection) -> None:
         """A connection of this lane is closed."""
@@ -187,6 +235,8 @@ class Lane:
         self._busy.discard(connection)
         with contextlib.suppress(ValueError):
             self._idle.remove(connection)
+        if self._gate is not None:
+            self._gate.returned(connection)
 
     def end(self) -> None:
         """Keep no connection any more: close what carries nothing now, and what is busy with its request."""
@@ -221,9 +271,10 @@ def _reason(error: OSError | None) -> str:
 
 
 class Pool:
-    """All lanes of a worker."""
+    """All lanes of a worker, one of ``workers``."""
 
-    def __init__(self, guard: Guard, deadlines: Deadlines, trust: Trust) -> None:
+    def __init__(self, guard: Guard, deadlines: Deadlines, trust: Trust, workers: int = 1) -> None:
+        self._workers = workers
         self._guard = guard
         self._deadlines = deadlines
         self._trust = trust
@@ -254,6 +305,7 @@ class Pool:
                 context = self._tls if identity is None else client_context(self._trust, identity)
             name = identity.server_name if identity is not None else None
             found = self._lanes[key] = Lane(key, self._guard, self._deadlines, context, name)
+            found.workers = self._workers
         return found
 
     def keep_only(self, keys: set[LaneKey]) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from tieline.dataplane import shedding
 from tieline.dataplane.attempt import retry
-from tieline.wire import breaker, retry_budget
+from tieline.wire import breaker, gate, retry_budget
 
 PAGE = Path(__file__).parents[3] / "docs" / "resilience.md"
 SAID = (
@@ -19,6 +19,7 @@ SAID = (
     f"{1 / (1 - retry_budget.SHARE):.2f} times",
     f"up to {retry.WAIT_MOST:g} seconds",
     f"{shedding.REQUESTS_MOST:,} requests, streams and tunnels",
+    f"and {gate.QUEUE_OF_KEY_MOST} waiting requests; of all keys together {gate.QUEUE_MOST:,} may wait",
     f"`Retry-After: {shedding.RETRY_SECONDS:g}`",
 )
 

@@ -57,7 +57,7 @@ class Order:
 
     ``key`` is sent in the call's idempotency header, where it has one; empty: a new one. ``target`` instead of the
     call's own; ``permitted`` is the one that ``permit`` was asked for; ``end`` on the loop's clock, else the call's
-    timeout from now on.
+    timeout from now on. ``who`` takes turns with others where connections are limited: an app key's id.
     """
 
     plan: Plan
@@ -70,6 +70,7 @@ class Order:
     target: Target | None = None
     permitted: Target | None = None
     end: float | None = None
+    who: str = ""
 
 
 class UpstreamAnswer:
@@ -191,7 +192,7 @@ class CallSender:
         plan, call, limits = order.plan, order.call.call, order.plan.limits
         seconds = call.timeout if call.timeout is not None else limits.total
         end = order.end if order.end is not None else asyncio.get_running_loop().time() + seconds
-        sender = ConversationSender(plan, end, order.filled, order.upload)
+        sender = ConversationSender(plan, end, order.filled, order.upload, order.who)
         message = _message(order)
         policy = Policy(
             attempts=limits.retry_attempts if call.retry_attempts is None else call.retry_attempts,
@@ -217,12 +218,15 @@ class CallSender:
 class ConversationSender:
     """Sends messages by a conversation each, until ``end`` on the loop's clock. ``files`` are those of ``filled``.
 
+    ``who`` takes turns with others where connections are limited: an app key's id.
     ``unsent``, ``sent`` and ``stale`` are as ``attempt.loop.Sender`` says.
     """
 
-    __slots__ = ("_dialled", "_end", "_files", "_filled", "_plan", "_sends", "sent", "stale", "unsent")
+    __slots__ = ("_dialled", "_end", "_files", "_filled", "_plan", "_sends", "_who", "sent", "stale", "unsent")
 
-    def __init__(self, plan: Plan, end: float, filled: Filled | None = None, files: Files | None = None) -> None:
+    def __init__(
+        self, plan: Plan, end: float, filled: Filled | None = None, files: Files | None = None, who: str = ""
+    ) -> None:
         self.unsent = True
         self.sent = False
         self.stale = False
@@ -232,23 +236,24 @@ class ConversationSender:
         self._end = end
         self._filled = filled
         self._files = files
+        self._who = who
 
     async def send(self, message: Message, prepared: Prepared) -> UpstreamAnswer:
         plan, body = self._plan, prepared.body if prepared.body is not None else message.body
         data = prepared.head + _framing(message.method, message.length if body is None else len(body))
         if body:
             data += body
-        connection = None if self.stale else prepared.lane.take()
-        self.stale = connection is not None
+        fresh, lane = self.stale, prepared.lane
+        connection = None if fresh else lane.take()
         self.unsent = self.sent = False
         if connection is None:
             left = self._end - asyncio.get_running_loop().time()
             if left <= 0:
                 raise UpstreamTimeout("The call took too long. Try again, or raise its timeout.")
-            self.unsent = True
-            connection = await prepared.lane.dial(min(plan.limits.connect, left))
-            self._dialled = connection.dialled
-        self.unsent = False
+            self.unsent, self.stale = True, False
+            connection = await lane.connect(self._who, min(plan.limits.connect, left), fresh=fresh)
+            self._dialled = self._dialled if connection.reused else connection.dialled
+        self.unsent, self.stale = False, connection.reused
         self._sends += 1
         sent_at = time.perf_counter()
         conversation = Conversation(connection, Waits(plan.first_byte, plan.limits.idle, self._end))

@@ -218,7 +218,8 @@ class Run:
         if plan.problem is not None:
             raise plan.problem
         permit = partial(self._permit, call)
-        return Order(plan, call, filled, arguments.uploads, self._terms.holder, sent_as, permit, target, target)
+        holder, key_id = self._terms.holder, self.target.key.key_id
+        return Order(plan, call, filled, arguments.uploads, holder, sent_as, permit, target, target, who=key_id)
 
     def _permit(self, call: ReadyCall, method: bytes, below: bytes | None) -> None:
         """Whether the key may send this, too, on the path as it is sent. Raises MissingPermission."""

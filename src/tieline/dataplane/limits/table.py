@@ -91,7 +91,7 @@ class NodeTable:
             msg = f"a node has 1 to {WORKERS_MOST} workers, not worker {worker} of {workers}"
             raise ValueError(msg)
         self._capacity = capacity
-        self._workers = workers
+        self.workers = workers
         self._alone = workers == 1
         self._known: dict[bytes, int] = {}
         cells = capacity + PROBED  # so that no probe has to wrap around

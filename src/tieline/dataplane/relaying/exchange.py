@@ -182,12 +182,14 @@ class Exchange:
 
     async def send(self, message: Message, prepared: Prepared) -> "PeekedHead":
         """As ``attempt.loop.Sender`` says; the answer's head is not passed on yet."""
-        connection = None if self.stale else prepared.lane.take()
-        self.stale = connection is not None
+        fresh, lane = self.stale, prepared.lane
+        connection = None if fresh else lane.take()
         self.unsent = True
         if connection is None:
-            connection = await prepared.lane.dial(self._plan.limits.connect)
-            self.dialled = connection.dialled
+            self.stale = False
+            connection = await lane.connect(self.route.key.key_id, self._plan.limits.connect, fresh=fresh)
+            self.dialled = self.dialled if connection.reused else connection.dialled
+        self.stale = connection.reused
         self._reflections = prepared.reflections
         self._failure = None
         body = prepared.body if prepared.body is not None else message.body

@@ -194,6 +194,7 @@ class Compiler:
         if problem is None:
             try:
                 lane = out.lane_to(origin)
+                lane.limit(definition.limits.connections)
             except TielineError as error:
                 problem = error
         places = _places(definition)
