@@ -330,6 +330,9 @@ class Tour:
             for api in (*SCHEMES, "openai"):
                 await self.ask("GET", f"/apis/{api}/definition", headers={"accept": accept})
         await self.ask("POST", "/audit/verify")
+        listed = await self.ask("GET", "/requests?limit=200")
+        await self.ask("GET", f"/requests/{listed.json['items'][0]['id']}")
+        await self.ask("GET", "/requests/stream?seconds=0.5")
         for path in ("/api/openapi.json", "/api/docs", "/healthz", "/readyz", "/"):
             await self.ask("GET", path)
 
@@ -356,6 +359,7 @@ class Tour:
         ids = [each["id"] for each in made]
         await self.command("key", "rotate", ids[0], "--overlap", "0s", "--json")
         token = await self.command("token", "create", "ci", "--role", "viewer", "--json")
+        logged = await self.command("log", "list", "--json", "--limit", "1")
         for words in (
             ("app", "list"),
             ("app", "show", "shell", "--json"),
@@ -367,6 +371,10 @@ class Tour:
             ("token", "show", "ci"),
             ("key", "allows", ids[0], "GET", "/things", "--api", "typed"),
             ("token", "list", "--json"),
+            ("log", "list"),
+            ("log", "list", "--status", "4xx", "--since", "1d", "--json"),
+            ("log", "show", logged["items"][0]["id"]),
+            ("log", "follow", "--seconds", "0.5"),
             ("audit", "list"),
             ("audit", "verify"),
             ("vault", "status", "--data-dir", str(self.node.data_dir), "--json"),

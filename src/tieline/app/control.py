@@ -26,6 +26,7 @@ from tieline.controlplane.services import Services
 from tieline.core.clock import SystemClock
 from tieline.core.urls import parse_url
 from tieline.settings.model import ServeSettings
+from tieline.storage.records import open_search
 from tieline.storage.store import SqlStore
 from tieline.telemetry.logs import Log, capture_logging
 from tieline.vault.intake import Intake
@@ -47,7 +48,7 @@ async def run(assignment: Assignment, supervisor: ControlSocket) -> None:
         made = await admin_token(services, settings)
         supervisor.report(prepared=_notes(settings, opened, token_made=made))
         background = [
-            asyncio.create_task(forget_old_records(opened.database)),
+            asyncio.create_task(forget_old_records(opened.database, services.records)),
             asyncio.create_task(keep_prices(services, THIS_MACHINE)),
             asyncio.create_task(note_anchors(opened.database, log)),
         ]
@@ -57,6 +58,7 @@ async def run(assignment: Assignment, supervisor: ControlSocket) -> None:
             for task in background:
                 task.cancel()
             await asyncio.wait(background)
+        await services.records.close()
     finally:
         await opened.database.close()
 
@@ -82,6 +84,7 @@ def _services(settings: ServeSettings, opened: OpenedStore, guard: Guard, superv
     upstreams = OperatorExit(settings, opened, guard)
     return Services(
         store=SqlStore(opened.database, audit_key=keyring.derive("audit"), clock=clock, spread=supervisor.spread),
+        records=open_search(opened.database),
         intake=Intake(keyring),
         prober=upstreams,
         trier=upstreams,

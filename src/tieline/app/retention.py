@@ -9,6 +9,7 @@ import time
 from typing import Final
 
 from tieline.core.errors import NotReady
+from tieline.ports.recordsearch import RecordSearch
 from tieline.storage.engine import Database
 from tieline.storage.leases import forget_sign_ins
 from tieline.storage.records import open_records
@@ -19,14 +20,18 @@ KEPT_SECONDS: Final = 30 * 86_400
 EVERY_SECONDS: Final = 3_600
 
 
-async def forget_old_records(database: Database) -> None:
-    """Delete records older than thirty days, and sign-ins that have expired, every hour until cancelled."""
+async def forget_old_records(database: Database, search: RecordSearch) -> None:
+    """Delete records older than thirty days, and sign-ins that have expired, every hour until cancelled.
+
+    Then whoever searches records gets ready for those that came.
+    """
     records = open_records(database)
     try:
         while True:
             try:
                 await records.forget(time.time() - KEPT_SECONDS)
                 await forget_sign_ins(database, time.time())
+                await search.prepare()
             except NotReady as error:
                 log.warning(
                     "old request records and sign-ins could not be deleted, it is tried again in an hour: %s",

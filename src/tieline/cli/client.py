@@ -6,7 +6,7 @@ Owns how a request is sent. Knows no command and prints nothing.
 import http.client
 import json
 import ssl
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,8 @@ from tieline.settings.model import ClientSettings
 
 TIMEOUT = 60.0  # seconds: a verify request waits for the upstream
 PAGE = 200
+
+Query = Mapping[str, str | int | Sequence[str] | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,7 @@ class AdminClient:
         path: tuple[str, ...],
         *,
         body: Mapping[str, Any] | None = None,
-        query: Mapping[str, str | int | None] | None = None,
+        query: Query | None = None,
         accept: str = "application/json",
         fields: Mapping[str, str] | None = None,
     ) -> Received:
@@ -69,13 +71,8 @@ class AdminClient:
 
         Raises CommandFailed when it is refused or cannot be sent.
         """
-        given = {name: value for name, value in (query or {}).items() if value is not None}
-        target = self._parts.path + "/api/v1/" + "/".join(quote(piece, safe="") for piece in path)
-        if given:
-            target += f"?{urlencode(given)}"
-        headers = {"Accept": accept, "Connection": "close", **(fields or {})}
-        if self._settings.token is not None:
-            headers["Authorization"] = f"Bearer {self._settings.token.reveal_bytes().decode()}"
+        target, headers = self._asked(path, query, accept)
+        headers |= fields or {}
         if body is not None:
             headers["Content-Type"] = "application/json"
         data = None if body is None else json.dumps(body).encode()
@@ -98,6 +95,43 @@ class AdminClient:
         if response.status >= 400:
             raise self._refusal(answer)
         return answer
+
+    def events(self, *path: str, query: Query | None = None) -> Iterator[tuple[str, Any]]:
+        """The events of a stream as they come: each one's name and its data, which is JSON.
+
+        Raises CommandFailed when it is refused or cannot be sent, or its connection breaks.
+        """
+        target, headers = self._asked(path, query, "text/event-stream")
+        connection = connection_to(self._settings.url, self._seconds, self._settings.ca_bundle)
+        try:
+            connection.request("GET", target, headers=headers)
+            response = connection.getresponse()
+            if response.status >= 400:
+                raw = response.read()
+                parsed = _parsed(raw, response.getheader("Content-Type"))
+                raise self._refusal(Received(response.status, dict(response.getheaders()), parsed))
+            name = ""
+            for line in response:
+                field, _, value = line.decode(errors="replace").rstrip("\n").partition(": ")
+                if field == "event":
+                    name = value
+                elif field == "data":
+                    yield name, json.loads(value)
+        except (OSError, http.client.HTTPException) as error:
+            raise unreachable(error, self._settings.url, "TIELINE_URL", self._seconds) from error
+        finally:
+            connection.close()
+
+    def _asked(self, path: Sequence[str], query: Query | None, accept: str) -> tuple[str, dict[str, str]]:
+        """The target and the fields of a request to ``/api/v1/<path…>``."""
+        given = {name: value for name, value in (query or {}).items() if value is not None}
+        target = self._parts.path + "/api/v1/" + "/".join(quote(piece, safe="") for piece in path)
+        if given:
+            target += f"?{urlencode(given, doseq=True)}"
+        headers = {"Accept": accept, "Connection": "close"}
+        if self._settings.token is not None:
+            headers["Authorization"] = f"Bearer {self._settings.token.reveal_bytes().decode()}"
+        return target, headers
 
     def _refusal(self, answer: Received) -> CommandFailed:
         if answer.status == 401 and self._settings.token is None:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from tieline.cli import api, app, audit, budget, call, connection, credential, key, machine, token, vault
+from tieline.cli import api, app, audit, budget, call, connection, credential, key, log, machine, token, vault
 from tieline.cli.failures import CommandFailed
 from tieline.cli.options import HELP_NAMES
 from tieline.core.errors import SettingsError
@@ -50,6 +50,7 @@ for group in (
     key.key,
     budget.budget,
     connection.connection,
+    log.log,
     token.token,
     audit.audit,
     vault.vault,

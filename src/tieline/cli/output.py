@@ -40,6 +40,16 @@ def emit(value: object) -> None:
     print(json.dumps(value, indent=2, ensure_ascii=False))
 
 
+def emit_line(value: object) -> None:
+    """Machine output as it comes: one line of JSON on standard output."""
+    print(json.dumps(value, ensure_ascii=False), flush=True)
+
+
+def line(text: str) -> None:
+    """One line of text that came from outside, on standard output as it comes."""
+    print(shown(text), flush=True)
+
+
 def say(line: str) -> None:
     """A message on standard error."""
     print(line, file=sys.stderr, flush=True)

@@ -1,12 +1,18 @@
 """What every operation of the control plane works with, handed in by the composition root."""
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Final
 
 from tieline.core.clock import Clock
 from tieline.ports.operator import Issuers, Prober, Trier
+from tieline.ports.recordsearch import RecordSearch
 from tieline.ports.store import Store
 from tieline.vault.intake import Intake
+
+LIVE_VIEWS_MOST: Final = 20
+"""Views of requests as they come, at once; each asks the store four times a second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,10 +22,12 @@ class Services:
     ``check_destination(host)`` raises ``DestinationNotAllowed`` where ``host`` is literally an address that the egress
     guard refuses. ``console_url`` is what browsers open the console by, without a slash at its end; ``return_origins``
     are where they may go after a sign-in besides. The peppers are the keys of the hashes that app keys and admin tokens
-    are stored as (``keyring.derive("app-key")`` and ``keyring.derive("admin-token")``).
+    are stored as (``keyring.derive("app-key")`` and ``keyring.derive("admin-token")``). ``live_views`` counts
+    who follows requests.
     """
 
     store: Store
+    records: RecordSearch
     intake: Intake
     prober: Prober
     trier: Trier
@@ -30,3 +38,4 @@ class Services:
     token_pepper: bytes = field(repr=False)
     console_url: str
     return_origins: tuple[str, ...] = ()
+    live_views: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(LIVE_VIEWS_MOST))

@@ -55,12 +55,12 @@ _TABLES: Final = {
     "kinds": ("kind INTEGER PRIMARY KEY", *SHARED),
     "entries": ("number INTEGER PRIMARY KEY", "kind INTEGER", *OWN, "details", APP_WAS),
 }
-_VIEW: Final = f"CREATE VIEW requests AS SELECT number, {SELECTED} FROM entries JOIN kinds USING (kind)"  # noqa: S608
+_VIEW: Final = f"CREATE VIEW requests AS SELECT number, {SELECTED} FROM entries CROSS JOIN kinds USING (kind)"  # noqa: S608
 _NEW_KIND: Final = f"INSERT INTO kinds ({', '.join(SHARED)}) VALUES ({', '.join('?' * len(SHARED))})"  # noqa: S608
 _SIZES: Final = (1024, 64, 8, 1) if sqlite3.sqlite_version_info >= (3, 32) else (64, 8, 1)
 """Rows in one statement, largest first; SQLite took 999 values at most before 3.32."""
 _WIDTH: Final = 2 + len(OWN)
-_OWN_FILE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}\.(?:db|db-journal|broken)")
+_OWN_FILE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}\.(?:db|db-journal|index|index-journal|broken)")
 _BROKEN: Final = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
 

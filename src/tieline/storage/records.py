@@ -12,11 +12,14 @@ from typing import Final
 
 from sqlalchemy import delete, select, text
 
+from tieline.ports.recordsearch import RecordSearch
 from tieline.ports.requests import NONE_USED, UNNAMED, AppWords, RecordStore, RequestRecord
 from tieline.storage.columns import storable
 from tieline.storage.engine import Database
 from tieline.storage.recordfiles import DayFiles
 from tieline.storage.recordrows import COLUMNS, values_of
+from tieline.storage.recordsearch import DaySearch
+from tieline.storage.recordtable import TableSearch
 from tieline.storage.schema import NAME, PATH, requests
 
 _MICROSECONDS: Final = 1_000_000
@@ -91,3 +94,10 @@ def fit(record: RequestRecord) -> RequestRecord:
 
 def _fit(text: str | None) -> str | None:
     return None if text is None else storable(text, NAME)
+
+
+def open_search(database: Database) -> RecordSearch:
+    """The search in the records that belong to ``database``."""
+    if database.kind == "sqlite":
+        return DaySearch(records_folder(Path(database.location)))
+    return TableSearch(database)

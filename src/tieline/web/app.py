@@ -14,7 +14,20 @@ from tieline.controlplane.services import Services
 from tieline.core.errors import TielineError
 from tieline.telemetry.logs import Log
 from tieline.web import pages, signin
-from tieline.web.api import apis, apps, audit, budgets, calls, catalogue, connections, credentials, keys, prices, tokens
+from tieline.web.api import (
+    apis,
+    apps,
+    audit,
+    budgets,
+    calls,
+    catalogue,
+    connections,
+    credentials,
+    keys,
+    prices,
+    requests,
+    tokens,
+)
 from tieline.web.api.shared import ErrorDocument
 from tieline.web.gate import API, BodyGate, HostGate, TokenGate
 from tieline.web.problems import Problems, on_error, on_http_error, on_invalid
@@ -72,7 +85,7 @@ def create_app(services: Services, *, allowed_hosts: Iterable[str], version: str
     app.state.services = services
     app.state.version = version
     app.state.leaving = False
-    parts = (catalogue, apis, prices, calls, credentials, apps, keys, budgets, connections, tokens, audit)
+    parts = (catalogue, apis, prices, calls, credentials, apps, keys, requests, budgets, connections, tokens, audit)
     for part in parts:
         app.include_router(part.router, prefix=API, responses=_ERRORS)
     app.include_router(pages.router)

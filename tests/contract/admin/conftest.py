@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import uvicorn
 
+from tests.storage.rows import record
 from tieline.access.caller import Caller, Role
 from tieline.controlplane import tokens
 from tieline.controlplane.services import Services
@@ -29,6 +30,7 @@ from tieline.ports.signins import SignInRow
 from tieline.schemes.flow import DeviceSignIn, Pending, SignIn, Token
 from tieline.storage.engine import Database, open_database
 from tieline.storage.migrate import migrate
+from tieline.storage.records import open_records, open_search
 from tieline.storage.store import SqlStore
 from tieline.storage.vault import SqlDataKeys
 from tieline.telemetry.logs import Log
@@ -55,6 +57,9 @@ CRM = {
     },
 }
 """An API that people sign in to."""
+
+RECORDED = record(id="req_0651d9c8a1f2030b5e7d44", at=1_795_000_000.0)
+"""A request that a furnished store has a record of."""
 
 
 class MovingClock:
@@ -269,6 +274,7 @@ async def services_on(database: Database, clock: MovingClock, prober: FixedProbe
 
     return Services(
         store=SqlStore(database, audit_key=keyring.derive("audit"), clock=clock),
+        records=open_search(database),
         intake=Intake(keyring),
         prober=prober,
         trier=FixedTrier(),
@@ -329,7 +335,11 @@ def furnished(prepared: Prepared, tmp_path_factory: pytest.TempPathFactory) -> P
 async def furnished_admin(tmp_path: Path, furnished: Prepared) -> AsyncIterator[Admin]:
     """An admin API that has what ``furnished.names`` names."""
     shutil.copy(furnished.path, tmp_path / "tieline.db")
-    async with serving(await open_database(f"sqlite:///{tmp_path}/tieline.db"), furnished.tokens, tmp_path) as running:
+    database = await open_database(f"sqlite:///{tmp_path}/tieline.db")
+    async with serving(database, furnished.tokens, tmp_path) as running:
+        records = open_records(database)
+        await records.add([RECORDED])
+        await records.close()
         yield running
 
 
@@ -342,7 +352,8 @@ async def filled(admin: Admin) -> dict[str, str]:
     budget = {"name": "monthly", "amount": {"usd": "10.00"}, "applies_to": {"keys": [key["id"]]}}
     await admin.made("POST", "/budgets", budget)
     names = {"entry": "openai", "api": "openai", "call": "ask", **await signed_in(admin)}
-    return {**names, "environment": "live", "version": "1", "app": "blog", "id": key["id"], "budget": "monthly"}
+    names |= {"environment": "live", "version": "1", "app": "blog", "id": key["id"], "budget": "monthly"}
+    return {**names, "request": RECORDED.id}
 
 
 async def signed_in(admin: Admin) -> dict[str, str]:

@@ -129,7 +129,7 @@ async def fuzz(admin: Admin, count: int) -> None:
         (method, path, operation)
         for path, item in described["paths"].items()
         for method, operation in item.items()
-        if (method, path) != ("delete", "/api/v1/tokens/{id}")
+        if (method, path) not in {("delete", "/api/v1/tokens/{id}"), ("get", "/api/v1/requests/stream")}  # has no end
     ]
     seen = set()
     names: dict[str, str] = {}

@@ -60,6 +60,9 @@ NEEDS = {
     ("POST", "/tokens"): OWNER,
     ("GET", "/tokens"): OWNER,
     ("DELETE", "/tokens/{id}"): OWNER,
+    ("GET", "/requests"): VIEWER,
+    ("GET", "/requests/stream"): VIEWER,
+    ("GET", "/requests/{request}"): VIEWER,
     ("GET", "/audit"): VIEWER,
     ("POST", "/audit/verify"): VIEWER,
     ("GET", "/vault"): VIEWER,
@@ -89,7 +92,8 @@ def place(path: str, names: Mapping[str, str]) -> str:
     """``path`` with names filled in."""
     for name, value in names.items():
         path = path.replace("{" + name + "}", value)
-    return path + ("?method=GET&path=/models&api=openai" if path.endswith("/allows") else "")
+    query = {"/allows": "?method=GET&path=/models&api=openai", "/stream": "?seconds=0.1"}
+    return path + next((asked for end, asked in query.items() if path.endswith(end)), "")
 
 
 async def test_the_table_of_roles_names_every_route(admin: Admin) -> None:
