@@ -10,8 +10,8 @@ from tieline.dataplane.answers.charset import charset_of, text_of
 from tieline.dataplane.answers.content_coding import Inflate
 from tieline.dataplane.answers.error_text import MESSAGE_MOST, extract_error
 from tieline.dataplane.attempt.retry import pause, retry_after
-from tieline.dataplane.doors.multipart import FieldPart, FileBegun, FileData, FormReader, boundary_of
 from tieline.definitions.infer.links import next_link
+from tieline.wire.multipart import FieldPart, FileBegun, FileData, FormReader, boundary_of
 
 SHREDS = st.sampled_from(
     [b"--edge", b"--edge--", b"\r\n", b"\n", b"\r", b"\r\n\r\n", b"Content-Disposition: form-data", b'; name="a"',

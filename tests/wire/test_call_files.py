@@ -12,7 +12,7 @@ from tests.wire.calling import error, json_answer, result
 from tests.wire.conftest import StartStage
 from tests.wire.raw import Message, Peer, Upstream, answer, saying
 from tests.wire.stage import Stage
-from tieline.dataplane.doors.multipart import FieldPart, FileBegun, FileData, FormReader, boundary_of
+from tieline.wire.multipart import FieldPart, FileBegun, FileData, FormReader, boundary_of
 
 MIB = 1024 * 1024
 LARGE = bytes(range(256)) * (6 * MIB // 256)

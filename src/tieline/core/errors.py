@@ -17,6 +17,7 @@
     │   └── RevokedAppKey       revoked_app_key
     ├── Refused                 what the caller may not do
     │   ├── MissingPermission   missing_permission
+    │   ├── ModelNotAllowed     model_not_allowed
     │   ├── EnvironmentNotAllowed, AddressNotAllowed, DestinationNotAllowed
     ├── Unknown                 UnknownApi, UnknownCall
     ├── CredentialError         CredentialMissing, ConnectionRequired, ReauthorizationRequired
@@ -133,6 +134,10 @@ class Refused(TielineError):
 
 class MissingPermission(Refused):
     code = "missing_permission"
+
+
+class ModelNotAllowed(Refused):
+    code = "model_not_allowed"
 
 
 class EnvironmentNotAllowed(Refused):
@@ -306,6 +311,7 @@ ANSWERS: dict[str, ErrorAnswer] = {
     "revoked_app_key": ErrorAnswer(401, False),
     "invalid_token": ErrorAnswer(401, False),
     "missing_permission": ErrorAnswer(403, False),
+    "model_not_allowed": ErrorAnswer(403, False),
     "environment_not_allowed": ErrorAnswer(403, False),
     "address_not_allowed": ErrorAnswer(403, False),
     "destination_not_allowed": ErrorAnswer(403, False),

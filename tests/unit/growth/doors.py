@@ -10,6 +10,7 @@ from tieline.access.keyplaces import KeyPlaces, find
 from tieline.access.overrides import check_override
 from tieline.controlplane.returning import with_outcome
 from tieline.core.dates import date_of
+from tieline.core.errors import TielineError
 from tieline.core.json_size import size_of
 from tieline.dataplane.answers.charset import charset_of, text_of
 from tieline.dataplane.answers.content_coding import Inflate, codings
@@ -19,14 +20,15 @@ from tieline.dataplane.answers.json_parts import write_in_parts
 from tieline.dataplane.answers.large_json import check_large_json, read_large_json
 from tieline.dataplane.answers.mask import Mask, StreamMask, plain
 from tieline.dataplane.answers.pieces_mask import mask_pieces
+from tieline.dataplane.attempt.model_list import check_body, check_target, only_allowed
 from tieline.dataplane.attempt.retry import retry_after
-from tieline.dataplane.doors.multipart import FormReader, boundary_of
 from tieline.definitions.json_parts import release
 from tieline.web.api.etags import revisions
 from tieline.web.api.payload import wants_json
 from tieline.web.gate import host_name
 from tieline.web.json_bounds import has_too_many_members
 from tieline.wire import framing
+from tieline.wire.multipart import FormReader, boundary_of
 from tieline.wire.proxies import TrustedProxies
 
 SECRET = b"sk-" + b"not-a-real-key"
@@ -57,6 +59,12 @@ def masked(pieces: list[bytes]) -> None:
 def texts_masked(body: bytes) -> Any:
     """The texts of a stream's events, masked as one."""
     return mask_pieces(body, [SECRET], whole=False)
+
+
+def models_of(kind: bytes) -> Any:
+    """The models that a body names, held to a list."""
+    fields = [(b"content-type", kind)]
+    return tolerant(lambda body: check_body(["a"], (b"POST", b"/completions", b"", fields), body), TielineError)
 
 
 def counted(many: int) -> bytes:
@@ -146,6 +154,16 @@ ROWS: Rows = {
     "large JSON: written": (write_in_parts, lambda n: [[{"a": ["x" * 1000]}] * 9, "y" * 300_000] * (n // 40)),
     "large JSON: written deep": (write_in_parts, lambda n: [[[["x" * 3000] * 30]]] * (n // 4)),
     "large JSON: freed": (lambda n: release([[[{}], {"a": [1]}] for _ in range(n)]), lambda n: n),
+    "models: members": (models_of(b"a/json"), lambda n: b'{"a":[%b1]}' % (b'{"model":"a"},' * n)),
+    "models: lists": (models_of(b"a/json"), lambda n: b'{"a":' + b"[" * n),
+    "models: fields": (
+        models_of(b"multipart/form-data; boundary=edge"), lambda n: (PART + b'"model"\r\n\r\na\r\n') * n
+    ),
+    "models: pairs": (models_of(b"application/x-www-form-urlencoded"), lambda n: b"model=a&" * n),
+    "models: of a path": (
+        tolerant(lambda path: check_target(["a"], path, path, upgrade=False), TielineError), lambda n: b"/models/a" * n
+    ),
+    "models: a list": (lambda body: only_allowed(["a"], (), body), lambda n: b'{"data":[%b1]}' % (b'{"id":"a"},' * n)),
     "mask: escapes": (plain, lambda n: b"\\u0041%2541&amp;#65;" * n),
     "mask: backslashes": (plain, lambda n: b"\\" * n * 3000),
     "mask: percents": (plain, lambda n: b"%" + b"25" * n * 500),

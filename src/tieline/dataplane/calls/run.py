@@ -22,6 +22,7 @@ from tieline.access.appkey import hidden
 from tieline.access.decide import Denied, decide
 from tieline.access.verdict import Allowed
 from tieline.core.errors import DefinitionUnusable, MissingPermission, TielineError
+from tieline.dataplane.attempt.model_list import check_body, check_target
 from tieline.dataplane.attempt.send import CallSender, Order, UpstreamAnswer
 from tieline.dataplane.attempt.target import Target, target_of
 from tieline.dataplane.calls.answering import FILES, answer_of, gathered, pass_file
@@ -39,6 +40,7 @@ from tieline.dataplane.snapshot.calls import ReadyCall
 from tieline.dataplane.snapshot.plan import Plan
 from tieline.dataplane.snapshot.view import AppKey
 from tieline.dataplane.tokens.holder import Holder
+from tieline.definitions.fill.request import Filled
 from tieline.metering.reading import UsageReading
 from tieline.wire.egress import Dialled
 
@@ -211,6 +213,8 @@ class Run:
             shown = hidden(target.path.decode("ascii"))
             if filled.path is not None:
                 call.ways.keep((key, filled.path), Way(target.path, shown, verdict), len(shown))
+        if key.models and plan.usage is not None:
+            await self._check_models(call, filled, target)
         if not self.path:
             self.path = shown
         if not self.sent_at:
@@ -220,6 +224,19 @@ class Run:
         permit = partial(self._permit, call)
         holder, key_id = self._terms.holder, self.target.key.key_id
         return Order(plan, call, filled, arguments.uploads, holder, sent_as, permit, target, target, who=key_id)
+
+    async def _check_models(self, call: ReadyCall, filled: Filled, target: Target) -> None:
+        """Raise ModelNotAllowed where what is sent names a model that the key may not use. Looks into no file."""
+        models = self.target.key.models
+        check_target(models, target.path, target.query, upgrade=False)
+        if filled.body is not None:
+            headers = [*filled.headers, (b"content-type", filled.body.content_type)]
+            body = b"".join([piece for piece in filled.body.pieces if isinstance(piece, bytes)])
+            asked = (call.method, target.path, target.query, headers)
+            if len(body) <= LARGE:
+                check_body(models, asked, body)
+            else:
+                await self._runner.in_thread(lambda: check_body(models, asked, body))
 
     def _permit(self, call: ReadyCall, method: bytes, below: bytes | None) -> None:
         """Whether the key may send this, too, on the path as it is sent. Raises MissingPermission."""

@@ -17,13 +17,13 @@ from tieline.dataplane.calls.pages import check_walkable
 from tieline.dataplane.calls.run import CallRunner, CallTarget
 from tieline.dataplane.doors.call_exchange import CallExchange, CallRequest, RunLedger
 from tieline.dataplane.doors.door import Door, NeedsCall, RefusalLedger
-from tieline.dataplane.doors.multipart import boundary_of
 from tieline.dataplane.limits.bounds import joined, smallest_body
 from tieline.dataplane.limits.held import Held
 from tieline.dataplane.limits.limiter import Limiter
 from tieline.dataplane.snapshot.plan import Plan
 from tieline.dataplane.tokens.holder import named_holder
 from tieline.ports.snapshot import Change
+from tieline.wire.multipart import boundary_of
 from tieline.wire.request import Request
 
 PREFIX = b"/call/"

@@ -12,10 +12,10 @@ from tieline.dataplane.calls.arguments import Arguments
 from tieline.dataplane.calls.reading import LARGE
 from tieline.dataplane.calls.streaming import InThread
 from tieline.dataplane.doors.body import RequestBody
-from tieline.dataplane.doors.multipart import FieldPart, FileBegun, FileData, FormEvent, FormReader
 from tieline.definitions.fill.request import FilePart, Piece
 from tieline.definitions.fill.values import coerce_text
 from tieline.definitions.model import Call
+from tieline.wire.multipart import FieldPart, FileBegun, FileData, FormEvent, FormReader
 
 HOLD_MOST: Final = 4 * 1024 * 1024
 """Bytes of files that are held, all of a request's together, until its last one may begin to pass through."""

@@ -12,6 +12,7 @@ from tieline.access.overrides import check_path_override
 from tieline.core.errors import MissingPermission
 from tieline.dataplane.admission.admit import Admission, Admitted
 from tieline.dataplane.admission.fields import CONNECTION
+from tieline.dataplane.attempt.model_list import check_target
 from tieline.dataplane.attempt.prepare import Message, Preparer, prepare, steady_appliers
 from tieline.dataplane.attempt.target import Target
 from tieline.dataplane.doors.door import Door, RefusalLedger
@@ -19,6 +20,7 @@ from tieline.dataplane.limits.bounds import joined, smallest_body
 from tieline.dataplane.limits.held import Held
 from tieline.dataplane.limits.limiter import Limiter
 from tieline.dataplane.relaying.exchange import Exchange, ExchangeLedger, Relaying
+from tieline.dataplane.relaying.listed import ListedExchange
 from tieline.dataplane.relaying.route import Route
 from tieline.dataplane.snapshot.header_fate import REFUSED
 from tieline.dataplane.snapshot.plan import Plan
@@ -52,6 +54,8 @@ class Relay(Door[Route]):
         if plan.problem is not None:
             raise plan.problem
         message = _message(request, admitted, path)
+        if key.models and plan.usage is not None:
+            check_target(key.models, path, message.target.query, upgrade=request.upgrade)
         prepared = prepare(plan, steady_appliers(plan), message) if plan.steady else None
         holder = named_holder(key.app_id, request.noted.get(CONNECTION)) if prepared is None else None
         shown = hidden(path.decode("ascii"))
@@ -71,7 +75,8 @@ class Relay(Door[Route]):
 
     def _serve(self, request: Request, request_id: str, way: Route, held: Held | None) -> None:
         request.error_shape = way.plan.errors
-        Exchange(request, request_id, way, self._relaying, held).open()
+        is_listed = way.key.models and way.plan.usage is not None
+        (ListedExchange if is_listed else Exchange)(request, request_id, way, self._relaying, held).open()
 
 
 def _permitted(request: Request, plan: Plan, key: AppKey, path: bytes) -> Allowed:

@@ -3,7 +3,7 @@
 import pytest
 
 from tieline.core.errors import BodyTooLarge, InvalidRequest
-from tieline.dataplane.doors.multipart import (
+from tieline.wire.multipart import (
     FIELDS_MOST,
     FieldPart,
     FileBegun,

@@ -17,7 +17,7 @@ FIELDS_MOST: Final = 16 * 1024 * 1024
 _PARTS_MOST = 1_000
 _HEADER_LINE_MOST = 8 * 1024
 _BOUNDARY_MOST = 70  # RFC 2046 section 5.1.1
-_SILENT = logging.getLogger("tieline.dataplane.doors.multipart.parser")
+_SILENT = logging.getLogger("tieline.wire.multipart.parser")
 _SILENT.disabled = True  # the parser would log each malformed form: a log is not for strangers to write in
 
 
