@@ -13,6 +13,8 @@ from typing import Any, Final
 
 BLOCK: Final = 4_096
 """Entries in a block."""
+SPAN: Final = 60
+"""Blocks that one number tells of, a bit for each. New rows stand behind the old ones, which is cheap to write."""
 STEP: Final = 8
 """Blocks in one transaction, which holds the day's file for some tens of milliseconds."""
 BUSY_SECONDS: Final = 5.0
@@ -22,16 +24,19 @@ PRAGMA synchronous=NORMAL;
 CREATE TABLE IF NOT EXISTS made_of (first TEXT);
 CREATE TABLE IF NOT EXISTS blocks (block INTEGER PRIMARY KEY, since, until, first_id, last_id);
 CREATE TABLE IF NOT EXISTS callers (caller INTEGER PRIMARY KEY, key_id TEXT UNIQUE);
-CREATE TABLE IF NOT EXISTS caller_blocks (caller INTEGER, block INTEGER, PRIMARY KEY (caller, block)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS kind_blocks (kind INTEGER, block INTEGER, PRIMARY KEY (kind, block)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS caller_blocks (span INTEGER, caller INTEGER, bits, PRIMARY KEY (span, caller)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS kind_blocks (span INTEGER, kind INTEGER, bits, PRIMARY KEY (span, kind)) WITHOUT ROWID;
 """
 _OF_STEP: Final = "FROM day.entries WHERE number BETWEEN :first AND :last"
 _OF_CALLERS: Final = "FROM day.entries CROSS JOIN callers USING (key_id) WHERE number BETWEEN :first AND :last"
+_BLOCK_OF: Final = "(number - 1) / :size"
+_BITS: Final = f"{_BLOCK_OF} / {SPAN} AS span, sum(DISTINCT 1 << ({_BLOCK_OF} % {SPAN})) AS bits"
+_ADD: Final = "ON CONFLICT DO UPDATE SET bits = bits | excluded.bits"
 _BUILD: Final = (
     f"INSERT OR IGNORE INTO callers (key_id) SELECT DISTINCT key_id {_OF_STEP}",
-    f"INSERT INTO kind_blocks SELECT DISTINCT kind, (number - 1) / :size {_OF_STEP}",
-    f"INSERT INTO caller_blocks SELECT DISTINCT caller, (number - 1) / :size {_OF_CALLERS}",
-    f"INSERT INTO blocks SELECT (number - 1) / :size, min(at), max(at), min(id), max(id) {_OF_STEP} GROUP BY 1",
+    f"INSERT INTO kind_blocks (kind, span, bits) SELECT kind, {_BITS} {_OF_STEP} GROUP BY span, kind {_ADD}",
+    f"INSERT INTO caller_blocks (caller, span, bits) SELECT caller, {_BITS} {_OF_CALLERS} GROUP BY span, caller {_ADD}",
+    f"INSERT INTO blocks SELECT {_BLOCK_OF}, min(at), max(at), min(id), max(id) {_OF_STEP} GROUP BY 1",
 )
 
 
@@ -76,22 +81,26 @@ class DayIndex:
     def with_kinds(self, kinds: Sequence[int], low: int, high: int) -> set[int]:
         """The blocks from ``low`` to ``high`` with entries of any of ``kinds``."""
         listed = ", ".join(map(str, kinds)) or "NULL"
-        return self._blocks(
-            f"SELECT DISTINCT block FROM kind_blocks WHERE kind IN ({listed}) AND block BETWEEN ? AND ?",  # noqa: S608  numbers
-            (low, high),
-        )
+        return self._told(f"SELECT span, bits FROM kind_blocks WHERE kind IN ({listed})", (), low, high)  # noqa: S608
 
     def with_keys(self, keys: Sequence[str], low: int, high: int) -> set[int]:
         """The blocks from ``low`` to ``high`` with entries of any of ``keys``, by id."""
-        return self._blocks(
-            f"SELECT DISTINCT block FROM callers JOIN caller_blocks USING (caller) WHERE key_id IN "  # noqa: S608
-            f"({', '.join('?' * len(keys))}) AND block BETWEEN ? AND ?",
-            (*keys, low, high),
-        )
+        slots = ", ".join("?" * len(keys))
+        callers = f"SELECT caller FROM callers WHERE key_id IN ({slots})"  # noqa: S608
+        return self._told(f"SELECT span, bits FROM caller_blocks WHERE caller IN ({callers})", tuple(keys), low, high)  # noqa: S608
 
     def with_id(self, request_id: str) -> set[int]:
         """The blocks that may have the entry with this id."""
         return self._blocks("SELECT block FROM blocks WHERE first_id <= ? AND last_id >= ?", (request_id,) * 2)
+
+    def _told(self, query: str, values: tuple[Any, ...], low: int, high: int) -> set[int]:
+        """The blocks from ``low`` to ``high`` whose bits ``query`` gives."""
+        assert self._connection is not None  # it knows blocks
+        spans: dict[int, int] = {}
+        for number in range(low // SPAN, high // SPAN + 1):
+            for span, bits in self._connection.execute(f"{query} AND span = ?", (*values, number)):
+                spans[span] = spans.get(span, 0) | bits
+        return {block for block in range(low, high + 1) if spans.get(block // SPAN, 0) >> block % SPAN & 1}
 
     def _blocks(self, query: str, values: tuple[Any, ...]) -> set[int]:
         assert self._connection is not None  # it knows blocks
