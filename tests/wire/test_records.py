@@ -123,3 +123,16 @@ async def test_a_failure_is_told_in_the_log(stage: Stage) -> None:
         record.reason or "-",
     ):
         assert words in line
+
+
+async def test_a_record_says_what_was_used_and_cost(start_stage: StartStage) -> None:
+    """By the provider's own figures and the definition's prices; what has none is named, never taken for 0."""
+    rates = {"input_tokens": {"usd": "2.00", "per": "1M"}}
+    prices = {"m-1": {"date": "2026-08-21", "source": "https://provider.example", "rates": rates}}
+    told = {"model": "m-1", "usage": {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}}
+    stage = await start_stage(saying(json_answer(told)), usage={"kind": "openai"}, prices=prices)
+    await stage.ask(stage.request(b"POST", b"/chat/completions", b"Content-Type: application/json", body=b"{}"))
+    (record,) = await stage.worker.recorded(1)
+    assert record.used.model == "m-1"
+    assert dict(record.used.quantities or {}) == {"input_tokens": 7, "output_tokens": 3}
+    assert (record.used.cost_nano, record.used.unpriced) == (14_000, frozenset({"output_tokens"}))
