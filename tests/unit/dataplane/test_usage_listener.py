@@ -54,6 +54,24 @@ def test_a_stream_is_read_event_by_event(cut: int, coded: bool) -> None:
         assert heard(piece * 3, SSE, cut=cut, ended=False) == broken
 
 
+@pytest.mark.parametrize("end", [b"\n\n", b"\r\n\r\n"])
+@pytest.mark.parametrize("null", [b"", b',"usage":null', b',"usage": null'])
+@pytest.mark.parametrize("cut", [0, 1, 50])
+def test_events_that_tell_nothing_are_passed_over(end: bytes, null: bytes, cut: int) -> None:
+    """They count for an estimate all the same: event by event as they are sent, or cut anywhere."""
+    events = [b'data: {"model":"gpt-5","choices":[{"delta":{"content":"Hi"}}]%b}%b' % (null, end)] * 9
+    told = [*events, b"data: " + answer() + end]
+    for sent, ended, want in (
+        (told, True, UsageReading("gpt-5", None, COUNTS)),
+        (events, False, UsageReading("gpt-5", None, {"input_tokens": 10, "output_tokens": 9}, estimated=True)),
+    ):
+        whole = b"".join(sent)
+        listener = UsageListener(OPENAI, (), SSE, 40)
+        for piece in sent if not cut else [whole[at : at + cut] for at in range(0, len(whole), cut)]:
+            listener.feed(piece)
+        assert listener.reading(ended=ended) == want
+
+
 def test_a_large_answer_is_read_where_providers_tell_usage() -> None:
     """At its end; texts that look like a member of usage have their quotes escaped."""
     large = answer(data=["x" * (GATHERED_MOST * 2), '"usage":{"prompt_tokens":99}'])

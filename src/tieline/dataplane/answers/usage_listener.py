@@ -85,6 +85,9 @@ class UsageListener:
     def _events(self, data: bytes) -> None:
         decoder = self._decoder
         assert decoder is not None  # else nobody calls
+        is_event = data.find(b"\n\n") == len(data) - 2 > 0  # one, as most pieces are
+        if is_event and isinstance(decoder, SseDecoder) and decoder.between and self._gathered.passed(data):
+            return
         for frame in decoder.feed(data):
             self._gathered.event(frame.name, frame.data)
 

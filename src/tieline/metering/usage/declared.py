@@ -53,6 +53,10 @@ class DeclaredUsage:
             if found is not None:
                 self._count(*found, [value.decode("latin-1")])
 
+    def passed(self, _data: bytes) -> bool:
+        """Each event is looked at."""
+        return False
+
     def event(self, name: str | None, data: bytes) -> None:
         """One event or frame as it came."""
         if len(data) > EVENT_MOST:

@@ -15,6 +15,7 @@ EVENT_MOST: Final = 1024 * 1024
 """Bytes of an event that is still read."""
 _LOOKS_MOST: Final = 3
 """Events in which the model is looked for, where none tells usage."""
+_NULLS: Final = (b":null", b": null")
 _TEXT: Final = re.compile(
     rb'"(?:content|reasoning_content|delta|text|partial_json|thinking|arguments)": ?"((?:[^"\\]++|\\.)*+)"'
 )
@@ -60,11 +61,8 @@ class GatheredUsage:
 
     def event(self, name: str | None, data: bytes) -> None:
         """One event or frame as it came; only the first is decoded for its model, others where they tell usage."""
-        if self._sign not in data:
-            text = _TEXT.search(data)
-            if text is not None:
-                self._pieces += 1
-                self._written += len(text[1])
+        if not self._tells(data):
+            self._count(data)
             self._looks += 1
             if self._model is not None or self._looks > _LOOKS_MOST or data[:1] != b"{":
                 return
@@ -78,6 +76,29 @@ class GatheredUsage:
                 self._unread.add("an event that is no JSON")
             return
         self.value(name, value)
+
+    def passed(self, data: bytes) -> bool:
+        """Whether an event, still in its framing, tells nothing that has to be read; its text was counted then."""
+        if self._model is None or self._tells(data):
+            return False
+        self._count(data)
+        return True
+
+    def _tells(self, data: bytes) -> bool:
+        """Whether an event tells usage; null, as streams that are asked for it say again and again, tells none."""
+        place = data.find(self._sign)
+        if place < 0:
+            return False
+        behind = place + len(self._sign)
+        is_null = data.startswith(_NULLS, behind)
+        return not is_null or data.find(self._sign, behind) >= 0
+
+    def _count(self, data: bytes) -> None:
+        """Count the text of an event for an estimate."""
+        text = _TEXT.search(data)
+        if text is not None:
+            self._pieces += 1
+            self._written += len(text[1])
 
     def value(self, name: str | None, value: Any) -> None:
         """A whole answer or an event, decoded."""

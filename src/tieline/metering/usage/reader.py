@@ -30,6 +30,10 @@ class UsageGatherer(Protocol):
         """One event or frame as it came; ``name`` is that of its framing, if it has one."""
         ...
 
+    def passed(self, data: bytes) -> bool:
+        """Whether an event, still in its framing, tells nothing that has to be read; its text was counted then."""
+        ...
+
     def value(self, name: str | None, value: Any) -> None:
         """A whole answer, or an event, decoded."""
         ...

@@ -45,6 +45,11 @@ class Lines:
         if self._long:
             raise too_large()
 
+    @property
+    def between(self) -> bool:
+        """Whether the next byte begins a line, and no line was begun before."""
+        return self._started and not self._held and not self._returned
+
     def rest(self) -> bytes:
         """The line that has begun and not ended."""
         return bytes(self._held) if self._started else bytes(self._held).removeprefix(BOM)

@@ -39,6 +39,11 @@ class SseDecoder:
         self._data: list[bytes] = []
         self._size = 0
 
+    @property
+    def between(self) -> bool:
+        """Whether the next byte begins an event."""
+        return not self._data and self._name is None and self._lines.between
+
     def feed(self, data: bytes) -> Iterator[Frame]:
         for line in self._lines.feed(data):
             if line.startswith(b"data: "):
