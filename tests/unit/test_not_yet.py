@@ -28,15 +28,8 @@ def found(pattern: str, *, outside: str = "definitions") -> list[str]:
     return [str(path) for path in modules if re.search(pattern, path.read_text(encoding="utf-8"))]
 
 
-def nothing_is_budgeted() -> bool:
-    """Whether no request is refused because of its cost."""
-    return not found(r"\bBudgetExceeded\(", outside="core")
-
-
 NOT_YET: dict[str, Callable[[], bool]] = {
     "There is no command for it yet": lambda: not {"backup", "restore"} & set(COMMANDS),
-    "Codes for budgets are reserved": nothing_is_budgeted,
-    "No request is held to a budget yet": nothing_is_budgeted,
     "What works now, and what does not yet": lambda: set(cells()) == set(README_ROWS),
     "| works | not yet |": lambda: all(holds() for holds in README_ROWS.values()),
 }
@@ -46,7 +39,6 @@ README_ROWS: dict[str, Callable[[], bool]] = {
     "more catalogue entries, imports from OpenAPI, Postman, curl": lambda: (
         list(catalogue.names()) == ["openai"] and "import" not in COMMANDS
     ),
-    "budgets": nothing_is_budgeted,
     "web console, operators' sign-in, backup": lambda: "operator" not in COMMANDS and "backup" not in COMMANDS,
 }
 

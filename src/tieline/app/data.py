@@ -10,6 +10,7 @@ from tieline.app.opening import open_existing, opening_log
 from tieline.dataplane.limits.table import NodeTables
 from tieline.dataplane.service import Resources, Service
 from tieline.storage.leases import SqlConnections
+from tieline.storage.ledger import SqlLedger
 from tieline.storage.snapshots import SqlSnapshots
 from tieline.telemetry.logs import Log, capture_logging
 from tieline.wire.guard import Guard
@@ -44,6 +45,7 @@ async def run(assignment: Assignment, supervisor: ControlSocket) -> None:
             opened.keyring,
             guard,
             tables,
+            SqlLedger(opened.database),
             trust,
             proxies,
             worker=assignment.index,

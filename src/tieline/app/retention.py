@@ -1,6 +1,6 @@
 """How long request records are kept: thirty days, looked at every hour by the control plane's process.
 
-Sign-ins that nobody finished go at the same time.
+Sign-ins that nobody finished go at the same time, and leases of budgets whose node has gone.
 """
 
 import asyncio
@@ -12,6 +12,7 @@ from tieline.core.errors import NotReady
 from tieline.ports.recordsearch import RecordSearch
 from tieline.storage.engine import Database
 from tieline.storage.leases import forget_sign_ins
+from tieline.storage.ledger import SqlLedger
 from tieline.storage.records import open_records
 
 log = logging.getLogger("tieline.app.retention")
@@ -25,12 +26,14 @@ async def forget_old_records(database: Database, search: RecordSearch) -> None:
 
     Then whoever searches records gets ready for those that came.
     """
-    records = open_records(database)
+    records, ledger = open_records(database), SqlLedger(database)
     try:
         while True:
             try:
                 await records.forget(time.time() - KEPT_SECONDS)
                 await forget_sign_ins(database, time.time())
+                await ledger.expire()
+                await ledger.forget()
                 await search.prepare()
             except NotReady as error:
                 log.warning(

@@ -18,7 +18,7 @@
     ├── Refused                 what the caller may not do
     │   ├── MissingPermission   missing_permission
     │   ├── ModelNotAllowed     model_not_allowed
-    │   ├── EnvironmentNotAllowed, AddressNotAllowed, DestinationNotAllowed
+    │   ├── EnvironmentNotAllowed, AddressNotAllowed, DestinationNotAllowed, BudgetExceeded
     ├── Unknown                 UnknownApi, UnknownCall
     ├── CredentialError         CredentialMissing, ConnectionRequired, ReauthorizationRequired
     ├── UpstreamError           UpstreamUnreachable, UpstreamTlsError, UpstreamProtocolError,
@@ -150,6 +150,10 @@ class AddressNotAllowed(Refused):
 
 class DestinationNotAllowed(Refused):
     code = "destination_not_allowed"
+
+
+class BudgetExceeded(Refused):
+    code = "budget_exceeded"
 
 
 class Unknown(TielineError):
@@ -333,6 +337,7 @@ ANSWERS: dict[str, ErrorAnswer] = {
     "reauthorization_required": ErrorAnswer(424, False),
     "rate_limited": ErrorAnswer(429, True),
     "concurrency_limited": ErrorAnswer(429, True),
+    "budget_exceeded": ErrorAnswer(429, False),
     "headers_too_large": ErrorAnswer(431, False),
     "internal_error": ErrorAnswer(500, False),
     "upstream_unreachable": ErrorAnswer(502, True),

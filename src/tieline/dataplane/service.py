@@ -15,9 +15,11 @@ from tieline.dataplane.attempt.send import CallSender
 from tieline.dataplane.calls.drift_flush import DriftFlush
 from tieline.dataplane.doors.call import PREFIX as CALL_PREFIX
 from tieline.dataplane.doors.call import CallDoor
+from tieline.dataplane.doors.door import Controls
 from tieline.dataplane.doors.key_limits import PATH as LIMITS_PATH
 from tieline.dataplane.doors.key_limits import KeyLimits
 from tieline.dataplane.doors.relay import PREFIX, Relay
+from tieline.dataplane.ledger.ledger import Ledger
 from tieline.dataplane.limits.limiter import Limiter
 from tieline.dataplane.limits.table import NodeTables
 from tieline.dataplane.openings import Openings
@@ -28,6 +30,7 @@ from tieline.dataplane.snapshot.view import Snapshot
 from tieline.dataplane.supervised import SupervisedTask
 from tieline.dataplane.tokens.sessions import TokenSessions
 from tieline.ports.audit import OpeningLog
+from tieline.ports.budgets import LedgerStore
 from tieline.ports.connections import ConnectionStore
 from tieline.ports.snapshot import Change, SnapshotSource
 from tieline.telemetry.logs import Log
@@ -60,6 +63,7 @@ class Resources:
     keyring: Keyring
     guard: Guard
     tables: NodeTables
+    ledger: LedgerStore
     trust: Trust = field(default_factory=Trust)
     proxies: TrustedProxies | None = None
     worker: int = 0
@@ -83,16 +87,18 @@ class Service:
             self._changed,
             self.openings.witness("serve"),
         )
+        self.ledger = Ledger(resources.tables.limits, resources.ledger)
+        self.snapshot.tell_budgets(self.ledger.change)
         self.records = Records(resources.source, resources.worker)
         if resources.log is not None:
             self.records.listen(FailureLog(resources.log), to_failures=True)
         self._new_request_id = new_id = RequestIds().next
         self.admission = admission = Admission(self.snapshot, resources.keyring.derive("app-key"))
         preparer = Preparer(self.sessions)
-        limiter = Limiter(resources.tables)
-        self._relay = Relay(admission, limiter, preparer, self.records)
-        self.calls = CallDoor(admission, limiter, CallSender(preparer), self.records)
-        self._key_limits = KeyLimits(self.snapshot, admission, limiter)
+        controls = Controls(Limiter(resources.tables), self.ledger)
+        self._relay = Relay(admission, controls, preparer, self.records)
+        self.calls = CallDoor(admission, controls, CallSender(preparer), self.records)
+        self._key_limits = KeyLimits(self.snapshot, admission, controls.limiter)
         self.listener = Listener(self._door, self.deadlines, new_id, NOTABLE, resources.proxies)
         self.shedding = Shedding(self.listener, self.deadlines)
         self.drift_flush = DriftFlush(self.calls.runner.drifts, resources.source)
@@ -101,6 +107,7 @@ class Service:
             SupervisedTask("records", self.records.run),
             SupervisedTask("drift", self.drift_flush.run),
             SupervisedTask("openings", self.openings.run),
+            SupervisedTask("budgets", self.ledger.leasing.run),
         )
         self._loaded = False
         self._leaving = False
@@ -118,6 +125,7 @@ class Service:
         """Load the snapshot, then accept on ``sock``, which is bound."""
         await self.snapshot.load()
         await self.openings.close()  # told before anything is served, if the store takes it
+        await self.ledger.leasing.adopt()
         self._loaded = True
         self.deadlines.start()
         self.shedding.start()
@@ -133,7 +141,9 @@ class Service:
         await self.sessions.close(seconds)
         for each in self._supervised:
             await each.stop()
-        await asyncio.gather(self.records.close(), self.drift_flush.close(), self.openings.close())
+        await asyncio.gather(
+            self.records.close(), self.drift_flush.close(), self.openings.close(), self.ledger.leasing.close()
+        )
         self.shedding.stop()
         self.pool.close()
         self.deadlines.stop()

@@ -60,6 +60,11 @@ class PriceList:
         self._names = ModelNames(data["exact"], data["rules"])
         self._models: dict[int, ModelPrices] = {}
 
+    @property
+    def models(self) -> int:
+        """How many models it has."""
+        return len(self._data)
+
     def find(self, name: str) -> ModelPrices | None:
         """The model called ``name``."""
         place = self._names.place(name)

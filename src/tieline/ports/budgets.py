@@ -105,10 +105,6 @@ class LedgerStore(Protocol):
     together within its amount, unless a call cost more than was reserved for it.
     """
 
-    async def budgets(self) -> list[BudgetRow]:
-        """Every budget."""
-        ...
-
     async def lease(self, counted: Settled, need: int, keep: int | None = None) -> Lease | None:
         """Settle what was counted, give back what is above ``keep``, and lease ``need`` more, or a larger slice.
 

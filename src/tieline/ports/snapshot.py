@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from tieline.ports.apis import ApiRow
+from tieline.ports.budgets import BudgetRow
 from tieline.ports.credentials import SealedCredential
 from tieline.ports.drift import DriftRecord
 from tieline.ports.keys import ResolvedKey
@@ -53,6 +54,10 @@ class SnapshotSource(Protocol):
 
     async def credentials(self, api_id: str | None = None) -> list[SealedCredential]:
         """The active credentials, of one API or of all."""
+        ...
+
+    async def budgets(self) -> Sequence[BudgetRow]:
+        """Every budget."""
         ...
 
     async def price_lists(self) -> Sequence[PriceListHead]:

@@ -14,8 +14,7 @@ from typing import Any, Final
 from sqlalchemy import Row, delete, func, insert, select, type_coerce, update
 from sqlalchemy.sql.elements import ColumnElement
 
-from tieline.ports.budgets import BudgetRow, Lease, LeaseKey, Settled, WindowKey
-from tieline.storage.budgets import budget_of
+from tieline.ports.budgets import Lease, LeaseKey, Settled, WindowKey
 from tieline.storage.columns import Moment
 from tieline.storage.connection import AsyncConnection
 from tieline.storage.engine import Database
@@ -37,10 +36,6 @@ class SqlLedger:
     def __init__(self, database: Database, *, term: int = TERM_SECONDS) -> None:
         self._database = database
         self._term = term
-
-    async def budgets(self) -> list[BudgetRow]:
-        async with self._database.read() as connection:
-            return [budget_of(row) for row in await connection.execute(select(budgets).order_by(budgets.c.id))]
 
     async def lease(self, counted: Settled, need: int, keep: int | None = None) -> Lease | None:
         key = counted.lease.window

@@ -24,7 +24,7 @@ from sqlalchemy import (
 
 from tieline.storage.columns import Counter, blob, choice, json_text, moment, owned_by, text
 
-REVISION = "0008"
+REVISION = "0009"
 
 ID = 40
 NAME = 200

@@ -12,19 +12,21 @@ from sqlalchemy import bindparam, or_, select, update
 
 from tieline.core.errors import NotReady
 from tieline.ports.apis import ApiRow
+from tieline.ports.budgets import BudgetRow
 from tieline.ports.credentials import SealedCredential
 from tieline.ports.drift import DriftRecord
 from tieline.ports.keys import ResolvedKey
 from tieline.ports.prices import PriceListHead
 from tieline.ports.requests import RequestRecord
 from tieline.ports.snapshot import Change
+from tieline.storage.budgets import budget_of
 from tieline.storage.change_notifier import ChangeNotifier, SqliteChangeNotifier
 from tieline.storage.changes import changes_after, latest_version
 from tieline.storage.drift import add_drifts
 from tieline.storage.engine import Database
 from tieline.storage.prices import PriceLists
 from tieline.storage.records import open_records
-from tieline.storage.schema import apis, app_apis, app_keys, apps, credentials, key_secrets, secrets
+from tieline.storage.schema import apis, app_apis, app_keys, apps, budgets, credentials, key_secrets, secrets
 from tieline.vault.intake import SealedSecret
 
 _MINUTE = 60
@@ -116,6 +118,10 @@ class SqlSnapshots:
     async def price_list(self, provider: str) -> str | None:
         async with self._database.read() as connection:
             return await PriceLists(connection).content(provider)
+
+    async def budgets(self) -> list[BudgetRow]:
+        async with self._database.read() as connection:
+            return [budget_of(row) for row in await connection.execute(select(budgets).order_by(budgets.c.id))]
 
     async def key_by_hash(self, keyed_hash: bytes) -> ResolvedKey | None:
         async with self._database.read() as connection:

@@ -23,6 +23,7 @@ from tieline.dataplane.limits.table import NodeTables, open_files
 from tieline.dataplane.service import Resources, Service
 from tieline.definitions.parse import parse, parse_data, to_json
 from tieline.ports.apis import ApiRow
+from tieline.ports.budgets import BudgetRow
 from tieline.ports.connections import ConnectionStore
 from tieline.ports.credentials import SealedCredential
 from tieline.ports.drift import DriftRecord
@@ -32,6 +33,7 @@ from tieline.ports.requests import RequestRecord
 from tieline.ports.snapshot import Change, ChangeKind, TooOld
 from tieline.schemes.registry import SCHEMES
 from tieline.testing.connections import MemoryConnections
+from tieline.testing.ledger import MemoryLedger
 from tieline.testing.vault import memory_keyring
 from tieline.vault.envelope import Place
 from tieline.vault.intake import Intake
@@ -62,8 +64,10 @@ class MemorySource:
     keys: dict[bytes, ResolvedKey] = field(default_factory=dict)
     log: list[Change] = field(default_factory=list)
     prices: list[PriceListRow] = field(default_factory=list)
+    budget_rows: dict[str, BudgetRow] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        self.ledger = MemoryLedger(self.budget_rows)
         self._changed = asyncio.Event()
         self._changed.set()
         self._count = 0
@@ -92,6 +96,11 @@ class MemorySource:
         self.prices = list(lists)
         for api_id in self.rows:
             self._note("api", api_id)
+
+    def put_budget(self, row: BudgetRow) -> None:
+        """Add or replace a budget."""
+        self.budget_rows[row.id] = row
+        self._note("budget", row.id)
 
     def drop_api(self, name: str) -> None:
         """Remove an API."""
@@ -199,6 +208,10 @@ class MemorySource:
         self._reached()
         return next((each.content for each in self.prices if each.head.provider == provider), None)
 
+    async def budgets(self) -> list[BudgetRow]:
+        self._reached()
+        return list(self.budget_rows.values())
+
     async def key_by_hash(self, keyed_hash: bytes) -> ResolvedKey | None:
         self._reached()
         return self.keys.get(keyed_hash)
@@ -278,7 +291,9 @@ async def serving(
     counters = open_files(None)
     tables = NodeTables.of(counters, 0, 1)
     dials = guard or Guard(["127.0.0.1"])
-    resources = Resources(source, connections or MemoryConnections(), source.keyring, dials, tables, trust or Trust())
+    resources = Resources(
+        source, connections or MemoryConnections(), source.keyring, dials, tables, source.ledger, trust or Trust()
+    )
     service = Service(resources)
     sock = socket.create_server(("127.0.0.1", 0), backlog=1024)
     with sock:

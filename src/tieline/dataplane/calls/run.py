@@ -49,6 +49,7 @@ _AS_THEY_COME = frozenset({*FILES, "stream"})
 _Cached = tuple[Hashable | None, int]
 """What an answer is kept by, None for not at all, and the epoch of the cache when it was asked for."""
 _UNKEPT: _Cached = (None, 0)
+_ERRORS = 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +113,7 @@ class Run:
     how many seconds ago the answer was fetched, None where it is fresh; ``replayed`` says that it was given before
     under the same idempotency key. ``first_at`` is when it was first on its way; ``sends`` and ``dialled`` are as an
     exchange has them. ``usage`` is known once it was ``settled``: that of every answer it got of the upstream.
+    ``charged`` counts the answers that were no errors.
     """
 
     __slots__ = (
@@ -124,6 +126,7 @@ class Run:
         "age",
         "answered_at",
         "area",
+        "charged",
         "dialled",
         "first_at",
         "level",
@@ -142,6 +145,7 @@ class Run:
         self.area: str | None = None
         self.level: str | None = None
         self.status = 0
+        self.charged = 0
         self.sent_at = 0.0
         self.answered_at = 0.0
         self.first_at = 0.0
@@ -390,6 +394,7 @@ class Run:
 
     def _heard(self, reached: UpstreamAnswer) -> None:
         self.status = reached.status
+        self.charged += reached.status < _ERRORS
         self.sent_at = reached.sent_at
         self.answered_at = reached.answered_at
         self.sends = reached.sends

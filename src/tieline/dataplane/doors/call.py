@@ -16,10 +16,9 @@ from tieline.dataplane.attempt.send import CallSender
 from tieline.dataplane.calls.pages import check_walkable
 from tieline.dataplane.calls.run import CallRunner, CallTarget
 from tieline.dataplane.doors.call_exchange import CallExchange, CallRequest, RunLedger
-from tieline.dataplane.doors.door import Door, NeedsCall, RefusalLedger
+from tieline.dataplane.doors.door import Controls, Door, NeedsCall, RefusalLedger
 from tieline.dataplane.limits.bounds import joined, smallest_body
 from tieline.dataplane.limits.held import Held
-from tieline.dataplane.limits.limiter import Limiter
 from tieline.dataplane.snapshot.plan import Plan
 from tieline.dataplane.tokens.holder import named_holder
 from tieline.ports.snapshot import Change
@@ -37,8 +36,8 @@ class CallLedger(RunLedger, RefusalLedger, Protocol):
 class CallDoor(Door[CallRequest]):
     """Serves requests to ``/call/``."""
 
-    def __init__(self, admission: Admission, limiter: Limiter, sender: CallSender, ledger: CallLedger) -> None:
-        super().__init__(PREFIX, admission, limiter, ledger)
+    def __init__(self, admission: Admission, controls: Controls, sender: CallSender, ledger: CallLedger) -> None:
+        super().__init__(PREFIX, admission, controls, ledger)
         self.runner = CallRunner(sender)
         self.ledger = ledger
         self._left: set[asyncio.Task[None]] = set()

@@ -20,7 +20,7 @@ from typing import Protocol
 
 import orjson
 
-from tieline.core.errors import InvalidRequest, TielineError, UpstreamFailed
+from tieline.core.errors import InvalidRequest, TielineError, UpstreamError, UpstreamFailed
 from tieline.dataplane.admission.admit import Admitted
 from tieline.dataplane.admission.fields import IDEMPOTENCY_KEY
 from tieline.dataplane.answers.streams import CONTENT_TYPE, Failed, encode
@@ -35,7 +35,8 @@ from tieline.dataplane.doors.parameters import from_json, from_query
 from tieline.dataplane.doors.reply import Reply
 from tieline.dataplane.limits.bounds import BodyBound, Bounds
 from tieline.dataplane.limits.fields import fields_of
-from tieline.dataplane.limits.held import Held
+from tieline.dataplane.limits.held import Held, charged
+from tieline.dataplane.snapshot.plan import Plan
 from tieline.dataplane.snapshot.view import AppKey
 from tieline.dataplane.tokens.holder import Holder
 from tieline.definitions.fill.scope import BODY_MOST
@@ -68,6 +69,16 @@ class CallRequest:
     def key(self) -> AppKey:
         """Whose request it is."""
         return self.target.key
+
+    @property
+    def plan(self) -> Plan:
+        """What it is sent by."""
+        return self.target.plan
+
+    @property
+    def sends(self) -> int | None:
+        """How many requests are answered for it: one, or any number where every page is asked for."""
+        return None if self.target.walks else 1
 
 
 class RunLedger(Protocol):
@@ -282,8 +293,15 @@ class CallExchange:
             self._over = True
             usage = self.run.settled()
             if self._held is not None:
-                self._held.end(usage)
+                self._held.end(usage, self._charged(outcome, error))
             self._door.ledger.ran(self, outcome, error)
+
+    def _charged(self, outcome: Outcome, error: TielineError | None) -> int:
+        """How many requests the upstream may charge: those that it answered well, or one whose end nobody knows."""
+        run = self.run
+        if run.charged or run.status or run.replayed or run.age is not None:
+            return run.charged
+        return charged(0, error, sent=isinstance(error, UpstreamError) or outcome == "client_gone")
 
 
 def _size(item: RunItem) -> int:

@@ -16,16 +16,20 @@ States of a request at a door, and who owns it:
 import asyncio
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Final, Generic, Protocol, TypeVar, cast
+from typing import Final, Generic, NamedTuple, Protocol, TypeVar, cast
 
 from tieline.core.errors import TielineError
 from tieline.dataplane.admission.admit import Admission, Admitted, NeedsStore, Rejected
 from tieline.dataplane.admission.fields import check_tag
 from tieline.dataplane.admission.words import Words
+from tieline.dataplane.doors.spending import bound_of, spender_of
+from tieline.dataplane.ledger.budgets import Spender
+from tieline.dataplane.ledger.ledger import CostBound, Ledger, NeedsLease, Reservation
 from tieline.dataplane.limits.bounds import Bounds
 from tieline.dataplane.limits.held import Held
 from tieline.dataplane.limits.limiter import Limiter
 from tieline.dataplane.snapshot.calls import Calls
+from tieline.dataplane.snapshot.plan import Plan
 from tieline.dataplane.snapshot.view import AppKey
 from tieline.wire.request import Request
 
@@ -35,14 +39,21 @@ HELD_MOST: Final = 64 * 1024
 class Passage(Protocol):
     """What a door decided on for a request: at least whose key it is and which limits hold, None where there are none.
 
-    ``asks_stream`` says that it wants a stream, as far as its words tell.
+    ``asks_stream`` says that it wants a stream, as far as its words tell; ``sends`` is how many requests of the
+    upstream are answered for it at the most, None where nobody knows.
     """
 
     @property
     def key(self) -> AppKey: ...
 
     @property
+    def plan(self) -> Plan: ...
+
+    @property
     def bounds(self) -> Bounds | None: ...
+
+    @property
+    def sends(self) -> int | None: ...
 
     @property
     def asks_stream(self) -> bool: ...
@@ -74,13 +85,21 @@ class RefusalLedger(Protocol):
     def refused(self, request: Request, request_id: str, key: AppKey | None, error: TielineError) -> None: ...
 
 
+class Controls(NamedTuple):
+    """What requests are held to at every door of a worker."""
+
+    limiter: Limiter
+    ledger: Ledger
+
+
 class Door(ABC, Generic[Way]):
     """A door. ``Way`` is what it decides on for an admitted request, and serves it by."""
 
-    def __init__(self, prefix: bytes, admission: Admission, limiter: Limiter, ledger: RefusalLedger) -> None:
+    def __init__(self, prefix: bytes, admission: Admission, controls: Controls, ledger: RefusalLedger) -> None:
         self._prefix = prefix
         self._admission = admission
-        self._limiter = limiter
+        self._limiter = controls.limiter
+        self._ledger = controls.ledger
         self._refusals = ledger
 
     def open(self, request: Request, request_id: str) -> None:
@@ -129,8 +148,49 @@ class Door(ABC, Generic[Way]):
         held = None if bounds is None else self._held(request, way, bounds)
         if isinstance(held, TielineError):
             self._refuse(request, request_id, Rejected(held, way.key))
+        elif self._ledger.in_use:
+            self._spend(request, request_id, way, held)
         else:
             self._serve(request, request_id, way, held)
+
+    def _spend(self, request: Request, request_id: str, way: Way, held: Held | None) -> None:
+        """Serve the request if it fits its budgets; where the node has leased too little of one, it waits."""
+        spender, bound = spender_of(way, request), bound_of(way, request)
+        found = self._ledger.reserve(spender, bound)
+        if isinstance(found, NeedsLease):
+            work = self._obtain(request, request_id, (way, held), (spender, bound))
+            Waiting(request).task = request.run(work)
+        else:
+            self._reserved(request, request_id, (way, held), found)
+
+    async def _obtain(
+        self, request: Request, request_id: str, passage: tuple[Way, Held | None], wanted: tuple[Spender, CostBound]
+    ) -> None:
+        try:
+            found = await self._ledger.obtain(*wanted)
+        except BaseException:
+            if passage[1] is not None:
+                passage[1].free()
+            raise
+        self._reserved(request, request_id, passage, found)
+
+    def _reserved(
+        self,
+        request: Request,
+        request_id: str,
+        passage: tuple[Way, Held | None],
+        found: Reservation | TielineError | None,
+    ) -> None:
+        way, held = passage
+        if isinstance(found, TielineError):
+            if held is not None:
+                held.free()
+            self._refuse(request, request_id, Rejected(found, way.key))
+            return
+        if found is not None:
+            held = held if held is not None else self._limiter.nothing()
+            held.spending = found
+        self._serve(request, request_id, way, held)
 
     def _held(self, request: Request, way: Way, bounds: Bounds) -> Held | TielineError:
         """What the request takes of its limits, or why it does not fit. What it announces to be too large takes none.

@@ -15,10 +15,9 @@ from tieline.dataplane.admission.fields import CONNECTION
 from tieline.dataplane.attempt.model_list import check_target
 from tieline.dataplane.attempt.prepare import Message, Preparer, prepare, steady_appliers
 from tieline.dataplane.attempt.target import Target
-from tieline.dataplane.doors.door import Door, RefusalLedger
+from tieline.dataplane.doors.door import Controls, Door, RefusalLedger
 from tieline.dataplane.limits.bounds import joined, smallest_body
 from tieline.dataplane.limits.held import Held
-from tieline.dataplane.limits.limiter import Limiter
 from tieline.dataplane.relaying.exchange import Exchange, ExchangeLedger, Relaying
 from tieline.dataplane.relaying.listed import ListedExchange
 from tieline.dataplane.relaying.route import Route
@@ -42,8 +41,8 @@ class RelayLedger(ExchangeLedger, RefusalLedger, Protocol):
 class Relay(Door[Route]):
     """Serves requests to ``/relay/``."""
 
-    def __init__(self, admission: Admission, limiter: Limiter, preparer: Preparer, ledger: RelayLedger) -> None:
-        super().__init__(PREFIX, admission, limiter, ledger)
+    def __init__(self, admission: Admission, controls: Controls, preparer: Preparer, ledger: RelayLedger) -> None:
+        super().__init__(PREFIX, admission, controls, ledger)
         self._relaying = Relaying(ledger, preparer)
 
     def _decide(self, request: Request, admitted: Admitted) -> Route:

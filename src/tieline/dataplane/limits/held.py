@@ -1,11 +1,13 @@
 """What one request holds of the limits that hold for it, from when it was let through until it has ended."""
 
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
-from tieline.core.errors import TielineError
+from tieline.core.errors import TielineError, UpstreamUnreachable
 from tieline.dataplane.limits.bounds import Bound, RateBound, SlotBound
 from tieline.metering.reading import UsageReading
+
+_ERRORS: Final = 400
 
 
 class Left(NamedTuple):
@@ -35,10 +37,18 @@ class Counter(Protocol):
         ...
 
 
+class Spending(Protocol):
+    """What a request has reserved of budgets; a ``ledger.Reservation``."""
+
+    def settle(self, requests: int, used: UsageReading | None) -> None:
+        """It is known what it used: so many requests of the upstream, and what their answers told."""
+        ...
+
+
 class Held:
     """What one request holds: slots until :meth:`free`, and what it may be charged with. ``left`` is what it left."""
 
-    __slots__ = ("_cells", "_counter", "_stream_cells", "_streams", "_tokens", "left")
+    __slots__ = ("_cells", "_counter", "_stream_cells", "_streams", "_tokens", "left", "spending")
 
     def __init__(
         self,
@@ -54,6 +64,7 @@ class Held:
         self._tokens = tokens
         self._streams, self._stream_cells = streams
         self.left = left
+        self.spending: Spending | None = None
 
     @property
     def limits_streams(self) -> bool:
@@ -78,18 +89,23 @@ class Held:
         return None
 
     def free(self) -> None:
-        """Give all slots back; a second time does nothing."""
+        """Give all slots back, and what was reserved of budgets and not settled; a second time does nothing."""
+        if self.spending is not None:
+            self.spending.settle(0, None)
         cells, self._cells = self._cells, []
         if self._streams:
             cells += self._stream_cells
             self._streams, self._stream_cells = [], []
         self._counter.free_slots(cells)
 
-    def end(self, usage: UsageReading | None) -> None:
-        """The request has ended: give all slots back and charge the tokens that it used, where that is known.
+    def end(self, usage: UsageReading | None, requests: int = 0) -> None:
+        """The request has ended: give all slots back, charge the tokens that it used, settle budgets.
 
-        An estimate counts as what it is taken for; what was never told counts nothing.
+        ``requests`` is how many the upstream may charge. An estimate counts as what it is taken for; of limits, what
+        was never told counts nothing.
         """
+        if self.spending is not None:
+            self.spending.settle(requests, usage)
         self.free()
         if usage is not None and self._tokens and (tokens := _tokens(usage)):
             self._counter.charge(self._tokens, tokens)
@@ -99,3 +115,13 @@ class Held:
 def _tokens(usage: UsageReading) -> int:
     used = sum([usage.quantities.get(name, 0) for name in ("input_tokens", "output_tokens")])
     return used + sum([_tokens(other) for other in usage.others])
+
+
+def charged(status: int, error: TielineError | None, *, sent: bool) -> int:
+    """How many requests the upstream may charge: 1 that was answered well, or ``sent`` and nobody knows its end.
+
+    ``status`` is the upstream's, 0 where it did not answer.
+    """
+    if status:
+        return int(status < _ERRORS)
+    return int(sent and not isinstance(error, UpstreamUnreachable))

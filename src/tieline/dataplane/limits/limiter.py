@@ -44,6 +44,10 @@ class Limiter:
             held.left += first.left
         return held
 
+    def nothing(self) -> Held:
+        """What a request holds that has no limits."""
+        return Held(self._shared, [], [], ([], []), [])
+
     def look(self, bounds: Bounds, peer: str) -> list[Left]:
         """What is left of ``bounds`` for the client at ``peer``, taking nothing. Raises TableFull."""
         found = self._shared.look(bounds.shared)

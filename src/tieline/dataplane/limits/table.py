@@ -43,6 +43,9 @@ _OWN: Final = 2
 _PAGE: Final = 4096
 _FORMAT: Final = b"tieline\x01"
 _EMPTY: Final = bytes(_IDENTITY)
+_NAME: Final = 16
+_NODE_AT: Final = 1024
+_BOOT_AT: Final = 1040
 _PREPARING: Final = 1 << 40
 """Where the lock lies under which the file is made: beyond those of all cells."""
 _MIB: Final = 1 << 20
@@ -82,6 +85,8 @@ class NodeTable:
     worker's values ``own[cell * 2 + i]`` may be read and written. ``shared`` 0 is ``keep_until``, in microseconds of
     :func:`micros`; 1 to 3 are the limit's. ``own`` 0 is what is held, and given back if the worker dies; 1 is kept.
 
+    ``node`` names the file for good, ``boot`` what is counted in it since the machine was last started.
+
     Raises OSError where the file has no space. The file is closed by whoever opened it; a process that closes any
     descriptor of it loses the locks that it holds.
     """
@@ -99,6 +104,8 @@ class NodeTable:
         starts = [sum(sizes[:i]) for i in range(len(sizes) + 1)]
         self.file = file
         size = self._prepare(starts[-1])
+        self.node = os.pread(file, _NAME, _NODE_AT).hex()
+        self.boot = os.pread(file, _NAME, _BOOT_AT).hex()
         self._map = mmap.mmap(file, size)
         view = memoryview(self._map)
         self._identities = view[starts[1] : starts[2]]
@@ -208,9 +215,13 @@ class NodeTable:
         try:
             header = _FORMAT + self._capacity.to_bytes(8, "little") + boot_id()
             if os.pread(self.file, len(header), 0) != header:
+                node = os.pread(self.file, _NAME, _NODE_AT).strip(b"\0") or os.urandom(_NAME)
                 os.ftruncate(self.file, 0)
+                os.pwrite(self.file, bytes(_PAGE), 0)
+                os.pwrite(self.file, node + os.urandom(_NAME), _NODE_AT)
             size = os.fstat(self.file).st_size
             if size < needed:
+                size = max(size, _PAGE)
                 for start in range(size, needed, _MIB):
                     os.pwrite(self.file, bytes(min(_MIB, needed - start)), start)
                 os.pwrite(self.file, header, 0)

@@ -26,7 +26,7 @@ from tieline.core.errors import TielineError, UpstreamError, UpstreamUnreachable
 from tieline.dataplane.attempt.loop import Attempts, Job, Policy
 from tieline.dataplane.attempt.prepare import Message, Prepared, Preparer
 from tieline.dataplane.limits.fields import told_beside
-from tieline.dataplane.limits.held import Held
+from tieline.dataplane.limits.held import Held, charged
 from tieline.dataplane.relaying.answer import RelayedAnswer, interim_head, switch_head
 from tieline.dataplane.relaying.body import chunked, framing_of, take_pieces
 from tieline.dataplane.relaying.metered import Metered
@@ -496,5 +496,5 @@ class Exchange:
                 if self._metered is not None:
                     self.usage = self._metered.reading(ended=outcome == "complete")
             if self._held is not None:
-                self._held.end(self.usage)
+                self._held.end(self.usage, charged(self.status, error, sent=bool(self.sent_at)))
             self._relaying.ledger.ended(self, outcome, error)

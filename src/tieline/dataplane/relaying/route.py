@@ -30,3 +30,8 @@ class Route:
     holder: Holder | None = None
     bounds: Bounds | None = None
     asks_stream: bool = False
+
+    @property
+    def sends(self) -> int:
+        """How many requests of the upstream are answered for it."""
+        return 1

@@ -27,6 +27,7 @@ from tieline.dataplane.snapshot.minted import MintedKeys
 from tieline.dataplane.snapshot.plan import Api
 from tieline.dataplane.snapshot.prices import Prices
 from tieline.ports.apis import ApiRow
+from tieline.ports.budgets import BudgetRow
 from tieline.ports.credentials import SealedCredential
 from tieline.ports.keys import ResolvedKey
 from tieline.ports.snapshot import Change, SnapshotSource, TooOld
@@ -41,6 +42,7 @@ log = logging.getLogger("tieline.dataplane.snapshot.view")
 Verdicts: TypeAlias = dict[tuple[int, bytes, bytes, bool], Allowed]
 _Value = TypeVar("_Value", bound=Hashable)
 Tell: TypeAlias = Callable[[Sequence[Change] | None], None]
+TellBudgets: TypeAlias = Callable[[Sequence[BudgetRow]], None]
 
 POLL_SECONDS = 1.0
 STALE_SECONDS = 5.0
@@ -159,6 +161,7 @@ class Snapshot:
     ) -> None:
         self._source = source
         self._tell = tell
+        self._budgets: TellBudgets = lambda _: None
         self._keyring = keyring
         self._revealer = Revealer(keyring, witness or Openings().witness("serve"))
         self._pool = pool
@@ -177,6 +180,10 @@ class Snapshot:
         self._catching_up = asyncio.Lock()
         self._looked = 0.0
         self.fresh_until = 0.0
+
+    def tell_budgets(self, tell: TellBudgets) -> None:
+        """``tell`` hears of all budgets, whenever one of them has changed."""
+        self._budgets = tell
 
     @property
     def version(self) -> int:
@@ -264,6 +271,7 @@ class Snapshot:
         for api in compiled:
             self._put(api)
         self._forget_lanes()
+        self._budgets(await self._source.budgets())
         self._tell(None)
         self._version = version
         self.fresh_until = time.monotonic() + STALE_SECONDS
@@ -327,6 +335,8 @@ class Snapshot:
             await self._refresh(api_id)
         if apis:
             self._forget_lanes()
+        if any(change.kind == "budget" for change in changes):
+            self._budgets(await self._source.budgets())
         self._tell(changes)
         self._version = changes[-1].version
 

@@ -8,13 +8,16 @@ from tests.unit.dataplane.admission.test_admit import BEARER, HASH, PEPPER, Know
 from tieline.access.limits import RequestLimits
 from tieline.core.errors import MissingPermission, NotReady, TielineError
 from tieline.dataplane.admission.admit import LOOKING_MOST, Admission, Admitted
-from tieline.dataplane.doors.door import HELD_MOST, Door, NeedsCall
+from tieline.dataplane.doors.door import HELD_MOST, Controls, Door, NeedsCall
+from tieline.dataplane.ledger.ledger import Ledger
 from tieline.dataplane.limits.bounds import Bounds, bounds_of
 from tieline.dataplane.limits.held import Held
 from tieline.dataplane.limits.limiter import Limiter
 from tieline.dataplane.limits.table import NodeTables, open_files
 from tieline.dataplane.snapshot.calls import Calls
+from tieline.dataplane.snapshot.plan import Plan
 from tieline.dataplane.snapshot.view import AppKey
+from tieline.testing.ledger import MemoryLedger
 from tieline.testing.requests import FakeClient
 from tieline.wire.request import Request
 
@@ -55,6 +58,14 @@ class Way(NamedTuple):
     def bounds(self) -> Bounds | None:
         return self.key.bounds
 
+    @property
+    def plan(self) -> Plan:
+        raise AssertionError("nobody asks for it where there are no budgets")
+
+    @property
+    def sends(self) -> int:
+        return 1
+
 
 class EveryDoor(Door[Way]):
     """Serves whatever ``decides`` gives, in turn, the last one for ever; an error is raised."""
@@ -66,8 +77,9 @@ class EveryDoor(Door[Way]):
         self.served: list[str] = []
         self.decided = 0
         self._decides = decides
-        limiter = Limiter(NodeTables.of(open_files(None), 0, 1))
-        super().__init__(b"/relay/", self.admission, limiter, self.refusals)
+        tables = NodeTables.of(open_files(None), 0, 1)
+        controls = Controls(Limiter(tables), Ledger(tables.limits, MemoryLedger({})))
+        super().__init__(b"/relay/", self.admission, controls, self.refusals)
 
     def _decide(self, request: Request, admitted: Admitted) -> Way | NeedsCall:
         found = self._decides[min(self.decided, len(self._decides) - 1)]
