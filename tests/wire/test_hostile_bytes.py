@@ -23,7 +23,8 @@ from tests.wire.stage import PROVIDER_KEY, Stage
 
 pytestmark = pytest.mark.alone  # it measures how long a loop stands still
 
-SIZE = (16 if SOAK else 4) * 1024 * 1024 - 64
+_WHOLE = 16 * 1024 * 1024 - 64
+SIZE = _WHOLE if SOAK else _WHOLE // 4
 MOST = 0.05
 """Seconds that a loop may stand still for anything that an outsider sends."""
 _PIECE = 64 * 1024
@@ -44,8 +45,8 @@ def filled(piece: bytes, *, start: bytes = b"", end: bytes = b"", most: int = SI
 
 
 def numbered(template: bytes, *, start: bytes, end: bytes, many: int) -> bytes:
-    """``template`` with ``many`` different numbers."""
-    found = start + b"".join(template % each for each in range(many)) + end
+    """``template`` with ``many`` different numbers, fewer where less is sent than 16 MiB."""
+    found = start + b"".join(template % each for each in range(many * SIZE // _WHOLE)) + end
     assert len(found) <= SIZE
     return found
 

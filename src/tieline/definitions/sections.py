@@ -276,7 +276,7 @@ RETRY = Record(
     like="{attempts: 3}",
 )
 RATE = Record(
-    "rate",
+    "request rate",
     (Key("requests", Whole(1, UNITS_MOST)), Key("per", Choice(tuple(PERIODS)))),
     lambda found, _: RequestRate(found["requests"], found["per"]),
     like="{requests: 60, per: minute}",

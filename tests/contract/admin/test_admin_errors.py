@@ -40,7 +40,6 @@ async def test_every_answer_carries_the_safe_headers(admin: Admin) -> None:
         ("POST", "/catalogue", 405, "method_not_allowed"),
         ("PATCH", "/apis/openai", 405, "method_not_allowed"),
         ("GET", "/session", 404, "not_found"),
-        ("GET", "/nothing", 404, "not_found"),
     ],
 )
 async def test_routes_and_methods_that_are_not_there(

@@ -34,7 +34,7 @@ async def test_a_stored_secret_is_in_no_answer_log_or_file(furnished_admin: Admi
     assert len(admin.replies) > len(NEEDS)
     assert not [reply for reply in admin.replies if holds(reply.body) or holds(repr(reply.headers).encode())]
     assert not holds(admin.log.getvalue().encode())
-    assert not [file for file in admin.folder.iterdir() if holds(file.read_bytes())]
+    assert not [file for file in admin.folder.rglob("*") if file.is_file() and holds(file.read_bytes())]
 
 
 async def test_minted_secrets_are_in_one_answer_and_no_file(furnished_admin: Admin, furnished: Prepared) -> None:
@@ -49,7 +49,7 @@ async def test_minted_secrets_are_in_one_answer_and_no_file(furnished_admin: Adm
         await admin("GET", route)
     for secret in secrets:
         assert sum(secret.encode() in reply.body for reply in admin.replies) == 1
-        assert not [file for file in admin.folder.iterdir() if secret.encode() in file.read_bytes()]
+        assert not [file for file in admin.folder.rglob("*") if file.is_file() and secret.encode() in file.read_bytes()]
 
 
 @pytest.mark.parametrize("route", NEEDS, ids=" ".join)
