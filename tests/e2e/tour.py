@@ -216,6 +216,13 @@ class Tour:
         await self.ask("GET", f"/keys/{made[0][0]}/allows?method=GET&path=/things&api=bearer")
         await self.ask("POST", f"/keys/{made[1][0]}/rotate", {"overlap": 5})
         await self.ask("PATCH", f"/apps/{app}", {"name": "Cage"})
+        target = {"keys": [made[0][0]]}
+        await self.ask(
+            "POST", "/budgets", {"name": "crumbs", "amount": {"usd": "9"}, "applies_to": target, "mode": "warn"}
+        )
+        await self.ask("PATCH", "/budgets/crumbs", {"alerts": [80]})
+        await self.ask("GET", "/budgets/crumbs")
+        await self.ask("GET", "/budgets")
         for name, role in (("watcher", "viewer"), ("maker", "editor")):
             token = await self.ask("POST", "/tokens", {"name": name, "role": role})
             await self.ask("DELETE", f"/tokens/{token.json['id']}")
@@ -346,6 +353,7 @@ class Tour:
         await self.ask("PUT", "/apis/bearer", definition("bearer", self.upstream.url, title="Other"))
         await self.relay("/relay/bearer/things", keys[0][1], headers={"x-play": "reflect"})
         await self.ask("DELETE", "/apis/header")
+        await self.ask("DELETE", "/budgets/crumbs")
         await self.ask("DELETE", f"/apps/{app}")
         await self.relay("/relay/bearer/things", keys[0][1])
 
@@ -368,6 +376,11 @@ class Tour:
             ("app", "update", "shell", "--name", "shelled"),
             ("app", "update", "shelled", "--name", "shell"),
             ("key", "update", ids[1], "--name", "renamed"),
+            ("budget", "create", "shells", "--amount", "5usd/day", "--app", "shell"),
+            ("budget", "list"),
+            ("budget", "update", "shells", "--mode", "warn", "--alert", "80"),
+            ("budget", "show", "shells"),
+            ("budget", "remove", "shells"),
             ("token", "show", "ci"),
             ("key", "allows", ids[0], "GET", "/things", "--api", "typed"),
             ("token", "list", "--json"),
