@@ -40,7 +40,7 @@ PricedOnly = Annotated[
     bool | None, typer.Option("--priced-only/--unpriced-too", help="Refuse what has no price.", show_default=False)
 ]
 Alerts = Annotated[
-    list[int] | None, typer.Option("--alert", metavar="PERCENT", help="Tell when so much is spent; repeatable.")
+    list[int] | None, typer.Option("--alert", metavar="PERCENT", help="A threshold, shown with the budget; repeatable.")
 ]
 
 

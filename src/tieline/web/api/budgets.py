@@ -16,7 +16,11 @@ router = APIRouter(prefix="/budgets", tags=["Budgets"])
 
 Alerts = Annotated[
     list[Annotated[int, Field(ge=1, le=terms.ALERT_MOST)]],
-    Field(max_length=terms.ALERTS_MOST, description="Percentages of the amount.", examples=[[50, 80, 100]]),
+    Field(
+        max_length=terms.ALERTS_MOST,
+        description="Thresholds in percent of the amount; shown, and told to nobody.",
+        examples=[[50, 80, 100]],
+    ),
 ]
 Zone = Annotated[str, Field(min_length=1, max_length=terms.ZONE_MOST, examples=["Europe/Berlin"])]
 Sum = Annotated[dict[str, str | int], Field(description="In the unit of the budget.", examples=[{"usd": "10.00"}])]
