@@ -314,21 +314,23 @@ class WholeAnswers(BaseHTTPRequestHandler):
 
 @pytest.fixture(scope="session")
 def quick(stage: Stage) -> str:
-    """OpenAI again, with little patience and small bodies."""
+    """OpenAI again, with little patience and small bodies; however often it fails, it is asked again."""
     timeout = {"connect": "2s", "first_byte": "600ms", "idle": "600ms", "total": "20s"}
     whole = stage.admin("GET", "apis/openai")["definition"]
-    limits = {"timeout": timeout, "body": f"{BODY_MOST}B", "retry": {"attempts": 2}}
+    limits = {"timeout": timeout, "body": f"{BODY_MOST}B", "retry": {"attempts": 2}, "breaker": False}
     stage.add("quick", {"key": PROVIDER_KEY}, definition={**whole, "api": "quick", "limits": limits})
     return "quick"
 
 
 @pytest.fixture(scope="session")
 def down(stage: Stage) -> Iterator[str]:
-    """OpenAI at a port that is taken and that nobody accepts at."""
+    """OpenAI at a port that is taken and that nobody accepts at; it is tried each time."""
+    whole = stage.admin("GET", "apis/openai")["definition"]
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         base = f"http://127.0.0.1:{taken.getsockname()[1]}/v1"
-        stage.add("down", {"key": PROVIDER_KEY}, from_catalogue="openai", base_url=base)
+        definition = {**whole, "api": "down", "base_url": base, "limits": {"breaker": False}}
+        stage.add("down", {"key": PROVIDER_KEY}, definition=definition)
         yield "down"
 
 
