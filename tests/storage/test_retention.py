@@ -25,5 +25,6 @@ async def test_records_older_than_thirty_days_are_deleted(database: Database) ->
                 await asyncio.sleep(0.01)
     finally:
         forgetting.cancel()
+        await asyncio.wait([forgetting])
         await records.close()
     assert [row["id"] for row in kept] == [young.id]

@@ -36,7 +36,7 @@ Grants = Annotated[
     typer.Option(
         "--grant",
         metavar="API:AREA=LEVEL",
-        help="A level on an area, as `tieline api show NAME` lists them; repeatable.",
+        help="A level on an area; repeatable.",
     ),
 ]
 Expiry = Annotated[str | None, typer.Option("--expires-in", metavar="90d", help="When it stops working.")]
@@ -45,7 +45,7 @@ Networks = Annotated[
 ]
 
 
-@key.command()
+@key.command(epilog="`tieline api show NAME` lists the areas and levels that --grant takes.")
 def create(  # noqa: PLR0913  an option is a parameter
     app: Annotated[str, typer.Option("--app", metavar="NAME", help="The app it belongs to.")],
     name: Label = None,
