@@ -166,7 +166,7 @@ ROWS: Rows = {
     "models: a list": (lambda body: only_allowed(["a"], (), body), lambda n: b'{"data":[%b1]}' % (b'{"id":"a"},' * n)),
     "mask: escapes": (plain, lambda n: b"\\u0041%2541&amp;#65;" * n),
     "mask: backslashes": (plain, lambda n: b"\\" * n * 3000),
-    "mask: percents": (plain, lambda n: b"%" + b"25" * n * 500),
+    "mask: percents": (plain, lambda n: b"%" + b"25" * n * 3000),
     "mask: JSON": (MASK.json, lambda n: b'["%b"%b]' % (SECRET.replace(b"-", b"\\u002d"), b',"\\n"' * n)),
     "mask: pieces": (masked, lambda n: [SECRET[:-1]] * n),
     "mask: bytes": (masked, lambda n: [b"s"] * n),
