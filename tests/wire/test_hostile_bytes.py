@@ -1,6 +1,6 @@
 """16 MiB of hostile text in any field that is parsed: whoever else is served meanwhile waits 50 ms at most.
 
-The suite sends 4 MiB, the soak (`make soak`) all 16.
+The suite sends 4 MiB and allows twice the time, as it runs on busy machines; the soak (`make soak`) proves the figures.
 
 Whether what is sent is refused or answered is told elsewhere.
 """
@@ -25,8 +25,8 @@ pytestmark = pytest.mark.alone  # it measures how long a loop stands still
 
 _WHOLE = 16 * 1024 * 1024 - 64
 SIZE = _WHOLE if SOAK else _WHOLE // 4
-MOST = 0.05
-"""Seconds that a loop may stand still for anything that an outsider sends."""
+MOST = 0.05 if SOAK else 0.1
+"""Seconds that a loop may stand still for anything that an outsider sends; the suite leaves room for a busy machine."""
 _PIECE = 64 * 1024
 
 
