@@ -133,6 +133,12 @@ class Stage:
         while self._answered(name) != "invalid_request":
             time.sleep(0.02)
 
+    def add_failing(self, name: str, base: str | None = None, **limits: Any) -> None:
+        """Add OpenAI again, at ``base``: however often it fails, which five failures in a row would end, it is asked."""
+        definition = {**self.admin("GET", "apis/openai")["definition"], "api": name}
+        definition |= {"limits": {**limits, "breaker": False}} | ({} if base is None else {"base_url": base})
+        self.add(name, {"key": PROVIDER_KEY}, definition=definition)
+
     def _answered(self, name: str) -> str | None:
         """The code of a request that only a worker that knows of the app's new API finds wrong in itself."""
         headers = {"Authorization": f"Bearer {self.key}", "X-HTTP-Method-Override": "GET"}
@@ -314,23 +320,18 @@ class WholeAnswers(BaseHTTPRequestHandler):
 
 @pytest.fixture(scope="session")
 def quick(stage: Stage) -> str:
-    """OpenAI again, with little patience and small bodies; however often it fails, it is asked again."""
+    """OpenAI again, with little patience and small bodies."""
     timeout = {"connect": "2s", "first_byte": "600ms", "idle": "600ms", "total": "20s"}
-    whole = stage.admin("GET", "apis/openai")["definition"]
-    limits = {"timeout": timeout, "body": f"{BODY_MOST}B", "retry": {"attempts": 2}, "breaker": False}
-    stage.add("quick", {"key": PROVIDER_KEY}, definition={**whole, "api": "quick", "limits": limits})
+    stage.add_failing("quick", timeout=timeout, body=f"{BODY_MOST}B", retry={"attempts": 2})
     return "quick"
 
 
 @pytest.fixture(scope="session")
 def down(stage: Stage) -> Iterator[str]:
-    """OpenAI at a port that is taken and that nobody accepts at; it is tried each time."""
-    whole = stage.admin("GET", "apis/openai")["definition"]
+    """OpenAI at a port that is taken and that nobody accepts at."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
-        base = f"http://127.0.0.1:{taken.getsockname()[1]}/v1"
-        definition = {**whole, "api": "down", "base_url": base, "limits": {"breaker": False}}
-        stage.add("down", {"key": PROVIDER_KEY}, definition=definition)
+        stage.add_failing("down", f"http://127.0.0.1:{taken.getsockname()[1]}/v1")
         yield "down"
 
 
@@ -352,8 +353,7 @@ def certified(authority: trustme.CA) -> ssl.SSLContext:
 def untrusted(stage: Stage, certified: ssl.SSLContext) -> Iterator[str]:
     """The sandbox behind TLS whose authority Tieline does not know."""
     tap = Tap(_place(stage.sandbox.removesuffix("/v1")), certified)
-    base = f"https://127.0.0.1:{tap.port}/v1"
-    stage.add("untrusted", {"key": PROVIDER_KEY}, from_catalogue="openai", base_url=base)
+    stage.add_failing("untrusted", f"https://127.0.0.1:{tap.port}/v1")
     yield "untrusted"
     tap.stop()
 
