@@ -134,7 +134,7 @@ class Stage:
             time.sleep(0.02)
 
     def add_failing(self, name: str, base: str | None = None, **limits: Any) -> None:
-        """Add OpenAI again, at ``base``: however often it fails, which five failures in a row would end, it is asked."""
+        """Add OpenAI again, at ``base``: however often it fails in a row, it is asked."""
         definition = {**self.admin("GET", "apis/openai")["definition"], "api": name}
         definition |= {"limits": {**limits, "breaker": False}} | ({} if base is None else {"base_url": base})
         self.add(name, {"key": PROVIDER_KEY}, definition=definition)
