@@ -35,11 +35,9 @@ class UnreadableError(ValueError):
 
 
 def in_target(path: bytes, query: bytes) -> Iterator[str]:
-    """The models that a path (below the base URL) and a query name, each as it may be read."""
+    """The models that a path (below the base URL) and a query name; a verb behind one is no part of its name."""
     for found in _IN_PATH.finditer(unquote(path.decode("latin-1"))):
-        yield found[1]
-        if _VERB.search(found[1]):
-            yield _VERB.sub("", found[1])
+        yield _VERB.sub("", found[1])
     yield from _in_pairs(query)
 
 

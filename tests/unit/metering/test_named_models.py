@@ -109,7 +109,7 @@ def test_fields_of_a_urlencoded_form_count() -> None:
     ("path", "query", "named"),
     [
         (b"/realtime", b"model=a&Model=b", ["a", "b"]),
-        (b"/models/gemini-3-pro:streamGenerateContent", b"", ["gemini-3-pro:streamGenerateContent", "gemini-3-pro"]),
+        (b"/models/gemini-3-pro:streamGenerateContent", b"", ["gemini-3-pro"]),
         (b"/models/%67pt-5", b"", ["gpt-5"]),
         (b"/models/ft:gpt-4o:org", b"", ["ft:gpt-4o:org"]),
         (b"/openai/deployments/mine/chat/completions", b"", ["mine"]),
