@@ -115,9 +115,29 @@ def test_no_other_target_is_taken(target: bytes) -> None:
         parsed(b"GET " + target + b" HTTP/1.1\r\nHost: h\r\n\r\n")
 
 
-@pytest.mark.parametrize("host", [b"a b", b"h/x", b"u@h", b"h:80:90", b"h:x", b"[::1", b"h,i", b"h\xff"])
+LONGEST = b".".join([b"a" * 63, b"b" * 63, b"c" * 63, b"d" * 61])
+
+
+@pytest.mark.parametrize(
+    "host", [b"H.Example.", b"a_b:8600", b"1.2.3.4:1", b"[::1]:8600", b"xn--bcher-kva.example", LONGEST + b".:65535"]
+)
+def test_a_host_field_is_a_name_or_an_address(host: bytes) -> None:
+    """As they stand in URLs, in capitals or with the root's dot too."""
+    for _ in range(2):
+        assert parsed(b"GET / HTTP/1.1\r\nHost: " + host + b"\r\n\r\n")[0][2] == host
+
+
+NO_HOSTS = [
+    b"a b", b"u@h", b"h:80:90", b"h:x", b"[::1", b"h,i", b"h\xff", b"a..b", b".h", b"-h", b"h:", b"h:0", b"h:65536",
+    b"1.2.3", b"0x7f.1", b"[1::2::3]", b"[fe80::1%25eth0]", b"xn--zzzzzz", b"e" + LONGEST, LONGEST + b".:655350",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("host", NO_HOSTS)
 def test_a_host_field_that_is_no_host_is_refused(host: bytes) -> None:
-    """RFC 9112 section 3.2."""
+    """RFC 9112 section 3.2, by the one grammar of hosts; a whole URL as target is held to it too."""
+    with pytest.raises(InvalidRequest):
+        parsed(b"GET http://" + host + b"/ HTTP/1.1\r\nHost: h\r\n\r\n")
     with pytest.raises(InvalidRequest, match="Host"):
         parsed(b"GET / HTTP/1.1\r\nHost: " + host + b"\r\n\r\n")
 

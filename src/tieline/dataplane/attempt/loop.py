@@ -44,9 +44,9 @@ from tieline.wire.breaker import FAILED_STATUSES
 from tieline.wire.pool import Lane
 
 SIGNED_MOST: Final = 16 * 1024 * 1024
+"""Bytes of a body that a scheme may have to read before the request can be sent."""
 LARGE: Final = 64 * 1024
 """A body of more bytes is changed and signed in a thread."""
-"""Bytes of a body that a scheme may have to read before the request can be sent."""
 HOPS_MOST: Final = 5
 NEVER: Final = float("inf")
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
