@@ -203,7 +203,7 @@ def test_what_is_wrong_with_an_amount_is_named(amount: object, param: str) -> No
 
 def test_a_sum_is_refused_where_it_was_asked_for() -> None:
     """With the name that its asker has for it."""
-    with pytest.raises(InvalidInput, match="^--budget is a sum in US dollars") as caught:
+    with pytest.raises(InvalidInput, match=r"^--budget is a sum in US dollars") as caught:
         nano_of("1,5", "--budget")
     assert caught.value.param == "--budget"
 

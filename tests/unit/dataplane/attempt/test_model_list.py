@@ -1,4 +1,4 @@
-"""A request is held to its key's list of models, and an API's list is cut down to it: what is allowed, in which words."""
+"""A request is held to its key's list of models, and an API's list is cut down to it: what passes, in which words."""
 
 import gzip
 import json
