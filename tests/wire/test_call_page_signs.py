@@ -176,6 +176,16 @@ async def test_a_walk_that_leaves_items_out_says_so(start_stage: StartStage, nam
     assert "left items out" in told[-1][1]["error"]["message"]
 
 
+async def test_a_walk_by_pages_of_what_counts_items_says_so(start_stage: StartStage) -> None:
+    """Most items would be handed out twice, and the walk would be as long as the list."""
+    calls = {"it": {"path": "/things", "parameters": {"skip": {"in": "query", "type": "integer", "optional": True}},
+                    "pagination": {"kind": "page", "parameter": "skip", "start": 0, "items": "items"}}}  # fmt: skip
+    reply = serving(lambda _, query: json_answer({"items": things(int(query.get("skip", "0")))}))
+    told = events(await calling.run(await start_stage(reply, calls=calls), "it", {}, ALL))
+    assert [name for name, _ in told] == ["item"] * SIZE + ["error"]
+    assert "are items, not pages" in told[-1][1]["error"]["message"]
+
+
 def scroll(message: Message, _: dict[str, str]) -> bytes:
     """Elasticsearch's scroll: pages after the first are asked for elsewhere, with the cursor alone."""
     asked = json.loads(message.body)

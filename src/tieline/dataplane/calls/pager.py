@@ -50,8 +50,8 @@ class Pager:
     """
 
     __slots__ = (
-        "_also", "_asked", "_at", "_before", "_begun", "_call", "_end", "_items", "_onward", "_pages", "_paging",
-        "_places", "_tell",
+        "_also", "_asked", "_at", "_before", "_begun", "_call", "_end", "_has_own_step", "_items", "_onward", "_pages",
+        "_paging", "_places", "_tell",
     )  # fmt: skip
 
     def __init__(self, call: Call, given: Mapping[str, Any], onward: Call | None = None) -> None:
@@ -63,8 +63,10 @@ class Pager:
         self._tell = getter(paging.next) if paging.next is not None else None
         self._also = {name: getter(path) for name, path in paging.also.items()}
         self._end = EndSigns(paging)
+        self._has_own_step = paging.kind == "page" or (paging.kind == "offset" and paging.step > 1)
         own = given.get(paging.parameter or "")
-        self._begun = own is None  # at the beginning, so that what was read can be held against a total
+        # At the beginning, so that what was read can be held against a total: an empty cursor is there too.
+        self._begun = own is None or (paging.kind == "cursor" and own == "")
         begun = parameter.default if own is None and parameter is not None else own
         whole = whole_number(begun)
         self._at = paging.start if whole is None else whole
@@ -86,14 +88,20 @@ class Pager:
         return NextPage({})
 
     def check_new(self, page: PageAnswer) -> None:
-        """Raise UpstreamProtocolError where ``page`` is the one before once more, or leaves out what lies between.
+        """Raise UpstreamProtocolError where ``page`` has the items of the one before once more, or leaves items out.
 
-        Once more: the server ignores what asks on. The first thousand items are compared. Pages of plain numbers or
-        flags may well be alike.
+        Once more: the server ignores what asks on. In part: it counts items where the walk counts pages, so that the
+        page lies one step further. The first thousand items are compared. Pages of plain numbers or flags may well be
+        alike.
         """
         begin = page.items[:COMPARED_MOST]
         if begin == self._before and any(isinstance(item, dict | list | str) for item in begin):
             raise self._stuck("is the same page as before")
+        if self._has_own_step and _lies_further(begin, self._before, self._paging.step):
+            raise self._stuck(
+                f"begins with items of the page before, from the one numbered {self._paging.step + 1} on: what "
+                "pagination.parameter counts are items, not pages or larger steps"
+            )
         self._before = begin
         if self._places is not None:
             self._places.check(page.document, len(page.items))
@@ -129,9 +137,7 @@ class Pager:
         return status in (self._paging.past_end or usual) and self._pages > 0
 
     def _counted(self, page: PageAnswer) -> NextPage:
-        paging = self._paging
-        own_step = paging.kind == "page" or paging.step > 1
-        self._at += paging.step if own_step else len(page.items)
+        self._at += self._paging.step if self._has_own_step else len(page.items)
         return NextPage(self._values(self._at))
 
     def _is_all(self, page: PageAnswer) -> bool:
@@ -209,6 +215,13 @@ class Pager:
             whole = whole_number(value)
             return value if whole is None else whole
         return value if kind in _STRUCTURED else str(value)
+
+
+def _lies_further(begin: list[Any], before: list[Any], step: int) -> bool:
+    """Whether a page begins with what the one before has behind its first ``step`` items; two of them differ."""
+    again = before[step:]
+    is_told_apart = any(item != again[0] and isinstance(item, dict | list | str) for item in again)
+    return is_told_apart and begin[: len(again)] == again
 
 
 def _digest(value: Any) -> bytes:

@@ -97,6 +97,52 @@ def test_the_same_page_twice_is_an_error() -> None:
         walk.check_new(same)
 
 
+def rows(first: int, count: int) -> PageAnswer:
+    """A page of ``count`` rows that are numbered from ``first`` on."""
+    return PageAnswer(None, [], [{"row": number} for number in range(first, first + count)])
+
+
+@pytest.mark.parametrize(("settings", "shift"), [({"kind": "page"}, 1), ({"kind": "offset", "step": 2}, 2)])
+@pytest.mark.parametrize("last", [5, 3])
+def test_pages_that_lie_one_step_further_count_items(settings: dict[str, Any], shift: int, last: int) -> None:
+    """An ``offset`` that is walked like a page number hands out rows twice, and so does a step below a page's size."""
+    walk = pager(parameter="at", **settings)
+    walk.check_new(rows(0, 5))
+    with pytest.raises(UpstreamProtocolError, match=f"from the one numbered {shift + 1} on"):
+        walk.check_new(rows(shift, max(last, 5 - shift)))
+
+
+ALIKE: dict[str, tuple[dict[str, Any], list[Any], list[Any]]] = {
+    "what was added while the walk went on moves rows": (
+        {"kind": "page"}, [{"row": n} for n in (5, 4, 3)], [{"row": n} for n in (3, 2, 1)]),
+    "further rows that are the same": ({"kind": "page"}, ["a", "b", "b", "b"], ["b", "b", "b", "c"]),
+    "plain numbers": ({"kind": "page"}, [0, 1, 2], [1, 2, 3]),
+    "two rows": ({"kind": "page"}, ["a", "b"], ["b", "c"]),
+    "another step": ({"kind": "offset", "step": 3}, ["a", "b", "c"], ["b", "c", "d"]),
+    "no step": ({"kind": "offset"}, ["a", "b", "c"], ["b", "c", "d"]),
+    "cursors": ({"kind": "cursor", "next": "next"}, ["a", "b", "c"], ["b", "c", "d"]),
+    "in another order": ({"kind": "page"}, ["a", "b", "c"], ["c", "b", "d"]),
+    "the last of it": ({"kind": "page"}, ["a", "b", "c"], []),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ALIKE)
+def test_pages_may_have_some_items_of_the_page_before(name: str) -> None:
+    """Lists change while they are walked; only pages that lie exactly one step further are no pages."""
+    settings, before, then = ALIKE[name]
+    walk = pager(parameter="at", **settings)
+    walk.check_new(PageAnswer(None, [], before))
+    walk.check_new(PageAnswer(None, [], then))
+
+
+def test_an_empty_cursor_of_the_caller_is_the_beginning() -> None:
+    """A total that was read ends such a walk; one that begins at another cursor began in the middle."""
+    for given, ends in (("", True), ("abc", False)):
+        walk = pager("cursor", {"at": given}, parameter="at", next="next", type="text", total="all")
+        assert walk.first() == NextPage({})
+        assert (walk.after(page({"next": "def", "all": 2}, 2)) is None) is ends
+
+
 def test_pages_of_equal_numbers_may_follow_each_other() -> None:
     """Figures are alike more often than things are."""
     walk = pager("offset", parameter="at")
