@@ -32,14 +32,14 @@ Why = Literal["serve", "token", "verify", "trial", "sign_in"]
 _OF: Final = {"secrets": "credential", "connection_secrets": "connection", "sign_ins": "sign_in"}
 
 
-class Openings:
+class Openings(Saving):
     """The openings of one process since they were last told. Without ``told`` they are gathered and told to nobody."""
 
     def __init__(self, told: OpeningLog | None = None) -> None:
+        super().__init__(PAUSE_SECONDS)
         self._told = told
         self._waiting: dict[Why, _Gathered] = {}
         self._some = asyncio.Event()
-        self._saving = Saving(self._save, self._warn_of_hanging)
 
     def witness(self, why: Why) -> "OpeningsWitness":
         """What a ``Revealer`` tells of what it opens; ``why`` is the reason that the audit log gives for it."""
@@ -51,25 +51,9 @@ class Openings:
         gathered.add(place)
         self._some.set()
 
-    async def run(self) -> None:
-        """Tell what was opened until cancelled."""
-        while True:
-            await self._some.wait()
-            await asyncio.sleep(GATHER_SECONDS)
-            await self.flush()
-            await asyncio.sleep(PAUSE_SECONDS)
-
-    async def flush(self) -> None:
-        """Tell what was gathered; what cannot be told now waits on."""
-        await self._saving.flush()
-
-    async def close(self) -> None:
-        """Tell everything, if the store takes it within ten seconds."""
-        try:
-            async with asyncio.timeout(saving.CLOSE_SECONDS):
-                await self.flush()
-        except TimeoutError:
-            log.warning("the store did not take the last openings of the vault within %d s", saving.CLOSE_SECONDS)
+    async def _wanted(self) -> None:
+        await self._some.wait()
+        await asyncio.sleep(GATHER_SECONDS)
 
     async def _save(self) -> None:
         taken, self._waiting = self._waiting, {}
@@ -98,6 +82,9 @@ class Openings:
             "the store has not answered for %d s: what was opened in the vault waits to be told to the audit log",
             saving.HANGING_SECONDS,
         )
+
+    def _warn_of_loss(self) -> None:
+        log.warning("the store did not take the last openings of the vault within %d s", saving.CLOSE_SECONDS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,8 @@
 """Tells the store what drifted, every few seconds. A lost process loses at most what it counted since.
 
-Owns when that is done, and that nothing is lost while the store is away: what waits is bounded by ``drift``, what is on
-its way by ``saving``.
+Owns that nothing is lost while the store is away: what waits is bounded by ``drift``, what is on its way by ``saving``.
 """
 
-import asyncio
 import logging
 from typing import Final
 
@@ -19,31 +17,13 @@ log = logging.getLogger("tieline.dataplane.calls.drift_flush")
 FLUSH_SECONDS: Final = 2.0
 
 
-class DriftFlush:
+class DriftFlush(Saving):
     """Flushes a worker's counts into the store."""
 
     def __init__(self, drifts: Drifts, source: SnapshotSource) -> None:
+        super().__init__(FLUSH_SECONDS)
         self._drifts = drifts
         self._source = source
-        self._saving = Saving(self._save, self._warn_of_hanging)
-
-    async def run(self) -> None:
-        """Flush every two seconds until cancelled."""
-        while True:
-            await asyncio.sleep(FLUSH_SECONDS)
-            await self.flush()
-
-    async def flush(self) -> None:
-        """Tell what was counted; what cannot be told now is counted on."""
-        await self._saving.flush()
-
-    async def close(self) -> None:
-        """Tell everything, if the store takes it within ten seconds."""
-        try:
-            async with asyncio.timeout(saving.CLOSE_SECONDS):
-                await self.flush()
-        except TimeoutError:
-            log.warning("the store did not take the last drift of calls within %d s: it is lost", saving.CLOSE_SECONDS)
 
     async def _save(self) -> None:
         taken = self._drifts.taken()
@@ -60,3 +40,6 @@ class DriftFlush:
             "the store has not answered for %d s: what drifted is counted in memory; look at the database",
             saving.HANGING_SECONDS,
         )
+
+    def _warn_of_loss(self) -> None:
+        log.warning("the store did not take the last drift of calls within %d s: it is lost", saving.CLOSE_SECONDS)

@@ -13,10 +13,11 @@ from contextlib import contextmanager
 from typing import Final
 
 from tieline.core.errors import TielineError
+from tieline.dataplane import saving
 from tieline.dataplane.ledger.budgets import OpenWindow, Windows
 from tieline.dataplane.ledger.cells import Cells, Counted, seconds
 from tieline.dataplane.limits.table import TableFull
-from tieline.dataplane.saving import CLOSE_SECONDS, HANGING_SECONDS, Saving
+from tieline.dataplane.saving import Saving
 from tieline.ports.budgets import LeaseKey, LedgerStore, Settled
 
 log = logging.getLogger("tieline.dataplane.ledger.leasing")
@@ -32,16 +33,16 @@ _RENEW_SECONDS: Final = 60
 _POLL_SECONDS: Final = 0.005
 
 
-class Leasing:
+class Leasing(Saving):
     """What one worker says and asks of the store about its node's leases."""
 
     def __init__(self, store: LedgerStore, cells: Cells, windows: Windows) -> None:
+        super().__init__(FLUSH_SECONDS)
         self._store = store
         self._cells = cells
         self._windows = windows
         self._node, self._boot = cells.table.node, cells.table.boot
         self._under_way: dict[OpenWindow, asyncio.Task[None]] = {}
-        self._saving = Saving(self._flush, _warn_of_hanging)
 
     async def lease(self, window: OpenWindow, need: int) -> None:
         """Make ``need`` free in the window, or note in it what is left where that is less.
@@ -95,20 +96,14 @@ class Leasing:
                 if has_turn and self._cells.look(window.identity).number != each.lease.number:
                     await self._store.lease(each, 0, keep=each.settled)  # granted to one that died before it knew
 
-    async def run(self) -> None:
-        """Settle until cancelled."""
-        while True:
-            await asyncio.sleep(FLUSH_SECONDS)
-            try:
-                await self.flush()
-            except TielineError as error:
-                log.warning("what was spent of budgets could not be saved, it is tried again: %s", error.explained)
+    async def _save(self) -> None:
+        try:
+            await self._settle()
+        except TielineError as error:
+            log.warning("what was spent of budgets could not be saved, it stays in the node table: %s", error.explained)
 
-    async def flush(self) -> None:
+    async def _settle(self) -> None:
         """Tell the store what was spent and has not been confirmed; give back what lies idle. Raises NotReady."""
-        await self._saving.flush()
-
-    async def _flush(self) -> None:
         now, waiting = time.monotonic(), []
         until = seconds() + SPEND_SECONDS
         for window in list(self._windows.open.values()):
@@ -131,15 +126,11 @@ class Leasing:
                     is_same = self._cells.read(cell).number == counted.number
                     self._cells.confirm(cell, counted.spent, until if is_same else None)
 
-    async def close(self) -> None:
-        """Settle everything, if the store is there, as the worker ends."""
-        try:
-            async with asyncio.timeout(CLOSE_SECONDS):
-                await self.flush()
-        except TimeoutError:
-            log.warning("what was spent of budgets stays in the node table, the store did not take it in time")
-        except TielineError as error:
-            log.warning("what was spent of budgets stays in the node table, it could not be saved: %s", error.explained)
+    def _warn_of_hanging(self) -> None:
+        log.warning("the store has not answered for %d s: what was spent of budgets waits", saving.HANGING_SECONDS)
+
+    def _warn_of_loss(self) -> None:
+        log.warning("what was spent of budgets stays in the node table, the store did not take it in time")
 
     async def _give_back(self, window: OpenWindow) -> None:
         """Nobody has used the window for a while: others may have what is left of its lease."""
@@ -181,7 +172,3 @@ class Leasing:
         finally:
             if taken:
                 self._cells.give(cell)
-
-
-def _warn_of_hanging() -> None:
-    log.warning("the store has not answered for %d s: what was spent of budgets waits", HANGING_SECONDS)

@@ -4,7 +4,6 @@ A lost process loses at most what it gathered since. Owns the batches; the store
 or is away, at most 50,000 records wait and the oldest are given up, beside the one batch on its way (``saving``).
 """
 
-import asyncio
 import logging
 import time
 from collections import Counter, deque
@@ -53,7 +52,7 @@ _DOORS = ("/relay/", _CALL_DOOR)
 Listener = Callable[[RequestRecord], None]
 
 
-class Records:
+class Records(Saving):
     """The records of the worker with the number ``worker``; whoever wants to know of each one listens.
 
     ``given_up`` counts those that were lost because the store did not take them in time, ``strangers`` the requests
@@ -61,6 +60,7 @@ class Records:
     """
 
     def __init__(self, source: SnapshotSource, worker: int = 0) -> None:
+        super().__init__(FLUSH_SECONDS)
         self.given_up = 0
         self.strangers: Counter[str] = Counter()
         self._source = source
@@ -68,7 +68,6 @@ class Records:
         self._listeners: list[Listener] = []
         self._of_failures: list[Listener] = []
         self._waiting: deque[RequestRecord] = deque(maxlen=WAITING_MOST)
-        self._saving = Saving(self._save, self._warn_of_hanging)
         self._used: dict[str, float] = {}
         self._saved: set[str] = set()
         self._minute = 0.0
@@ -191,32 +190,11 @@ class Records:
             )
         )
 
-    async def run(self) -> None:
-        """Save until cancelled."""
-        while True:
-            await asyncio.sleep(FLUSH_SECONDS)
-            await self.flush()
-
-    async def flush(self) -> None:
-        """Save what waits now, and the last uses of 500 keys at most; what cannot be saved waits on."""
-        await self._saving.flush()
-
-    async def close(self) -> None:
-        """Save everything, if the store takes it within ten seconds."""
-        try:
-            async with asyncio.timeout(saving.CLOSE_SECONDS):
-                await self.flush()
-                while self._used and not self._waiting:
-                    before = len(self._used)
-                    await self.flush()
-                    if len(self._used) >= before:
-                        return
-        except TimeoutError:
-            log.warning(
-                "the store did not take the last request records within %d s: they are lost", saving.CLOSE_SECONDS
-            )
+    def _left(self) -> int:
+        return 0 if self._waiting else len(self._used)
 
     async def _save(self) -> None:
+        """Save the records that wait, and the last uses of 500 keys at most."""
         waiting: Collection[RequestRecord] = self._waiting
         self._waiting = deque(maxlen=WAITING_MOST)
         used: dict[str, float] = {}
@@ -251,6 +229,9 @@ class Records:
             len(self._waiting),
             self.given_up,
         )
+
+    def _warn_of_loss(self) -> None:
+        log.warning("the store did not take the last request records within %d s: they are lost", saving.CLOSE_SECONDS)
 
     def _due(self) -> dict[str, float]:
         """Last uses to be saved now: once a minute for each key, and of many keys some after others.
