@@ -1,12 +1,13 @@
 """``tieline budget``: how much may be spent, by whom, and how much was."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from tieline.cli import output
 from tieline.cli.confirmation import Yes, confirm, id_of
-from tieline.cli.options import Json, connect, noun
+from tieline.cli.options import Json, connect, noun, with_options
 from tieline.cli.values import budget as wanted_budget
 from tieline.core.errors import SettingsError
 
@@ -17,56 +18,61 @@ budget = noun("budget", "Budgets: how much may be spent, by whom, and how much w
 
 Named = Annotated[str, typer.Argument(metavar="BUDGET", help="The budget's name or id.")]
 Amount = typer.Option(metavar="10usd/month", help="In usd or tokens, per day, week, month or total.")
-Keys = Annotated[
-    list[str] | None, typer.Option("--key", metavar="KEY", help="A key that shares it, by id or name; repeatable.")
-]
-App = Annotated[str | None, typer.Option("--app", metavar="APP", help="All keys of this app share it.")]
-Api = Annotated[str | None, typer.Option("--api", metavar="API", help="All that ask this API share it.")]
-EachOf = Annotated[
-    Literal["key", "app", "end-user"] | None, typer.Option("--each", help="Each of them has a budget of its own.")
-]
-Zone = Annotated[str | None, typer.Option("--time-zone", metavar="ZONE", help="Such as Europe/Berlin. Default: UTC.")]
-FirstDay = Annotated[
-    int | None, typer.Option("--first-day", metavar="N", help="Of a week, 1 (Monday) to 7; of a month, 1 to 28.")
-]
-Mode = Annotated[
-    Literal["hard", "warn"] | None, typer.Option("--mode", help="Refuse what goes beyond (default), or only tell.")
-]
-Unbounded = Annotated[
-    Literal["refuse", "one-at-a-time"] | None,
-    typer.Option("--unbounded", help="Calls whose cost nobody can bound: refused (default), or one at a time."),
-]
-PricedOnly = Annotated[
-    bool | None, typer.Option("--priced-only/--unpriced-too", help="Refuse what has no price.", show_default=False)
-]
-Alerts = Annotated[
-    list[int] | None, typer.Option("--alert", metavar="PERCENT", help="A threshold, shown with the budget; repeatable.")
-]
+with_terms = with_options(
+    {
+        "key": Annotated[
+            list[str] | None,
+            typer.Option("--key", metavar="KEY", help="A key that shares it, by id or name; repeatable."),
+        ],
+        "app": Annotated[str | None, typer.Option("--app", metavar="APP", help="All keys of this app share it.")],
+        "api": Annotated[str | None, typer.Option("--api", metavar="API", help="All that ask this API share it.")],
+        "each": Annotated[
+            Literal["key", "app", "end-user"] | None,
+            typer.Option("--each", help="Each of them has a budget of its own."),
+        ],
+        "time_zone": Annotated[
+            str | None, typer.Option("--time-zone", metavar="ZONE", help="Such as Europe/Berlin. Default: UTC.")
+        ],
+        "first_day": Annotated[
+            int | None,
+            typer.Option("--first-day", metavar="N", help="Of a week, 1 (Monday) to 7; of a month, 1 to 28."),
+        ],
+        "mode": Annotated[
+            Literal["hard", "warn"] | None,
+            typer.Option("--mode", help="Refuse what goes beyond (default), or only tell."),
+        ],
+        "unbounded": Annotated[
+            Literal["refuse", "one-at-a-time"] | None,
+            typer.Option("--unbounded", help="Calls whose cost nobody can bound: refused (default), or one at a time."),
+        ],
+        "priced_only": Annotated[
+            bool | None,
+            typer.Option("--priced-only/--unpriced-too", help="Refuse what has no price.", show_default=False),
+        ],
+        "alert": Annotated[
+            list[int] | None,
+            typer.Option("--alert", metavar="PERCENT", help="A threshold, shown with the budget; repeatable."),
+        ],
+    }
+)
+"""Gives a command the options that say for whom a budget is and what holds of it beside its amount."""
 
 
 @budget.command()
-def create(  # noqa: PLR0913  an option is a parameter
+@with_terms
+def create(
     name: Annotated[str, typer.Argument(help="What it shall be called.")],
     amount: Annotated[str, Amount],
-    key: Keys = None,
-    app: App = None,
-    api: Api = None,
-    each: EachOf = None,
-    time_zone: Zone = None,
-    first_day: FirstDay = None,
-    mode: Mode = None,
-    unbounded: Unbounded = None,
-    priced_only: PricedOnly = None,
-    alert: Alerts = None,
     json: Json = False,
+    **terms: Any,
 ) -> None:
     """Make a budget for keys, an app or an API, or one for each of them."""
     client = connect()
-    target = _target(client, key, app, api, each)
+    target = _target(client, terms)
     if target is None:
         raise SettingsError("Say for whom: --key, --app, --api or --each.")
     body = {"name": name, **wanted_budget(amount, "--amount"), "applies_to": target}
-    made = client.post("budgets", body=body | _terms(time_zone, first_day, mode, unbounded, priced_only, alert))
+    made = client.post("budgets", body=body | _terms(terms))
     if json:
         output.emit(made)
         return
@@ -115,26 +121,18 @@ def show(budget: Named, json: Json = False) -> None:
 
 
 @budget.command()
-def update(  # noqa: PLR0913  an option is a parameter
+@with_terms
+def update(
     budget: Named,
     name: Annotated[str | None, typer.Option("--name", help="What it shall be called.")] = None,
     amount: Annotated[str | None, Amount] = None,
-    key: Keys = None,
-    app: App = None,
-    api: Api = None,
-    each: EachOf = None,
-    time_zone: Zone = None,
-    first_day: FirstDay = None,
-    mode: Mode = None,
-    unbounded: Unbounded = None,
-    priced_only: PricedOnly = None,
-    alert: Alerts = None,
     json: Json = False,
+    **terms: Any,
 ) -> None:
     """Change a budget. What was spent stays spent; another period begins with nothing spent."""
     client = connect()
-    target = _target(client, key, app, api, each)
-    body: dict[str, Any] = _terms(time_zone, first_day, mode, unbounded, priced_only, alert)
+    target = _target(client, terms)
+    body: dict[str, Any] = _terms(terms)
     body |= {} if amount is None else wanted_budget(amount, "--amount")
     body |= {"name": name} if name is not None else {}
     body |= {"applies_to": target} if target is not None else {}
@@ -160,12 +158,11 @@ def remove(budget: Named, yes: Yes = False, json: Json = False) -> None:
     output.say(f"{output.shown(found['name'])} is removed.")
 
 
-def _target(
-    client: "AdminClient", keys: list[str] | None, app: str | None, api: str | None, each: str | None
-) -> dict[str, Any] | None:
+def _target(client: "AdminClient", given: Mapping[str, Any]) -> dict[str, Any] | None:
     """For whom the options say it is, None where they say nothing. Raises SettingsError for several."""
-    given: dict[str, Any] = {"keys": keys, "app": app, "api": api, "each": each and each.replace("-", "_")}
-    found = {name: value for name, value in given.items() if value}
+    each, keys = given["each"], given["key"]
+    targets = {"keys": keys, "app": given["app"], "api": given["api"], "each": each and each.replace("-", "_")}
+    found = {name: value for name, value in targets.items() if value}
     if len(found) > 1:
         raise SettingsError("Give one of --key, --app, --api and --each, not several.")
     if keys:
@@ -178,24 +175,12 @@ def _keys(client: "AdminClient") -> list[dict[str, Any]]:
     return [each for each in every if each["state"] != "revoked"]
 
 
-def _terms(
-    zone: str | None,
-    first_day: int | None,
-    mode: str | None,
-    unbounded: str | None,
-    priced_only: bool | None,
-    alerts: list[int] | None,
-) -> dict[str, Any]:
+def _terms(given: Mapping[str, Any]) -> dict[str, Any]:
     """The members that the options give."""
-    given = {
-        "time_zone": zone,
-        "first_day": first_day,
-        "mode": mode,
-        "unbounded": unbounded and unbounded.replace("-", "_"),
-        "priced_only": priced_only,
-        "alerts": alerts,
-    }
-    return {name: value for name, value in given.items() if value is not None}
+    members = {name: given[name] for name in ("time_zone", "first_day", "mode", "priced_only")}
+    members["unbounded"] = given["unbounded"] and given["unbounded"].replace("-", "_")
+    members["alerts"] = given["alert"]
+    return {name: value for name, value in members.items() if value is not None}
 
 
 def _sum(amount: dict[str, Any]) -> str:

@@ -1,9 +1,8 @@
 """``tieline log``: what was asked of APIs, how it ended, and why."""
 
-import inspect
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
@@ -11,7 +10,7 @@ import typer
 
 from tieline.cli import output
 from tieline.cli.failures import CommandFailed
-from tieline.cli.options import Json, connect, noun
+from tieline.cli.options import Json, connect, noun, with_options
 from tieline.core.clock import rfc3339
 from tieline.core.errors import SettingsError
 
@@ -36,21 +35,11 @@ _FILTERS = {
 }
 
 
-def filtered(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command an option for each filter, and ``--not``; it receives them as keywords."""
-    own = inspect.signature(command)
-    kept = [each for each in own.parameters.values() if each.kind is not inspect.Parameter.VAR_KEYWORD]
-    added = [_option(name, typer.Option(f"--{name}", help=told)) for name, told in _FILTERS.items()]
-    left_out = typer.Option("--not", metavar="NAME=VALUE", help="Leave out, such as status=2xx; names as above.")
-    command.__signature__ = own.replace(  # type: ignore[attr-defined]
-        parameters=[*kept, *added, _option("left_out", left_out)]
-    )
-    return command
-
-
-def _option(name: str, option: Any) -> inspect.Parameter:
-    kind: Any = Annotated[list[str] | None, option]
-    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=kind)
+_LEFT_OUT = typer.Option("--not", metavar="NAME=VALUE", help="Leave out, such as status=2xx; names as above.")
+filtered = with_options(
+    {name: Annotated[list[str] | None, typer.Option(f"--{name}", help=told)] for name, told in _FILTERS.items()}
+    | {"left_out": Annotated[list[str] | None, _LEFT_OUT]}
+)
 
 
 @log.command("list")

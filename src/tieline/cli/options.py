@@ -4,7 +4,7 @@ The options of ``serve`` are made from the table in ``settings``, so that each i
 """
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
@@ -40,28 +40,32 @@ def connect(seconds: float | None = None) -> "AdminClient":
     return AdminClient(client_settings({}), seconds or TIMEOUT)
 
 
-def with_settings(names: Sequence[str]) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Give a command an option for each named setting of ``serve``; it receives them as keywords, None if not given."""
-    chosen = [setting for setting in SERVE_SETTINGS if setting.name in names]
+def with_options(options: Mapping[str, Any]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command an option for each of ``options``, annotated types by the names of parameters.
+
+    It receives them as keywords, None where one is not given.
+    """
+    added = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=kind)
+        for name, kind in options.items()
+    ]
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         own = inspect.signature(command)
         kept = [each for each in own.parameters.values() if each.kind is not inspect.Parameter.VAR_KEYWORD]
-        added = [_parameter(setting) for setting in chosen]
         command.__signature__ = own.replace(parameters=[*kept, *added])  # type: ignore[attr-defined]
         return command
 
     return decorate
 
 
-def _parameter(setting: Setting) -> inspect.Parameter:
+def with_settings(names: Sequence[str]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command an option for each named setting of ``serve``; it receives them as keywords, None if not given."""
+    return with_options({setting.name: _option(setting) for setting in SERVE_SETTINGS if setting.name in names})
+
+
+def _option(setting: Setting) -> Any:
     kind: Any = list[str] | None if setting.repeats else str | None
     default = f" Default: {setting.default}." if setting.default else ""
-    option = typer.Option(
-        setting.option,
-        metavar=setting.metavar,
-        help=f"{setting.title}{default} ({setting.variable})",
-    )
-    return inspect.Parameter(
-        setting.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[kind, option]
-    )
+    title = f"{setting.title}{default} ({setting.variable})"
+    return Annotated[kind, typer.Option(setting.option, metavar=setting.metavar, help=title)]

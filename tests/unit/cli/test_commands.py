@@ -47,6 +47,13 @@ def test_what_can_change_is_shown_updated_and_edited(noun: str) -> None:
     assert verbs & {"remove", "revoke"}
 
 
+def test_what_a_budget_is_made_with_can_be_changed() -> None:
+    """By options of the same names; its name and its amount are told in another place."""
+    made, changed = ({opt for each in ALL["budget", verb].params for opt in each.opts} for verb in ("create", "update"))
+    assert made - changed == {"name"}
+    assert {"--key", "--each", "--time-zone", "--alert"} <= made
+
+
 def test_what_ends_something_takes_yes() -> None:
     """Every command that removes, revokes or retires."""
     ending = [words for words in ALL if words and words[-1] in {"remove", "revoke", "retire"}]
