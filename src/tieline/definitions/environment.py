@@ -5,17 +5,27 @@ that are asked for, each at its first use.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 
 from tieline.core.names import Environment
 from tieline.definitions.calls import MOST_CALLS
 from tieline.definitions.canonical import call_to_json, to_json
-from tieline.definitions.model import Definition, private_parameters
+from tieline.definitions.model import Call, Definition, private_parameters
 from tieline.definitions.overlay import overlay
 from tieline.definitions.parse import parse_data, read_environment
-from tieline.definitions.problems import DefinitionError, Problem, join
-from tieline.definitions.stored_calls import Overrides, StoredCalls, StoredText, read_call, write
+from tieline.definitions.problems import DefinitionError, Findings, Problem, join, shown
+from tieline.definitions.schema import Cursor
+from tieline.definitions.slots import check_onward
+from tieline.definitions.stored_calls import (
+    Overrides,
+    StoredCalls,
+    StoredText,
+    onward_of,
+    read_call,
+    write,
+)
 from tieline.definitions.tree import Node, plain, plant
 from tieline.definitions.variables import fill_in
 
@@ -90,9 +100,10 @@ class StoredDefinition:
         return self._with_calls(overlay(plant(self._stored.head), plant(head)), over.get("calls", {}))
 
     def with_call(self, name: str, call: Node) -> str:
-        """The text with the call ``name`` as ``call`` says, checked in each environment; the others are not looked at.
+        """The text with the call ``name`` as ``call`` says, checked in each environment.
 
-        Raises DefinitionError with the problems of the call.
+        Of the others only those are looked at that ask for further pages by it. Raises DefinitionError with what is
+        wrong with the call, or with theirs then.
         """
         kept = write(call_to_json(read_call(self.general(), name, call, None, is_new=True)))
         calls = {**self._stored.calls, name: kept}
@@ -101,7 +112,10 @@ class StoredDefinition:
         return self._changed(calls, name)
 
     def without_call(self, name: str) -> str:
-        """The text without the call ``name``. Raises DefinitionError where an environment overrides a part of it."""
+        """The text without the call ``name``.
+
+        Raises DefinitionError where an environment overrides a part of it, or another call asks for pages by it.
+        """
         return self._changed({each: call for each, call in self._stored.calls.items() if each != name}, name)
 
     def _with_calls(self, head: Node, over: Overrides | None) -> Definition:
@@ -110,10 +124,46 @@ class StoredDefinition:
         return replace(definition, calls=calls, private_parameters=private_parameters(calls.with_private()))
 
     def _changed(self, calls: Mapping[str, str], name: str) -> str:
-        """The text with other ``calls``, if each environment that overrides the call ``name`` can use it."""
-        for environment, overrides in self._stored.head.get("environments", {}).items():
-            over = (overrides.get("calls") or {}).get(name)
-            if over is not None:
+        """The text with other ``calls``, if each environment that overrides the call ``name`` can use it.
+
+        So can calls that ask for further pages by it, and it by another, in each environment.
+        """
+        environments = self._stored.head.get("environments", {})
+        onward = dict(self._stored.onward) | {name: onward_of(json.loads(calls[name])) if name in calls else None}
+        walking = {each for each, other in onward.items() if other is not None and name in {each, other}}
+        for environment, overrides in environments.items():
+            overs = overrides.get("calls") or {}
+            walking |= {each for each, over in overs.items() if onward_of(over) is not None}
+            if overs.get(name) is not None:
                 written = plant(json.loads(calls[name])) if name in calls else None
-                read_call(self.in_environment(environment), name, written, over, is_new=True)
-        return self._stored.written(calls)
+                read_call(self.in_environment(environment), name, written, overs[name], is_new=True)
+        text = self._stored.written(calls)
+        if walking:
+            changed = StoredDefinition(text)
+            for seen in (changed.general(), *(changed.in_environment(each) for each in environments)):
+                _check_walks(seen, name, sorted(walking))
+        return text
+
+
+def _check_walks(definition: Definition, changed: str, walking: Iterable[str]) -> None:
+    """Raise DefinitionError where one of the calls ``walking`` cannot walk on since the call ``changed`` is as it is.
+
+    They are that call itself, and those whose ``pagination.call`` may name it. What is there no longer, and what this
+    version cannot read, is not looked at.
+    """
+    findings = Findings()
+    for name in walking:
+        call: Call | None = None
+        with suppress(DefinitionError):  # whoever asks for the call is told
+            call = definition.calls.get(name)
+        onward = call.pagination.call if call is not None and call.pagination is not None else None
+        if call is None or onward is None or changed not in {name, onward}:
+            continue
+        place = Cursor(plant({"calls": {name: call_to_json(call)}}), findings).key("calls").key(name)
+        if name != changed and changed not in definition.calls:
+            place.key("pagination").key("call").problem(
+                f"names {shown(changed)}, which would be gone; change this call first"
+            )
+        else:
+            check_onward(call, definition, place)
+    findings.settle()

@@ -28,16 +28,18 @@ _DECODER = json.JSONDecoder()
 class StoredText:
     """A stored definition taken apart: its ``head`` as values, its ``calls`` as the texts that they are.
 
-    ``private`` names those that may have private parameters. Takes one pass through the text, a call at a time. Raises
-    ValueError for what is no JSON object.
+    ``private`` names those that may have private parameters; ``onward`` has, by the call that names it, the one that
+    asks for further pages. Takes one pass through the text, a call at a time. Raises ValueError for what is no JSON
+    object.
     """
 
-    __slots__ = ("calls", "head", "private")
+    __slots__ = ("calls", "head", "onward", "private")
 
     def __init__(self, text: str) -> None:
         self.head: dict[str, Any] = {}
         self.calls: dict[str, str] = {}
         self.private: set[str] = set()
+        self.onward: dict[str, str] = {}
         reader = _Reader(text)
         for name in reader.names():
             if name == "calls" and text.startswith("{", reader.at):
@@ -48,8 +50,12 @@ class StoredText:
     def _read_calls(self, reader: "_Reader") -> None:
         for call in reader.names():
             begin = reader.at
-            if _may_be_private(reader.value()):
+            value = reader.value()
+            if _may_be_private(value):
                 self.private.add(call)
+            onward = onward_of(value)
+            if onward is not None:
+                self.onward[call] = onward
             self.calls[call] = reader.text[begin : reader.at].rstrip()
 
     def written(self, calls: Mapping[str, str]) -> str:
@@ -178,6 +184,13 @@ def read_call(
     findings.settle()
     assert call is not None  # else a problem was found
     return call
+
+
+def onward_of(call: Any) -> str | None:
+    """The call that ``pagination.call`` of a call as it is stored names."""
+    pages = call.get("pagination") if isinstance(call, Mapping) else None
+    onward = pages.get("call") if isinstance(pages, Mapping) else None
+    return onward if isinstance(onward, str) else None
 
 
 def _tree(name: str, call: Node | None) -> Node:

@@ -55,6 +55,21 @@ async def test_a_call_is_replaced_and_removed(admin: Admin) -> None:
     assert "calls" not in (await admin.made("GET", "/apis/echo"))["definition"]
 
 
+async def test_a_call_that_another_walks_on_by_is_kept(admin: Admin) -> None:
+    """Its removal is refused, and a change after which it could not ask for those pages, with the other's name."""
+    await echo(admin)
+    at = {"at": {"in": "query", "optional": True}}
+    paging = {"kind": "cursor", "parameter": "at", "next": "next", "call": "more"}
+    await admin.made("POST", CALLS, {"name": "more", "definition": {"path": "/more", "parameters": at}})
+    first = {"path": "/things", "parameters": at, "pagination": paging}
+    await admin.made("POST", CALLS, {"name": "things", "definition": first})
+    for reply in (await admin("DELETE", f"{CALLS}/more"), await admin("PUT", f"{CALLS}/more", {"path": "/more"})):
+        assert (reply.status, reply.error["code"]) == (422, "invalid_input")
+        assert reply.error["param"].startswith("calls.things.pagination")
+    assert (await admin("DELETE", f"{CALLS}/things")).status == 204
+    assert (await admin("DELETE", f"{CALLS}/more")).status == 204
+
+
 async def test_calls_come_in_pages_by_name(admin: Admin) -> None:
     """``next`` is the name that the next page comes after, whether it is still there or not."""
     await echo(admin)
