@@ -21,13 +21,30 @@ class Assignment:
     """What one child is to be: its plane, its number among the workers of that plane, and the settings.
 
     The listen addresses in ``settings`` hold real ports, never 0. ``tables`` are the descriptors of the node table and
-    of that of client addresses, which the child inherits; none for the control plane.
+    of that of client addresses, which the child inherits; none for the control plane. ``metrics`` is that of the
+    metrics file, in which each data worker has the slot of its number and the control plane the one behind them.
     """
 
     plane: Plane
     index: int
     settings: ServeSettings
     tables: tuple[int, ...] = ()
+    metrics: int = -1
+
+    @property
+    def name(self) -> str:
+        """What logs and metrics call it, such as ``data worker 2``."""
+        return process_name(self.plane, self.index)
+
+    @property
+    def slot(self) -> int:
+        """The number of its slot in the metrics file."""
+        return self.settings.workers if self.plane == "control" else self.index
+
+
+def process_name(plane: Plane, index: int) -> str:
+    """What logs and metrics call the process number ``index`` of a plane."""
+    return "control plane" if plane == "control" else f"data worker {index + 1}"
 
 
 def encode(assignment: Assignment) -> dict[str, Any]:
@@ -39,6 +56,7 @@ def encode(assignment: Assignment) -> dict[str, Any]:
         "plane": assignment.plane,
         "index": assignment.index,
         "tables": assignment.tables,
+        "metrics": assignment.metrics,
         "data_dir": str(settings.data_dir),
         "app_listen": [settings.app_listen.host, settings.app_listen.port],
         "console_listen": [settings.console_listen.host, settings.console_listen.port],
@@ -86,4 +104,4 @@ def decode(message: Mapping[str, Any]) -> Assignment:
         log_level=message["log_level"],
         only=message["only"],
     )
-    return Assignment(message["plane"], message["index"], settings, tuple(message["tables"]))
+    return Assignment(message["plane"], message["index"], settings, tuple(message["tables"]), message["metrics"])

@@ -36,9 +36,7 @@ class Child:
     @property
     def name(self) -> str:
         """What logs call it, such as ``data worker 2``."""
-        if self.assignment.plane == "control":
-            return "control plane"
-        return f"data worker {self.assignment.index + 1}"
+        return self.assignment.name
 
     def start(self) -> socket.socket:
         """Run the process and tell it what it is to be; returns our end of its control socket."""
@@ -47,7 +45,7 @@ class Child:
             self._process = subprocess.Popen(  # noqa: S603  our own interpreter and module
                 [sys.executable, "-P", "-m", "tieline", "serve-worker", self.assignment.plane, str(theirs.fileno())],
                 stdin=subprocess.DEVNULL,
-                pass_fds=[theirs.fileno(), *self.assignment.tables],
+                pass_fds=[theirs.fileno(), *self.assignment.tables, self.assignment.metrics],
                 env=child_environment(self.assignment.settings.root_key),
                 process_group=0,  # a terminal's Ctrl-C is the supervisor's business alone
             )

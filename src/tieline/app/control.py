@@ -14,7 +14,7 @@ from typing import Any
 import uvicorn
 
 from tieline.app.anchoring import note_anchors
-from tieline.app.assignment import Assignment
+from tieline.app.assignment import Assignment, process_name
 from tieline.app.control_socket import ControlSocket
 from tieline.app.listeners import BACKLOG, open_listener, own_listeners
 from tieline.app.opening import OpenedStore, create
@@ -29,6 +29,10 @@ from tieline.settings.model import ServeSettings
 from tieline.storage.records import open_search
 from tieline.storage.store import SqlStore
 from tieline.telemetry.logs import Log, capture_logging
+from tieline.telemetry.metrics.counting import Counts
+from tieline.telemetry.metrics.node import NodeMetrics
+from tieline.telemetry.metrics.process import ProcessMetrics
+from tieline.telemetry.metrics.slots import ProcessSlot
 from tieline.vault.intake import Intake
 from tieline.wire.guard import Guard
 
@@ -44,13 +48,15 @@ async def run(assignment: Assignment, supervisor: ControlSocket) -> None:
     opened = await create(settings)
     try:
         guard = Guard(settings.allow_destinations, lambda: own_listeners(settings))
-        services = _services(settings, opened, guard, supervisor)
+        metrics = _metrics(assignment)
+        services = _services(settings, opened, guard, supervisor, metrics)
         made = await admin_token(services, settings)
         supervisor.report(prepared=_notes(settings, opened, token_made=made))
         background = [
             asyncio.create_task(forget_old_records(opened.database, services.records)),
             asyncio.create_task(keep_prices(services, THIS_MACHINE)),
             asyncio.create_task(note_anchors(opened.database, log)),
+            asyncio.create_task(_count(metrics.counts, assignment)),
         ]
         try:
             await _serve(services, settings, supervisor)
@@ -79,7 +85,23 @@ class Console(uvicorn.Server):
         self._on_listening()
 
 
-def _services(settings: ServeSettings, opened: OpenedStore, guard: Guard, supervisor: ControlSocket) -> Services:
+async def _count(counts: Counts, assignment: Assignment) -> None:
+    """Count what this process says of itself, until cancelled."""
+    async for _ in ProcessMetrics(counts, assignment.name, "control").turns():
+        pass
+
+
+def _metrics(assignment: Assignment) -> NodeMetrics:
+    """The metrics of all processes of this node that one supervisor runs."""
+    workers = 0 if assignment.settings.only == "control" else assignment.settings.workers
+    slots = {process_name("data", index): ProcessSlot(assignment.metrics, index) for index in range(workers)}
+    own = slots[assignment.name] = ProcessSlot(assignment.metrics, assignment.slot)
+    return NodeMetrics(slots, Counts(own), version("tieline"))
+
+
+def _services(
+    settings: ServeSettings, opened: OpenedStore, guard: Guard, supervisor: ControlSocket, metrics: NodeMetrics
+) -> Services:
     keyring, clock = opened.keyring, SystemClock()
     upstreams = OperatorExit(settings, opened, guard)
     return Services(
@@ -95,6 +117,7 @@ def _services(settings: ServeSettings, opened: OpenedStore, guard: Guard, superv
         token_pepper=keyring.derive("admin-token"),
         console_url=settings.opened_at,
         return_origins=settings.return_origins,
+        metrics=metrics,
     )
 
 
@@ -117,7 +140,8 @@ async def _serve(services: Services, settings: ServeSettings, supervisor: Contro
 
     names = (settings.console_listen.host, parse_url(settings.opened_at).origin.host, *settings.console_hosts)
     log = Log(settings.log_format, settings.log_level)
-    app = create_app(services, allowed_hosts=names, version=version("tieline"), log=log)
+    counts = services.metrics.counts if services.metrics is not None else None
+    app = create_app(services, allowed_hosts=names, version=version("tieline"), log=log, counts=counts)
     config = uvicorn.Config(
         app,
         http=BoundedHttp,

@@ -13,6 +13,8 @@ from tieline.storage.leases import SqlConnections
 from tieline.storage.ledger import SqlLedger
 from tieline.storage.snapshots import SqlSnapshots
 from tieline.telemetry.logs import Log, capture_logging
+from tieline.telemetry.metrics.counting import Counts
+from tieline.telemetry.metrics.slots import ProcessSlot
 from tieline.wire.guard import Guard
 from tieline.wire.proxies import TrustedProxies
 from tieline.wire.tls import Trust, client_context
@@ -50,7 +52,8 @@ async def run(assignment: Assignment, supervisor: ControlSocket) -> None:
             proxies,
             worker=assignment.index,
             log=log,
-            openings=opening_log(opened, f"data worker {assignment.index + 1}"),
+            openings=opening_log(opened, assignment.name),
+            counts=Counts(ProcessSlot(assignment.metrics, assignment.slot)),
         )
         service = Service(resources)
         await service.start(open_listener(settings.app_listen))

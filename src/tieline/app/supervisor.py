@@ -28,6 +28,7 @@ from tieline.core.errors import StartError
 from tieline.dataplane.limits.table import FILE, NodeTables, open_files
 from tieline.settings.model import ServeSettings
 from tieline.telemetry.logs import Log, Severity
+from tieline.telemetry.metrics.slots import create_file
 
 OPEN_FILES_MOST = 1_048_576
 DRAIN_GRACE = 5.0  # and what a child gets on top of it to close its store
@@ -85,7 +86,8 @@ class Supervisor:
     def __init__(self, settings: ServeSettings, held: list[socket.socket], tables: NodeTables) -> None:
         self._settings = settings
         self._held = held
-        self._children = [Child(assignment) for assignment in _assignments(settings, tables.files)]
+        metrics = create_file(settings.workers + 1)
+        self._children = [Child(assignment) for assignment in _assignments(settings, tables.files, metrics)]
         self._table = tables.limits
         for worker in range(settings.workers):
             self._table.release_all(worker)
@@ -276,10 +278,10 @@ def _counters(settings: ServeSettings) -> NodeTables:
         raise StartError(msg) from error
 
 
-def _assignments(settings: ServeSettings, counters: tuple[int, ...]) -> list[Assignment]:
-    control = [] if settings.only == "data" else [Assignment("control", 0, settings)]
+def _assignments(settings: ServeSettings, counters: tuple[int, ...], metrics: int) -> list[Assignment]:
+    control = [] if settings.only == "data" else [Assignment("control", 0, settings, metrics=metrics)]
     workers = 0 if settings.only == "control" else settings.workers
-    return [*control, *(Assignment("data", index, settings, counters) for index in range(workers))]
+    return [*control, *(Assignment("data", index, settings, counters, metrics) for index in range(workers))]
 
 
 def _say(line: str) -> None:

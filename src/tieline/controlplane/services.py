@@ -9,6 +9,7 @@ from tieline.core.clock import Clock
 from tieline.ports.operator import Issuers, Prober, Trier
 from tieline.ports.recordsearch import RecordSearch
 from tieline.ports.store import Store
+from tieline.telemetry.metrics.node import NodeMetrics
 from tieline.vault.intake import Intake
 
 LIVE_VIEWS_MOST: Final = 20
@@ -23,7 +24,7 @@ class Services:
     guard refuses. ``console_url`` is what browsers open the console by, without a slash at its end; ``return_origins``
     are where they may go after a sign-in besides. The peppers are the keys of the hashes that app keys and admin tokens
     are stored as (``keyring.derive("app-key")`` and ``keyring.derive("admin-token")``). ``live_views`` counts
-    who follows requests.
+    who follows requests; ``metrics`` are those of the node, None where nobody counts.
     """
 
     store: Store
@@ -38,4 +39,5 @@ class Services:
     token_pepper: bytes = field(repr=False)
     console_url: str
     return_origins: tuple[str, ...] = ()
+    metrics: NodeMetrics | None = None
     live_views: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(LIVE_VIEWS_MOST))

@@ -22,6 +22,7 @@ from tieline.dataplane.doors.relay import PREFIX, Relay
 from tieline.dataplane.ledger.ledger import Ledger
 from tieline.dataplane.limits.limiter import Limiter
 from tieline.dataplane.limits.table import NodeTables
+from tieline.dataplane.metrics.worker import Parts, WorkerMetrics
 from tieline.dataplane.openings import Openings
 from tieline.dataplane.records.failures import FailureLog
 from tieline.dataplane.records.recorder import Records
@@ -34,6 +35,7 @@ from tieline.ports.budgets import LedgerStore
 from tieline.ports.connections import ConnectionStore
 from tieline.ports.snapshot import Change, SnapshotSource
 from tieline.telemetry.logs import Log
+from tieline.telemetry.metrics.counting import Counts
 from tieline.vault.keyring import Keyring
 from tieline.wire.answers import text_answer
 from tieline.wire.deadlines import Deadlines
@@ -55,7 +57,7 @@ class Resources:
     """What a worker is given: the store's side, opened keys, the egress guard, the counters that it shares with others.
 
     And whom to trust upstream and in front. ``worker`` is its number; ``log`` gets a line for each request that failed,
-    ``openings`` hears of what was opened in the vault.
+    ``openings`` hears of what was opened in the vault, ``counts`` is where it counts for metrics.
     """
 
     source: SnapshotSource
@@ -69,6 +71,7 @@ class Resources:
     worker: int = 0
     log: Log | None = None
     openings: OpeningLog | None = None
+    counts: Counts | None = None
 
 
 class Service:
@@ -95,14 +98,22 @@ class Service:
         self._new_request_id = new_id = RequestIds().next
         self.admission = admission = Admission(self.snapshot, resources.keyring.derive("app-key"))
         preparer = Preparer(self.sessions)
-        controls = Controls(Limiter(resources.tables), self.ledger)
+        limiter = Limiter(resources.tables)
+        controls = Controls(limiter, self.ledger)
         self._relay = Relay(admission, controls, preparer, self.records)
         self.calls = CallDoor(admission, controls, CallSender(preparer), self.records)
-        self._key_limits = KeyLimits(self.snapshot, admission, controls.limiter)
+        self._key_limits = KeyLimits(self.snapshot, admission, limiter)
         self.listener = Listener(self._door, self.deadlines, new_id, NOTABLE, resources.proxies)
         self.shedding = Shedding(self.listener, self.deadlines)
         self.drift_flush = DriftFlush(self.calls.runner.drifts, resources.source)
+        self._metrics: WorkerMetrics | None = None
+        if resources.counts is not None:
+            process = f"data worker {resources.worker + 1}"
+            parts = (self.records, self.snapshot, self.pool, self.listener, self.shedding, limiter)
+            self._metrics = WorkerMetrics(resources.counts, Parts(process, *parts))
+        metrics = () if self._metrics is None else (SupervisedTask("metrics", self._metrics.run),)
         self._supervised = (
+            *metrics,
             SupervisedTask("snapshot", self.snapshot.follow),
             SupervisedTask("records", self.records.run),
             SupervisedTask("drift", self.drift_flush.run),
@@ -144,6 +155,8 @@ class Service:
         await asyncio.gather(
             self.records.close(), self.drift_flush.close(), self.openings.close(), self.ledger.leasing.close()
         )
+        if self._metrics is not None:
+            self._metrics.close()
         self.shedding.stop()
         self.pool.close()
         self.deadlines.stop()

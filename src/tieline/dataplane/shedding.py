@@ -26,15 +26,16 @@ RETRY_SECONDS: Final = 1.0
 class Shedding:
     """Watched by the ``deadlines`` of a worker (a ``wire.deadlines.Timed``); ``most`` requests are let in at once.
 
-    ``watchful``: ``check`` has to be asked about each request.
+    ``watchful``: ``check`` has to be asked about each request; ``refused`` counts those that were not let in.
     """
 
-    __slots__ = ("_deadlines", "_late", "_listener", "_room", "_shed", "deadline", "most", "watchful")
+    __slots__ = ("_deadlines", "_late", "_listener", "_room", "_shed", "deadline", "most", "refused", "watchful")
 
     def __init__(self, listener: Listener, deadlines: Deadlines, most: int = REQUESTS_MOST) -> None:
         self.deadline = 0.0  # at every sweep
         self.watchful = False
         self.most = most
+        self.refused = 0
         self._listener = listener
         self._deadlines = deadlines
         self._late = 0
@@ -70,6 +71,7 @@ class Shedding:
 
     def _refuse(self, why: str) -> None:
         self._shed += 1
+        self.refused += 1
         if self._shed == 1:
             log.warning("this worker refuses requests: it has too much to do", extra={"detail": why})
         raise Overloaded(f"This worker {why}. Try again when Retry-After is over.", retry_after=RETRY_SECONDS)

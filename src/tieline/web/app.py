@@ -13,7 +13,8 @@ from starlette.routing import Route, compile_path
 from tieline.controlplane.services import Services
 from tieline.core.errors import TielineError
 from tieline.telemetry.logs import Log
-from tieline.web import pages, signin
+from tieline.telemetry.metrics.counting import Counts
+from tieline.web import metrics, pages, signin
 from tieline.web.api import (
     apis,
     apps,
@@ -53,12 +54,19 @@ _NO_TELEMETRY: TelemetryConfig = {
 _ERRORS: dict[int | str, dict[str, Any]] = {"default": {"model": ErrorDocument, "description": "An error."}}
 
 
-def create_app(services: Services, *, allowed_hosts: Iterable[str], version: str, log: Log | None = None) -> FastAPI:
-    """The ASGI app that serves the admin API, its documentation, health and a start page.
+def create_app(
+    services: Services,
+    *,
+    allowed_hosts: Iterable[str],
+    version: str,
+    log: Log | None = None,
+    counts: Counts | None = None,
+) -> FastAPI:
+    """The ASGI app that serves the admin API, its documentation, health, metrics and a start page.
 
     ``allowed_hosts`` are the names, beside those of this machine's loopback, that requests may ask for: the listen host
     and those from the settings. ``version`` is the product's. What breaks goes to ``log``, standard error by default.
-    While ``app.state.leaving`` is true it says that it is not ready.
+    Requests are counted in ``counts``. While ``app.state.leaving`` is true it says that it is not ready.
     """
     app = FastAPI(
         title="Tieline admin API",
@@ -70,7 +78,7 @@ def create_app(services: Services, *, allowed_hosts: Iterable[str], version: str
         redirect_slashes=False,
         telemetry=_NO_TELEMETRY,
         middleware=[
-            Middleware(Problems, log=log or Log()),
+            Middleware(Problems, log=log or Log(), counts=counts),
             Middleware(HostGate, allowed=tuple(allowed_hosts)),
             Middleware(TokenGate, services=services),
             Middleware(BodyGate),
@@ -89,10 +97,11 @@ def create_app(services: Services, *, allowed_hosts: Iterable[str], version: str
     for part in parts:
         app.include_router(part.router, prefix=API, responses=_ERRORS)
     app.include_router(pages.router)
+    app.include_router(metrics.router)
     app.include_router(signin.router)
     app.state.methods = [
         (compile_path(prefix + route.path)[0], route.methods)
-        for prefix, part in (*((API, part) for part in parts), ("", pages), ("", signin))
+        for prefix, part in (*((API, part) for part in parts), ("", pages), ("", signin), ("", metrics))
         for route in part.router.routes
         if isinstance(route, Route)
     ]

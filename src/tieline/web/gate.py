@@ -69,7 +69,7 @@ class TokenGate:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = scope["path"] if scope["type"] == "http" else ""
         if (path == API or path.startswith(f"{API}/")) and path not in _OPENED_OTHERWISE:
-            scope["state"]["caller"] = await tokens.authenticate(self._services, _presented(scope))
+            scope["state"]["caller"] = await tokens.authenticate(self._services, presented(scope))
         await self._app(scope, receive, send)
 
 
@@ -133,7 +133,7 @@ def host_name(host: str) -> str | None:
         return None
 
 
-def _presented(scope: Scope) -> bytes:
+def presented(scope: Scope) -> bytes:
     """The token in ``Authorization: Bearer`` (RFC 6750 section 2.1). Raises ``InvalidToken`` where there is none."""
     given = [value for name, value in scope["headers"] if name == b"authorization"]
     scheme, _, token = given[0].partition(b" ") if len(given) == 1 else (b"", b"", b"")

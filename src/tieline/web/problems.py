@@ -6,6 +6,7 @@ What was sent is never repeated, as it may be a secret: not by validation, not b
 
 import math
 import re
+import time
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, cast
@@ -28,12 +29,16 @@ from tieline.core.errors import (
 )
 from tieline.core.ids import new_id
 from tieline.telemetry.logs import Log
+from tieline.telemetry.metrics import families
+from tieline.telemetry.metrics.counting import Counts
+from tieline.telemetry.metrics.families import OTHER
 
 REQUEST_ID = "Tieline-Request-Id"
 UNFIT = "unfit_body"
 """The type of a validation error whose text says what is wrong with the body as a whole."""
 
 
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _PROBLEMS_MOST = 5
 _SAFE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,23}")
 _HEADERS = {
@@ -80,9 +85,10 @@ class Problems:
     The outermost layer. An error after the answer began can only end the connection.
     """
 
-    def __init__(self, app: ASGIApp, log: Log) -> None:
+    def __init__(self, app: ASGIApp, log: Log, counts: Counts | None = None) -> None:
         self._app = app
         self._log = log
+        self._counts = counts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -90,12 +96,13 @@ class Problems:
             return
         request_id = new_id("req")
         scope.setdefault("state", {}).update(request_id=request_id, log=self._log)
-        begun = False
+        began = time.perf_counter()
+        status = 0
 
         async def send_safe(message: Message) -> None:
-            nonlocal begun
+            nonlocal status
             if message["type"] == "http.response.start":
-                begun = True
+                status = message["status"]
                 headers = MutableHeaders(scope=message)
                 headers[REQUEST_ID] = request_id
                 for name, value in _HEADERS.items():
@@ -105,13 +112,24 @@ class Problems:
         try:
             await self._app(scope, receive, send_safe)
         except TielineError as error:
-            if not begun:
+            if not status:
                 await answer(error, request_id)(scope, receive, send_safe)
         except Exception as error:  # noqa: BLE001 -- the last resort: nothing about the error may reach the client
             route = getattr(scope.get("route"), "path", None)
             self._log.error("admin.failed", request_id=request_id, method=scope["method"], path=route, error=error)
-            if not begun:
+            if not status:
                 await answer(TielineError(_BROKEN), request_id)(scope, receive, send_safe)
+        finally:
+            if self._counts is not None:
+                _count(self._counts, scope, status, time.perf_counter() - began)
+
+
+def _count(counts: Counts, scope: Scope, status: int, seconds: float) -> None:
+    """Count a request of an operator, by its route's pattern; what has no route is one."""
+    route = getattr(scope.get("route"), "path", "none")
+    method = scope["method"] if scope["method"] in _METHODS else OTHER
+    counts.add(families.ADMIN_REQUESTS, 1, method, route, f"{status // 100}xx" if status else "none")
+    counts.observe(families.ADMIN_DURATION, round(seconds * 1_000_000), route)
 
 
 def answer(error: TielineError, request_id: str, headers: Mapping[str, str] | None = None) -> Response:

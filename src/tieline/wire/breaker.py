@@ -39,7 +39,8 @@ FAILED_STATUSES: Final = frozenset({502, 503, 504})
 class Breaker:
     """The breaker of the upstream ``host``. ``clock`` gives seconds that never go back.
 
-    ``open`` says that it is not closed: ask ``admit`` then. ``successes`` and ``failures`` count what was sent.
+    ``open`` says that it is not closed: ask ``admit`` then. ``successes`` and ``failures`` count what was sent,
+    ``opened`` how often it opened.
     """
 
     __slots__ = (
@@ -56,6 +57,7 @@ class Breaker:
         "_until",
         "failures",
         "open",
+        "opened",
         "successes",
     )
 
@@ -65,6 +67,7 @@ class Breaker:
         self.open = False
         self.successes = 0
         self.failures = 0
+        self.opened = 0
         self._row = 0  # failures since the last success,
         self._row_mark = 0  # which was this one
         self._until = 0.0  # the end of the window,
@@ -153,6 +156,7 @@ class Breaker:
         often = self._bad >= WINDOW_LEAST and self._bad >= self.successes - self._mark
         if self._row >= IN_A_ROW or often:
             self.open = True
+            self.opened += 1
             self._good = 0
             self._next = now + self._pause
             log.warning(

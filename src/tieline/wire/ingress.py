@@ -122,6 +122,11 @@ class IngressConnection(asyncio.Protocol):
         """Whether a request is being served, or a tunnel stands."""
         return self._active is not None or self._tunnel is not None
 
+    @property
+    def streams(self) -> bool:
+        """Whether a stream of events is being answered, or a tunnel stands."""
+        return self._tunnel is not None or (self._active is not None and self._active.live)
+
     # -- the transport's side
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:

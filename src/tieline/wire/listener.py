@@ -56,6 +56,11 @@ class Listener:
         """Connections that carry a request or a tunnel now; they are counted for it."""
         return sum([connection.busy for connection in self._connections])
 
+    @property
+    def streams_under_way(self) -> int:
+        """Streams of events and tunnels that are under way now; counted for it."""
+        return sum([connection.streams for connection in self._connections])
+
     async def start(self, sock: socket.socket) -> None:
         """Accept on ``sock``, which is bound."""
         loop = asyncio.get_running_loop()

@@ -17,6 +17,7 @@ import socket
 import ssl
 import time
 from collections import deque
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from aiohappyeyeballs import AddrInfoType, start_connection
@@ -281,6 +282,11 @@ class Pool:
         self._tls = client_context(trust)
         self._lanes: dict[LaneKey, Lane] = {}
         self._kept: set[LaneKey] = set()
+
+    @property
+    def lanes(self) -> Collection[Lane]:
+        """Those that are there now."""
+        return self._lanes.values()
 
     @property
     def open_connections(self) -> int:

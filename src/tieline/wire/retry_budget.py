@@ -17,14 +17,18 @@ MOST: Final = 10.0
 
 
 class RetryBudget:
-    """The budget of the upstream that ``breaker`` counts for. ``clock`` gives seconds that never go back."""
+    """The budget of the upstream that ``breaker`` counts for. ``clock`` gives seconds that never go back.
 
-    __slots__ = ("_breaker", "_clock", "_left", "_sent", "_since")
+    ``refused`` counts those that were not sent again; ``left`` is what was left when it was last asked.
+    """
+
+    __slots__ = ("_breaker", "_clock", "_sent", "_since", "left", "refused")
 
     def __init__(self, breaker: Breaker, clock: Callable[[], float] = time.perf_counter) -> None:
         self._breaker = breaker
         self._clock = clock
-        self._left = MOST
+        self.left = MOST
+        self.refused = 0
         self._sent = 0
         self._since = clock()
 
@@ -32,9 +36,10 @@ class RetryBudget:
         """Whether one more request may be sent again. It is decided before its pause, so that pauses cannot hoard."""
         now, sent = self._clock(), self._breaker.successes + self._breaker.failures
         earned = (sent - self._sent) * SHARE + (now - self._since) * PER_SECOND
-        self._left = min(MOST, self._left + earned)
+        self.left = min(MOST, self.left + earned)
         self._sent, self._since = sent, now
-        if self._breaker.open or self._left < 1.0:
+        if self._breaker.open or self.left < 1.0:
+            self.refused += 1
             return False
-        self._left -= 1.0
+        self.left -= 1.0
         return True

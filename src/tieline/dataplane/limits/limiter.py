@@ -25,6 +25,11 @@ class Limiter:
         self._addresses = _Counted(tables.addresses)
         self._shared = _Counted(tables.limits)
 
+    @property
+    def slots_in_use(self) -> int:
+        """Slots that this worker's requests hold now."""
+        return self._addresses.slots_in_use + self._shared.slots_in_use
+
     def hold(self, bounds: Bounds, peer: str, *, stream: bool = False) -> Held | TielineError:
         """Take what one request needs of ``bounds``, or say which of them it does not fit, having taken nothing.
 
@@ -61,6 +66,7 @@ class _Counted:
     """Bounds as they are counted in one table."""
 
     def __init__(self, table: NodeTable) -> None:
+        self.slots_in_use = 0
         self._table = table
 
     def hold(self, bounds: Sequence[Bound], *, stream: bool) -> Held | TielineError:
@@ -96,6 +102,7 @@ class _Counted:
                     self._keep(cell, decision.arrival)
             for cell in slots + streams:
                 table.own[cell * 2] += 1
+                self.slots_in_use += 1
         finally:
             table.release(cells)
         tokens = [bound for bound, _, _ in rates if bound.tokens]
@@ -115,6 +122,7 @@ class _Counted:
                     return _too_many(bound)
             for cell in cells:
                 table.own[cell * 2] += 1
+            self.slots_in_use += len(cells)
         finally:
             table.release(cells)
         return cells
@@ -122,6 +130,7 @@ class _Counted:
     def free_slots(self, cells: Sequence[int]) -> None:
         """As ``held.Counter`` says."""
         own = self._table.own
+        self.slots_in_use -= len(cells)
         for cell in cells:
             own[cell * 2] -= 1  # without its lock: this worker alone writes it, and others may see it a moment later
 

@@ -56,13 +56,14 @@ class Records(Saving):
     """The records of the worker with the number ``worker``; whoever wants to know of each one listens.
 
     ``given_up`` counts those that were lost because the store did not take them in time, ``strangers`` the requests
-    without a good key, by the code of their refusal.
+    without a good key, by the code of their refusal. ``on_stored`` is told how many seconds the store took for a batch.
     """
 
     def __init__(self, source: SnapshotSource, worker: int = 0) -> None:
         super().__init__(FLUSH_SECONDS)
         self.given_up = 0
         self.strangers: Counter[str] = Counter()
+        self.on_stored: Callable[[float], None] = lambda _seconds: None
         self._source = source
         self._worker = worker
         self._listeners: list[Listener] = []
@@ -78,6 +79,11 @@ class Records(Saving):
         It raises nothing and is quick.
         """
         (self._of_failures if to_failures else self._listeners).append(listener)
+
+    @property
+    def waiting(self) -> int:
+        """Records that wait to be saved."""
+        return len(self._waiting)
 
     def ended(self, exchange: Exchange, outcome: Outcome, error: TielineError | None) -> None:
         """Note how an admitted request ended."""
@@ -200,7 +206,9 @@ class Records(Saving):
         used: dict[str, float] = {}
         try:
             if waiting:
+                began = time.perf_counter()
                 await self._source.add_records(list(waiting))
+                self.on_stored(time.perf_counter() - began)
                 waiting = ()
             used = self._due()
             if used:

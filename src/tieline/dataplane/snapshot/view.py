@@ -185,6 +185,11 @@ class Snapshot:
         """``tell`` hears of all budgets, whenever one of them has changed."""
         self._budgets = tell
 
+    def name_of(self, api_id: str) -> str:
+        """The name of the API with this id; empty where it is gone."""
+        found = self._by_id.get(api_id)
+        return found.row.name if found is not None else ""
+
     @property
     def version(self) -> int:
         """The version of the latest change that is served, -1 before the first load."""

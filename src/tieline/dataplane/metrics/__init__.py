@@ -1,0 +1,1 @@
+"""What a worker counts for ``/metrics``: from request records and from looks at itself, off the way of requests."""
