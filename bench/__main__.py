@@ -14,13 +14,28 @@ from typing import Any
 
 from bench import machine, report
 from bench.figures import Table
-from bench.measures import call, calls, changes, files, flatness, idle, latency, memory, starting, streams, tls, workers
+from bench.measures import (
+    call,
+    calls,
+    changes,
+    features,
+    files,
+    flatness,
+    idle,
+    latency,
+    memory,
+    starting,
+    streams,
+    tls,
+    workers,
+)
 from bench.process import ROOT, BenchError
 from bench.profile import profile
 from bench.run import FULL, QUICK, Run, open_run
 
 MEASURES: dict[str, Callable[[Run], Table]] = {
     "calls": calls.measure,
+    "features": features.measure,
     "call": call.measure,
     "streams": streams.measure,
     "latency": latency.measure,

@@ -2,6 +2,7 @@
 
 import http.client
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from bench.figures import TIELINE, Goal, Table
@@ -16,7 +17,7 @@ from bench.systems.system import bearer
 
 RELAYED = "Tieline's relay"
 _API = "asked"
-_PARAMETERS = json.dumps({"prompt": "Say hello to everybody in the room, please, and be brief about it."}).encode()
+PARAMETERS = json.dumps({"prompt": "Say hello to everybody in the room, please, and be brief about it."}).encode()
 _FIELDS: list[dict[str, Any]] = [
     {"path": "id", "type": "text"},
     {"path": "created", "type": "unix_time"},
@@ -40,6 +41,17 @@ _CALL: dict[str, Any] = {
     "body": {"type": "json", "template": {"model": "<model>", "messages": [{"role": "user", "content": "<prompt>"}]}},
     "response": {"type": "json", "fields": _FIELDS},
 }
+_AREAS = (
+    {"area": "chat_completions", "title": "Chat", "levels": ["request"], "match": ["* /chat/completions"]},
+    {"area": "files", "title": "Files", "levels": ["read", "write"], "match": ["* /files/*"]},
+)
+DEFINITION: Mapping[str, Any] = {
+    "tieline": "v1",
+    "auth": {"scheme": "bearer"},
+    "areas": list(_AREAS),
+    "calls": {"ask": _CALL},
+}
+"""An API with one call, but for its name and base URL."""
 
 
 def measure(run: Run) -> Table:
@@ -52,7 +64,7 @@ def measure(run: Run) -> Table:
         others = (server.supervisor, server.control)
         doors = (
             (RELAYED, server.url(_API), BODY),
-            (TIELINE, f"http://127.0.0.1:{server.app_port}/call/{_API}/ask", _PARAMETERS),
+            (TIELINE, f"http://127.0.0.1:{server.app_port}/call/{_API}/ask", PARAMETERS),
         )
         entrants: list[Entrant] = []
         for name, url, body in doors:
@@ -67,10 +79,7 @@ def measure(run: Run) -> Table:
 def _furnish(server: Serving, port: int) -> str:
     """An API with one call, and a key that may run it and chat by the relay."""
     base_url = f"http://127.0.0.1:{port}/v1"
-    areas = [{"area": "chat_completions", "title": "Chat", "levels": ["request"], "match": ["* /chat/completions"]},
-             {"area": "files", "title": "Files", "levels": ["read", "write"], "match": ["* /files/*"]}]  # fmt: skip
-    definition = {"tieline": "v1", "api": _API, "base_url": base_url, "auth": {"scheme": "bearer"}, "areas": areas,
-                  "calls": {"ask": _CALL}}  # fmt: skip
+    definition = {**DEFINITION, "api": _API, "base_url": base_url}
     server.send("POST", "/apis", {"name": _API, "definition": definition})
     server.send("PUT", f"/apis/{_API}/credentials/live", {"fields": {"key": PROVIDER_KEY}})
     key = server.add_app((_API,))
@@ -83,7 +92,7 @@ def _furnish(server: Serving, port: int) -> str:
 def _run_once(server: Serving, key: str) -> dict[str, Any]:
     connection = http.client.HTTPConnection("127.0.0.1", server.app_port, timeout=20)
     try:
-        connection.request("POST", f"/call/{_API}/ask", _PARAMETERS, bearer(key))
+        connection.request("POST", f"/call/{_API}/ask", PARAMETERS, bearer(key))
         answer = connection.getresponse()
         text = answer.read()
         if answer.status != 200:

@@ -13,6 +13,9 @@ from tieline.core.json_places import NoPlaceError, members
 
 _OPTIONS: Final = b'"stream_options":{"include_usage":true}'
 _MEMBER: Final = b'"include_usage":true'
+_STREAM: Final = b'"stream"'
+_ESCAPED: Final = b"\\u00"
+"""Begins every escape that a letter may be written as."""
 _BOM: Final = b"\xef\xbb\xbf"
 _ENDS: Final = (b"/completions",)
 _CHUNK_MOST: Final = 16 * 1024
@@ -39,6 +42,8 @@ def include_usage(body: bytes) -> IncludedUsage:
     ``stream_options``, something behind the object. Where a client says that it wants no usage (``false``), the
     upstream is asked all the same, and the chunk is not shown.
     """
+    if _STREAM not in body and _ESCAPED not in body:
+        return IncludedUsage(body, 0, shows=True)  # no member can be called so
     start = len(_BOM) if body.startswith(_BOM) else 0
     try:
         asked = orjson.loads(memoryview(body)[start:])

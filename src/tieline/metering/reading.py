@@ -7,9 +7,8 @@ among the ``unread``, and whoever prices or shows a reading says so.
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from decimal import ROUND_CEILING, Decimal
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from tieline.core.quantities import is_time
 
@@ -24,8 +23,7 @@ NAME_MOST: Final = 200
 _FIGURE = re.compile(r" *[0-9]{1,20}(?:\.[0-9]{1,20})?(?:[eE][+-]?[0-9]{1,2})? *")
 
 
-@dataclass(frozen=True, slots=True)
-class UsageReading:
+class UsageReading(NamedTuple):
     """What an exchange used.
 
     ``quantities`` are named as ``core.quantities`` has them; one that is missing was not told. ``estimated`` says
@@ -49,9 +47,9 @@ def together(first: UsageReading | None, second: UsageReading | None) -> UsageRe
     sums: dict[tuple[str | None, str | None], UsageReading] = {}
     for each in (first, *first.others, second, *second.others):
         known = sums.get((each.model, each.service_tier))
-        sums[each.model, each.service_tier] = replace(each, others=()) if known is None else _sum(known, each)
+        sums[each.model, each.service_tier] = each._replace(others=()) if known is None else _sum(known, each)
     main, *others = sums.values()
-    return replace(main, others=tuple(others))
+    return main._replace(others=tuple(others))
 
 
 def _sum(first: UsageReading, second: UsageReading) -> UsageReading:
@@ -59,7 +57,7 @@ def _sum(first: UsageReading, second: UsageReading) -> UsageReading:
     for name, count in second.quantities.items():
         counts[name] = counts.get(name, 0) + count
     estimated = first.estimated or second.estimated
-    return replace(first, quantities=counts, estimated=estimated, unread=first.unread | second.unread)
+    return first._replace(quantities=counts, estimated=estimated, unread=first.unread | second.unread)
 
 
 class Tally:
@@ -74,23 +72,26 @@ class Tally:
     def __bool__(self) -> bool:
         return bool(self.counts or self.unread)
 
-    def note(self, name: str, figure: Any, place: str) -> None:
+    def note(self, name: str, figure: Any, place: str, member: str = "") -> None:
         """Count ``figure`` of ``name``, which may be told in several places; times are told in seconds.
 
-        ``place`` says where the figure stands. One that is missing is none.
+        ``place`` says where the figure stands, or the object whose ``member`` it is. One that is missing is none.
         """
         if figure is None:
             return
         count = milliseconds(figure) if is_time(name) else whole(figure)
         if count is None:
-            self.odd(place)
+            self.odd(f"{place}.{member}" if member else place)
         else:
             self.count(name, count)
 
     def count(self, name: str, count: int) -> None:
         """Add to what was counted of ``name``."""
-        if name in self.counts or len(self.counts) < QUANTITIES_MOST:
-            self.counts[name] = self.counts.get(name, 0) + count
+        counts = self.counts
+        if name in counts:
+            counts[name] += count
+        elif len(counts) < QUANTITIES_MOST:
+            counts[name] = count
 
     def odd(self, place: str) -> None:
         """What stands at ``place`` could not be read."""
@@ -99,8 +100,11 @@ class Tally:
 
     def add(self, other: "Tally") -> None:
         """Add what was counted on its own, such as the next answer over one WebSocket."""
-        for name, count in other.counts.items():
-            self.count(name, count)
+        if not self.counts:
+            self.counts = dict(other.counts)
+        else:
+            for name, count in other.counts.items():
+                self.count(name, count)
         for place in other.unread:
             self.odd(place)
 

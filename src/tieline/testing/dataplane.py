@@ -102,6 +102,11 @@ class MemorySource:
         self.budget_rows[row.id] = row
         self._note("budget", row.id)
 
+    def drop_budget(self, budget_id: str) -> None:
+        """Remove a budget."""
+        del self.budget_rows[budget_id]
+        self._note("budget", budget_id)
+
     def drop_api(self, name: str) -> None:
         """Remove an API."""
         del self.rows[f"api_{name}"]

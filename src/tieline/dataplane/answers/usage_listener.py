@@ -6,7 +6,6 @@ KiB and read at its end; of a larger one its first and last 64 KiB are kept, whe
 
 import re
 from contextlib import suppress
-from dataclasses import replace
 from typing import Any, Final
 
 import orjson
@@ -69,18 +68,19 @@ class UsageListener:
 
     def reading(self, *, ended: bool) -> UsageReading | None:
         """What was used. ``ended`` says that the body is whole."""
-        if self._is_json and self._lost is None and ended:
-            self._read_whole()
-        elif isinstance(self._decoder, SseDecoder | NdjsonDecoder) and self._lost is None and ended:
-            with suppress(UpstreamError):
-                for frame in self._decoder.finish():
-                    self._gathered.event(frame.name, frame.data)
+        if ended and self._lost is None:
+            if self._is_json:
+                self._read_whole()
+            elif self._decoder is not None:
+                with suppress(UpstreamError):
+                    for frame in self._decoder.finish():
+                        self._gathered.event(frame.name, frame.data)
         found = self._gathered.reading(ended=ended)
         if self._lost is None:
             return found
         if found is None:
             return UsageReading(None, None, {}, unread=frozenset({self._lost}))
-        return replace(found, unread=found.unread | {self._lost})
+        return found._replace(unread=found.unread | {self._lost})
 
     def _events(self, data: bytes) -> None:
         decoder = self._decoder
@@ -103,7 +103,7 @@ class UsageListener:
         self._tail = (self._tail + data)[-KEPT:]
 
     def _read_whole(self) -> None:
-        body = b"".join(self._pieces)
+        body = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
         if self._size <= GATHERED_MOST:
             try:
                 value = orjson.loads(body)

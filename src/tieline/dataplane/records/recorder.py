@@ -296,6 +296,10 @@ def _reason(error: TielineError) -> str:
 
 def _used(reading: UsageReading, prices: PriceTable | None, at: float) -> Used:
     """What a reading says and costs; what other models used in the same exchange is added to it."""
+    if not reading.others and prices is not None:
+        nano, lacking = prices.cost(reading, at)
+        model, tier, counts, estimated, unread, _ = reading
+        return Used(model, tier, counts, nano, lacking, estimated, unread)
     quantities = Counter(reading.quantities)
     unpriced: set[str] = set()
     costs = []

@@ -39,7 +39,8 @@ class AskedUpstream(Protocol):
 class RelayedAnswer:
     """One answer, from its head. ``passed`` counts the bytes of its body that went on.
 
-    ``hides_usage`` takes the chunk of usage out of a stream whose client did not ask for it.
+    ``content_type`` is that of the body in lower case. ``hides_usage`` takes the chunk of usage out of a stream whose
+    client did not ask for it.
     """
 
     __slots__ = (
@@ -51,6 +52,7 @@ class RelayedAnswer:
         "_request",
         "_request_id",
         "_tee",
+        "content_type",
         "hides_usage",
         "passed",
     )
@@ -68,6 +70,7 @@ class RelayedAnswer:
         self._is_stream = False
         self._tee: Tee | None = None
         out, content_type, encoded = self._passed_on(answer)
+        self.content_type = content_type
         if answer.length is not None and answer.status != 204:
             out.append(b"content-length: %d\r\n" % answer.length)
         elif request.method != b"HEAD" and answer.status not in _BODYLESS:

@@ -406,7 +406,7 @@ class Exchange:
             return None
         self._answer = answer
         if self._metered is not None:
-            self._metered.answered(head, self.bytes_in)
+            self._metered.answered(head, answer.content_type, self.bytes_in)
             answer.hides_usage = self._metered.hides
         return answer
 

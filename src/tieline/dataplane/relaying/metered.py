@@ -57,10 +57,9 @@ class Metered:
         asked = asked_in_json(body)
         return held.answered(stream=True) if asked is not None and asked.is_stream else None
 
-    def answered(self, head: Answer, asked_bytes: int) -> None:
-        """Listen to an answer that did what was asked; what is read again (GET) was used before."""
+    def answered(self, head: Answer, kind: bytes, asked_bytes: int) -> None:
+        """Listen to an answer of this content type that did what was asked; what is read again was used before."""
         if head.status < _REFUSED and (self._request.method == b"POST" or self._reader.kind == "declared"):
-            kind = next((value for name, value in head.headers if name.lower() == b"content-type"), b"")
             self._listener = UsageListener(self._reader, head.headers, kind, asked_bytes)
 
     def heard(self, pieces: list[bytes]) -> None:

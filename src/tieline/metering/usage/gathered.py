@@ -120,16 +120,17 @@ class GatheredUsage:
         text that came: a token for each event, or for four bytes of it where these are more.
         """
         tally = Tally()
-        tally.add(self._past)
+        if self._past:
+            tally.add(self._past)
         self._settle(tally)
         estimated = self._estimate(tally, ended=ended)
         tally.unread |= self._unread
-        others = (UsageReading(None, None, self._aside.counts, unread=frozenset(self._aside.unread)),)
-        if not tally and not self._aside:
+        others: tuple[UsageReading, ...] = ()
+        if self._aside:
+            others = (UsageReading(None, None, self._aside.counts, unread=frozenset(self._aside.unread)),)
+        elif not tally:
             return None
-        return UsageReading(
-            self._model, self.service_tier, tally.counts, estimated, frozenset(tally.unread), others * bool(self._aside)
-        )
+        return UsageReading(self._model, self.service_tier, tally.counts, estimated, frozenset(tally.unread), others)
 
     def _take(self, seen: Sighting) -> None:
         if seen.turn != self._turn and self._told:

@@ -48,15 +48,18 @@ def _response(response: dict[str, Any], turn: str) -> Sighting:
 
 def _other(value: dict[str, Any]) -> Sighting:
     """A chat completion or a chunk of one, embeddings, images, a transcription, the end of speech."""
-    usage = object_at(value, "usage") or object_at(value, "x_groq", "usage")
+    usage = object_at(value, "usage")
+    if not usage:
+        usage = object_at(object_at(value, "x_groq") or {}, "usage")
     if usage is None:
         usage = next((each["usage"] for each in objects(value.get("choices")) if object_at(each, "usage")), None)
     if usage is None and "text" in value and isinstance(value.get("duration"), int | float | str):
         usage = {"seconds": value["duration"]}  # a transcription as verbose_json
-    made = sum("b64_json" in each or "url" in each for each in objects(value.get("data")))
+    made = sum("b64_json" in each or "url" in each for each in objects(value["data"])) if "data" in value else 0
     if value.get("type") in {"image_generation.completed", "image_edit.completed"}:
         made = 1
-    return Sighting(value.get("model"), value.get("service_tier"), usage, counts={"images": made} if made else {})
+    found = Sighting(value.get("model"), value.get("service_tier"), usage)
+    return found._replace(counts={"images": made}) if made else found
 
 
 def _text(value: Any) -> str:

@@ -1,12 +1,12 @@
 """What one answer, event or frame of a provider's says of usage, as the provider's module finds it."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final, NamedTuple
+
+_NOTHING: Final[Mapping[str, int]] = {}
 
 
-@dataclass(frozen=True, slots=True)
-class Sighting:
+class Sighting(NamedTuple):
     """One place where a provider tells usage, or the model.
 
     ``usage`` is the provider's object as it came. ``turn`` tells answers apart that follow each other over one
@@ -20,7 +20,7 @@ class Sighting:
     usage: Mapping[str, Any] | None = None
     turn: str = ""
     final: bool = True
-    counts: Mapping[str, int] = field(default_factory=dict)
+    counts: Mapping[str, int] = _NOTHING
     aside: bool = False
 
 
@@ -33,8 +33,7 @@ def objects(value: Any) -> list[dict[str, Any]]:
     return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
 
 
-def object_at(value: Any, *names: str) -> dict[str, Any] | None:
-    """The object that ``names``, members within members, lead to."""
-    for name in names:
-        value = value.get(name) if isinstance(value, dict) else None
-    return value if isinstance(value, dict) else None
+def object_at(value: Mapping[str, Any], name: str) -> dict[str, Any] | None:
+    """The member ``name`` where it is an object."""
+    found = value.get(name)
+    return found if isinstance(found, dict) else None

@@ -88,22 +88,34 @@ _MODALITIES: Mapping[str, tuple[str, ...]] = {
 }
 
 
+_OF_ANTHROPIC: Final = frozenset(
+    {"cache_read_input_tokens", "cache_creation_input_tokens", "cache_creation", "server_tool_use"}
+)
+_NOT_OPENAI: Final = _OF_ANTHROPIC | {
+    "promptTokenCount", "candidatesTokenCount", "responseTokenCount", "prompt_eval_count", "eval_count",
+}  # fmt: skip
+"""Members that may tell of another form than OpenAI's, which is the usual one."""
+
+
 def tally_of(told: Any, place: str = "usage") -> Tally | None:
     """What a usage object counts; None where it has no form that is known. ``place`` is where it stands."""
     if not isinstance(told, dict) or len(told) > MEMBERS_MOST:
         return None
     tally = Tally()
-    if not told.keys().isdisjoint(("promptTokenCount", "candidatesTokenCount", "responseTokenCount")):
+    if told.keys().isdisjoint(_NOT_OPENAI):
+        _note(told, OPENAI, tally, place)
+        _beside(told, tally, place)
+    elif not told.keys().isdisjoint(("promptTokenCount", "candidatesTokenCount", "responseTokenCount")):
         _gemini(told, tally, place)
-    elif "prompt_tokens" not in told and not told.keys().isdisjoint(
-        ("cache_read_input_tokens", "cache_creation_input_tokens", "cache_creation", "server_tool_use")
-    ):
+    elif "prompt_tokens" not in told and not told.keys().isdisjoint(_OF_ANTHROPIC):
         _anthropic(told, tally, place)
     elif not told.keys().isdisjoint(("prompt_eval_count", "eval_count")):
         _note(told, OLLAMA, tally, place)
     else:
         _note(told, OPENAI, tally, place)
         _beside(told, tally, place)
+    if tally.counts:
+        return tally
     nested = told.get("tokens")
     if not tally and isinstance(nested, dict) and "tokens" not in nested:
         return tally_of(nested, f"{place}.tokens")  # Cohere, beside what it bills
@@ -136,11 +148,12 @@ def _says(figure: Any) -> bool:
 
 def _note(told: Mapping[str, Any], members: _Members, tally: Tally, place: str) -> None:
     """Count the members that are known; of several that tell the same quantity the first."""
+    counts = tally.counts
     for name, figure in told.items():
         known = members.get(name)
         if isinstance(known, str):
-            if known not in tally.counts and (figure != 0 or known not in _PARTS):
-                tally.note(known, figure, f"{place}.{name}")
+            if known not in counts and (figure != 0 or known not in _PARTS):
+                tally.note(known, figure, place, name)
         elif known is not None and isinstance(figure, dict) and len(figure) <= MEMBERS_MOST:
             _note(figure, known, tally, f"{place}.{name}")
 
@@ -181,7 +194,7 @@ def _anthropic(told: Mapping[str, Any], tally: Tally, place: str) -> None:
 
 def _gemini(told: Mapping[str, Any], tally: Tally, place: str) -> None:
     _note(told, GEMINI, tally, place)
-    tally.note("input_tokens", told.get("toolUsePromptTokenCount"), f"{place}.toolUsePromptTokenCount")
+    tally.note("input_tokens", told.get("toolUsePromptTokenCount"), place, "toolUsePromptTokenCount")
     counts = tally.counts
     thoughts, total = counts.get("reasoning_tokens", 0), whole(told.get("totalTokenCount"))
     inside = total == counts.get("input_tokens", 0) + counts.get("output_tokens", 0)
