@@ -2,12 +2,14 @@
 
 import asyncio
 import contextlib
+import itertools
 import os
 import random
 import signal
 import sqlite3
 import sys
 import time
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -125,3 +127,64 @@ async def _until_back(caller: Caller, known: set[str]) -> tuple[set[str], int]:
         await line.close()
         await asyncio.sleep(0.02)
     return seen, failed
+
+
+@dataclass
+class Client:
+    """Asks one after another until it is cut, and writes down the ids of the answers that it got whole."""
+
+    node: Node
+    key: str
+    paths: tuple[tuple[str, str], ...]
+    whole: set[str] = field(default_factory=set)
+
+    async def ask_until_cut(self) -> None:
+        """Take turns between ``paths``, methods and targets."""
+        line = Line(self.node.app)
+        with contextlib.suppress(OSError, EOFError, ValueError):
+            for method, path in itertools.cycle(self.paths):
+                body = b"{}" if method == "POST" else None
+                reply = await line.send(method, path, {"authorization": f"Bearer {self.key}"}, body)
+                if reply.whole:
+                    assert reply.status in {200, 403}, reply.raw
+                    self.whole.add(reply.header("tieline-request-id"))
+        await line.close()
+
+
+async def test_kill_9_loses_no_record_that_an_answer_waited_for(tmp_path: Path, soak: bool) -> None:
+    """``audit: strict``: each answer that a client has whole, relayed, refused or of a call, has its one record."""
+    whole: set[str] = set()
+    home, randomness = tmp_path / "node", random.Random(SEED)
+    calls = {"it": {"path": "/things", "use_as": "data"}}
+    paths = (
+        ("GET", "/relay/service/things"),
+        ("GET", "/relay/service/~drip"),
+        ("POST", "/call/service/it"),
+        ("DELETE", "/relay/service/things"),
+    )
+    areas = [{"area": "things", "levels": ["read"], "match": ["GET /things", "GET /~drip"]}]
+    async with upstream() as provider:
+        node = await start(home, "--workers", "2")
+        async with admin_of(node) as admin:
+            await admin.api("service", provider.url, audit="strict", calls=calls, areas=areas)
+            await admin.credential("service")
+            app = (await admin.app("app", "service"))["id"]
+            grants = {"service": {"things": "read"}}
+            key = (await admin.key(app, permissions={"mode": "restricted", "grants": grants}))["secret"]
+        for _ in range(100 if soak else 2):
+            clients = [Client(node, key, paths) for _ in range(8)]
+            asking = [asyncio.create_task(client.ask_until_cut()) for client in clients]
+            await asyncio.sleep(randomness.uniform(0.2, 1.0))
+            node.kill()
+            await asyncio.gather(*asking)
+            whole |= {each for client in clients for each in client.whole}
+            node = await start(home, "--workers", "2")
+        await node.stop()
+    stored: list[str] = []
+    for path in (home / "data" / "tieline.requests").glob("*.db"):
+        with contextlib.closing(sqlite3.connect(path)) as file:
+            stored += [row[0] for row in file.execute("SELECT id FROM entries")]
+    assert len(stored) == len(set(stored))
+    assert len(whole) > 20
+    assert whole <= set(stored), f"{len(whole - set(stored))} of {len(whole)} answers have no record"
+    sys.stdout.write(f"{len(whole)} whole answers, each with its record\n")

@@ -24,7 +24,7 @@
     ├── UpstreamError           UpstreamUnreachable, UpstreamTlsError, UpstreamProtocolError,
     │                           UpstreamResponseTooLarge, UpstreamTimeout, UpstreamFailed
     ├── Limited                 RateLimited, ConcurrencyLimited
-    ├── Unavailable             Overloaded, NotReady
+    ├── Unavailable             Overloaded, NotReady, NotRecorded
     ├── AdminError              what an operator asked of the admin API
     │   ├── InvalidToken, Forbidden, NotFound, AlreadyExists, LostUpdate, InvalidInput
     └── StartError              why a process will not start
@@ -248,6 +248,12 @@ class NotReady(Unavailable):
     code = "not_ready"
 
 
+class NotRecorded(Unavailable):
+    """The upstream was asked, and its answer is withheld: the record that it waits for could not be stored."""
+
+    code = "not_recorded"
+
+
 class AdminError(TielineError):
     """An operator's or machine's request to the admin API that is refused."""
 
@@ -347,5 +353,6 @@ ANSWERS: dict[str, ErrorAnswer] = {
     "upstream_error": ErrorAnswer(502, None),
     "overloaded": ErrorAnswer(503, True),
     "not_ready": ErrorAnswer(503, True),
+    "not_recorded": ErrorAnswer(503, False),
     "upstream_timeout": ErrorAnswer(504, True),
 }

@@ -16,10 +16,14 @@ CLOSE_SECONDS: Final = 10.0
 
 
 class Saving(ABC):
-    """Runs ``_save``, never twice at once, and ``pause`` seconds after the one before."""
+    """Runs ``_save``, never twice at once, and ``pause`` seconds after the one before.
 
-    def __init__(self, pause: float) -> None:
+    After ``patience`` seconds, ``HANGING_SECONDS`` where none are given, one that is on its way hangs.
+    """
+
+    def __init__(self, pause: float, patience: float | None = None) -> None:
         self._pause = pause
+        self._patience = patience
         self._on_its_way: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
@@ -38,7 +42,8 @@ class Saving(ABC):
             await asyncio.wait([self._on_its_way])
         loop = asyncio.get_running_loop()
         self._on_its_way = loop.create_task(self._save())
-        hanging = loop.call_later(HANGING_SECONDS, self._warn_of_hanging)
+        patience = HANGING_SECONDS if self._patience is None else self._patience
+        hanging = loop.call_later(patience, self._warn_of_hanging)
         try:
             await asyncio.shield(self._on_its_way)
         finally:

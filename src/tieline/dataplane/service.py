@@ -116,6 +116,7 @@ class Service:
             *metrics,
             SupervisedTask("snapshot", self.snapshot.follow),
             SupervisedTask("records", self.records.run),
+            SupervisedTask("strict records", self.records.strict.run),
             SupervisedTask("drift", self.drift_flush.run),
             SupervisedTask("openings", self.openings.run),
             SupervisedTask("budgets", self.ledger.leasing.run),

@@ -63,6 +63,7 @@ def to_json(definition: Definition) -> dict[str, Any]:
             rewrite_response_headers=list(one.rewrite_response_headers) or None,
             paths=one.paths if one.paths != "plain" else None,
             errors=one.errors if one.errors != "tieline" else None,
+            audit=one.audit if one.audit != "batched" else None,
             verify=_verify(one.verify) if one.verify is not None else None,
             limits=_limits(one.limits) or None,
             areas=[_area(each) for each in one.areas] or None,

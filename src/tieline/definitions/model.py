@@ -347,6 +347,7 @@ class Definition:
     ``rewrite_response_headers`` are fields beside ``Location`` and its kin whose URLs lead back to the relay. ``paths``
     is ``literal`` where the API takes every segment of a path for itself, dot segments too.
     ``errors`` is the shape that Tieline's own errors have for this API's clients.
+    ``audit`` is ``strict`` where an answer is not whole before its request record is stored.
     ``prices_from`` names the provider whose prices hold for models that ``prices`` has not: None for the one that
     ``base_url`` belongs to, ``none`` for nobody's.
     ``private_parameters`` are the credential fields of its calls (see the function of that name).
@@ -369,6 +370,7 @@ class Definition:
     rewrite_response_headers: tuple[str, ...]
     paths: Literal["plain", "literal"]
     errors: str
+    audit: Literal["batched", "strict"]
     verify: Verify | None
     limits: Limits
     areas: tuple[Area, ...]

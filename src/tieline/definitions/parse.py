@@ -310,6 +310,7 @@ DEFINITION = Record(
         Key("rewrite_response_headers", _NAMES, ()),
         Key("paths", Choice(("plain", "literal")), "plain"),
         Key("errors", Choice(tuple(ERROR_SHAPES)), "tieline"),
+        Key("audit", Choice(("batched", "strict")), "batched"),
         Key("verify", VERIFY, None),
         Key("limits", LIMITS, Limits(), shows="all defaults"),
         Key("areas", Many(AREA, MOST_AREAS), ()),

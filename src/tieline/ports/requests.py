@@ -96,8 +96,11 @@ class RequestRecord(NamedTuple):
 class RecordStore(Protocol):
     """Where records are kept. Every method raises ``NotReady`` while it cannot be reached, is busy or full."""
 
-    async def add(self, records: Sequence[RequestRecord]) -> None:
-        """Store a batch, all or nothing. A batch that failed may be sent again: no record is stored twice by that."""
+    async def add(self, records: Sequence[RequestRecord], *, durable: bool = False) -> None:
+        """Store a batch, all or nothing. A batch that failed may be sent again: no record is stored twice by that.
+
+        ``durable``: it is on the disk when this returns; else a power cut may take the last half second.
+        """
         ...
 
     async def forget(self, before: float) -> None:

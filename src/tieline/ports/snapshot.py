@@ -95,6 +95,10 @@ class SnapshotSource(Protocol):
         """Store a batch of records in one transaction; a record whose id is already there is left alone."""
         ...
 
+    async def add_records_durably(self, records: Sequence[RequestRecord]) -> None:
+        """As ``add_records``, and they are on the disk when this returns: no power cut takes them."""
+        ...
+
     async def add_drifts(self, drifts: Sequence[DriftRecord]) -> None:
         """Add to what is counted already, in one transaction; what belongs to no API any more is passed over."""
         ...

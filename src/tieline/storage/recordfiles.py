@@ -4,9 +4,9 @@ Owns the files, their tables ``entries`` and ``kinds``, and the view ``requests`
 part in the store's journal: a batch never waits for the store's transactions, nor those for it. What most requests have
 in common (API, area, status …) is written once, as a kind; each connection numbers its own kinds, so that nothing is
 looked up. Entries are appended in the order in which requests ended and no index is kept, since a day is written far
-more often than read. ``synchronous=NORMAL``: a commit that a power cut follows at once may be lost, never the file. One
-thread writes, many rows in a statement, because at each statement the thread and the event loop fight for the
-interpreter's lock.
+more often than read. ``synchronous=NORMAL``: a commit that a power cut follows at once may be lost, never the file;
+``FULL`` for a batch that somebody waits for. One thread writes, many rows in a statement, because at each statement the
+thread and the event loop fight for the interpreter's lock.
 """
 
 import asyncio
@@ -47,10 +47,10 @@ _FORM: Final = 2
 """What ``user_version`` of a file says whose tables have all columns."""
 _KINDS_MOST: Final = 20_000
 """Kinds that a connection remembers; then it begins anew, and writes again what comes again."""
-_SCHEMA: Final = (
-    "PRAGMA journal_mode=TRUNCATE",
-    "PRAGMA synchronous=NORMAL",
-)
+_UNSYNCED: Final = "PRAGMA synchronous=NORMAL"
+_DURABLE: Final = "PRAGMA synchronous=FULL"
+"""With it the end of the journal, which is the commit, is on the disk too."""
+_SCHEMA: Final = ("PRAGMA journal_mode=TRUNCATE", _UNSYNCED)
 _TABLES: Final = {
     "kinds": ("kind INTEGER PRIMARY KEY", *SHARED),
     "entries": ("number INTEGER PRIMARY KEY", "kind INTEGER", *OWN, "details", APP_WAS),
@@ -86,10 +86,11 @@ class DayFiles:
         self._day: int | None = None
         self._connection: sqlite3.Connection | None = None
         self._kinds: dict[Row, int] = {}
+        self._durable = False
 
-    async def add(self, records: Sequence[RequestRecord]) -> None:
+    async def add(self, records: Sequence[RequestRecord], *, durable: bool = False) -> None:
         if records:
-            await self._in_thread(self._add, records)
+            await self._in_thread(self._add, records, durable)
 
     async def forget(self, before: float) -> None:
         """Delete the files of the days that had ended at ``before``."""
@@ -110,11 +111,14 @@ class DayFiles:
 
     # -- what follows runs in the thread
 
-    def _add(self, records: Sequence[RequestRecord]) -> None:
+    def _add(self, records: Sequence[RequestRecord], durable: bool) -> None:  # noqa: FBT001  a thread is told so
         day = int(records[-1].at // _DAY)
         with self._refusals(day):
             try:
                 connection = self._opened(day)
+                if durable is not self._durable:
+                    connection.execute(_DURABLE if durable else _UNSYNCED)
+                    self._durable = durable
                 connection.execute("BEGIN IMMEDIATE")
                 self._append(connection, self._values(connection, records))
                 connection.execute("COMMIT")
@@ -184,6 +188,7 @@ class DayFiles:
 
     def _let_go(self) -> None:
         self._kinds.clear()
+        self._durable = False
         if self._connection is not None:
             with closing(self._connection):
                 self._connection = None

@@ -51,11 +51,12 @@ class TableRecords:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def add(self, records: Sequence[RequestRecord]) -> None:
+    async def add(self, records: Sequence[RequestRecord], *, durable: bool = False) -> None:
         """Store a batch. The rows go to the driver as they are: building expressions took five times the CPU."""
         if records:
             async with self._database.write() as connection:
-                await connection.execute(_UNSYNCED)
+                if not durable:
+                    await connection.execute(_UNSYNCED)
                 await connection.exec_driver_sql(_INSERT, [values_of(fit(record)) for record in records])
 
     async def forget(self, before: float) -> None:

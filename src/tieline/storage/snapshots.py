@@ -199,6 +199,9 @@ class SqlSnapshots:
     async def add_records(self, records: Sequence[RequestRecord]) -> None:
         await self._records.add(records)
 
+    async def add_records_durably(self, records: Sequence[RequestRecord]) -> None:
+        await self._records.add(records, durable=True)
+
     async def add_drifts(self, drifts: Sequence[DriftRecord]) -> None:
         await add_drifts(self._database, drifts, datetime.now(UTC))
 

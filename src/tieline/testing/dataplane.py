@@ -249,6 +249,9 @@ class MemorySource:
         known = {record.id for record in self.records}
         self.records += [record for record in records if record.id not in known]
 
+    async def add_records_durably(self, records: Sequence[RequestRecord]) -> None:
+        await self.add_records(records)
+
     async def add_drifts(self, drifts: Sequence[DriftRecord]) -> None:
         self._reached()
         self.drifts += drifts

@@ -11,8 +11,9 @@ from tieline.access.permissions import Permissions
 from tieline.core.errors import TielineError, UpstreamProtocolError, UpstreamUnreachable
 from tieline.dataplane.attempt.prepare import Message, Prepared, Preparer
 from tieline.dataplane.attempt.target import Target
-from tieline.dataplane.relaying.exchange import Exchange, Relaying
+from tieline.dataplane.relaying.exchange import Exchange
 from tieline.dataplane.relaying.route import Route
+from tieline.dataplane.relaying.shared import Relaying
 from tieline.dataplane.relaying.tunnel import Tunnel
 from tieline.dataplane.snapshot.plan import Plan
 from tieline.dataplane.snapshot.view import AppKey

@@ -195,8 +195,13 @@ class Admission:
 
     def error_shape(self, request: Request, door: bytes) -> str:
         """The shape of errors that the API has which ``request`` asks for; Tieline's own where there is none."""
+        plan = self.plan_asked(request, door, None)
+        return plan.errors if plan is not None else "tieline"
+
+    def plan_asked(self, request: Request, door: bytes, key: AppKey | None) -> Plan | None:
+        """What the API that ``request`` asks for is in the environment of ``key``, live without one; None: no API."""
         api = self._snapshot.apis.get(request.target.partition(b"?")[0][len(door) :].partition(b"/")[0])
-        return api.plans["live"].errors if api is not None else "tieline"
+        return api.plans[key.environment if key is not None else "live"] if api is not None else None
 
     def unless_changed(self, error: TielineError, admitted: Admitted) -> NeedsStore:
         """``error`` is what an admitted request fails with, unless an operator has just changed that."""

@@ -14,7 +14,7 @@ In ``left`` nothing is written any more; the run ends for whoever asks again und
 import asyncio
 import hashlib
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -23,8 +23,9 @@ import orjson
 from tieline.core.errors import InvalidRequest, TielineError, UpstreamError, UpstreamFailed
 from tieline.dataplane.admission.admit import Admitted
 from tieline.dataplane.admission.fields import IDEMPOTENCY_KEY
-from tieline.dataplane.answers.streams import CONTENT_TYPE, Failed, encode
+from tieline.dataplane.answers.streams import CONTENT_TYPE, Done, Failed, encode
 from tieline.dataplane.answers.streams.items import size_of
+from tieline.dataplane.awaited import AwaitedRecord, unrecorded
 from tieline.dataplane.calls.arguments import Arguments
 from tieline.dataplane.calls.reading import LARGE
 from tieline.dataplane.calls.results import FileHead, PageItem, PagesDone, RunItem, WholeAnswer
@@ -82,9 +83,9 @@ class CallRequest:
 
 
 class RunLedger(Protocol):
-    """Called once when a run has ended, to write its request record."""
+    """Called once when a run has ended, to write its request record, which the end of its answer may wait for."""
 
-    def ran(self, exchange: "CallExchange", outcome: Outcome, error: TielineError | None) -> None: ...
+    def ran(self, exchange: "CallExchange", outcome: Outcome, error: TielineError | None) -> AwaitedRecord | None: ...
 
 
 class RunDoor(Protocol):
@@ -105,7 +106,10 @@ class RunDoor(Protocol):
 
 
 class CallExchange:
-    """The sink of one request, and the receiver of its run. ``run`` has the facts for a record."""
+    """The sink of one request, and the receiver of its run. ``run`` has the facts for a record.
+
+    Where the API says ``audit: strict``, whatever would make the answer whole is held back until the record is stored.
+    """
 
     __slots__ = (
         "_asked",
@@ -114,6 +118,7 @@ class CallExchange:
         "_error",
         "_held",
         "_is_gone",
+        "_kept_back",
         "_over",
         "_task",
         "id",
@@ -135,6 +140,7 @@ class CallExchange:
         self._door = door
         self._held = held
         self._error: TielineError | None = None
+        self._kept_back = b""
         self._is_gone = False
         self._over = False
         self._task: asyncio.Task[None] | None = None
@@ -143,6 +149,11 @@ class CallExchange:
     def received(self) -> int:
         """Bytes of the request's body that were read."""
         return self._body.received if self._body is not None else 0
+
+    @property
+    def written(self) -> int:
+        """Bytes of the answer's body, with what waits for the record."""
+        return self.reply.written + len(self._kept_back)
 
     def begin(self) -> None:
         """Run beside everything else."""
@@ -212,10 +223,15 @@ class CallExchange:
     def whole(self, answer: WholeAnswer) -> None:
         self._answered(stream=False)
         if answer.json is None:
-            self.reply.whole(204, self._facts(), b"")
+            status, fields, body = 204, self._facts(), b""
         else:
-            self.reply.whole(200, _JSON_FIELD + self._facts(), answer.json)
-        self._end("complete", None)
+            status, fields, body = 200, _JSON_FIELD + self._facts(), answer.json
+        if not self.run.target.plan.strict:
+            self.reply.whole(status, fields, body)
+            self._end("complete", None)
+            return
+        self._kept_back = body
+        self._finish(lambda: self.reply.whole(status, fields, body), "complete", None)
 
     def begin_file(self, head: FileHead) -> None:
         self._answered(stream=False)
@@ -226,6 +242,8 @@ class CallExchange:
         self.reply.begin(200, fields + self._facts(), head.length)
 
     async def piece(self, data: bytes) -> None:
+        if self.run.target.plan.strict:
+            self._kept_back, data = data, self._kept_back
         await self.reply.write(data)
 
     def begin_events(self) -> None:
@@ -240,14 +258,21 @@ class CallExchange:
             data = self._written(items)
         else:
             data = await self._door.runner.in_thread(lambda: self._written(items))
+        if self.run.target.plan.strict and isinstance(last, Done | Failed | PagesDone):
+            self._kept_back = data
+            return
         await self.reply.write(data)
 
     def _written(self, items: Sequence[RunItem]) -> bytes:
         return b"".join([_event(item, self.id) for item in items])
 
     def end(self) -> None:
-        self.reply.end()
-        self._end("complete" if self._error is None else "upstream_cut", self._error)
+        outcome: Outcome = "complete" if self._error is None else "upstream_cut"
+        if self.run.target.plan.strict:
+            self._finish(lambda: self.reply.end(self._kept_back), outcome, self._error)
+        else:
+            self.reply.end()
+            self._end(outcome, self._error)
 
     def _facts(self) -> bytes:
         """``Server-Timing``: what Tieline took, and what the upstream took until its answer began; ``Age``."""
@@ -284,17 +309,41 @@ class CallExchange:
             self.reply.cut()
             return
         status = self.run.status
-        self._end("refused" if not status else "complete", error)
         is_told = isinstance(error, UpstreamFailed) and status >= 400
-        self.reply.refuse(error, status if is_told else None)
+        told = status if is_told else None
+        self._finish(lambda: self.reply.refuse(error, told), "refused" if not status else "complete", error)
 
-    def _end(self, outcome: Outcome, error: TielineError | None) -> None:
-        if not self._over:
-            self._over = True
-            usage = self.run.settled()
-            if self._held is not None:
-                self._held.end(usage, self._charged(outcome, error))
-            self._door.ledger.ran(self, outcome, error)
+    def _finish(self, write: Callable[[], None], outcome: Outcome, error: TielineError | None) -> None:
+        """Write the last of the answer, once the record is stored where the API says so."""
+        awaited = self._end(outcome, error)
+        if awaited is None:
+            write()
+            return
+
+        def recorded(stored: bool) -> None:  # noqa: FBT001  as ``awaited.Told`` is
+            if stored:
+                write()
+            else:
+                self._withhold(unrecorded(sent=self.run.sends > 0))
+
+        awaited.then(recorded)
+
+    def _withhold(self, error: TielineError) -> None:
+        if not self.request.answer_begun:
+            self.reply.refuse(error)
+        elif self.request.live:
+            self.reply.end(_event(Failed(error), self.id))
+        else:
+            self.reply.cut()
+
+    def _end(self, outcome: Outcome, error: TielineError | None) -> AwaitedRecord | None:
+        if self._over:
+            return None
+        self._over = True
+        usage = self.run.settled()
+        if self._held is not None:
+            self._held.end(usage, self._charged(outcome, error))
+        return self._door.ledger.ran(self, outcome, error)
 
     def _charged(self, outcome: Outcome, error: TielineError | None) -> int:
         """How many requests the upstream may charge: those that it answered well, or one whose end nobody knows."""

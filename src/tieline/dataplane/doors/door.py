@@ -22,6 +22,7 @@ from tieline.core.errors import TielineError
 from tieline.dataplane.admission.admit import Admission, Admitted, NeedsStore, Rejected
 from tieline.dataplane.admission.fields import check_tag
 from tieline.dataplane.admission.words import Words
+from tieline.dataplane.awaited import AwaitedRecord, unrecorded
 from tieline.dataplane.doors.spending import bound_of, spender_of
 from tieline.dataplane.ledger.budgets import Spender
 from tieline.dataplane.ledger.ledger import CostBound, Ledger, NeedsLease, Reservation
@@ -80,9 +81,13 @@ class NeedsCall:
 
 
 class RefusalLedger(Protocol):
-    """Writes the request records of requests that a door refused."""
+    """Writes the request records of requests that a door refused, and knows whether records can be stored."""
 
-    def refused(self, request: Request, request_id: str, key: AppKey | None, error: TielineError) -> None: ...
+    def takes(self, plan: Plan) -> bool: ...
+
+    def refused(
+        self, request: Request, request_id: str, rejected: Rejected, plan: Plan | None
+    ) -> AwaitedRecord | None: ...
 
 
 class Controls(NamedTuple):
@@ -137,7 +142,10 @@ class Door(ABC, Generic[Way]):
         """
 
     def _pass(self, request: Request, request_id: str, way: Way) -> None:
-        """Serve the request if it fits its limits."""
+        """Serve the request if it fits its limits, and there will be a record of it where that matters."""
+        if way.plan.strict and not self._refusals.takes(way.plan):
+            self._refuse(request, request_id, Rejected(unrecorded(sent=False), way.key))
+            return
         if request.noted:
             try:
                 check_tag(request.noted)
@@ -243,9 +251,18 @@ class Door(ABC, Generic[Way]):
             self._pass(request, request_id, way)
 
     def _refuse(self, request: Request, request_id: str, rejected: Rejected) -> None:
-        self._refusals.refused(request, request_id, rejected.key, rejected.error)
-        request.error_shape = self._admission.error_shape(request, self._prefix)
-        request.refuse(rejected.error, request_id)
+        plan = self._admission.plan_asked(request, self._prefix, rejected.key)
+        awaited = self._refusals.refused(request, request_id, rejected, plan)
+        request.error_shape = plan.errors if plan is not None else "tieline"
+        if awaited is None:
+            request.refuse(rejected.error, request_id)
+            return
+        Waiting(request)
+
+        def recorded(stored: bool) -> None:  # noqa: FBT001  as ``awaited.Told`` is
+            request.refuse(rejected.error if stored else unrecorded(sent=False), request_id)
+
+        awaited.then(recorded)
 
 
 class Waiting:

@@ -18,9 +18,10 @@ from tieline.dataplane.attempt.target import Target
 from tieline.dataplane.doors.door import Controls, Door, RefusalLedger
 from tieline.dataplane.limits.bounds import joined, smallest_body
 from tieline.dataplane.limits.held import Held
-from tieline.dataplane.relaying.exchange import Exchange, ExchangeLedger, Relaying
+from tieline.dataplane.relaying.exchange import Exchange
 from tieline.dataplane.relaying.listed import ListedExchange
 from tieline.dataplane.relaying.route import Route
+from tieline.dataplane.relaying.shared import ExchangeLedger, Relaying
 from tieline.dataplane.snapshot.header_fate import REFUSED
 from tieline.dataplane.snapshot.plan import Plan
 from tieline.dataplane.snapshot.view import AppKey

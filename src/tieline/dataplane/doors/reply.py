@@ -94,10 +94,13 @@ class Reply:
             await self._room
         self._request.send(framing.chunk(data) if self._chunking else data)
 
-    def end(self) -> None:
-        """The body is whole."""
+    def end(self, data: bytes = b"") -> None:
+        """The body is whole with ``data``, which is written whatever the client has read."""
+        self.written += len(data)
         if self._chunking:
-            self._request.send(framing.last_chunk(()))
+            data = (framing.chunk(data) if data else b"") + framing.last_chunk(())
+        if data:
+            self._request.send(data)
         self._request.finish()
 
     def refuse(self, error: TielineError, status: int | None = None) -> None:

@@ -13,12 +13,16 @@ from tieline.access.appkey import hidden
 from tieline.core.errors import ANSWERS, TielineError
 from tieline.core.names import is_api_name, is_plain_name
 from tieline.dataplane import saving
+from tieline.dataplane.admission.admit import Rejected
 from tieline.dataplane.admission.fields import CONNECTION, TAG
+from tieline.dataplane.awaited import AwaitedRecord
 from tieline.dataplane.calls.run import Run
 from tieline.dataplane.doors.call_exchange import CallExchange
+from tieline.dataplane.records.strict import StrictRecords
 from tieline.dataplane.relaying.exchange import Exchange
 from tieline.dataplane.saving import Saving
-from tieline.dataplane.snapshot.view import KEYS_MOST, AppKey
+from tieline.dataplane.snapshot.plan import Plan
+from tieline.dataplane.snapshot.view import KEYS_MOST
 from tieline.metering.rates import PriceTable
 from tieline.metering.reading import UsageReading
 from tieline.ports.requests import (
@@ -69,6 +73,7 @@ class Records(Saving):
         self._listeners: list[Listener] = []
         self._of_failures: list[Listener] = []
         self._waiting: deque[RequestRecord] = deque(maxlen=WAITING_MOST)
+        self.strict = StrictRecords(source.add_records_durably, self._keep_for_later)
         self._used: dict[str, float] = {}
         self._saved: set[str] = set()
         self._minute = 0.0
@@ -85,14 +90,18 @@ class Records(Saving):
         """Records that wait to be saved."""
         return len(self._waiting)
 
-    def ended(self, exchange: Exchange, outcome: Outcome, error: TielineError | None) -> None:
-        """Note how an admitted request ended."""
+    def takes(self, plan: Plan) -> bool:
+        """Whether a request that is sent by ``plan`` will have its record, as far as anybody knows."""
+        return not plan.strict or self.strict.usable
+
+    def ended(self, exchange: Exchange, outcome: Outcome, error: TielineError | None) -> AwaitedRecord | None:
+        """Note how an admitted request ended; what the end of its answer waits for, if it does."""
         route, request = exchange.route, exchange.request
         key = route.key
         now, ended = time.time(), time.perf_counter()
         sent_at, dialled = exchange.sent_at, exchange.dialled
         self._used[key.key_id] = now
-        self._gather(
+        return self._gather(
             RequestRecord(
                 exchange.id,
                 now,
@@ -119,17 +128,18 @@ class Records(Saving):
                 _used(exchange.usage, route.plan.prices, now) if exchange.usage is not None else NONE_USED,
                 _sending(dialled, exchange.sends) if dialled is not None or exchange.sends > 1 else AT_ONCE,
                 _named(request.noted) if request.noted else UNNAMED,
-            )
+            ),
+            strict=route.plan.strict,
         )
 
-    def ran(self, exchange: CallExchange, outcome: Outcome, error: TielineError | None) -> None:
-        """Note how a run of a call ended."""
+    def ran(self, exchange: CallExchange, outcome: Outcome, error: TielineError | None) -> AwaitedRecord | None:
+        """Note how a run of a call ended; what the end of its answer waits for, if it does."""
         run, request = exchange.run, exchange.request
         target = run.target
         key = target.key
         now, ended = time.time(), time.perf_counter()
         self._used[key.key_id] = now
-        self._gather(
+        return self._gather(
             RequestRecord(
                 exchange.id,
                 now,
@@ -146,7 +156,7 @@ class Records(Saving):
                 (ended - request.began) * 1000,
                 (run.answered_at - run.sent_at) * 1000 if run.answered_at else None,
                 exchange.received,
-                exchange.reply.written,
+                exchange.written,
                 outcome,
                 target.call.name,
                 _reason(error) if error is not None else None,
@@ -156,20 +166,22 @@ class Records(Saving):
                 _used(run.usage, target.plan.prices, now) if run.usage is not None else NONE_USED,
                 _sending(run.dialled, run.sends) if run.dialled is not None or run.sends > 1 else AT_ONCE,
                 _named(request.noted) if request.noted else UNNAMED,
-            )
+            ),
+            strict=target.plan.strict,
         )
 
-    def refused(self, request: Request, request_id: str, key: AppKey | None, error: TielineError) -> None:
+    def refused(self, request: Request, request_id: str, rejected: Rejected, plan: Plan | None) -> AwaitedRecord | None:
         """Note a request that was not admitted. Without a good key it is counted and leaves no record.
 
-        Strangers fill no tables.
+        Strangers fill no tables. ``plan`` is what it would have been sent by, as far as its path says.
         """
+        key, error = rejected.key, rejected.error
         if key is None:
             self.strangers[error.code] += 1
-            return
+            return None
         path = _shown(request.target.partition(b"?")[0].decode("ascii", "replace"), error.code)
         milliseconds = (time.perf_counter() - request.began) * 1000
-        self._gather(
+        return self._gather(
             RequestRecord(
                 request_id,
                 time.time(),
@@ -193,8 +205,14 @@ class Records(Saving):
                 milliseconds,
                 self._worker,
                 named=_named(request.noted) if request.noted else UNNAMED,
-            )
+            ),
+            strict=plan is not None and plan.strict,
         )
+
+    async def close(self) -> None:
+        """Save everything, those first that answers waited for."""
+        await self.strict.close()
+        await super().close()
 
     def _left(self) -> int:
         return 0 if self._waiting else len(self._used)
@@ -210,6 +228,7 @@ class Records(Saving):
                 await self._source.add_records(list(waiting))
                 self.on_stored(time.perf_counter() - began)
                 waiting = ()
+                self.strict.taken()
             used = self._due()
             if used:
                 await self._source.touch_keys(used)
@@ -220,15 +239,21 @@ class Records(Saving):
             if waiting or used:
                 self._keep(waiting, used)
 
-    def _gather(self, record: RequestRecord) -> None:
-        if len(self._waiting) == WAITING_MOST:
-            self.given_up += 1  # the deque drops its oldest
-        self._waiting.append(record)
+    def _gather(self, record: RequestRecord, *, strict: bool = False) -> AwaitedRecord | None:
         for listener in self._listeners:
             listener(record)
         if record.status >= _FAILED or record.code is not None or record.outcome != "complete":
             for listener in self._of_failures:
                 listener(record)
+        if strict:
+            return self.strict.put(record)
+        self._keep_for_later(record)
+        return None
+
+    def _keep_for_later(self, record: RequestRecord) -> None:
+        if len(self._waiting) == WAITING_MOST:
+            self.given_up += 1  # the deque drops its oldest
+        self._waiting.append(record)
 
     def _warn_of_hanging(self) -> None:
         log.warning(

@@ -6,6 +6,7 @@ Writes nothing itself: it turns what came into what goes on. Who reads and who w
 from typing import Final, Protocol
 
 from tieline.core.errors import TielineError
+from tieline.dataplane.answers.closing_event import ClosingEvent
 from tieline.dataplane.answers.mask import mask
 from tieline.dataplane.answers.tee import Tee
 from tieline.dataplane.answers.usage_listener import without_usage_chunk
@@ -45,6 +46,7 @@ class RelayedAnswer:
 
     __slots__ = (
         "_chunking",
+        "_closing",
         "_head",
         "_is_stream",
         "_plan",
@@ -69,6 +71,7 @@ class RelayedAnswer:
         self._chunking = False
         self._is_stream = False
         self._tee: Tee | None = None
+        self._closing = ClosingEvent() if asked.route.plan.strict else None
         out, content_type, encoded = self._passed_on(answer)
         self.content_type = content_type
         if answer.length is not None and answer.status != 204:
@@ -100,6 +103,8 @@ class RelayedAnswer:
         body = self._tee.feed(pieces[0] if len(pieces) == 1 else b"".join(pieces), last=False)
         if self.hides_usage and self._is_stream:
             body = without_usage_chunk(body)
+        if self._closing is not None and self._is_stream:
+            body = self._closing.feed(body, last=False)
         self.passed += len(body)
         return data + self._framed(body)
 
@@ -110,6 +115,8 @@ class RelayedAnswer:
             body = self._tee.feed(body, last=True)
         if self.hides_usage and self._is_stream:
             body = without_usage_chunk(body)
+        if self._closing is not None:
+            body = self._closing.feed(body, last=True)
         self.passed += len(body)
         out = self._head
         if self._chunking:

@@ -19,12 +19,14 @@ The client may leave in any state: the task is cancelled and the upstream's conn
 
 import asyncio
 import time
-from dataclasses import dataclass, replace
-from typing import Final, Protocol
+from dataclasses import replace
+from functools import partial
+from typing import Final
 
 from tieline.core.errors import TielineError, UpstreamError, UpstreamUnreachable
 from tieline.dataplane.attempt.loop import Attempts, Job, Policy
-from tieline.dataplane.attempt.prepare import Message, Prepared, Preparer
+from tieline.dataplane.attempt.prepare import Message, Prepared
+from tieline.dataplane.awaited import AwaitedRecord, unrecorded
 from tieline.dataplane.limits.fields import told_beside
 from tieline.dataplane.limits.held import Held, charged
 from tieline.dataplane.relaying.answer import RelayedAnswer, interim_head, switch_head
@@ -32,10 +34,11 @@ from tieline.dataplane.relaying.body import chunked, framing_of, take_pieces
 from tieline.dataplane.relaying.metered import Metered
 from tieline.dataplane.relaying.peeked_head import PeekedHead
 from tieline.dataplane.relaying.route import Route
+from tieline.dataplane.relaying.shared import Relaying
 from tieline.dataplane.relaying.tunnel import Tunnel
 from tieline.metering.reading import UsageReading
 from tieline.ports.requests import Outcome
-from tieline.wire import framing
+from tieline.wire import answers, framing
 from tieline.wire.breaker import Breaker
 from tieline.wire.egress import Answer, Dialled, EgressConnection
 from tieline.wire.request import Request
@@ -45,20 +48,6 @@ HELD_MOST: Final = 64 * 1024
 _SWITCHING = 101
 _ENOUGH = 300
 _SERVER_ERRORS = 500
-
-
-class ExchangeLedger(Protocol):
-    """Called once when an exchange has ended, to write its request record."""
-
-    def ended(self, exchange: "Exchange", outcome: Outcome, error: TielineError | None) -> None: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Relaying:
-    """What all exchanges of a worker share."""
-
-    ledger: ExchangeLedger
-    preparer: Preparer
 
 
 class Exchange:
@@ -83,12 +72,8 @@ class Exchange:
         self.request = request
         self.id = request_id
         self.route = route
-        self.bytes_in = 0
-        self.bytes_out = 0
-        self.sent_at = 0.0
-        self.answered_at = 0.0
-        self.first_at = 0.0
-        self.sends = 0
+        self.bytes_in = self.bytes_out = self.sends = 0
+        self.sent_at = self.answered_at = self.first_at = 0.0
         self.dialled: Dialled | None = None
         self.status = 0
         self.unsent = True
@@ -109,8 +94,7 @@ class Exchange:
         self._spliced: bytes | None = None  # the whole body, which asks for usage
         self.usage: UsageReading | None = None
         self._until = 0.0
-        self.sent = False
-        self._unwanted = False
+        self.sent = self._unwanted = False
         self._answer: RelayedAnswer | None = None
         self._done = False
         request.sink = self
@@ -380,8 +364,7 @@ class Exchange:
         self._connection = None
         data = answer.last(pieces, connection.trailers)
         connection.release(reusable=self.sent)
-        self._end("complete", None)
-        request.send_last(data)
+        self._finish(data, "complete", None)
 
     def _begun(self, connection: EgressConnection) -> RelayedAnswer | None:
         """The answer whose head is here; None where nothing is left to do."""
@@ -466,19 +449,35 @@ class Exchange:
         """Answer with ``error``; nothing was answered yet."""
         if not self._done:
             self._drop_connection()
-            self._end("refused", error)
-            self.request.refuse(error, self.id)
+            self._finish(answers.error_answer(error, self.request, self.id), "refused", error)
 
     def _cut(self, error: TielineError, outcome: Outcome) -> None:
         """End an answer that has begun and will not be whole, so that nobody takes it for whole."""
         self._drop_connection()
-        request = self.request
         event = self._answer.error_event(error) if self._answer is not None else b""
-        self._end(outcome, error)
         if event:
-            request.send_last(event)
+            self._finish(event, outcome, error)
         else:
+            self._end(outcome, error)
+            self.request.cut()
+
+    def _finish(self, last: bytes, outcome: Outcome, error: TielineError | None) -> None:
+        """Write the ``last`` of the answer, once the record is stored where the API says so."""
+        awaited = self._end(outcome, error)
+        if awaited is None:
+            self.request.send_last(last)
+        else:
+            awaited.then(partial(self._recorded, last))
+
+    def _recorded(self, last: bytes, stored: bool) -> None:  # noqa: FBT001  as ``awaited.Told`` is
+        request, error = self.request, unrecorded(sent=self.sends > 0)
+        event = self._answer.error_event(error) if self._answer is not None and request.answer_begun else b""
+        if stored or event:
+            request.send_last(last if stored else event)
+        elif request.answer_begun:
             request.cut()
+        else:
+            request.refuse(error, self.id)
 
     def _drop_connection(self) -> None:
         task, self._task = self._task, None
@@ -488,13 +487,14 @@ class Exchange:
         if connection is not None:
             connection.abort()
 
-    def _end(self, outcome: Outcome, error: TielineError | None) -> None:
-        if not self._done:
-            self._done = True
-            if self._answer is not None:
-                self.bytes_out = self._answer.passed
-                if self._metered is not None:
-                    self.usage = self._metered.reading(ended=outcome == "complete")
-            if self._held is not None:
-                self._held.end(self.usage, charged(self.status, error, sent=bool(self.sent_at)))
-            self._relaying.ledger.ended(self, outcome, error)
+    def _end(self, outcome: Outcome, error: TielineError | None) -> AwaitedRecord | None:
+        if self._done:
+            return None
+        self._done = True
+        if self._answer is not None:
+            self.bytes_out = self._answer.passed
+            if self._metered is not None:
+                self.usage = self._metered.reading(ended=outcome == "complete")
+        if self._held is not None:
+            self._held.end(self.usage, charged(self.status, error, sent=bool(self.sent_at)))
+        return self._relaying.ledger.ended(self, outcome, error)

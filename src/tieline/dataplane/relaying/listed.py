@@ -10,8 +10,9 @@ from typing import Final
 from tieline.core.errors import TielineError, UpstreamError, UpstreamProtocolError, UpstreamResponseTooLarge
 from tieline.dataplane.attempt.model_list import LIST_MOST, check_body, lists_models, only_allowed, too_large
 from tieline.dataplane.limits.held import Held
-from tieline.dataplane.relaying.exchange import Exchange, Relaying
+from tieline.dataplane.relaying.exchange import Exchange
 from tieline.dataplane.relaying.route import Route
+from tieline.dataplane.relaying.shared import Relaying
 from tieline.metering.named_models import BODY_MOST
 from tieline.wire.egress import Answer, EgressConnection
 from tieline.wire.request import Request

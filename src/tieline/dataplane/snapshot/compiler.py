@@ -232,6 +232,7 @@ class Compiler:
             steady=all(isinstance(each, Applier) and _is_steady(each) for each in auth),
             calls=Calls(definition, _belongings(fields, appliers)),
             bounds=bounds_of(definition.limits.traffic, "API", f"{row.id}/{environment}"),
+            strict=definition.audit == "strict",
         )
 
 

@@ -37,7 +37,8 @@ class Plan:
     ``replaced_query``, or under one that ``request_fate`` drops, does not go on. ``reflections`` are secrets that are
     masked if the upstream sends them back. ``first_byte`` is how many seconds an answer may take to begin. ``calls``
     are made ready when they are first run. ``prices`` are None where nobody gives one. ``bounds`` are the limits that
-    hold for all its apps together, ``body`` is the largest body of a request.
+    hold for all its apps together, ``body`` is the largest body of a request. ``strict``: an answer is whole once its
+    record is stored.
     """
 
     api_id: str
@@ -66,6 +67,7 @@ class Plan:
     steady: bool
     calls: Calls
     bounds: Bounds | None = None
+    strict: bool = False
     body: BodyBound = field(init=False)
 
     def __post_init__(self) -> None:
