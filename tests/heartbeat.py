@@ -6,12 +6,24 @@ the loop's thread could run but has no processor, since another thread of its pr
 """
 
 import asyncio
+import ctypes
+import os
 import time
-from pathlib import Path
+from contextlib import suppress
 from types import TracebackType
-from typing import Self
+from typing import NamedTuple, Self
 
 BEAT = 0.001
+_SCHEDSTAT = "/proc/thread-self/schedstat"
+
+
+class _Moment(NamedTuple):
+    """The clock, what process and thread worked, and how long the thread waited for a processor, in seconds."""
+
+    clock: float
+    process: float
+    thread: float
+    queued: float
 
 
 class Heartbeat:
@@ -42,24 +54,47 @@ class Heartbeat:
         await asyncio.wait([self._beating])
 
     async def _beat(self) -> None:
-        clock, process, thread, queued = _now()
-        while True:
-            await asyncio.sleep(BEAT)
-            before = clock, process, thread, queued
-            clock, process, thread, queued = _now()
-            gap = clock - before[0] - BEAT - (queued - before[3])
-            self.longest = max(self.longest, min(gap, process - before[1]))
-            self.own = max(self.own, thread - before[2])
-            self.beats += 1
+        with _Queue() as queue:
+            after = queue.now()
+            while True:
+                before = after
+                await asyncio.sleep(BEAT)
+                after = queue.now()
+                gap = after.clock - before.clock - BEAT - (after.queued - before.queued)
+                self.longest = max(self.longest, min(gap, after.process - before.process))
+                self.own = max(self.own, after.thread - before.thread)
+                self.beats += 1
 
 
-def _now() -> tuple[float, float, float, float]:
-    """The clock, what process and thread worked, and how long the thread waited for a processor, in seconds."""
-    return time.perf_counter(), time.process_time(), time.thread_time(), _queued()
+class _Queue:
+    """The thread's place in the scheduler's queue.
 
+    It is asked without letting go of the interpreter's lock, for which the loop would have to wait once more each time:
+    what is measured would grow by being measured.
+    """
 
-def _queued() -> float:
-    try:
-        return int(Path("/proc/thread-self/schedstat").read_text().split()[1]) / 1e9
-    except (OSError, IndexError):  # no Linux, or a kernel that does not count it
-        return 0.0
+    def __init__(self) -> None:
+        self._file: int | None = None
+        self._text = ctypes.create_string_buffer(96)
+        self._read = ctypes.PyDLL(None).pread
+
+    def __enter__(self) -> Self:
+        with suppress(FileNotFoundError):  # no Linux, or a kernel that does not count
+            self._file = os.open(_SCHEDSTAT, os.O_RDONLY)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._file is not None:
+            os.close(self._file)
+
+    def now(self) -> _Moment:
+        """This moment of the thread that opened it."""
+        return _Moment(time.perf_counter(), time.process_time(), time.thread_time(), self._queued())
+
+    def _queued(self) -> float:
+        if self._file is None:
+            return 0.0
+        count = self._read(self._file, self._text, len(self._text), ctypes.c_long(0))
+        return int(self._text.raw[:count].split()[1]) / 1e9

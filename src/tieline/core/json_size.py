@@ -8,6 +8,8 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
+from tieline.core.slices import count
+
 _SLICE: Final = 256 * 1024
 _NOT_BRACKETS: Final = re.compile(r"[^\[\]{}]+")
 
@@ -39,7 +41,9 @@ class JsonSize:
 def is_small(text: str, *, members: int, containers: int, separators: int) -> bool:
     """Whether ``text`` cannot hold more than that, marks in its strings counted too: mostly that settles it."""
     return (
-        text.count(",") <= separators and text.count(":") <= members and text.count("[") + text.count("{") <= containers
+        count(text, ",") <= separators
+        and count(text, ":") <= members
+        and count(text, "[") + count(text, "{") <= containers
     )
 
 

@@ -9,10 +9,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any, Final
 
+from tieline.core.slices import join
+
 _PART: Final = 256 * 1024
 _GROUP: Final = 4096
 _SCALAR: Final = 16
 """What a number, a flag or nothing counts, about as many bytes as it is written with."""
+_LIGHT: Final = frozenset({int, float, bool, type(None)})
 
 
 class PartWriter:
@@ -31,7 +34,7 @@ class PartWriter:
         """``value`` as compact JSON."""
         pieces: list[bytes] = []
         self._write(value, pieces, 0)
-        return b"".join(pieces)
+        return join(pieces)
 
     def _write(self, value: Any, pieces: list[bytes], depth: int) -> None:
         if depth > self._most_depth:
@@ -136,23 +139,29 @@ def _weight_of_member(member: tuple[str, Any]) -> int:
 
 def _weight(value: Any) -> int:
     """About how many bytes ``value`` is written with, a character counted as one; no further than to a part's size."""
-    if isinstance(value, str):
+    kind = type(value)
+    if kind is str:
         return len(value)
+    if kind in _LIGHT:  # most are, and to ask what else they might be takes much longer
+        return _SCALAR
     found = 0
     waiting = [value]
     while waiting and found <= _PART:
         each = waiting.pop()
-        if isinstance(each, str):
+        kind = type(each)
+        if kind in _LIGHT:
+            found += _SCALAR
+        elif isinstance(each, str):
             found += len(each)
-            continue
-        found += _SCALAR
-        if isinstance(each, Mapping):
-            found += 2 * len(each)
+        elif kind is dict or isinstance(each, Mapping):
+            found += _SCALAR + 2 * len(each)
             if found <= _PART:
                 waiting += each
                 waiting += each.values()
         elif isinstance(each, list | tuple):
-            found += 2 * len(each)
+            found += _SCALAR + 2 * len(each)
             if found <= _PART:
                 waiting += each
+        else:
+            found += _SCALAR
     return found

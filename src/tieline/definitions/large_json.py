@@ -13,6 +13,7 @@ import re
 from contextlib import suppress
 from typing import Any, Final
 
+from tieline.core.slices import join_text
 from tieline.definitions.json_parts import release
 
 WINDOW: Final = 128 * 1024
@@ -126,7 +127,7 @@ class _Reader:
             at = end
         parts.append(self._decoder.decode(f'"{text[at:end]}"'))
         self.at = end + 1
-        return "".join(parts)
+        return join_text(parts)
 
     def _move(self, at: int) -> int:
         """Have the window begin at ``at``."""

@@ -7,6 +7,7 @@ the order of the two directions and the deadlines; does not know what is asked o
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from io import SEEK_END, BytesIO
 
 from tieline.core.errors import UpstreamError, UpstreamResponseTooLarge
 from tieline.wire import framing
@@ -104,17 +105,16 @@ class Conversation:
     async def read_all(self, most: int) -> bytes:
         """The rest of the body, of at most ``most`` bytes. Raises UpstreamError."""
         found = await self.read()
-        pieces = [found]
-        size = len(found)
+        gathered = BytesIO(found)  # grows as it comes: to join 16 MiB at its end would stop the loop
+        size = gathered.seek(0, SEEK_END)
         while found:
             if size > most:
                 raise UpstreamResponseTooLarge(
                     f"The upstream's answer is larger than the {most / 1024**2:g} MiB that are read. Ask for less."
                 )
             found = await self.read()
-            size += len(found)
-            pieces.append(found)
-        return b"".join(pieces)
+            size += gathered.write(found)
+        return gathered.getvalue()
 
     def put_back(self, data: bytes) -> None:
         """``data``, which was read, is to be read again."""

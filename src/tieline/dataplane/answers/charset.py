@@ -3,6 +3,8 @@
 import codecs
 from typing import Final
 
+from tieline.core.slices import join_text
+
 _UTF8: Final = frozenset({"", "utf-8", "utf8", "us-ascii"})
 _NO_CHARSETS: Final = frozenset(
     {"idna", "punycode", "raw-unicode-escape", "undefined", "unicode-escape"}  # by the names that codecs have
@@ -60,4 +62,4 @@ def _decoded(body: bytes, charset: str) -> str:
         return body.decode(charset, "replace")
     decoder = codecs.getincrementaldecoder(charset)("replace")
     ends = range(_PART, len(body) + _PART, _PART)
-    return "".join([decoder.decode(body[end - _PART : end], final=end >= len(body)) for end in ends])
+    return join_text(decoder.decode(body[end - _PART : end], final=end >= len(body)) for end in ends)

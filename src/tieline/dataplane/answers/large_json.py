@@ -7,6 +7,7 @@ import json
 from typing import Any, Final
 
 from tieline.core.json_size import is_small, size_of
+from tieline.core.slices import decode
 from tieline.dataplane.answers.exact_json import EXACT, is_plain, read_json
 from tieline.definitions.json_parts import release
 from tieline.definitions.large_json import WINDOW, read_in_parts
@@ -25,14 +26,14 @@ class TooManyValues(ValueError):
 
 def check_large_json(body: bytes) -> None:
     """Raise what ``read_large_json`` raises. Numbers are not kept exact for it, which takes a third of the memory."""
-    text = body.decode()
+    text = decode(body)
     _check_size(text)
     release(read_in_parts(text, _LAX))
 
 
 def read_json_by_size(body: bytes) -> Any:
     """As ``read_json``; in parts what is large. Its values are not counted: for what somebody counted before."""
-    return read_json(body) if len(body) <= WINDOW else read_in_parts(body.decode(), _decoder(body))
+    return read_json(body) if len(body) <= WINDOW else read_in_parts(decode(body), _decoder(body))
 
 
 def read_large_json(body: bytes) -> Any:
@@ -40,7 +41,7 @@ def read_large_json(body: bytes) -> Any:
 
     Raises TooManyValues for more than a million containers or four million values, ValueError for what is no JSON.
     """
-    text = body.decode()
+    text = decode(body)
     _check_size(text)
     return read_in_parts(text, _decoder(body))
 

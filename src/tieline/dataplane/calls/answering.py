@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple
 import orjson
 
 from tieline.core.errors import UpstreamFailed, UpstreamProtocolError
+from tieline.core.slices import find
 from tieline.dataplane.answers.content_coding import Coding, coding, codings
 from tieline.dataplane.answers.error_text import error_of, extract_error, message_and_code
 from tieline.dataplane.answers.json_parts import IN_PARTS
@@ -68,7 +69,7 @@ def answer_of(call: ReadyCall, reached: UpstreamAnswer, body: bytes | None) -> C
         message, code = extract_error(content_type, body, reached.mask.text)
         return CallAnswer(_json(call, reached, error_document(body, content_type), {"message": message, "code": code}))
     raw = raw_json(body) if call.whole else None
-    if raw is not None and raw.find(b'"errors"') < 0:
+    if raw is not None and find(raw, b'"errors"') < 0:
         return CallAnswer(
             _json(call, reached, orjson.Fragment(raw)) if call.wrapped else WholeAnswer(reached.mask.json(raw))
         )

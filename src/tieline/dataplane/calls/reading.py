@@ -9,6 +9,7 @@ from contextlib import suppress
 from typing import Any, Final
 
 from tieline.core.errors import UpstreamError, UpstreamProtocolError, UpstreamResponseTooLarge
+from tieline.core.slices import is_blank, join, strip
 from tieline.dataplane.answers.charset import charset_of, text_of
 from tieline.dataplane.answers.content_coding import coding
 from tieline.dataplane.answers.exact_json import is_json, read_json, read_json_text
@@ -27,7 +28,7 @@ from tieline.definitions.infer.unreadable import UnreadableAnswer
 
 ANSWER_MOST: Final = 16 * 1024 * 1024
 """Bytes of an answer that is gathered, as it comes and decoded."""
-LARGE: Final = 256 * 1024
+LARGE: Final = 128 * 1024
 """An answer or arguments of more bytes are read in a thread, one at a time, so that other requests do not wait."""
 _CODED_PIECE: Final = 16 * 1024
 """Bytes of a coded body that are undone at once; they become at most 200 times as many."""
@@ -49,7 +50,7 @@ async def gather(reached: UpstreamAnswer, most: int = ANSWER_MOST) -> bytes:
         pieces.append(undo.feed(body[start : start + _CODED_PIECE]))
         await asyncio.sleep(0)  # others run in between
     undo.finish()
-    return b"".join(pieces)
+    return join(pieces)
 
 
 async def gather_some(reached: UpstreamAnswer, most: int = ERROR_MOST) -> bytes:
@@ -79,7 +80,7 @@ def document_of(call: ReadyCall, reached: UpstreamAnswer, body: bytes) -> Any:
     response = call.call.response
     kind = response.type
     try:
-        if not body.strip():
+        if is_blank(body):
             return "" if kind == "text" else None
         if kind == "json":
             with suppress(ValueError):
@@ -102,7 +103,7 @@ def document_of(call: ReadyCall, reached: UpstreamAnswer, body: bytes) -> Any:
 
 def error_document(body: bytes, content_type: bytes) -> Any:
     """The value of an error's body: JSON if it is, else text; null for nothing."""
-    if not body.strip():
+    if is_blank(body):
         return None
     charset = charset_of(content_type)
     with suppress(ValueError):
@@ -115,7 +116,7 @@ def error_document(body: bytes, content_type: bytes) -> Any:
 
 def raw_json(body: bytes) -> bytes | None:
     """``body`` itself where it is JSON in UTF-8, to be handed out as it came; else None."""
-    body = body.strip(b" \t\r\n")
+    body = strip(body, b" \t\r\n")
     if len(body) <= LARGE:
         return body if body and is_json(body) else None
     try:

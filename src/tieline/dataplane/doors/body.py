@@ -4,6 +4,7 @@ Owns how arriving bytes become waits; knows no door.
 """
 
 import asyncio
+from io import BytesIO
 from typing import Final
 
 from tieline.core.errors import BodyTooLarge
@@ -53,12 +54,12 @@ class RequestBody:
 
     async def read_all(self, most: int) -> bytes:
         """The whole body, of at most ``most`` bytes. Raises BodyTooLarge."""
-        pieces: list[bytes] = []
+        gathered = BytesIO()  # grows as it comes: to join a large one at its end would stop the loop
         while piece := await self.read():
-            pieces.append(piece)
+            gathered.write(piece)
             if self.received > most:
                 raise _too_large(most)
-        return b"".join(pieces)
+        return gathered.getvalue()
 
     def arrived(self) -> None:
         """Something was added to ``request.pieces``, or ``request.complete`` became true."""

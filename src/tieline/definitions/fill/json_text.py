@@ -15,6 +15,7 @@ import orjson
 
 from tieline.core.errors import InvalidRequest
 from tieline.core.json_size import is_small, size_of
+from tieline.core.slices import decode, is_blank
 from tieline.definitions.json_parts import PartWriter, is_heavy
 from tieline.definitions.large_json import DuplicateMember, read_in_parts
 
@@ -36,10 +37,10 @@ def read_parameters(body: bytes) -> dict[str, Any]:
     Raises InvalidRequest for anything but one JSON object (RFC 8259) in UTF-8, without duplicate members, ``NaN``,
     nesting beyond 64 levels, more than 100,000 members or 500,000 values.
     """
-    if not body.strip(b" \t\r\n"):
+    if is_blank(body, b" \t\r\n"):
         return {}
     try:
-        found = read_json(body.decode())
+        found = read_json(decode(body))
     except ValueError as error:
         problem = "is not UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)
         msg = f"The body is no JSON object of parameters: it {problem}. Send one such as {{}} in UTF-8."
@@ -234,7 +235,7 @@ def _decoder(parse_float: Callable[[str], Any]) -> json.JSONDecoder:
     )
 
 
-LARGE: Final = 256 * 1024
+LARGE: Final = 128 * 1024
 """A text of more characters is read in parts, and its values put in place, in a thread (``dataplane.calls``).
 """
 _IN_PARTS: Final = PartWriter(_at_once, (int, float, bool, type(None), Decimal, _Whole), 2 * MOST_DEPTH)
