@@ -1,6 +1,7 @@
 """16 MiB of hostile text in any field that is parsed: whoever else is served meanwhile waits 50 ms at most.
 
-The suite sends 4 MiB and allows twice the time, as it runs on busy machines; the soak (`make soak`) proves the figures.
+The suite sends 4 MiB, the soak (`make soak`) 16. What stops a loop does so each time; a machine that gives out memory
+slowly, or has other work, does not: so the least of a few tries counts.
 
 Whether what is sent is refused or answered is told elsewhere.
 """
@@ -8,6 +9,7 @@ Whether what is sent is refused or answered is told elsewhere.
 import asyncio
 import gc
 import gzip
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import Any
@@ -15,28 +17,33 @@ from typing import Any
 import pytest
 
 from tests.conftest import SOAK
-from tests.heartbeat import Heartbeat
+from tests.heartbeat import Heartbeat, spend
 from tests.wire import calling
 from tests.wire.conftest import StartStage
 from tests.wire.raw import Peer, Script, Upstream
 from tests.wire.stage import PROVIDER_KEY, Stage
+from tieline.app.worker import TURN
 
 pytestmark = pytest.mark.alone  # it measures how long a loop stands still
 
 _WHOLE = 16 * 1024 * 1024 - 64
 SIZE = _WHOLE if SOAK else _WHOLE // 4
-MOST = 0.05 if SOAK else 0.1
-"""Seconds that a loop may stand still for anything that an outsider sends; the suite leaves room for a busy machine."""
+MOST = 0.05
+"""Seconds that a loop may stand still for anything that an outsider sends."""
+_TRIES = 3
 _PIECE = 64 * 1024
 
 
 @pytest.fixture(autouse=True)
-def frozen_heap() -> Iterator[None]:
-    """What is loaded is left out of garbage collection, as a worker has it: the heap of a test run is much larger."""
+def as_a_worker() -> Iterator[None]:
+    """What is loaded is left out of garbage collection, and threads take turns, as a worker has it."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(TURN)
     gc.collect()
     gc.freeze()
     yield
     gc.unfreeze()
+    sys.setswitchinterval(before)
 
 
 def filled(piece: bytes, *, start: bytes = b"", end: bytes = b"", most: int = SIZE) -> bytes:
@@ -225,6 +232,14 @@ def whole(body: bytes, content_type: bytes = b"application/json") -> Script:
 
 async def checked(stage: Stage, raw: bytes) -> None:
     """Send ``raw``, take whatever comes, and see that the loop went on all the time."""
+    beats: list[Heartbeat] = []
+    while len(beats) < _TRIES and (not beats or beats[-1].longest > MOST):
+        beats.append(await beaten(stage, raw))
+    assert min(beat.longest for beat in beats) <= MOST, [f"{beat.longest:.3f} ({beat.own:.3f})" for beat in beats]
+
+
+async def beaten(stage: Stage, raw: bytes) -> Heartbeat:
+    """The heartbeat of the loop while it takes ``raw`` from a client and the client takes whatever comes."""
     client = await stage.connect()
 
     async def drain() -> None:
@@ -239,13 +254,29 @@ async def checked(stage: Stage, raw: bytes) -> None:
             client.end()
         async with asyncio.timeout(250):
             await reading
-    assert beat.longest <= MOST
-    assert beat.own <= MOST
+    return beat
 
 
 async def check_call(stage: Stage) -> None:
     """As ``checked``, of a run of the call ``it``."""
     await checked(stage, calling.request(stage, "it", {}, b"Connection: close"))
+
+
+@pytest.mark.parametrize("place", ["on the loop", "in a thread that holds the interpreter's lock"])
+async def test_a_stall_is_seen(start_stage: StartStage, place: str) -> None:
+    """One of 60 ms of work, each time: else nothing here would prove anything."""
+
+    async def stall(upstream: Upstream, peer: Peer) -> None:
+        await upstream.read(peer)
+        if place == "on the loop":
+            spend(0.06)
+        else:
+            await asyncio.to_thread(spend, 0.06)
+        await pour(peer, b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}")
+
+    stage = await start_stage(stall, calls={"it": {"path": "/it"}})
+    with pytest.raises(AssertionError, match=r"0\.(0[5-9]|[1-9])"):
+        await check_call(stage)
 
 
 @pytest.mark.parametrize(("shape", "name"), ANSWERS)
@@ -314,6 +345,24 @@ async def test_what_a_caller_sends_to_a_call(start_stage: StartStage, name: str)
     field, body = BODIES[name]
     fields = (field,) if field else ()
     await checked(stage, calling.request(stage, "it", None, *fields, b"Connection: close", body=body))
+
+
+@pytest.mark.parametrize("door", ["relay", "call"])
+async def test_a_body_in_very_many_chunks(start_stage: StartStage, door: str) -> None:
+    """Each is six bytes on the wire and a step of its own."""
+    it = {"path": "/it", "method": "POST", "parameters": {"text": {"in": "query", "optional": True}}}
+    stage = await start_stage(whole(b"{}"), calls={"it": it})
+    target = b"/relay/api/thing" if door == "relay" else b"/call/api/it"
+    lines = (
+        b"POST %b HTTP/1.1" % target,
+        b"Host: a",
+        stage.bearer,
+        b"Transfer-Encoding: chunked",
+        b"Connection: close",
+    )
+    await checked(
+        stage, filled(b"1\r\n \r\n", start=b"\r\n".join(lines) + b"\r\n\r\n", end=b"0\r\n\r\n", most=2_000_000)
+    )
 
 
 @pytest.mark.parametrize("name", REQUESTS)

@@ -11,7 +11,7 @@ import sys
 from tieline.app.control_socket import ControlSocket
 from tieline.core.errors import TielineError
 
-_TURN = 0.001  # seconds that a thread which reads a large definition may keep the loop waiting, of Python's usual 0.005
+TURN = 0.001  # seconds that a thread which has much to read may keep the loop waiting, of Python's usual 0.005
 _YOUNG = 20_000  # objects made and not gone again before they are looked at: request records wait by the thousand
 
 
@@ -29,7 +29,7 @@ def work(plane: str, fd: int) -> int:
         from tieline.app.control import run  # noqa: PLC0415
     else:
         from tieline.app.data import run  # noqa: PLC0415
-    sys.setswitchinterval(_TURN)
+    sys.setswitchinterval(TURN)
     gc.freeze()
     gc.set_threshold(_YOUNG)
     gc.enable()

@@ -23,7 +23,7 @@ def count(text: str, mark: str) -> int:
 def find(data: bytes, part: bytes) -> int:
     """Where ``part`` is in ``data`` first, -1 where it is not."""
     if len(data) <= SLICE:
-        return data.find(part)  # ``in`` asks first whether ``part`` is a number, and takes three times as long
+        return data.find(part)
     for at in range(0, len(data), SLICE):
         found = data.find(part, at, at + SLICE + len(part) - 1)
         if found >= 0:

@@ -24,6 +24,7 @@ import httptools
 from tieline.core.errors import UpstreamError, UpstreamProtocolError, UpstreamTimeout, UpstreamUnreachable
 from tieline.wire import framing
 from tieline.wire.deadlines import NEVER, Deadlines
+from tieline.wire.turns import LARGE, TurnShare
 
 
 class Dialled(NamedTuple):
@@ -106,6 +107,7 @@ class EgressConnection(asyncio.Protocol):
         "_paused",
         "_poll",
         "_reason",
+        "_share",
         "_surplus",
         "_transport",
         "answer",
@@ -137,6 +139,7 @@ class EgressConnection(asyncio.Protocol):
         self._paused = False
         self._held = False
         self._surplus = False
+        self._share: TurnShare | None = None
         self._reset()
 
     def _reset(self) -> None:
@@ -191,13 +194,15 @@ class EgressConnection(asyncio.Protocol):
     def resume(self) -> None:
         if not self.closed:
             self._held = False
-            self._transport.resume_reading()
+            self._resume_turn()
 
     def release(self, *, reusable: bool) -> None:
         """The owner is done. The connection goes back to its lane if it can carry another request."""
         self._owner = None
         self.deadline = NEVER
-        unfit = self._surplus or self._paused or self._held or self.closed
+        unfit = (
+            self._surplus or self._paused or self._held or self.closed or (self._share is not None and self._share.left)
+        )
         if reusable and self._keeps and self.complete and not unfit:
             self.proven = self.reused
             self.reused = True
@@ -210,6 +215,7 @@ class EgressConnection(asyncio.Protocol):
     def abort(self) -> None:
         """Cut the connection."""
         self._owner = None
+        self._drop_left()
         if not self.closed:
             self.closed = True
             self._transport.abort()
@@ -248,6 +254,7 @@ class EgressConnection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.closed = True
+        self._drop_left()
         self._lane.lost(self)
         owner, self._owner = self._owner, None
         if owner is None or (self.complete and not self.tunnelled):
@@ -275,6 +282,8 @@ class EgressConnection(asyncio.Protocol):
         if self.tunnelled:
             owner.tunnel_bytes(data)
             return
+        if len(data) > LARGE and self._takes_turns(data):
+            return
         if self.answer is None:
             self.untouched = False
             self._head_bytes += len(data)
@@ -283,15 +292,38 @@ class EgressConnection(asyncio.Protocol):
         except httptools.HttpParserUpgrade as stop:
             self._switched(data[stop.args[0] :])
         except httptools.HttpParserError as error:
-            if not self.complete:
-                self._fail(error)
+            if self._fails(error):
                 return
-            self._surplus = True
         if self.answer is None:
-            if self._head_bytes > framing.ANSWER_HEAD_BYTES:
-                self._end_with(framing.answer_head_too_large())
+            self._check_head_size()
         elif self._owner is not None:
             owner.answer_arrived(self)
+
+    def _check_head_size(self) -> None:
+        if self._head_bytes > framing.ANSWER_HEAD_BYTES:
+            self._end_with(framing.answer_head_too_large())
+
+    def _takes_turns(self, data: bytes) -> bool:
+        """Whether ``data`` is parsed in its turn: else it is it that has it now."""
+        share = self._share
+        if share is None:
+            share = self._share = TurnShare(self.clock, self.data_received, self._pause_turn, self._resume_turn)
+        elif share.parsing:
+            return False
+        share.take(data, framed=self.answer is None or self.answer.chunked)
+        return True
+
+    def _drop_left(self) -> None:
+        if self._share is not None:
+            self._share.left = b""
+
+    def _pause_turn(self) -> None:
+        if not self.closed:
+            self._transport.pause_reading()
+
+    def _resume_turn(self) -> None:
+        if not (self.closed or self._held or (self._share is not None and self._share.waits)):
+            self._transport.resume_reading()
 
     def pause_writing(self) -> None:
         self._paused = True
@@ -385,11 +417,16 @@ class EgressConnection(asyncio.Protocol):
         if rest:
             self.pieces.append(rest)
 
-    def _fail(self, error: httptools.HttpParserError) -> None:
+    def _fails(self, error: httptools.HttpParserError) -> bool:
+        """Whether the answer is broken by ``error``: one that is whole has something behind it."""
+        if self.complete:
+            self._surplus = True
+            return False
         cause = error.__context__
         if not isinstance(cause, UpstreamError):
             cause = UpstreamProtocolError("The upstream's answer is not valid HTTP.", detail=str(error))
         self._end_with(cause)
+        return True
 
     def _end_with(self, error: UpstreamError) -> None:
         owner, self._owner = self._owner, None

@@ -33,8 +33,9 @@ from tieline.core.errors import InvalidRequest, RequestError
 from tieline.wire.deadlines import NEVER, Deadlines, Patience
 from tieline.wire.proxies import TrustedProxies
 from tieline.wire.repeat import Repeat
-from tieline.wire.request import HOLD_BUFFER, HOLD_QUEUE, HOLD_SINK, Request, Sink
+from tieline.wire.request import HOLD_BUFFER, HOLD_QUEUE, HOLD_SINK, HOLD_TURN, Request, Sink
 from tieline.wire.request_parser import BytesAfterTheEnd, RequestParser
+from tieline.wire.turns import LARGE, TurnShare
 
 BUFFERED_MOST = 64 * 1024
 _LINGER_BYTES = 1024 * 1024
@@ -83,6 +84,7 @@ class IngressConnection(asyncio.Protocol):
         "_received",
         "_repeat",
         "_serving",
+        "_share",
         "_transport",
         "_tunnel",
         "deadline",
@@ -115,6 +117,7 @@ class IngressConnection(asyncio.Protocol):
         self._deaf = False
         self._ended = False
         self._holds = 0
+        self._share: TurnShare | None = None
         self._paused_writing = False
 
     @property
@@ -139,6 +142,8 @@ class IngressConnection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self.listener.closed(self)
         self._closing = True
+        if self._share is not None:
+            self._share.left = b""
         self._queue.clear()
         active, self._active = self._active, None
         if self._tunnel is not None:
@@ -188,6 +193,8 @@ class IngressConnection(asyncio.Protocol):
         if self._closing or self._deaf:
             self._discard(len(data))
             return
+        if len(data) > LARGE and self._takes_turns(data):
+            return
         self._received += len(data)
         if self._idle:
             self._idle = False
@@ -209,6 +216,19 @@ class IngressConnection(asyncio.Protocol):
             active.sink.body_arrived()
         if self._queue:
             self._serve()
+
+    def _takes_turns(self, data: bytes) -> bool:
+        """Whether ``data`` is parsed in its turn: else it is it that has it now."""
+        share = self._share
+        if share is None:
+            clock = self.listener.deadlines
+            share = TurnShare(clock, self.data_received, lambda: self.hold(HOLD_TURN), lambda: self.release(HOLD_TURN))
+            self._share = share
+        elif share.parsing:
+            return False
+        reading = self._parser.reading
+        share.take(data, framed=reading is None or reading.chunked)
+        return True
 
     def _first_read(self, data: bytes) -> None:
         """A request begins, on a connection where nothing else is under way."""

@@ -15,6 +15,7 @@ from tieline.wire.proxies import TrustedProxies
 HOLD_SINK = 1
 HOLD_QUEUE = 2
 HOLD_BUFFER = 4
+HOLD_TURN = 8
 PIECES_MOST = 1024
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from html.entities import html5
 from typing import Any, Final
 
-from tieline.core.slices import decode, encode, find, join, replace
+from tieline.core.slices import SLICE, decode, encode, find, join, replace
 from tieline.dataplane.answers.json_parts import write_json_by_size
 from tieline.dataplane.answers.large_json import read_json_by_size
 
@@ -45,7 +45,8 @@ _WIDEST: Final = 6
 def mask(data: bytes, secrets: Sequence[bytes]) -> bytes:
     """``data`` with every occurrence of ``secrets`` (of at least 12 bytes each) hidden."""
     for secret in secrets:
-        if find(data, secret) >= 0:
+        # ``in`` asks first whether the secret is a number, and takes three times as long
+        if (data.find(secret) if len(data) <= SLICE else find(data, secret)) >= 0:
             data = replace(data, secret, b"*" * len(secret))
     return data
 
