@@ -19,6 +19,7 @@ from tests.e2e.stage import Admin, Line, Node, Reply, Shell, definition
 from tests.e2e.tour_calls import command_calls, drive_calls
 from tests.e2e.tour_connections import command_connections, drive_connections
 from tests.e2e.tour_refused import misplacements, wrong_definitions
+from tests.e2e.tour_webhooks import command_webhooks, drive_webhooks
 from tests.e2e.upstream import PLAYS, Upstream
 
 SCHEMES: dict[str, dict[str, Any]] = {
@@ -153,6 +154,7 @@ class Tour:
         await self._relayed(apis, keys)
         await drive_calls(self, apis, keys[0][1])
         await drive_connections(self)
+        await drive_webhooks(self)
         await self._refused(keys)
         await self._misplaced(keys)
         await self._misplaced_in_definitions()
@@ -399,6 +401,7 @@ class Tour:
             await self.command(noun, "edit", name, env={"VISUAL": "true"})
         await command_calls(self, made[0]["secret"])
         await command_connections(self)
+        await command_webhooks(self)
         await self._commands_refused()
         for words in (
             ("key", "revoke", ids[2]),

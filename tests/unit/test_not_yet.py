@@ -39,7 +39,7 @@ README_ROWS: dict[str, Callable[[], bool]] = {
     "more catalogue entries, imports from OpenAPI, Postman, curl": lambda: (
         list(catalogue.names()) == ["openai"] and "import" not in COMMANDS
     ),
-    "alerts of budgets, public keys": lambda: not found(r"webhook-signature|tl_pub_"),
+    "public keys": lambda: not found(r"tl_pub_"),
     "usage reports, metrics, stored bodies": lambda: (
         not any(word in path for path in OPENAPI["paths"] for word in ("usage", "metrics", "replay"))
     ),

@@ -8,6 +8,7 @@ import ipaddress
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from importlib.metadata import version
 from typing import Any
 
@@ -17,15 +18,19 @@ from tieline.app.anchoring import note_anchors
 from tieline.app.assignment import Assignment, process_name
 from tieline.app.control_socket import ControlSocket
 from tieline.app.listeners import BACKLOG, open_listener, own_listeners
+from tieline.app.notifying import deliver_events
 from tieline.app.opening import OpenedStore, create
 from tieline.app.operator import OperatorExit
 from tieline.app.prepare import THIS_MACHINE, TOKEN_FILE, admin_token
 from tieline.app.pricing import keep_prices
 from tieline.app.retention import forget_old_records
+from tieline.controlplane.deliveries import Deliveries
 from tieline.controlplane.services import Services
 from tieline.core.clock import SystemClock
 from tieline.core.urls import parse_url
+from tieline.dataplane.supervised import SupervisedTask
 from tieline.settings.model import ServeSettings
+from tieline.storage.outbox import SqlOutbox
 from tieline.storage.records import open_search
 from tieline.storage.store import SqlStore
 from tieline.telemetry.logs import Log, capture_logging
@@ -58,9 +63,14 @@ async def run(assignment: Assignment, supervisor: ControlSocket) -> None:
             asyncio.create_task(note_anchors(opened.database, log)),
             asyncio.create_task(_count(metrics.counts, assignment)),
         ]
+        notifying = SupervisedTask(
+            "notifying", partial(deliver_events, Deliveries(services.outbox, services.poster, services.clock))
+        )
+        notifying.start()
         try:
             await _serve(services, settings, supervisor)
         finally:
+            await notifying.stop()
             for task in background:
                 task.cancel()
             await asyncio.wait(background)
@@ -111,6 +121,8 @@ def _services(
         prober=upstreams,
         trier=upstreams,
         issuers=upstreams,
+        poster=upstreams,
+        outbox=SqlOutbox(opened.database),
         clock=clock,
         check_destination=_destination_check(guard),
         app_key_pepper=keyring.derive("app-key"),

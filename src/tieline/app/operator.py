@@ -12,8 +12,9 @@ from tieline.core.names import Environment
 from tieline.definitions.infer.learning import StreamSample
 from tieline.definitions.model import Stream
 from tieline.ports.connections import ConnectionKey, EndUser
-from tieline.ports.operator import TrialAnswer, TrialRun, VerifyResult
+from tieline.ports.operator import Posted, TrialAnswer, TrialRun, VerifyResult
 from tieline.ports.signins import SignInRow
+from tieline.ports.webhooks import SealedWebhook
 from tieline.schemes.flow import DeviceSignIn, Pending, SignIn, Token
 from tieline.settings.model import ServeSettings
 from tieline.storage.leases import SqlConnections
@@ -25,10 +26,11 @@ if TYPE_CHECKING:
     from tieline.dataplane.operator.signin import SignIns
     from tieline.dataplane.operator.trial import Trial
     from tieline.dataplane.operator.verify import Verifier
+    from tieline.dataplane.operator.webhooks import WebhookExit
 
 
 class OperatorExit:
-    """A ``Prober``, a ``Trier`` and ``Issuers`` of ``ports.operator``, over one opening."""
+    """A ``Prober``, a ``Trier``, ``Issuers`` and a ``Poster`` of ``ports.operator``, over one opening."""
 
     def __init__(self, settings: ServeSettings, opened: OpenedStore, guard: Guard) -> None:
         self._settings = settings
@@ -56,6 +58,9 @@ class OperatorExit:
     async def poll_device(self, sign_in: SignInRow) -> Token | Pending:
         return await self._sign_ins.poll_device(sign_in)
 
+    async def post(self, webhook: SealedWebhook, message_id: str, body: bytes) -> Posted:
+        return await self._webhooks.post(webhook, message_id, body)
+
     @cached_property
     def _opening(self) -> "Opening":
         from tieline.dataplane.openings import Openings  # noqa: PLC0415  see the module's docstring
@@ -79,6 +84,13 @@ class OperatorExit:
         from tieline.dataplane.operator.trial import Trial  # noqa: PLC0415
 
         return Trial(self._opening)
+
+    @cached_property
+    def _webhooks(self) -> "WebhookExit":
+        from tieline.dataplane.operator.webhooks import WebhookExit  # noqa: PLC0415
+
+        opening = self._opening
+        return WebhookExit(opening.keyring, opening.guard, opening.trust, opening.openings)
 
     @cached_property
     def _sign_ins(self) -> "SignIns":

@@ -1,11 +1,12 @@
 """How long request records are kept: thirty days, looked at every hour by the control plane's process.
 
-Sign-ins that nobody finished go at the same time, and leases of budgets whose node has gone.
+Sign-ins that nobody finished go at the same time, leases of budgets whose node has gone, and events that are as old.
 """
 
 import asyncio
 import logging
 import time
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from tieline.core.errors import NotReady
@@ -13,6 +14,7 @@ from tieline.ports.recordsearch import RecordSearch
 from tieline.storage.engine import Database
 from tieline.storage.leases import forget_sign_ins
 from tieline.storage.ledger import SqlLedger
+from tieline.storage.outbox import SqlOutbox
 from tieline.storage.records import open_records
 
 log = logging.getLogger("tieline.app.retention")
@@ -26,7 +28,7 @@ async def forget_old_records(database: Database, search: RecordSearch) -> None:
 
     Then whoever searches records gets ready for those that came.
     """
-    records, ledger = open_records(database), SqlLedger(database)
+    records, ledger, outbox = open_records(database), SqlLedger(database), SqlOutbox(database)
     try:
         while True:
             try:
@@ -34,6 +36,7 @@ async def forget_old_records(database: Database, search: RecordSearch) -> None:
                 await forget_sign_ins(database, time.time())
                 await ledger.expire()
                 await ledger.forget()
+                await outbox.forget(datetime.now(UTC) - timedelta(seconds=KEPT_SECONDS))
                 await search.prepare()
             except NotReady as error:
                 log.warning(

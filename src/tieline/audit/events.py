@@ -249,6 +249,55 @@ class BudgetRemoved(AuditEvent):
 
 
 @dataclass(frozen=True, slots=True)
+class WebhookCreated(AuditEvent):
+    """A webhook was made; of its URL, which may hold a secret, the origin is kept."""
+
+    kind: ClassVar[str] = "webhook.created"
+    name: str
+    origin: str
+    events: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookChanged(AuditEvent):
+    """A webhook's name, URL, events or state changed; all as they are now. ``moved`` says that the URL is another."""
+
+    kind: ClassVar[str] = "webhook.changed"
+    name: str
+    origin: str
+    events: tuple[str, ...]
+    state: str
+    moved: bool
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookRotated(AuditEvent):
+    """A webhook has another secret; the one before signs beside it for ``overlap`` seconds."""
+
+    kind: ClassVar[str] = "webhook.rotated"
+    name: str
+    overlap: int
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookTested(AuditEvent):
+    """A test event was sent to a webhook; ``status`` is what it answered."""
+
+    kind: ClassVar[str] = "webhook.tested"
+    name: str
+    ok: bool
+    status: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookRemoved(AuditEvent):
+    """A webhook was removed with its secret and its deliveries."""
+
+    kind: ClassVar[str] = "webhook.removed"
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class SignInBegun(AuditEvent):
     """A sign-in was begun by an operator; its target is the sign-in. ``user`` is empty for the shared connection."""
 
@@ -328,8 +377,8 @@ class VaultOpened(AuditEvent):
     """A process opened secrets; its target is the vault.
 
     ``why`` is ``serve`` (to add them to requests), ``token`` (a connection's, to use or renew it), ``verify``,
-    ``trial`` or ``sign_in``. ``opened`` has what they belong to by id: a credential, connection or sign-in, its
-    environment, version and the names of its fields. ``more`` were opened beside those that are named.
+    ``trial``, ``sign_in`` or ``webhook``. ``opened`` has what they belong to by id: a credential, connection, sign-in
+    or webhook, its environment, version and the names of its fields. ``more`` were opened beside those that are named.
     """
 
     kind: ClassVar[str] = "vault.opened"

@@ -51,7 +51,9 @@ with_terms = with_options(
         ],
         "alert": Annotated[
             list[int] | None,
-            typer.Option("--alert", metavar="PERCENT", help="A threshold, shown with the budget; repeatable."),
+            typer.Option(
+                "--alert", metavar="PERCENT", help="Warn once in each period when so much is spent; repeatable."
+            ),
         ],
     }
 )

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from tieline.cli import api, app, audit, budget, call, connection, credential, key, log, machine, token, vault
+from tieline.cli import api, app, audit, budget, call, connection, credential, key, log, machine, token, vault, webhook
 from tieline.cli.failures import CommandFailed
 from tieline.cli.options import HELP_NAMES
 from tieline.core.errors import SettingsError
@@ -49,6 +49,7 @@ for group in (
     app.app,
     key.key,
     budget.budget,
+    webhook.webhook,
     connection.connection,
     log.log,
     token.token,

@@ -18,6 +18,7 @@ _LISTED_BY = {
     "admin token": "tieline token list",
     "call": "tieline call list API",
     "budget": "tieline budget list",
+    "webhook": "tieline webhook list",
     "credential version": "tieline credential list API",
 }
 

@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from tieline.core.clock import Clock
-from tieline.ports.operator import Issuers, Prober, Trier
+from tieline.ports.operator import Issuers, Poster, Prober, Trier
 from tieline.ports.recordsearch import RecordSearch
 from tieline.ports.store import Store
+from tieline.ports.webhooks import Outbox
 from tieline.telemetry.metrics.node import NodeMetrics
 from tieline.vault.intake import Intake
 
@@ -33,6 +34,8 @@ class Services:
     prober: Prober
     trier: Trier
     issuers: Issuers
+    poster: Poster
+    outbox: Outbox
     clock: Clock
     check_destination: Callable[[str], None]
     app_key_pepper: bytes = field(repr=False)

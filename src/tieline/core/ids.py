@@ -4,7 +4,7 @@ import secrets
 import time
 from typing import Literal
 
-Prefix = Literal["api", "cred", "app", "key", "req", "op", "aud", "tok", "dk", "conn", "sgn", "bud"]
+Prefix = Literal["api", "cred", "app", "key", "req", "op", "aud", "tok", "dk", "conn", "sgn", "bud", "wh", "evt", "dlv"]
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 _TIME_BITS = 48

@@ -9,6 +9,7 @@ from tieline.definitions.infer.learning import StreamSample
 from tieline.definitions.model import Stream
 from tieline.ports.connections import ConnectionKey, EndUser
 from tieline.ports.signins import SignInRow
+from tieline.ports.webhooks import SealedWebhook
 from tieline.schemes.flow import DeviceSignIn, Pending, SignIn, Token
 
 
@@ -82,6 +83,40 @@ class Trier(Protocol):
         """The stream that ``body`` is the beginning of, in the shape ``known``, else proposed; None where it is none.
 
         Does no input or output.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Posted:
+    """How a webhook's receiver took a message.
+
+    ``status`` is what it answered, None where nothing came; ``problem`` says why that is no success and what to do,
+    ``retry_after`` how many seconds it asked to be left alone.
+    """
+
+    status: int | None
+    problem: str | None = None
+    retry_after: float | None = None
+
+    @property
+    def ok(self) -> bool:
+        """Whether the message was taken."""
+        return self.problem is None
+
+    @property
+    def gone(self) -> bool:
+        """Whether nothing shall be sent there any more (410)."""
+        return self.status == 410
+
+
+class Poster(Protocol):
+    """Sends messages to webhooks, signed, through the data plane's own exit."""
+
+    async def post(self, webhook: SealedWebhook, message_id: str, body: bytes) -> Posted:
+        """Send one message. Redirects are not followed, and of the answer nothing but its status is read.
+
+        Raises NotReady where the vault cannot be asked now.
         """
         ...
 

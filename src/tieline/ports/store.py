@@ -21,6 +21,7 @@ from tieline.ports.keys import KeyReader, KeyWriter
 from tieline.ports.prices import PriceListReader, PriceListWriter
 from tieline.ports.signins import SignInReader, SignInWriter
 from tieline.ports.tokens import TokenReader, TokenWriter
+from tieline.ports.webhooks import WebhookReader, WebhookWriter
 
 
 class Reading(Protocol):
@@ -50,6 +51,8 @@ class Reading(Protocol):
     def prices(self) -> PriceListReader: ...
     @property
     def budgets(self) -> BudgetReader: ...
+    @property
+    def webhooks(self) -> WebhookReader: ...
 
 
 class Writing(Protocol):
@@ -77,6 +80,8 @@ class Writing(Protocol):
     def prices(self) -> PriceListWriter: ...
     @property
     def budgets(self) -> BudgetWriter: ...
+    @property
+    def webhooks(self) -> WebhookWriter: ...
 
 
 class Store(Protocol):

@@ -11,6 +11,7 @@ from sqlalchemy import Row, delete, func, insert, select, type_coerce, update
 
 from tieline.core.pages import Page, PageRequest
 from tieline.ports.budgets import BudgetRow, WindowKey, WindowRow
+from tieline.storage.alerts import tell_changed
 from tieline.storage.changes import ChangeLog
 from tieline.storage.columns import Moment
 from tieline.storage.connection import AsyncConnection
@@ -86,6 +87,7 @@ class BudgetChanges(Budgets):
             return False
         change = update(budgets).where(budgets.c.id == row.id)
         await self._connection.execute(change.values(name=row.name, amount=row.amount, terms=row.terms))
+        await tell_changed(self._connection, self._database, row.id)
         await self._log.note("budget", row.id)
         return True
 

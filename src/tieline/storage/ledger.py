@@ -15,10 +15,11 @@ from sqlalchemy import Row, delete, func, insert, select, type_coerce, update
 from sqlalchemy.sql.elements import ColumnElement
 
 from tieline.ports.budgets import Lease, LeaseKey, Settled, WindowKey
+from tieline.storage.alerts import tell_passed
 from tieline.storage.columns import Moment
 from tieline.storage.connection import AsyncConnection
 from tieline.storage.engine import Database
-from tieline.storage.schema import budget_leases, budget_windows, budgets
+from tieline.storage.schema import budget_alerts, budget_leases, budget_windows, budgets
 
 TERM_SECONDS: Final = 900
 """So long after a node was last heard of, its leases end. Calls that began in the first third of it may take ten
@@ -95,6 +96,7 @@ class SqlLedger:
             old = self._clock(-KEPT_DAYS * 86_400)
             await connection.execute(delete(budget_leases).where(_lease.expires_at <= self._clock(-86_400)))
             await connection.execute(delete(budget_windows).where(_window.ends_at <= old))
+            await connection.execute(delete(budget_alerts).where(budget_alerts.c.at <= old, ~_has_window()))
 
     def _clock(self, seconds: int = 0) -> ColumnElement[Any]:
         return type_coerce(self._database.now() + seconds * 1_000_000, Moment())
@@ -190,6 +192,9 @@ class SqlLedger:
                 estimated=_window.estimated + estimated,
             )
         )
+        if spent:
+            key = WindowKey(row.budget_id, row.subject, row.starts_at, None)
+            await tell_passed(connection, self._database, key)
 
 
 def slice_of(amount: int, left: int, need: int) -> int:
@@ -220,6 +225,13 @@ def _same_window() -> Any:
         & (_lease.subject == _window.subject)
         & (_lease.starts_at == _window.starts_at)
     )
+
+
+def _has_window() -> ColumnElement[bool]:
+    """Whether the window that an alert was told of is there."""
+    told = budget_alerts.c
+    same = (_window.budget_id == told.budget_id, _window.subject == told.subject, _window.starts_at == told.starts_at)
+    return select(_window.spent).where(*same).exists()
 
 
 def _settled_of(row: Row[Any]) -> Settled:

@@ -24,7 +24,7 @@ from sqlalchemy import (
 
 from tieline.storage.columns import Counter, blob, choice, json_text, moment, owned_by, text
 
-REVISION = "0009"
+REVISION = "0010"
 
 ID = 40
 NAME = 200
@@ -359,6 +359,70 @@ budget_leases = Table(
 )
 Index("ix_budget_leases_node", budget_leases.c.node)
 Index("ix_budget_leases_expires_at", budget_leases.c.expires_at)
+
+# A row for each threshold that was told of a window: whoever adds it, tells it.
+budget_alerts = Table(
+    "budget_alerts",
+    metadata,
+    owned_by("budget_id", "budgets.id", key=True),
+    text("subject", SUBJECT, key=True),
+    moment("starts_at", key=True),
+    Column("percent", Integer, primary_key=True, autoincrement=False),
+    moment("at"),
+)
+
+events = Table(
+    "events",
+    metadata,
+    text("id", ID, key=True),
+    text("kind", NAME),
+    json_text("data", LIST),
+    moment("at"),
+    moment("taken_at", null=True),
+)
+Index("ix_events_taken_at", events.c.taken_at)
+
+webhooks = Table(
+    "webhooks",
+    metadata,
+    text("id", ID, key=True),
+    text("name", NAME, unique=True),
+    text("origin", PLACE),
+    json_text("events", LIST),
+    choice("state", "active", "paused", "gone"),
+    Column("dropped", BigInteger, nullable=False),
+    moment("created_at"),
+    text("created_by", NAME),
+)
+
+webhook_secrets = Table(
+    "webhook_secrets",
+    metadata,
+    owned_by("webhook_id", "webhooks.id", key=True),
+    choice("field", "url", "secret", key=True),
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    Column("data_key_id", Text, ForeignKey("data_keys.id"), nullable=False, index=True),
+    blob("nonce", 12, 12),
+    blob("ciphertext", 16, CIPHERTEXT),
+    moment("expires_at", null=True),
+)
+
+# ``next_at`` is when a delivery is tried again, or how long whoever tries it has it for itself; NULL once it is over.
+webhook_deliveries = Table(
+    "webhook_deliveries",
+    metadata,
+    text("id", ID, key=True),
+    owned_by("webhook_id", "webhooks.id", index=True),
+    owned_by("event_id", "events.id", index=True),
+    choice("state", "pending", "delivered", "failed"),
+    Column("attempts", Integer, nullable=False),
+    moment("next_at", null=True),
+    moment("created_at"),
+    moment("last_at", null=True),
+    Column("status", Integer),
+    text("problem", PATH, null=True),
+)
+Index("ix_webhook_deliveries_next_at", webhook_deliveries.c.next_at)
 
 changes = Table(
     "changes",

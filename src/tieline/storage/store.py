@@ -26,8 +26,9 @@ from tieline.storage.drift import DriftChanges, DriftCounts
 from tieline.storage.engine import Database
 from tieline.storage.keys import KeyChanges, Keys
 from tieline.storage.prices import PriceListChanges, PriceLists
-from tieline.storage.schema import admin_tokens, connection_secrets, data_keys, secrets, sign_ins
+from tieline.storage.schema import admin_tokens, connection_secrets, data_keys, secrets, sign_ins, webhook_secrets
 from tieline.storage.tokens import TokenChanges, Tokens
+from tieline.storage.webhooks import WebhookChanges, Webhooks
 
 
 class DataKeys:
@@ -41,7 +42,7 @@ class DataKeys:
         columns = (data_keys.c.id, data_keys.c.root_key_id, data_keys.c.created_at, data_keys.c.retired_at)
         sealed = [
             select(func.count()).where(table.c.data_key_id == data_keys.c.id).scalar_subquery()
-            for table in (secrets, connection_secrets, sign_ins)
+            for table in (secrets, connection_secrets, sign_ins, webhook_secrets)
         ]
         rows = await self._connection.execute(select(*columns, *sealed).order_by(data_keys.c.id))
         return [DataKeyRow(row.id, row.root_key_id, row.created_at, row.retired_at, sum(row[4:])) for row in rows]
@@ -63,6 +64,7 @@ class SqlReading:
     drift: DriftCounts
     prices: PriceLists
     budgets: Budgets
+    webhooks: Webhooks
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,7 @@ class SqlWriting:
     drift: DriftChanges
     prices: PriceListChanges
     budgets: BudgetChanges
+    webhooks: WebhookChanges
 
 
 class SqlStore:
@@ -118,6 +121,7 @@ class SqlStore:
                 DriftCounts(connection),
                 PriceLists(connection),
                 Budgets(connection, self._database),
+                Webhooks(connection),
             )
 
     @asynccontextmanager
@@ -141,6 +145,7 @@ class SqlStore:
                 DriftChanges(connection),
                 PriceListChanges(connection, log),
                 BudgetChanges(connection, self._database, log),
+                WebhookChanges(connection),
             )
             yield writing
             if log.last and not writing.audit.added:

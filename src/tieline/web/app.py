@@ -28,6 +28,7 @@ from tieline.web.api import (
     prices,
     requests,
     tokens,
+    webhooks,
 )
 from tieline.web.api.shared import ErrorDocument
 from tieline.web.gate import API, BodyGate, HostGate, TokenGate
@@ -93,7 +94,10 @@ def create_app(
     app.state.services = services
     app.state.version = version
     app.state.leaving = False
-    parts = (catalogue, apis, prices, calls, credentials, apps, keys, requests, budgets, connections, tokens, audit)
+    parts = (
+        *(catalogue, apis, prices, calls, credentials, apps, keys, requests, budgets, webhooks, connections, tokens),
+        audit,
+    )
     for part in parts:
         app.include_router(part.router, prefix=API, responses=_ERRORS)
     app.include_router(pages.router)

@@ -25,11 +25,13 @@ from tieline.dataplane.answers.streams.recognition import recognise_stream
 from tieline.definitions.infer.learning import StreamSample
 from tieline.definitions.model import Stream
 from tieline.ports.connections import ConnectionKey, EndUser
-from tieline.ports.operator import TrialAnswer, TrialRun, VerifyResult
+from tieline.ports.operator import Posted, TrialAnswer, TrialRun, VerifyResult
 from tieline.ports.signins import SignInRow
+from tieline.ports.webhooks import SealedWebhook
 from tieline.schemes.flow import DeviceSignIn, Pending, SignIn, Token
 from tieline.storage.engine import Database, open_database
 from tieline.storage.migrate import migrate
+from tieline.storage.outbox import SqlOutbox
 from tieline.storage.records import open_records, open_search
 from tieline.storage.store import SqlStore
 from tieline.storage.vault import SqlDataKeys
@@ -126,6 +128,18 @@ class FixedIssuers:
             raise self.problem
 
 
+class FixedPoster:
+    """Stands in for the way to webhooks: remembers what it was given, and says what it was told to."""
+
+    def __init__(self) -> None:
+        self.sent: list[tuple[str, str, bytes]] = []
+        self.posted = Posted(200)
+
+    async def post(self, webhook: SealedWebhook, message_id: str, body: bytes) -> Posted:
+        self.sent.append((webhook.id, message_id, body))
+        return self.posted
+
+
 class FixedTrier:
     """Stands in for the data plane: answers a call as it was told to, and looks at answers with the real eyes."""
 
@@ -220,6 +234,12 @@ class Admin:
         assert isinstance(self.services.trier, FixedTrier)
         return self.services.trier
 
+    @property
+    def poster(self) -> FixedPoster:
+        """What stands in for the way to webhooks."""
+        assert isinstance(self.services.poster, FixedPoster)
+        return self.services.poster
+
     async def made(self, method: str, path: str, body: object = None) -> Any:
         """Send as owner, expect success, return the JSON."""
         reply = await self(method, path, body)
@@ -279,6 +299,8 @@ async def services_on(database: Database, clock: MovingClock, prober: FixedProbe
         prober=prober,
         trier=FixedTrier(),
         issuers=issuers,
+        poster=FixedPoster(),
+        outbox=SqlOutbox(database),
         clock=clock,
         check_destination=check_destination,
         app_key_pepper=keyring.derive("app-key"),
@@ -351,8 +373,16 @@ async def filled(admin: Admin) -> dict[str, str]:
     key = await admin.made("POST", "/apps/blog/keys", {})
     budget = {"name": "monthly", "amount": {"usd": "10.00"}, "applies_to": {"keys": [key["id"]]}}
     await admin.made("POST", "/budgets", budget)
+    await admin.made("POST", "/webhooks", {"name": "ops", "url": "https://hooks.example.com/tieline"})
     names = {"entry": "openai", "api": "openai", "call": "ask", **await signed_in(admin)}
-    names |= {"environment": "live", "version": "1", "app": "blog", "id": key["id"], "budget": "monthly"}
+    names |= {
+        "environment": "live",
+        "version": "1",
+        "app": "blog",
+        "id": key["id"],
+        "budget": "monthly",
+        "webhook": "ops",
+    }
     return {**names, "request": RECORDED.id}
 
 

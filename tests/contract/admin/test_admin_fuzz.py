@@ -135,7 +135,7 @@ async def fuzz(admin: Admin, count: int) -> None:
     names: dict[str, str] = {}
     for number in range(count):
         if number % 40 == 0:
-            for thing in ("/budgets/monthly", "/apis/openai", "/apis/crm", "/apps/blog"):
+            for thing in ("/budgets/monthly", "/webhooks/ops", "/apis/openai", "/apis/crm", "/apps/blog"):
                 await admin("DELETE", thing)
             names = await filled(admin)
         method, path, operation = dice.choice(routes)

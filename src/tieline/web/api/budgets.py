@@ -18,7 +18,7 @@ Alerts = Annotated[
     list[Annotated[int, Field(ge=1, le=terms.ALERT_MOST)]],
     Field(
         max_length=terms.ALERTS_MOST,
-        description="Thresholds in percent of the amount; shown, and told to nobody.",
+        description="Thresholds in percent of the amount; each is told once a period, in the log and by webhooks.",
         examples=[[50, 80, 100]],
     ),
 ]
