@@ -63,11 +63,13 @@ class FakeConnection:
         *headers: tuple[bytes, bytes],
         body: bytes = b"",
         length: int | None = None,
+        chunked: bool = False,
         done: bool = True,
     ) -> None:
         """The head of an answer comes, with ``body``; ``length`` is its Content-Length, None where it has none."""
         self.answer = Answer(status, b"Reason", list(headers))
         self.answer.length = length
+        self.answer.chunked = chunked
         self.sends(body, done=done)
 
     def sends(self, body: bytes, *, done: bool = False) -> None:

@@ -24,7 +24,9 @@ from tieline.core.errors import (
     BodyTooLarge,
     MissingPermission,
     TielineError,
+    UpstreamError,
     UpstreamProtocolError,
+    UpstreamTimeout,
     UpstreamUnreachable,
 )
 from tieline.dataplane.attempt.loop import SIGNED_MOST, Attempts, Job, Policy
@@ -111,6 +113,46 @@ async def test_a_connection_that_was_lost(policy: Policy, flags: dict[str, bool]
     else:
         with pytest.raises(UpstreamUnreachable):
             await run(sender, await plan(), policy)
+
+
+BLAMED: dict[str, tuple[UpstreamError, dict[str, bool], bool]] = {
+    "nobody could be reached": (UpstreamUnreachable("no"), {"unsent": True, "stale": True}, True),
+    "a new connection was lost": (UpstreamUnreachable("gone"), {"stale": False}, True),
+    "an idle connection was lost": (UpstreamUnreachable("gone"), {"stale": True}, False),
+    "what it sent is no HTTP": (UpstreamProtocolError("no HTTP"), {"sent": True}, True),
+    "it spoke no TLS": (UpstreamProtocolError("no TLS"), {"unsent": True, "sent": False}, True),
+    "the client's body came too slowly": (UpstreamTimeout("late"), {"sent": False}, False),
+}
+
+
+@pytest.mark.parametrize("name", BLAMED)
+async def test_for_which_failures_an_upstream_is_left_alone(name: str) -> None:
+    """For its own; a connection that it closed while it was idle, and a client that did not send, are none."""
+    error, flags, is_blamed = BLAMED[name]
+    to, sender = await plan(), FakeSender(error)
+    for flag, value in flags.items():
+        setattr(sender, flag, value)
+    with pytest.raises(type(error)):
+        await run(sender, to, Policy(1, idempotent=True))
+    assert to.lane is not None
+    assert to.lane.breaker.failures == is_blamed
+
+
+@pytest.mark.parametrize("answer", [UpstreamUnreachable("gone"), FakeHead(503)])
+async def test_what_is_beyond_the_budget_of_retries_is_not_sent_again(answer: FakeHead | UpstreamUnreachable) -> None:
+    """However many attempts its policy leaves: others wait for the same upstream."""
+    to, sender = await plan(), FakeSender(answer, FakeHead())
+    sender.unsent = True
+    assert to.lane is not None
+    while to.lane.retries.take():
+        pass
+    policy = Policy(3, idempotent=True, retries_status=True)
+    if isinstance(answer, FakeHead):
+        assert await run(sender, to, policy) is answer
+    else:
+        with pytest.raises(UpstreamUnreachable):
+            await run(sender, to, policy)
+    assert len(sender.heads) == 1
 
 
 async def test_what_was_lost_before_the_loop_counts() -> None:
@@ -224,6 +266,9 @@ async def test_a_small_body_is_gathered_where_the_message_may_have_to_go_again()
     streamed = Message(b"POST", Target(b"/x", b""), [], None, 5)
     await run(sender := FakeSender(FakeHead(), waiting=b"small"), await plan(), message=streamed)
     assert sender.messages[0].body is None
+    streamed = Message(b"POST", Target(b"/x", b""), [], None, 10**9)
+    await run(sender := FakeSender(FakeHead()), await renewing(), message=streamed)
+    assert sender.messages[0].body is None, "a large one is not held back for a repetition that may never come"
 
 
 async def test_a_body_that_is_too_large_for_its_scheme_is_refused() -> None:
@@ -326,6 +371,8 @@ async def test_what_follows_a_renewal_is_retried_as_ever() -> None:
     sender = FakeSender(FakeHead(401), FakeHead(503), FakeHead())
     assert (await run(sender, await renewing(), Policy(2, idempotent=True, retries_status=True))).status == 200
     assert len(sender.heads) == 3
+    sender = FakeSender(FakeHead(401), FakeHead(503), FakeHead(503), FakeHead())
+    assert (await run(sender, await renewing(), Policy(2, idempotent=True, retries_status=True))).status == 503
 
 
 async def test_a_message_goes_again_with_its_body_and_its_fields() -> None:

@@ -3,6 +3,7 @@
 import asyncio
 from typing import Any
 
+import orjson
 import pytest
 
 from tests.unit.dataplane.attempt.fakes import FakeSessions, Token, per_user, plan
@@ -27,8 +28,9 @@ def lane_to(to: Plan, monkeypatch: pytest.MonkeyPatch, *ups: FakeConnection | Up
 
 async def order(filled: Filled | None = None, **call: Any) -> Order:
     """An order of the call ``it`` of an API of such a call."""
-    limits = call.pop("limits", {})
-    api = await compiled({"key": "sk-unit-provider-key"}, calls={"it": {"path": "/x", **call}}, limits=limits)
+    shared = {name: call.pop(name) for name in ("limits", "shared") if name in call}
+    more = {"limits": shared.get("limits", {}), "parameters": shared.get("shared", [])}
+    api = await compiled({"key": "sk-unit-provider-key"}, calls={"it": {"path": "/x", **call}}, **more)
     found = api.plans["live"].calls.find("it")
     assert found is not None
     return Order(api.plans["live"], found, filled or Filled(call.get("method", "GET"), "/x", None, b"", [], None))
@@ -201,6 +203,47 @@ async def test_an_order_with_files_sends_them(monkeypatch: pytest.MonkeyPatch) -
     made.upload = Upload()
     text = await written(made, monkeypatch)
     assert text.endswith(b"\r\ntransfer-encoding: chunked\r\n\r\n4\r\none,\r\n3\r\ntwo\r\n0\r\n\r\n")
+
+
+async def test_an_order_with_files_of_a_known_size_says_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that the upstream need not take chunks."""
+    assert FILE.body is not None
+    sized = FilledBody(FILE.body.content_type, FILE.body.pieces, 7)
+    made = await order(Filled("POST", "/x", None, b"", [], sized), method="POST")
+    made.upload = Upload()
+    assert (await written(made, monkeypatch)).endswith(b"\r\ncontent-length: 7\r\n\r\none,two")
+
+
+async def test_what_a_calls_own_body_says_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who wrote the definition wrote the call as well as what its calls share; what the body leaves out is added."""
+    shared = [{"name": name, "in": "body", "value": "of all"} for name in ("site", "zone")]
+    body = FilledBody(b"application/json", (b'{"site":"own"}',), 14)
+    made = await order(Filled("POST", "/x", None, b"", [], body), method="POST", shared=shared)
+    _, _, sent = (await written(made, monkeypatch)).partition(b"\r\n\r\n")
+    assert orjson.loads(sent) == {"site": "own", "zone": "of all"}
+
+
+async def test_an_order_takes_its_turn_for_its_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where connections are limited."""
+    monkeypatch.setattr("tieline.dataplane.attempt.retry._FIRST", 0.0)
+    made = await order()
+    made.who = "key_1"
+    lane = lane_to(made.plan, monkeypatch, *(UpstreamUnreachable("no") for _ in range(5)))
+    with pytest.raises(UpstreamUnreachable):
+        await CallSender(Preparer(FakeSessions())).send(made)
+    assert set(lane.turns) == {"key_1"}
+
+
+async def test_an_order_asks_for_no_permit_that_was_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of that very target; for another it does."""
+    asked: list[bytes | None] = []
+    for is_permitted in (True, False):
+        made = await order()
+        made.permit = lambda _method, path: asked.append(path)
+        made.target = Target(b"/there", b"")
+        made.permitted = made.target if is_permitted else None
+        await written(made, monkeypatch)
+        assert asked == ([] if is_permitted else [b"/there"])
 
 
 async def test_an_order_without_a_body_says_so(monkeypatch: pytest.MonkeyPatch) -> None:

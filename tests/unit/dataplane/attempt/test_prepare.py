@@ -273,6 +273,15 @@ async def test_whose_token_a_request_uses(connections: str, have: tuple[Holder, 
         assert sessions.waited == waited
 
 
+async def test_where_an_end_user_has_to_be_named_the_api_is() -> None:
+    """And the field that names one."""
+    to = await mode("per_user")
+    with pytest.raises(ConnectionRequired) as caught:
+        await Preparer(Tokens(ANN)).appliers(to, None)
+    assert caught.value.public.startswith(f"{to.title} is used in the name of an end user.")
+    assert caught.value.param == "Tieline-Connection"
+
+
 @pytest.mark.parametrize(("have", "renewed"), [((ANN, SHARED), [ANN]), ((SHARED,), [SHARED])])
 async def test_the_token_that_was_used_is_the_one_that_is_renewed(
     have: tuple[Holder, ...], renewed: list[Holder]

@@ -1,19 +1,20 @@
 """A call's message is sent over a conversation, without a socket: what is written, on which connection, until when."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Mapping
-from typing import Any, TypeVar
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from typing import Any, TypeVar, cast
 
 import pytest
 
 from tests.unit.dataplane.attempt.fakes import plan
 from tieline.core.errors import UpstreamError, UpstreamResponseTooLarge, UpstreamTimeout, UpstreamUnreachable
+from tieline.dataplane.answers.usage_listener import UsageListener
 from tieline.dataplane.attempt.prepare import Message, Prepared
 from tieline.dataplane.attempt.send import ConversationSender, UpstreamAnswer
 from tieline.dataplane.attempt.target import Target
 from tieline.definitions.fill.request import FilePart, Filled, FilledBody, Piece
 from tieline.testing.upstreams import FakeConnection, FakeLane
-from tieline.wire.egress import Owner
+from tieline.wire.egress import Dialled, Owner
 
 HEAD = b"GET /v1/x HTTP/1.1\r\nhost: up\r\n"
 SECRET = b"a-secret-that-comes-back"
@@ -39,11 +40,16 @@ class Kept(Upload):
 
 
 class Lane(FakeLane):
-    """Notes how long each dial may take."""
+    """Notes how long each dial may take, and whose turn it is."""
 
     def __init__(self, *dialled: Any, idle: tuple[FakeConnection, ...] = ()) -> None:
         super().__init__(*dialled, idle=idle)
         self.waits: list[float] = []
+        self.turns: list[str] = []
+
+    async def connect(self, who: str, seconds: float, *, fresh: bool = False) -> FakeConnection:
+        self.turns.append(who)
+        return await super().connect(who, seconds, fresh=fresh)
 
     async def dial(self, seconds: float) -> FakeConnection:
         self.waits.append(seconds)
@@ -176,6 +182,97 @@ async def test_what_could_not_be_dialled_was_not_sent() -> None:
     with pytest.raises(UpstreamUnreachable):
         await sender.send(message(), prepared(lane))
     assert (sender.unsent, sender.stale) == (True, False)
+
+
+async def test_what_is_said_of_a_send_is_said_of_the_last_one() -> None:
+    """Of one that went out whole, of one that was not dialled, and of one for which no time was left."""
+    lane = Lane(UpstreamUnreachable("no"), idle=(up := FakeConnection(),))
+    sender = ConversationSender(await plan(), end := now() + 60)
+    sending = await under_way(sender.send(message(), prepared(lane)))
+    up.answers(200, length=0)
+    await sending
+    assert (sender.unsent, sender.sent) == (False, True)
+    with pytest.raises(UpstreamUnreachable):
+        await sender.send(message(), prepared(lane))
+    assert (sender.unsent, sender.sent) == (True, False)
+    sender._end = end - 3600
+    with pytest.raises(UpstreamTimeout):
+        await sender.send(message(), prepared(lane))
+    assert (sender.unsent, sender.sent) == (False, False)
+
+
+async def test_an_answer_tells_how_it_was_reached() -> None:
+    """How often it was asked for, and how long the connection took that was opened last, not one that was open."""
+    first, taken, second = FakeConnection(), FakeConnection(reused=True), FakeConnection()
+    first.dialled, taken.dialled, second.dialled = Dialled(1.0, None), Dialled(2.0, None), Dialled(3.0, 4.0)
+    sender, told = ConversationSender(await plan(), now() + 60), []
+    for up in (taken, first, taken, second):
+        sending = await under_way(sender.send(message(), prepared(Lane(up))))
+        up.answers(503, length=0)
+        answer = await sending
+        told.append((answer.sends, answer.dialled))
+    assert told == [(1, None), (2, first.dialled), (3, first.dialled), (4, second.dialled)]
+
+
+SIZES: dict[str, tuple[Message, bytes | None, int]] = {
+    "nothing": (message(), None, 0),
+    "a body": (message(b"POST", b"abc", 3), None, 3),
+    "a body that its scheme changed": (message(b"POST", b"abc", 3), b"changed", 7),
+    "files": (message(b"POST", None, 7), None, 7),
+    "files without end": (message(b"POST", None, None), None, 0),
+}
+
+
+@pytest.mark.parametrize(("sent", "body", "size"), SIZES.values(), ids=SIZES)
+async def test_an_answer_tells_how_much_was_sent_for_it(sent: Message, body: bytes | None, size: int) -> None:
+    """In bytes, where somebody knows it."""
+    up = FakeConnection()
+    sender = ConversationSender(await plan(), now() + 60, FILE, Upload())
+    sending = await under_way(sender.send(sent, prepared(Lane(up), body)))
+    up.answers(200, length=0)
+    assert (await sending).asked_bytes == size
+
+
+@pytest.mark.parametrize(
+    ("head", "bounded"), [({"length": 0}, True), ({"chunked": True}, True), ({"length": None}, False)]
+)
+async def test_an_answer_tells_whether_its_end_can_be_told_from_a_cut(head: dict[str, Any], *, bounded: bool) -> None:
+    """By its length or its chunks; one that ends with its connection may have been cut."""
+    assert (await reached(FakeConnection(), **head)).bounded is bounded
+
+
+class Heard:
+    """Hears what is read."""
+
+    def __init__(self) -> None:
+        self.pieces: list[bytes] = []
+
+    def feed(self, data: bytes) -> None:
+        self.pieces.append(data)
+
+
+READ: dict[str, Callable[[UpstreamAnswer], Awaitable[bytes]]] = {
+    "in pieces": lambda answer: answer.read(),
+    "whole": lambda answer: answer.read_all(10),
+    "at once": lambda answer: asyncio.to_thread(lambda: answer.rest(10) or b""),
+}
+
+
+@pytest.mark.parametrize("way", READ)
+async def test_whoever_listens_hears_what_is_read(way: str) -> None:
+    """As it came, whichever way it is read."""
+    heard, answer = Heard(), await reached(FakeConnection(), body=b"abc", length=3)
+    answer.listener = cast("UsageListener", heard)
+    assert await READ[way](answer) == b"abc"
+    assert heard.pieces == [b"abc"]
+
+
+async def test_who_asks_waits_for_its_turn() -> None:
+    """Where connections are limited, by the id of its key."""
+    lane = Lane(UpstreamUnreachable("no"))
+    with pytest.raises(UpstreamUnreachable):
+        await ConversationSender(await plan(), now() + 60, who="key_1").send(message(), prepared(lane))
+    assert lane.turns == ["key_1"]
 
 
 async def test_nobody_dials_longer_than_the_call_may_take() -> None:
