@@ -91,15 +91,32 @@ async def by_steps(database: Database) -> None:
         await connection.run_sync(run_steps, None)
 
 
+def up_to(connection: Connection, revision: str) -> None:
+    """The schema as it was at ``revision``."""
+    config = Config(attributes={"connection": connection})
+    config.set_main_option("script_location", str(Path(migrate_module.__file__).parent / "migrations"))
+    config.set_main_option("path_separator", "os")
+    command.upgrade(config, revision)
+
+
+async def test_changes_are_counted_on_after_their_kinds_have_become_more(empty: Database) -> None:
+    """Workers ask for what came after the version they know: none comes twice, also where the last were removed."""
+    insert = "INSERT INTO changes (kind, ref, at) VALUES (:kind, 'one', 1)"
+    async with empty.write() as connection:
+        await connection.run_sync(up_to, "0004")
+        for _ in range(7):
+            await connection.execute(text(insert), {"kind": "api"})
+        await connection.execute(text("DELETE FROM changes WHERE version > 5"))
+    await migrate(empty)
+    async with empty.write() as connection:
+        for kind in ("token", "budget"):
+            await connection.execute(text(insert), {"kind": kind})
+        found = await connection.execute(text("SELECT version, kind FROM changes ORDER BY version"))
+        assert [tuple(row) for row in found] == [(n, "api") for n in range(1, 6)] + [(8, "token"), (9, "budget")]
+
+
 async def test_tokens_are_found_after_their_column_was_renamed(empty: Database) -> None:
     """What a database of the time before held as ``basis`` is the fingerprint, and what hangs on its row is there."""
-
-    def before(connection: Connection) -> None:
-        config = Config(attributes={"connection": connection})
-        config.set_main_option("script_location", str(Path(migrate_module.__file__).parent / "migrations"))
-        config.set_main_option("path_separator", "os")
-        command.upgrade(config, "0004")
-
     rows = {
         "apis": "id, name, definition, revision, created_at, updated_at",
         "data_keys": "id, root_key_id, wrapped, created_at",
@@ -115,7 +132,7 @@ async def test_tokens_are_found_after_their_column_was_renamed(empty: Database) 
         "ciphertext": bytes(16),
     }  # fmt: skip
     async with empty.write() as connection:
-        await connection.run_sync(before)
+        await connection.run_sync(up_to, "0004")
         for table, columns in rows.items():
             named = {name: values.get(name, 1) for name in columns.split(", ")}
             slots = ", ".join(f":{name}" for name in named)

@@ -3,13 +3,12 @@
 import sqlalchemy as sa
 from alembic import op
 
+from tieline.storage.migrations import change_kinds
+
 revision = "0009"
 down_revision = "0008"
 branch_labels = None
 depends_on = None
-
-COUNTER = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
-KINDS = "kind IN ('api', 'credential', 'app', 'key', 'connection', 'token', 'budget')"
 
 
 def upgrade() -> None:
@@ -47,11 +46,7 @@ def upgrade() -> None:
     )
     op.create_index("ix_budget_leases_node", "budget_leases", ["node"])
     op.create_index("ix_budget_leases_expires_at", "budget_leases", ["expires_at"])
-    if op.get_bind().dialect.name == "postgresql":
-        op.drop_constraint("kind_word", "changes", type_="check")
-        op.create_check_constraint("kind_word", "changes", KINDS)
-    else:
-        _changes_anew()
+    change_kinds.allow("api", "credential", "app", "key", "connection", "token", "budget")
 
 
 def _text(name: str, most: int) -> sa.Column[str]:
@@ -65,20 +60,3 @@ def _whole(name: str) -> sa.Column[int]:
 
 def _window() -> tuple[sa.Column[str], sa.Column[str], sa.Column[int]]:
     return sa.Column("budget_id", sa.Text(), nullable=False), _text("subject", 250), _whole("starts_at")
-
-
-def _changes_anew() -> None:
-    """SQLite cannot change a check: the table is made anew with its rows, so that versions go on where they were."""
-    names = sa.MetaData(naming_convention={"ck": "ck_%(table_name)s_%(constraint_name)s", "pk": "pk_%(table_name)s"})
-    changes = sa.Table(
-        "changes",
-        names,
-        sa.Column("version", COUNTER, nullable=False),
-        sa.Column("kind", sa.Text(), sa.CheckConstraint(KINDS, name="kind_word"), nullable=False),
-        sa.Column("ref", sa.Text(), sa.CheckConstraint("length(ref) <= 40", name="ref_length"), nullable=False),
-        sa.Column("at", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("version"),
-        sqlite_autoincrement=True,
-    )
-    with op.batch_alter_table("changes", copy_from=changes, recreate="always"):
-        pass
