@@ -196,6 +196,13 @@ async def test_the_loop_chooses_the_thread_by_the_size_of_the_body(size: int, *,
     assert (signed.thread == threading.get_ident()) is same
 
 
+async def test_a_body_that_nobody_reads_goes_as_it_comes() -> None:
+    """Not even a small one is gathered where no answer can ask for the message once more."""
+    sender, to = FakeSender(FakeHead(401), waiting=b"small"), await signing()
+    await run(sender, to, message=message(b"", (b"x-signed", b"no"), body=None))
+    assert sender.messages[0].body is None
+
+
 async def test_a_scheme_says_of_which_messages_it_wants_the_body() -> None:
     """One that reads none wants none."""
     assert wants_body((Token(1), Signed()), message())
