@@ -185,11 +185,10 @@ class BudgetTerms:
             return Window(EPOCH, None)
         zone = ZoneInfo(self.time_zone)
         day = self._begins(now.astimezone(zone))
-        start = _midnight(day, zone)
-        if start > now:  # where a clock is put back over midnight, one date has two of them
-            day = self._begins(day - timedelta(days=1))
-            start = _midnight(day, zone)
-        return Window(start, _midnight(self._next(day), zone))
+        start, end = _midnight(day, zone), _midnight(self._next(day), zone)
+        if end <= now:  # a clock was put back over midnight: what it shows is of the window before, which is over
+            start, end = end, _midnight(self._next(self._next(day)), zone)
+        return Window(start, end)
 
     def _begins(self, day: datetime) -> datetime:
         if self.period == "week":

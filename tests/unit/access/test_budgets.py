@@ -243,6 +243,19 @@ def test_windows_begin_at_midnight(members: dict[str, Any], now: str, starts: st
         assert window.ends_at == at(ends, zone)
 
 
+@pytest.mark.parametrize("members", [{"period": "day"}, {"period": "week", "first_day": 7}, {"first_day": 7}])
+def test_a_window_that_is_over_does_not_begin_again(members: dict[str, Any]) -> None:
+    """Newfoundland put its clocks back a minute after midnight: an hour that the clock showed as the day before's."""
+    every = terms(time_zone="America/St_Johns", **members)
+    midnight = datetime(2010, 11, 7, 2, 30, tzinfo=UTC)
+    before, first = every.window(midnight - timedelta(seconds=1)), every.window(midnight)
+    assert before.ends_at == first.starts_at == midnight
+    for minutes in (1, 30, 59, 61, 90):
+        assert every.window(midnight + timedelta(minutes=minutes)) == first
+    assert first.ends_at is not None
+    assert first.ends_at > midnight + timedelta(hours=24)
+
+
 def test_a_total_never_ends() -> None:
     """It has one window."""
     window = terms(period="total").window(at("2026-11-30"))
@@ -251,7 +264,15 @@ def test_a_total_never_ends() -> None:
 
 
 ZONES = st.sampled_from(
-    ["UTC", "Europe/Berlin", "America/Santiago", "Asia/Beirut", "Australia/Lord_Howe", "Africa/Cairo"]
+    [
+        "UTC",
+        "America/St_Johns",
+        "Europe/Berlin",
+        "America/Santiago",
+        "Asia/Beirut",
+        "Australia/Lord_Howe",
+        "Africa/Cairo",
+    ]
 )
 
 
