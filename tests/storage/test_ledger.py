@@ -61,6 +61,26 @@ async def test_what_is_settled_twice_late_or_in_another_order_counts_once(ledger
     assert (found.spent, found.reserved, found.estimated) == (20, 3, 0)
 
 
+async def test_what_was_under_way_where_a_worker_died_is_shown_as_estimated(ledger: SqlLedger, store: SqlStore) -> None:
+    """As a part of what was spent; told twice, or in another order, it counts once."""
+    lease = await leased(ledger, counted(), 30)
+    said = counted(10, lease.number)
+    for estimated in (0, 4, 4, 2):
+        await ledger.settle([replace(said, estimated=estimated)])
+    found = await window(store)
+    assert (found.spent, found.estimated) == (10, 4)
+    assert (await ledger.leases("n1", "b1"))[0].estimated == 4
+
+
+async def test_what_is_known_of_windows_can_be_looked_at(ledger: SqlLedger) -> None:
+    """With what is reserved; of one that nobody leased nothing is."""
+    lease = await leased(ledger, counted(), 30)
+    await ledger.settle([counted(10, lease.number, reserved=3)])
+    unknown = replace(WINDOW, subject="key_9")
+    assert await ledger.look([WINDOW, unknown]) == [WindowRow(WINDOW, 10, 0, 3)]
+    assert await ledger.look([]) == []
+
+
 async def test_what_a_node_gives_back_another_can_have(ledger: SqlLedger) -> None:
     """Also where it says so twice."""
     lease = await leased(ledger, counted(), 50)

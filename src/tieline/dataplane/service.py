@@ -102,7 +102,7 @@ class Service:
         controls = Controls(limiter, self.ledger)
         self._relay = Relay(admission, controls, preparer, self.records)
         self.calls = CallDoor(admission, controls, CallSender(preparer), self.records)
-        self._key_limits = KeyLimits(self.snapshot, admission, limiter)
+        self._key_limits = KeyLimits(self.snapshot, admission, controls)
         self.listener = Listener(self._door, self.deadlines, new_id, NOTABLE, resources.proxies)
         self.shedding = Shedding(self.listener, self.deadlines)
         self.drift_flush = DriftFlush(self.calls.runner.drifts, resources.source)

@@ -23,13 +23,13 @@ _OUTPUT = ("max_completion_tokens", "max_output_tokens", "max_tokens")
 _STORED = frozenset(
     "previous_response_id conversation prompt_id thread_id assistant_id container cachedContent".split()  # noqa: SIM905
 )
-_BEARING = frozenset(
+BEARING = frozenset(
     (
         *_OUTPUT, *_STORED, "model", "stream", "n", "best_of", "service_tier", "tools", "web_search_options", "input",
         "prompt", "max_tool_calls", "generationConfig", "generation_config", "messages", "voice",
     )
 )  # fmt: skip
-_NAMES: Final = re.compile(b'"(%b)"[ \\t\\r\\n]*+:' % "|".join(sorted(_BEARING)).encode())
+_NAMES: Final = re.compile(b'"(%b)"[ \\t\\r\\n]*+:' % "|".join(sorted(BEARING)).encode())
 # Members and types whose content is no text, or is kept elsewhere.
 _NOT_TEXT: Final = re.compile(
     rb'"(?:file_id|file_data|file_url|file_ids|fileData|file_data|inlineData|inline_data|image_url|image|images|audio'
@@ -98,7 +98,7 @@ def asked_in_form(fields: Iterable[tuple[str, str]]) -> AskedOfModel:
     pairs = [(name.removesuffix("[]"), value) for name, value in fields]
     value = dict(pairs)
     models = [each for name, each in pairs if name == "model"]
-    named = [name for name, _ in pairs if name in _BEARING]
+    named = [name for name, _ in pairs if name in BEARING]
     is_clear = len(set(named)) == len(named)
     typed: dict[str, Any] = {**value, "stream": value.get("stream") == "true"}
     typed.pop("tools", None)
@@ -135,7 +135,7 @@ def _every(body: bytes) -> list[tuple[str, Any]] | None:
     found: list[tuple[str, Any]] = []
     try:
         for name, begin, end in members(body, 3 if body.startswith(b"\xef\xbb\xbf") else 0):
-            if name in _BEARING:
+            if name in BEARING:
                 is_model = name == "model" and end - begin < BODY_MOST
                 found.append((name, orjson.loads(body[begin:end]) if is_model else None))
     except (NoPlaceError, orjson.JSONDecodeError):

@@ -54,11 +54,15 @@ class LeaseKey:
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """What a node has counted of a lease: all that was spent of it so far, and what is reserved now."""
+    """What a node has counted of a lease: all that was spent of it so far, and what is reserved now.
+
+    ``estimated`` is a part of ``settled``: what was under way when a worker died.
+    """
 
     lease: LeaseKey
     settled: int
     reserved: int
+    estimated: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +123,10 @@ class LedgerStore(Protocol):
 
     async def leases(self, node: str, boot: str) -> list[Settled]:
         """The leases that ``node`` has in this run. Those of another run are closed: all of them counts as spent."""
+        ...
+
+    async def look(self, windows: Sequence[WindowKey]) -> Sequence[WindowRow]:
+        """What is known of these windows; one of which nobody leased yet is left out."""
         ...
 
     async def expire(self) -> None:

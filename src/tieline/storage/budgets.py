@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, delete, func, insert, select, type_coerce, update
+from sqlalchemy import Row, Select, delete, func, insert, select, type_coerce, update
 
 from tieline.core.pages import Page, PageRequest
 from tieline.ports.budgets import BudgetRow, WindowKey, WindowRow
@@ -39,30 +39,9 @@ class Budgets:
         return Page([budget_of(row) for row in found.items], found.next)
 
     async def windows(self, budget_id: str, starts_at: datetime, most: int) -> Sequence[WindowRow]:
-        leased, window = budget_leases.c, budget_windows.c
-        reserved = (
-            select(func.coalesce(func.sum(leased.reserved), 0))
-            .where(
-                leased.budget_id == window.budget_id,
-                leased.subject == window.subject,
-                leased.starts_at == window.starts_at,
-                leased.expires_at > type_coerce(self._database.now(), Moment()),
-            )
-            .scalar_subquery()
-        )
-        query = select(budget_windows, reserved.label("reserved")).where(
-            window.budget_id == budget_id, window.starts_at == starts_at
-        )
-        rows = await self._connection.execute(query.order_by(window.spent.desc(), window.subject).limit(most))
-        return [
-            WindowRow(
-                WindowKey(row.budget_id, row.subject, row.starts_at, row.ends_at),
-                row.spent,
-                row.estimated,
-                int(row.reserved),
-            )
-            for row in rows
-        ]
+        window = budget_windows.c
+        query = windows_query(self._database).where(window.budget_id == budget_id, window.starts_at == starts_at)
+        return await windows_of(self._connection, query.order_by(window.spent.desc(), window.subject).limit(most))
 
 
 class BudgetChanges(Budgets):
@@ -94,6 +73,35 @@ class BudgetChanges(Budgets):
     async def remove(self, budget_id: str) -> None:
         await self._connection.execute(delete(budgets).where(budgets.c.id == budget_id))
         await self._log.note("budget", budget_id)
+
+
+def windows_query(database: Database) -> Select[Any]:
+    """A query for windows, with what is reserved of them."""
+    leased, window = budget_leases.c, budget_windows.c
+    reserved = (
+        select(func.coalesce(func.sum(leased.reserved), 0))
+        .where(
+            leased.budget_id == window.budget_id,
+            leased.subject == window.subject,
+            leased.starts_at == window.starts_at,
+            leased.expires_at > type_coerce(database.now(), Moment()),
+        )
+        .scalar_subquery()
+    )
+    return select(budget_windows, reserved.label("reserved"))
+
+
+async def windows_of(connection: AsyncConnection, query: Select[Any]) -> list[WindowRow]:
+    """The windows that a query of :func:`windows_query` finds."""
+    return [
+        WindowRow(
+            WindowKey(row.budget_id, row.subject, row.starts_at, row.ends_at),
+            row.spent,
+            row.estimated,
+            int(row.reserved),
+        )
+        for row in await connection.execute(query)
+    ]
 
 
 def budget_of(row: Row[Any]) -> BudgetRow:

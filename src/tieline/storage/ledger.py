@@ -11,11 +11,12 @@ A window's row is locked first, then its leases; several windows in ascending or
 from collections.abc import Sequence
 from typing import Any, Final
 
-from sqlalchemy import Row, delete, func, insert, select, type_coerce, update
+from sqlalchemy import Row, and_, delete, func, insert, or_, select, type_coerce, update
 from sqlalchemy.sql.elements import ColumnElement
 
-from tieline.ports.budgets import Lease, LeaseKey, Settled, WindowKey
+from tieline.ports.budgets import Lease, LeaseKey, Settled, WindowKey, WindowRow
 from tieline.storage.alerts import tell_passed
+from tieline.storage.budgets import windows_of, windows_query
 from tieline.storage.columns import Moment
 from tieline.storage.connection import AsyncConnection
 from tieline.storage.engine import Database
@@ -81,6 +82,16 @@ class SqlLedger:
         async with self._database.read() as connection:
             return [_settled_of(row) for row in await connection.execute(mine)]
 
+    async def look(self, windows: Sequence[WindowKey]) -> Sequence[WindowRow]:
+        if not windows:
+            return []
+        which = [
+            and_(_window.budget_id == key.budget_id, _window.subject == key.subject, _window.starts_at == key.starts_at)
+            for key in windows
+        ]
+        async with self._database.read() as connection:
+            return await windows_of(connection, windows_query(self._database).where(or_(*which)))
+
     async def expire(self) -> None:
         over = self._clock()
         async with self._database.read() as connection:
@@ -134,6 +145,7 @@ class SqlLedger:
             "granted": 0,
             "settled": 0,
             "reserved": 0,
+            "estimated": 0,
             "expires_at": self._clock(self._term),
         }
         await connection.execute(insert(budget_leases).values(values))
@@ -146,14 +158,13 @@ class SqlLedger:
         if row is None:
             return 0
         settled = max(row.settled, counted.settled)
-        granted = max(row.granted, settled)
-        await connection.execute(
-            update(budget_leases)
-            .where(*one)
-            .values(settled=settled, granted=granted, reserved=counted.reserved, expires_at=self._clock(self._term))
-        )
-        if (settled, granted) != (row.settled, row.granted):
-            await self._move(connection, row, spent=settled - row.settled, granted=granted - row.granted)
+        granted, estimated = max(row.granted, settled), max(row.estimated, counted.estimated)
+        values = {"settled": settled, "granted": granted, "estimated": estimated, "reserved": counted.reserved}
+        kept = update(budget_leases).where(*one)
+        await connection.execute(kept.values(**values, expires_at=self._clock(self._term)))
+        if (settled, granted, estimated) != (row.settled, row.granted, row.estimated):
+            more = {"spent": settled - row.settled, "estimated": estimated - row.estimated}
+            await self._move(connection, row, **more, granted=granted - row.granted)
         return int(granted)
 
     async def _grant(self, connection: AsyncConnection, key: LeaseKey, number: int, more: int) -> None:
@@ -236,4 +247,4 @@ def _has_window() -> ColumnElement[bool]:
 
 def _settled_of(row: Row[Any]) -> Settled:
     window = WindowKey(row.budget_id, row.subject, row.starts_at, row.ends_at)
-    return Settled(LeaseKey(window, row.node, row.boot, row.number), row.settled, row.reserved)
+    return Settled(LeaseKey(window, row.node, row.boot, row.number), row.settled, row.reserved, row.estimated)

@@ -24,7 +24,7 @@ from sqlalchemy import (
 
 from tieline.storage.columns import Counter, blob, choice, json_text, moment, owned_by, text
 
-REVISION = "0010"
+REVISION = "0011"
 
 ID = 40
 NAME = 200
@@ -343,6 +343,7 @@ budget_windows = Table(
 Index("ix_budget_windows_ends_at", budget_windows.c.ends_at)
 
 # ``granted`` and ``settled`` only grow while their node serves, but for what it gives back; ``reserved`` is under way.
+# ``estimated`` is a part of ``settled``: what was under way when a worker died.
 budget_leases = Table(
     "budget_leases",
     metadata,
@@ -356,6 +357,7 @@ budget_leases = Table(
     Column("settled", BigInteger, nullable=False),
     Column("reserved", BigInteger, nullable=False),
     moment("expires_at"),
+    Column("estimated", BigInteger, nullable=False, server_default=sql("0")),
 )
 Index("ix_budget_leases_node", budget_leases.c.node)
 Index("ix_budget_leases_expires_at", budget_leases.c.expires_at)

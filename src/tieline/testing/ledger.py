@@ -4,14 +4,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from tieline.core.errors import NotReady
-from tieline.ports.budgets import BudgetRow, Lease, LeaseKey, Settled, WindowKey
+from tieline.ports.budgets import BudgetRow, Lease, LeaseKey, Settled, WindowKey, WindowRow
 
 
 @dataclass
 class MemoryLedger:
     """``rows`` are the budgets by id. ``away`` makes every method raise ``NotReady``; ``asked`` counts leases.
 
-    ``granted`` and ``spent`` are by window; of a lease what was granted and settled.
+    ``granted`` and ``spent`` are by window; of a lease what was granted and settled, and what was last ``told``.
     """
 
     rows: Mapping[str, BudgetRow]
@@ -20,6 +20,7 @@ class MemoryLedger:
     granted: dict[WindowKey, int] = field(default_factory=dict)
     spent: dict[WindowKey, int] = field(default_factory=dict)
     held: dict[LeaseKey, tuple[int, int]] = field(default_factory=dict)
+    told: dict[LeaseKey, Settled] = field(default_factory=dict)
 
     async def lease(self, counted: Settled, need: int, keep: int | None = None) -> Lease | None:
         self._reached()
@@ -29,7 +30,7 @@ class MemoryLedger:
             return None
         amount = self.rows[window.budget_id].amount
         key = counted.lease if counted.lease.number else replace(counted.lease, number=len(self.held) + 1)
-        self._settle(key, counted.settled)
+        self._settle(key, counted)
         granted, settled = self.held[key]
         if keep is not None:
             self._grant(key, max(keep, settled) - granted if keep < granted else 0)
@@ -41,11 +42,15 @@ class MemoryLedger:
     async def settle(self, counted: Sequence[Settled]) -> None:
         self._reached()
         for each in counted:
-            self._settle(each.lease, each.settled)
+            self._settle(each.lease, each)
 
     async def leases(self, node: str, boot: str) -> list[Settled]:
         self._reached()
         return [Settled(key, held[1], 0) for key, held in self.held.items() if (key.node, key.boot) == (node, boot)]
+
+    async def look(self, windows: Sequence[WindowKey]) -> Sequence[WindowRow]:
+        self._reached()
+        return [WindowRow(key, self.spent[key], 0, 0) for key in windows if key in self.spent]
 
     async def expire(self) -> None:
         self._reached()
@@ -54,9 +59,10 @@ class MemoryLedger:
         if self.away:
             raise NotReady("The store is away.")
 
-    def _settle(self, key: LeaseKey, settled: int) -> None:
+    def _settle(self, key: LeaseKey, counted: Settled) -> None:
         granted, before = self.held.get(key, (0, 0))
-        after = max(before, settled)
+        after = max(before, counted.settled)
+        self.told[key] = counted
         self.held[key] = (max(granted, after), after)
         self.spent[key.window] = self.spent.get(key.window, 0) + after - before
         self.granted[key.window] = self.granted.get(key.window, 0) + max(0, after - granted)

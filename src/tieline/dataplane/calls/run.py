@@ -63,10 +63,14 @@ class CallTarget:
 
 
 class Terms(NamedTuple):
-    """How it is asked for: in whose name, and under which idempotency key, if any."""
+    """How it is asked for: in whose name, under which idempotency key, if any, and who hears that an order is sent.
+
+    ``sending`` is awaited just before the first order of a run that nothing kept answers; what it raises ends the run.
+    """
 
     holder: Holder | None = None
     idempotency_key: bytes | None = None
+    sending: Callable[[Order], Awaitable[None]] | None = None
 
 
 class Way(NamedTuple):
@@ -173,7 +177,7 @@ class Run:
         if self.target.walks or order.call.call.cache is not None:
             await self._answer(arguments, order, receiver)
         else:
-            await self._pass_on(order.call, await self._runner.sender.send(order), receiver)
+            await self._pass_on(order.call, await self._sent(order), receiver)
 
     def leave(self) -> bool:
         """The receiver is gone; whether the run goes on without one, as it is under a key. Else cancel it."""
@@ -294,6 +298,7 @@ class Run:
     async def _answer(self, arguments: Arguments, order: Order, receiver: Receiver) -> None:
         runner, call = self._runner, order.call
         if self.target.walks:
+            await self._tell_sending(order)
             await self._walk(arguments, order, receiver)
             return
         key: Hashable | None = None
@@ -303,7 +308,15 @@ class Run:
             key = AnswerCache.key(order.plan, call, order.holder, arguments, self._connections)
             if key is not None and self._answer_cached(key, receiver):
                 return
-        await self._pass_on(call, await runner.sender.send(order), receiver, (key, epoch))
+        await self._pass_on(call, await self._sent(order), receiver, (key, epoch))
+
+    async def _sent(self, order: Order) -> UpstreamAnswer:
+        await self._tell_sending(order)
+        return await self._runner.sender.send(order)
+
+    async def _tell_sending(self, order: Order) -> None:
+        if self._terms.sending is not None:
+            await self._terms.sending(order)
 
     async def _walk(self, arguments: Arguments, order: Order, receiver: Receiver) -> None:
         """Every page. Where another call asks for the later ones, it gets those of the caller's values that it takes.

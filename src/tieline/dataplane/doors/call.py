@@ -17,6 +17,7 @@ from tieline.dataplane.calls.pages import check_walkable
 from tieline.dataplane.calls.run import CallRunner, CallTarget
 from tieline.dataplane.doors.call_exchange import CallExchange, CallRequest, RunLedger
 from tieline.dataplane.doors.door import Controls, Door, NeedsCall, RefusalLedger
+from tieline.dataplane.doors.spending import Purse, spender_of
 from tieline.dataplane.limits.bounds import joined, smallest_body
 from tieline.dataplane.limits.held import Held
 from tieline.dataplane.snapshot.plan import Plan
@@ -87,6 +88,12 @@ class CallDoor(Door[CallRequest]):
             bounds=key.bounds if plan.bounds is None else joined(key.bounds, plan.bounds),
             asks_stream=walks or call.stream is not None,
         )
+
+    def _spend(self, request: Request, request_id: str, way: CallRequest, held: Held | None) -> None:
+        """What a call may cost is known once its template is filled, so its run reserves it, just before it sends."""
+        held = held if held is not None else self._limiter.nothing()
+        held.spending = Purse(self._ledger, spender_of(way, request))
+        self._serve(request, request_id, way, held)
 
     def _serve(self, request: Request, request_id: str, way: CallRequest, held: Held | None) -> None:
         request.error_shape = way.target.plan.errors

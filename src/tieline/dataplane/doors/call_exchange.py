@@ -25,6 +25,7 @@ from tieline.dataplane.admission.admit import Admitted
 from tieline.dataplane.admission.fields import IDEMPOTENCY_KEY
 from tieline.dataplane.answers.streams import CONTENT_TYPE, Done, Failed, encode
 from tieline.dataplane.answers.streams.items import size_of
+from tieline.dataplane.attempt.send import Order
 from tieline.dataplane.awaited import AwaitedRecord, unrecorded
 from tieline.dataplane.calls.arguments import Arguments
 from tieline.dataplane.calls.reading import LARGE
@@ -34,6 +35,7 @@ from tieline.dataplane.doors.body import RequestBody
 from tieline.dataplane.doors.form import from_form
 from tieline.dataplane.doors.parameters import from_json, from_query
 from tieline.dataplane.doors.reply import Reply
+from tieline.dataplane.doors.spending import Purse
 from tieline.dataplane.limits.bounds import BodyBound, Bounds
 from tieline.dataplane.limits.fields import fields_of
 from tieline.dataplane.limits.held import Held, charged
@@ -135,7 +137,7 @@ class CallExchange:
         self.request = request
         self._body: RequestBody | None = None
         self.reply = Reply(request, request_id)
-        self.run = Run(door.runner, asked.target, Terms(asked.holder, key), self._again)
+        self.run = Run(door.runner, asked.target, Terms(asked.holder, key, self._sends), self._again)
         self._asked = asked
         self._door = door
         self._held = held
@@ -189,6 +191,14 @@ class CallExchange:
     async def _again(self, error: TielineError) -> CallTarget:
         self._asked = await self._door.again(self.request, self._asked.admitted, error)
         return self._asked.target
+
+    async def _sends(self, order: Order) -> None:
+        """The run is about to send ``order``, if its budgets allow it. Raises what they refuse it with."""
+        held = self._held
+        if held is not None:
+            if isinstance(held.spending, Purse):
+                await held.spending.reserve(order, self._asked.sends)
+            held.sent()
 
     # -- what the client does
 

@@ -11,6 +11,8 @@ States of a request at a door, and who owns it:
       │                                           │    └── the client leaves ──▶ gone: the look is cancelled
       └──── the store knows more, or the call ────┘
             is compiled
+
+Under a budget, what is served may wait first for its body, which says what it may cost, and for a lease.
 """
 
 import asyncio
@@ -23,10 +25,17 @@ from tieline.dataplane.admission.admit import Admission, Admitted, NeedsStore, R
 from tieline.dataplane.admission.fields import check_tag
 from tieline.dataplane.admission.words import Words
 from tieline.dataplane.awaited import AwaitedRecord, unrecorded
-from tieline.dataplane.doors.spending import bound_of, spender_of
+from tieline.dataplane.doors.spending import (
+    body_most,
+    body_of,
+    bound_of_body,
+    bound_of_small,
+    known_bound,
+    spender_of,
+)
 from tieline.dataplane.ledger.budgets import Spender
 from tieline.dataplane.ledger.ledger import CostBound, Ledger, NeedsLease, Reservation
-from tieline.dataplane.limits.bounds import Bounds
+from tieline.dataplane.limits.bounds import BodyBound, Bounds
 from tieline.dataplane.limits.held import Held
 from tieline.dataplane.limits.limiter import Limiter
 from tieline.dataplane.snapshot.calls import Calls
@@ -58,6 +67,9 @@ class Passage(Protocol):
 
     @property
     def asks_stream(self) -> bool: ...
+
+    @property
+    def body(self) -> BodyBound: ...
 
 
 Way = TypeVar("Way", bound=Passage)
@@ -162,14 +174,43 @@ class Door(ABC, Generic[Way]):
             self._serve(request, request_id, way, held)
 
     def _spend(self, request: Request, request_id: str, way: Way, held: Held | None) -> None:
-        """Serve the request if it fits its budgets; where the node has leased too little of one, it waits."""
-        spender, bound = spender_of(way, request), bound_of(way, request)
+        """Serve the request if it fits its budgets; it waits for its body, and where the node has leased too little."""
+        spender = spender_of(way, request)
+        bound = known_bound(way.plan, request.method, way.sends, upgrade=request.upgrade)
+        if bound is None and request.complete and body_most(request):
+            bound = bound_of_small(way.plan, body_of(request))
+        if bound is None:
+            gathering = Gathering(request, body_most(request), way.body.most)
+            gathering.task = request.run(self._read(request, request_id, (way, held), spender, gathering))
+            return
         found = self._ledger.reserve(spender, bound)
         if isinstance(found, NeedsLease):
             work = self._obtain(request, request_id, (way, held), (spender, bound))
             Waiting(request).task = request.run(work)
         else:
             self._reserved(request, request_id, (way, held), found)
+
+    async def _read(
+        self,
+        request: Request,
+        request_id: str,
+        passage: tuple[Way, Held | None],
+        spender: Spender,
+        gathering: "Gathering",
+    ) -> None:
+        """Read what the request may cost out of its body."""
+        way, held = passage
+        try:
+            is_whole = await gathering.whole()
+            bound = await bound_of_body(way.plan, body_of(request) if is_whole else None)
+        except BaseException:
+            if held is not None:
+                held.free()
+            raise
+        if request.is_over(way.body.most):
+            self._reserved(request, request_id, passage, way.body.error())
+            return
+        await self._obtain(request, request_id, passage, (spender, bound))
 
     async def _obtain(
         self, request: Request, request_id: str, passage: tuple[Way, Held | None], wanted: tuple[Spender, CostBound]
@@ -292,3 +333,40 @@ class Waiting:
 
     def client_ended(self) -> None:
         """There is no tunnel yet."""
+
+
+class Gathering(Waiting):
+    """The sink of a request that waits until its body is whole, or known to have more than ``most`` bytes."""
+
+    def __init__(self, request: Request, most: int, allowed: int) -> None:
+        super().__init__(request)
+        self._most = min(most, allowed)
+        self._announced = request.length
+        self._wake: asyncio.Future[None] | None = None
+
+    def body_arrived(self) -> None:
+        if self._wake is None:
+            super().body_arrived()
+        elif not self._wake.done():
+            self._wake.set_result(None)
+
+    async def whole(self) -> bool:
+        """Whether the body is whole, of at most ``most`` bytes; it waits in the request then, in one piece."""
+        request = self._request
+        if self._announced is not None and self._announced > self._most:
+            return False
+        request.continue_()
+        body = bytearray()
+        while True:
+            pieces, request.pieces = request.pieces, []
+            for piece in pieces:
+                body += piece
+            if request.complete or len(body) > self._most:
+                break
+            self._wake = asyncio.get_running_loop().create_future()
+            if request.paused:
+                request.resume()
+            await self._wake
+        self._wake = None
+        request.pieces = [bytes(body)] if body else []
+        return len(body) <= self._most

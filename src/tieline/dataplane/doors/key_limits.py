@@ -1,7 +1,7 @@
 """``GET /limits``: what the holder of an app key may do with it, and what is left of its limits.
 
-Takes nothing of any limit and leaves no record. Says nothing secret, and of limits that other apps share only what
-they are.
+Takes nothing of any limit or budget and leaves no record. Says nothing secret, and of limits and budgets of an API,
+which other apps share, only what they are.
 """
 
 from collections.abc import Collection, Mapping
@@ -10,15 +10,19 @@ from typing import Any, Final, Protocol
 
 import orjson
 
+from tieline.access.budgets import Amount
 from tieline.access.levels import Level
 from tieline.access.permissions import Mode, summary
+from tieline.core.clock import rfc3339
 from tieline.core.errors import MethodNotAllowed, TielineError
 from tieline.dataplane.admission.admit import Admission
-from tieline.dataplane.doors.door import Waiting
+from tieline.dataplane.doors.door import Controls, Waiting
+from tieline.dataplane.doors.spending import user_of
+from tieline.dataplane.ledger.budgets import Spender
+from tieline.dataplane.ledger.ledger import Balance
 from tieline.dataplane.limits.bounds import Bounds, RateBound
 from tieline.dataplane.limits.gcra import MICROSECONDS
 from tieline.dataplane.limits.held import Left
-from tieline.dataplane.limits.limiter import Limiter
 from tieline.dataplane.snapshot.plan import Api, Plan
 from tieline.dataplane.snapshot.view import AppKey
 from tieline.wire import answers
@@ -37,10 +41,11 @@ class Served(Protocol):
 class KeyLimits:
     """Answers requests to ``/limits``."""
 
-    def __init__(self, served: Served, admission: Admission, limiter: Limiter) -> None:
+    def __init__(self, served: Served, admission: Admission, controls: Controls) -> None:
         self._served = served
         self._admission = admission
-        self._limiter = limiter
+        self._limiter = controls.limiter
+        self._ledger = controls.ledger
 
     def open(self, request: Request, request_id: str) -> None:
         """Answer ``request``. Raises MethodNotAllowed."""
@@ -52,6 +57,7 @@ class KeyLimits:
         try:
             key = await self._admission.holder(request)
             told = self._told(key, request.peer)
+            told["budgets"] = await self._budgets(key, user_of(request))
         except TielineError as error:
             request.refuse(error, request_id)
             return
@@ -74,8 +80,13 @@ class KeyLimits:
             "models": key.models,
             "body": None if body is None else body.most,
             "limits": [_limit(each) for each in left],
-            "budgets": [],
         }
+
+    async def _budgets(self, key: AppKey, user: str) -> list[dict[str, Any]]:
+        """The budgets that hold for requests of the key, and of the end user if one is named."""
+        names = {api.row.id: name.decode() for name, api in sorted(self._served.apis.items())}
+        spenders = [Spender(key.key_id, key.app_id, api, user) for api in names if api in key.api_ids]
+        return [_budget(each, names) for each in await self._ledger.look(spenders)]
 
 
 def _api(key: AppKey, plan: Plan) -> dict[str, Any]:
@@ -99,6 +110,22 @@ def _limit(left: Left) -> dict[str, Any]:
     if isinstance(left.bound, RateBound):
         told["resets_in_seconds"] = left.reset / MICROSECONDS
     return told
+
+
+def _budget(balance: Balance, apis: Mapping[str, str]) -> dict[str, Any]:
+    budget, target = balance.account.budget, balance.account.budget.terms.target
+    amount, ends = Amount(budget.amount, budget.unit), balance.window.ends_at
+    told: dict[str, Any] = {
+        "name": budget.name,
+        "of": target.each or ("app" if target.app else "api" if target.api else "keys"),
+        "amount": amount.shown(),
+        "period": budget.terms.period,
+        "mode": budget.terms.mode,
+        "resets_at": None if ends is None else rfc3339(ends),
+    }
+    if target.api is not None:
+        return told | {"api": apis.get(target.api)}
+    return told | {"left": None if balance.left is None else amount.shown(balance.left)}
 
 
 def _moment(seconds: float) -> str:

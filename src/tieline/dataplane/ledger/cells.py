@@ -2,8 +2,9 @@
 
 Of the cell, ``shared`` 1 is what was granted in all, 2 what of the spent the store has confirmed, 3 the lease: its
 number, and until when (in seconds of the table's clock) the node may spend from it. ``own`` 0 is what a worker has
-reserved, given back by the supervisor where it dies; ``own`` 1 is what it has spent in all. All is read and written
-under the cell's lock, by code that waits for nothing.
+reserved, given back by the supervisor where it dies; ``own`` 1 is what it has spent in all. What it has reserved for
+requests that were sent is ``under_way`` 0: the supervisor counts that as spent, and as estimated. All is read and
+written under the cell's lock, by code that waits for nothing; what is under way by its worker alone, without it.
 """
 
 from collections.abc import Iterator, Sequence
@@ -26,6 +27,7 @@ class Counted(NamedTuple):
     confirmed: int
     number: int
     until: int
+    estimated: int = 0
 
     @property
     def free(self) -> int:
@@ -66,6 +68,7 @@ class Cells:
             shared[at + 2],
             lease >> _UNTIL_BITS,
             lease & _UNTIL,
+            self.table.estimated(cell),
         )
 
     def look(self, identity: bytes) -> Counted:
@@ -78,10 +81,16 @@ class Cells:
         self.table.shared[cell * 4] = FOREVER
         self.table.own[cell * 2] += amount
 
-    def settle(self, cell: int, reserved: int, cost: int) -> None:
+    def sent(self, cell: int, amount: int) -> None:
+        """What this worker has reserved so much for is on its way to the upstream, which may charge it from now on."""
+        self.table.under_way[cell * 2] += amount
+
+    def settle(self, cell: int, reserved: int, cost: int, *, sent: bool) -> None:
         """Of what this worker ``reserved`` in the locked ``cell``, ``cost`` was spent, be it more or less."""
         own = self.table.own
         own[cell * 2 + 1] += cost  # first: if the worker dies in between, what was spent is not lost
+        if sent:
+            self.table.under_way[cell * 2] -= reserved
         own[cell * 2] -= reserved
 
     def lease(self, cell: int, granted: int, number: int, until: int) -> None:

@@ -160,7 +160,7 @@ class Leasing(Saving):
 
     def _settled(self, window: OpenWindow, counted: Counted) -> Settled:
         lease = LeaseKey(window.key, self._node, self._boot, counted.number)
-        return Settled(lease, counted.spent, counted.reserved)
+        return Settled(lease, counted.spent, counted.reserved, counted.estimated)
 
     @contextmanager
     def _turn(self, window: OpenWindow) -> Iterator[bool]:

@@ -6,9 +6,10 @@ given back exactly once, however the request ends.
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from tieline.access.budgets import worded
 from tieline.core.clock import rfc3339
@@ -19,13 +20,17 @@ from tieline.dataplane.ledger.leasing import Leasing
 from tieline.dataplane.limits.table import NodeTable, TableFull
 from tieline.metering.rates import PriceTable
 from tieline.metering.reading import UsageReading
-from tieline.ports.budgets import BudgetRow, LedgerStore
+from tieline.ports.budgets import BudgetRow, LedgerStore, WindowKey, WindowRow
 
 WAIT_SECONDS: Final = 5.0
 WAITING_MOST: Final = 2_000
 _SKIP_SECONDS: Final = 1.0
 _TOKENS: Final = ("input_tokens", "output_tokens")
 _SLOT_RETRY: Final = 1.0
+_LOOK_SECONDS: Final = 1.0
+"""For so long it is remembered what was left: whoever asks again and again does not ask the store."""
+_LOOKS_MOST: Final = 10_000
+_NEVER: Final[tuple[float, WindowRow | None]] = (float("-inf"), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,18 +75,41 @@ class NeedsLease:
     need: int
 
 
+class Balance(NamedTuple):
+    """What is left of an account in the window that is running; ``left`` is None where the store cannot be asked."""
+
+    account: Account
+    window: WindowKey
+    left: int | None
+
+
 class Reservation:
     """What a request holds of budgets until it is settled."""
 
-    __slots__ = ("_bound", "_cells", "_parts", "_slots")
+    __slots__ = ("_at", "_bound", "_cells", "_parts", "_sent", "_slots")
 
     def __init__(
-        self, cells: Cells, parts: list[tuple[Account, OpenWindow, int]], slots: list[int], bound: CostBound
+        self,
+        cells: Cells,
+        parts: list[tuple[Account, OpenWindow, int]],
+        at: list[int],
+        slots: list[int],
+        bound: CostBound,
     ) -> None:
+        """``at`` are the cells of the ``parts``, which stay theirs while something is reserved in them."""
         self._cells = cells
         self._parts = parts
+        self._at = at
         self._slots = slots
         self._bound = bound
+        self._sent = False
+
+    def sent(self) -> None:
+        """The request is on its way: if this worker dies now, its bound counts as spent. A second time does nothing."""
+        if not self._sent and self._parts:
+            self._sent = True
+            for cell, (_, _, reserved) in zip(self._at, self._parts, strict=True):
+                self._cells.sent(cell, reserved)
 
     def settle(self, requests: int, used: UsageReading | None) -> None:
         """So many requests of the upstream count, and this is what was used. A second time does nothing."""
@@ -90,7 +118,8 @@ class Reservation:
         if parts:
             with self._cells.locked([window.identity for _, window, _ in parts]) as cells:
                 for cell, (account, _, reserved) in zip(cells, parts, strict=True):
-                    self._cells.settle(cell, reserved, nano if account.budget.unit == "usd" else tokens)
+                    cost = nano if account.budget.unit == "usd" else tokens
+                    self._cells.settle(cell, reserved, cost, sent=self._sent)
         slots, self._slots = self._slots, []
         for cell in slots:
             self._cells.give(cell)
@@ -106,6 +135,8 @@ class Ledger:
         self.index = BudgetIndex((), self._windows)
         self.leasing = Leasing(store, self._cells, self._windows)
         self._waiting = 0
+        self._store = store
+        self._looks: dict[WindowKey, tuple[float, WindowRow | None]] = {}
 
     def change(self, rows: Sequence[BudgetRow]) -> None:
         """These are the budgets from now on. What was reserved is settled where it was."""
@@ -152,6 +183,25 @@ class Ledger:
         finally:
             self._waiting -= 1
 
+    async def look(self, spenders: Iterable[Spender]) -> list[Balance]:
+        """The budgets that hold for any of ``spenders``, and what is left of each, up to a second old."""
+        accounts = {(each.budget.id, each.subject): each for of in spenders for each in self.index.of(of)}
+        now, clock = time.time(), time.monotonic()
+        windows = {name: account.at(now).key for name, account in accounts.items()}
+        unknown = [key for key in windows.values() if self._looks.get(key, _NEVER)[0] < clock - _LOOK_SECONDS]
+        if len(self._looks) > _LOOKS_MOST:
+            self._looks.clear()
+        with suppress(NotReady):  # then nobody knows
+            found = {row.key: row for row in await self._store.look(unknown)}
+            self._looks.update({key: (clock, found.get(key)) for key in unknown})
+        return [self._balance(account, windows[name], clock) for name, account in accounts.items()]
+
+    def _balance(self, account: Account, key: WindowKey, clock: float) -> Balance:
+        seen, row = self._looks.get(key, _NEVER)
+        used = 0 if row is None else row.spent + row.reserved
+        is_known = seen >= clock - _LOOK_SECONDS
+        return Balance(account, key, max(0, account.budget.amount - used) if is_known else None)
+
     async def _lease(self, needed: NeedsLease) -> None:
         try:
             await self.leasing.lease(needed.window, needed.need)
@@ -179,7 +229,7 @@ class Ledger:
                     self._cells.take(cell)
         except TableFull as error:
             return error
-        return Reservation(self._cells, parts, slots, bound) if parts else None
+        return Reservation(self._cells, parts, cells[: len(parts)], slots, bound) if parts else None
 
     def _lack(
         self, counted: Counted, account: Account, window: OpenWindow, most: int

@@ -40,6 +40,10 @@ class Counter(Protocol):
 class Spending(Protocol):
     """What a request has reserved of budgets; a ``ledger.Reservation``."""
 
+    def sent(self) -> None:
+        """The request is on its way to the upstream, which may charge it from now on."""
+        ...
+
     def settle(self, requests: int, used: UsageReading | None) -> None:
         """It is known what it used: so many requests of the upstream, and what their answers told."""
         ...
@@ -87,6 +91,11 @@ class Held:
             return taken
         self._stream_cells = taken
         return None
+
+    def sent(self) -> None:
+        """The request is on its way: what it has reserved counts as spent if this worker dies now."""
+        if self.spending is not None:
+            self.spending.sent()
 
     def free(self) -> None:
         """Give all slots back, and what was reserved of budgets and not settled; a second time does nothing."""

@@ -2,7 +2,8 @@
 
 A cell belongs to an identity (16 bytes: whose limit, which limit, its numbers). It has a shared part (a rate's arrival
 time, a budget's slice) and a part for each worker, which that worker alone writes (slots in use, money under way). What
-is in use is the sum of the workers' parts, so the part of a worker that died is taken back by zeroing it, exactly.
+is in use is the sum of the workers' parts, so the part of a worker that died is taken back by zeroing it, exactly; what
+it had under way at an upstream, which may charge it, is kept as used, and known to be an estimate.
 
 Who may touch a cell: whoever holds its lock, one byte of the file (POSIX record lock: the kernel frees it when its
 holder dies). A lock is held for a few microseconds by code that waits for nothing, and locks of several cells are taken
@@ -40,8 +41,9 @@ FOREVER: Final = (1 << 63) - 1
 _IDENTITY: Final = 16
 _SHARED: Final = 4
 _OWN: Final = 2
+_UNDER_WAY: Final = 2
 _PAGE: Final = 4096
-_FORMAT: Final = b"tieline\x01"
+_FORMAT: Final = b"tieline\x02"
 _EMPTY: Final = bytes(_IDENTITY)
 _NAME: Final = 16
 _NODE_AT: Final = 1024
@@ -84,6 +86,8 @@ class NodeTable:
     Cells are numbers. Between :meth:`acquire` and :meth:`release`, the shared values ``shared[cell * 4 + i]`` and this
     worker's values ``own[cell * 2 + i]`` may be read and written. ``shared`` 0 is ``keep_until``, in microseconds of
     :func:`micros`; 1 to 3 are the limit's. ``own`` 0 is what is held, and given back if the worker dies; 1 is kept.
+    ``under_way[cell * 2]`` is a part of what is held, which becomes kept instead if the worker dies; 1 is how much of
+    what is kept came to be so.
 
     ``node`` names the file for good, ``boot`` what is counted in it since the machine was last started.
 
@@ -100,7 +104,7 @@ class NodeTable:
         self._alone = workers == 1
         self._known: dict[bytes, int] = {}
         cells = capacity + PROBED  # so that no probe has to wrap around
-        sizes = [_PAGE, cells * _IDENTITY, cells * _SHARED * 8] + [cells * _OWN * 8] * workers
+        sizes = [_PAGE, cells * _IDENTITY, cells * _SHARED * 8] + [cells * (_OWN + _UNDER_WAY) * 8] * workers
         starts = [sum(sizes[:i]) for i in range(len(sizes) + 1)]
         self.file = file
         size = self._prepare(starts[-1])
@@ -110,10 +114,12 @@ class NodeTable:
         view = memoryview(self._map)
         self._identities = view[starts[1] : starts[2]]
         self.shared = view[starts[2] : starts[3]].cast("q")
-        self._of_workers = [
-            view[start : start + sizes[3]].cast("q") for start in range(starts[3], size - sizes[3] + 1, sizes[3])
-        ]
+        parts = range(starts[3], size - sizes[3] + 1, sizes[3])
+        half = cells * _OWN * 8
+        self._of_workers = [view[start : start + half].cast("q") for start in parts]
+        self._sent_of_workers = [view[start + half : start + sizes[3]].cast("q") for start in parts]
         self.own = self._of_workers[worker]
+        self.under_way = self._sent_of_workers[worker]
 
     def acquire(self, identities: Sequence[bytes]) -> list[int]:
         """The cells of ``identities``, each once and locked: fresh ones where they have none. Raises TableFull.
@@ -144,18 +150,30 @@ class NodeTable:
         at = cell * _OWN + 1
         return sum([own[at] for own in self._of_workers])
 
+    def estimated(self, cell: int) -> int:
+        """How much of what is kept in ``cell`` was under way when its worker died."""
+        at = cell * _UNDER_WAY + 1
+        return sum([sent[at] for sent in self._sent_of_workers])
+
     def release_all(self, worker: int) -> None:
-        """Give back whatever ``worker`` holds, because its process has ended."""
-        own = self._of_workers[worker]
+        """Give back whatever ``worker`` holds, because its process has ended; keep what was under way.
+
+        In this order, so that whoever looks meanwhile sees too much taken and never too little.
+        """
+        own, under_way = self._of_workers[worker], self._sent_of_workers[worker]
         for at in range(0, len(own), _STRIDE):
-            part = own[at : at + _STRIDE]
+            part, sent = own[at : at + _STRIDE], under_way[at : at + _STRIDE]
             if bytes(part) != _ZEROS:  # else there is nothing to do, and pages that were never used stay so
                 for held in range(0, len(part), _OWN):
+                    if sent[held]:
+                        part[held + 1] += sent[held]
+                        sent[held + 1] += sent[held]
+                        sent[held] = 0
                     part[held] = 0
 
     def close(self) -> None:
         """Unmap the file. Its cells stay."""
-        for view in (self._identities, self.shared, self.own, *self._of_workers):
+        for view in (self._identities, self.shared, *self._of_workers, *self._sent_of_workers):
             view.release()
         self._map.close()
 
@@ -196,7 +214,7 @@ class NodeTable:
             raise TableFull("Too many limits are in use at once. Try again shortly.", retry_after=1)
         for i in range(_SHARED):
             self.shared[free * _SHARED + i] = 0
-        for own in self._of_workers:
+        for own in (*self._of_workers, *self._sent_of_workers):
             own[free * _OWN] = own[free * _OWN + 1] = 0
         identities[free * _IDENTITY : (free + 1) * _IDENTITY] = wanted
         return free

@@ -45,9 +45,7 @@ from tieline.wire.request import Request
 
 HELD_MOST: Final = 64 * 1024
 """Bytes of a body that wait for a connection, and that are kept to be sent once more."""
-_SWITCHING = 101
-_ENOUGH = 300
-_SERVER_ERRORS = 500
+_SWITCHING, _ENOUGH, _SERVER_ERRORS = 101, 300, 500
 
 
 class Exchange:
@@ -258,6 +256,8 @@ class Exchange:
     def _send(self, connection: EgressConnection, prepared: Prepared) -> None:
         request = self.request
         self._connection = connection
+        if self._held is not None:
+            self._held.sent()
         self.unsent = False
         self.sends += 1
         self.sent_at = time.perf_counter()

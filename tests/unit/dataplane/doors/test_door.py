@@ -10,7 +10,7 @@ from tieline.core.errors import MissingPermission, NotReady, TielineError
 from tieline.dataplane.admission.admit import LOOKING_MOST, Admission, Admitted, Rejected
 from tieline.dataplane.doors.door import HELD_MOST, Controls, Door, NeedsCall
 from tieline.dataplane.ledger.ledger import Ledger
-from tieline.dataplane.limits.bounds import Bounds, bounds_of
+from tieline.dataplane.limits.bounds import BodyBound, Bounds, bounds_of
 from tieline.dataplane.limits.held import Held
 from tieline.dataplane.limits.limiter import Limiter
 from tieline.dataplane.limits.table import NodeTables, open_files
@@ -74,6 +74,10 @@ class Way(NamedTuple):
     @property
     def sends(self) -> int:
         return 1
+
+    @property
+    def body(self) -> BodyBound:
+        raise AssertionError("nobody asks for it where there are no budgets")
 
 
 class EveryDoor(Door[Way]):

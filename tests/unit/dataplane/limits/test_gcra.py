@@ -1,11 +1,13 @@
 """The rate in integers against a model in fractions."""
 
 import random
+from datetime import timedelta
 from fractions import Fraction
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from throttled import MemoryStore, Throttled, per_duration, utils
 
 from tieline.dataplane.limits.gcra import Arrival, Rate
 
@@ -108,3 +110,40 @@ def test_a_rate_equals_the_model_over_many_steps(soak: bool) -> None:
                 assert taken.remaining == max(0, int(bucket.level))
                 arrival = taken.arrival
         left -= 5_000
+
+
+class Seconds:
+    """A clock that stands still until a test moves it."""
+
+    now = 1_024.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_a_rate_decides_as_a_library_that_others_wrote(monkeypatch: pytest.MonkeyPatch, soak: bool) -> None:
+    """Step by step on one clock against throttled-py's GCRA.
+
+    It counts in floating point, so all that it meets is whole 64ths of a second, of which no sum is ever rounded.
+    """
+    clock = Seconds()
+    monkeypatch.setattr(utils, "now_mono_f", clock)
+    randomness = random.Random(20261130)
+    left = 1_000_000 if soak else 40_000
+    refused = 0
+    while left > 0:
+        units = 2 ** randomness.randint(0, 12)
+        quota = per_duration(timedelta(seconds=64), units, burst=units)
+        theirs = Throttled(key="k", using="gcra", quota=quota, store=MemoryStore())
+        ours, arrival = Rate(units, 64_000_000), FRESH
+        for _ in range(5_000):
+            pace = max(1, 4_096 // units)
+            clock.now += randomness.choice((0, 0, 1, pace, randomness.randint(0, 3 * pace))) / 64
+            amount = randomness.choice((1, 1, 1, 2, randomness.randint(1, units)))
+            taken, found = ours.take(arrival, int(clock.now * 1_000_000), amount), theirs.limit(cost=amount)
+            assert taken.fits is not found.limited
+            assert taken.remaining == found.state.remaining
+            refused += found.limited
+            arrival = taken.arrival
+        left -= 5_000
+    assert refused > 1_000
