@@ -49,8 +49,11 @@ class Held:
 
     async def fill(self) -> int:
         """Ask until one is refused for what is at once; how many are under way then."""
-        while (refused := await self.add()) is None:
+        end = time.monotonic() + 60
+        while (refused := await self.add()) is None or (refused.code == "overloaded" and time.monotonic() < end):
             assert len(self.streams) < 1000
+            if refused is not None:  # the machine is: this says nothing of limits
+                await asyncio.sleep(float(refused.header("retry-after")))
         assert refused.code == "concurrency_limited", refused.raw
         return len(self.streams)
 

@@ -20,6 +20,8 @@ _BORNE: Final = re.compile(
     rb'(?<![-\w])name\*?\s*=\s*"?(?:%b)(?:\[\])?["\r\n;]' % b"|".join(sorted(name.encode() for name in BEARING)),
     re.IGNORECASE,
 )
+_TWICE: Final = re.compile(rb"(?<![-\w])name\*?\s*=[^\r\n]*(?<![-\w])name\*?\s*=", re.IGNORECASE)
+"""A part that bears two names: readers take one or the other."""
 
 
 def is_form(content_type: bytes) -> bool:
@@ -47,7 +49,11 @@ def asked_in_body_of_form(content_type: bytes, body: bytes) -> AskedOfModel | No
     except TielineError:
         return None
     fields = _fields(events)
-    if fields is None or len(_BORNE.findall(body)) != sum(_plain(name) in BEARING for name, _ in fields):
+    if (
+        _TWICE.search(body) is not None
+        or fields is None
+        or len(_BORNE.findall(body)) != sum(_plain(name) in BEARING for name, _ in fields)
+    ):
         return None
     return asked_in_form(fields)
 

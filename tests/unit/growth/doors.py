@@ -1,6 +1,7 @@
 """Rows: what clients and upstreams send, from the first byte of a head to the last of a body."""
 
 import zlib
+from functools import partial
 from typing import Any
 
 from tests.unit.growth.row import Rows, repeated, tolerant
@@ -23,6 +24,7 @@ from tieline.dataplane.answers.pieces_mask import mask_pieces
 from tieline.dataplane.attempt.model_list import check_body, check_target, only_allowed
 from tieline.dataplane.attempt.retry import retry_after
 from tieline.definitions.json_parts import release
+from tieline.metering.asked_forms import asked_in_body_of_form
 from tieline.web.api.etags import revisions
 from tieline.web.api.payload import wants_json
 from tieline.web.gate import host_name
@@ -94,6 +96,8 @@ def error(content_type: bytes) -> Any:
     return lambda body: extract_error(content_type, body)
 
 
+PAIRS = b"application/x-www-form-urlencoded"
+FORM_ASKED = partial(asked_in_body_of_form, b"multipart/form-data; boundary=edge")
 PART = b"--edge\r\nContent-Disposition: form-data; name="
 GET = b"GET / HTTP/1.1\r\nHost: h\r\n"
 ROWS: Rows = {
@@ -160,6 +164,9 @@ ROWS: Rows = {
         models_of(b"multipart/form-data; boundary=edge"), lambda n: (PART + b'"model"\r\n\r\na\r\n') * n
     ),
     "models: pairs": (models_of(b"application/x-www-form-urlencoded"), lambda n: b"model=a&" * n),
+    "budget: fields": (FORM_ASKED, lambda n: (PART + b'"n[]"\r\n\r\na\r\n') * n + b"--edge--\r\n"),
+    "budget: names in a file": (FORM_ASKED, lambda n: PART + b'"a"\r\n\r\n' + b'name="n";' * n + b"\r\n--edge--\r\n"),
+    "budget: pairs": (lambda body: asked_in_body_of_form(PAIRS, body), lambda n: b"n=1&" * n),
     "models: of a path": (
         tolerant(lambda path: check_target(["a"], path, path, upgrade=False), TielineError), lambda n: b"/models/a" * n
     ),

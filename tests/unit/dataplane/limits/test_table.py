@@ -1,5 +1,6 @@
 """The node table: one count for many processes, exact also when they are killed."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -132,3 +133,19 @@ def test_workers_out_of_bounds_are_refused(tmp_path: Path, worker: int, workers:
     """A node has up to 64 workers, counted from 0."""
     with pytest.raises(ValueError, match="1 to 64 workers"):
         NodeTable(open_file(tmp_path), worker, workers)
+
+
+def test_what_a_dead_worker_had_under_way_is_kept_and_known_to_be_an_estimate() -> None:
+    """The rest of what it held is free; a second time changes nothing."""
+    file = open_file(None)
+    dead, other = (NodeTable(file, worker, 2) for worker in range(2))
+    (cell,) = dead.acquire([identity("a")])
+    dead.release([cell])
+    dead.own[cell * 2], dead.own[cell * 2 + 1], dead.under_way[cell * 2] = 7, 100, 5
+    other.own[cell * 2], other.under_way[cell * 2] = 2, 2
+    for _ in range(2):
+        other.release_all(0)
+        assert (other.held(cell), other.kept(cell), other.estimated(cell)) == (2, 105, 5)
+    for table in (dead, other):
+        table.close()
+    os.close(file)
