@@ -108,18 +108,22 @@ async def test_a_probe_that_failed_leaves_the_upstream_alone_for_longer() -> Non
 
 async def test_what_was_sent_before_an_upstream_recovered_says_nothing_about_it_now() -> None:
     """Old failures, which come in late, do not close it off again."""
-    to = await plan()
+    to, recovered = await plan(), asyncio.Event()
     assert to.lane is not None
     breaker = to.lane.breaker
 
     class Late(FakeSender):
         async def send(self, message: Message, prepared: Prepared) -> FakeHead:
-            breaker.close()
+            await recovered.wait()
             return await super().send(message, prepared)
 
-    for _ in range(IN_A_ROW + 1):
-        await run(Late(FakeHead(503)), to, Policy(1, idempotent=True))
-    assert (breaker.open, breaker.failures) == (False, IN_A_ROW + 1)
+    once = Policy(1, idempotent=True)
+    sent = [asyncio.create_task(run(Late(FakeHead(503)), to, once)) for _ in range(IN_A_ROW)]
+    await asyncio.sleep(0)
+    breaker.close()
+    recovered.set()
+    await asyncio.gather(*sent)
+    assert (breaker.open, breaker.failures) == (False, IN_A_ROW)
 
 
 @pytest.mark.parametrize("answer", [UpstreamUnreachable("gone"), FakeHead(503)])

@@ -170,6 +170,7 @@ def test_a_body_too_large_to_be_read_is_refused_with_its_bound() -> None:
         (b"GET", b"/v1/models/o3", False),
         (b"GET", b"/v1/supermodels", False),
         (b"GET", b"/models/x", False),
+        (b"GET", b"/modelsX", False),
     ],
 )
 def test_what_an_apis_list_of_models_is(method: bytes, path: bytes, *, is_list: bool) -> None:
