@@ -24,8 +24,6 @@ from tests.wire.raw import Peer, Script, Upstream
 from tests.wire.stage import PROVIDER_KEY, Stage
 from tieline.app.worker import TURN
 
-pytestmark = pytest.mark.alone  # it measures how long a loop stands still
-
 _WHOLE = 16 * 1024 * 1024 - 64
 SIZE = _WHOLE if SOAK else _WHOLE // 4
 MOST = 0.05
