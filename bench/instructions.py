@@ -221,16 +221,18 @@ class Stage:
         records = self._worker.service.records
         if "no record" in name:
             records.ended = lambda *_: None  # type: ignore[method-assign]
-        if is_call:
-            yield lambda: ends.run(request)
-        elif name.startswith("stream"):
-            ends.client.data_received(request)
-            ends.upstream.data_received(_STREAMED + _CHUNK)
-            yield lambda: ends.upstream.data_received(_CHUNK)
-        else:
-            yield lambda: ends.exchange(request)
-            ends.check()
-        ends.close()
+        try:
+            if is_call:
+                yield lambda: ends.run(request)
+            elif name.startswith("stream"):
+                ends.client.data_received(request)
+                ends.upstream.data_received(_STREAMED + _CHUNK)
+                yield lambda: ends.upstream.data_received(_CHUNK)
+            else:
+                yield lambda: ends.exchange(request)
+                ends.check()
+        finally:
+            ends.close()
         if "no record" in name:
             del records.ended
         if budget:

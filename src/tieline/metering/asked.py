@@ -7,8 +7,7 @@ text that merely looks like a picture's member is no plain text. Nothing raises.
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import orjson
 
@@ -48,12 +47,13 @@ _TOOLS: Final = (
 )
 _CLIENTS_OWN: Final = ("function", "custom", "bash_", "text_editor_", "computer_", "memory_")
 _IN_PATH: Final = re.compile(r"/models/([^/:?]+)(?::[A-Za-z]+)?(?:$|\?)")
+_NO_TOOLS: Final[Mapping[str, int | None]] = {}
+_NOTHING: Final[Mapping[str, int]] = {}
 UNCLEAR: Final = "unclear"
 """Stands among the tools of a request that cannot be told for sure: nothing covers it, so there is no bound."""
 
 
-@dataclass(frozen=True, slots=True)
-class AskedOfModel:
+class AskedOfModel(NamedTuple):
     """What a request asks for; as ``bound.Boundable`` says.
 
     ``models`` are all values that its members ``model`` have, in their order: a list of allowed models has to allow
@@ -68,13 +68,14 @@ class AskedOfModel:
     service_tier: str | None = None
     is_stored: bool = False
     is_whole: bool = False
-    tools: Mapping[str, int | None] = field(default_factory=dict)
-    most: Mapping[str, int] = field(default_factory=dict)
+    tools: Mapping[str, int | None] = _NO_TOOLS
+    most: Mapping[str, int] = _NOTHING
 
     @property
     def model(self) -> str | None:
         """The model, where one alone is named."""
-        return self.models[0] if len(set(self.models)) == 1 else None
+        models = self.models
+        return models[0] if len(models) == 1 or len(set(models)) == 1 else None
 
 
 def asked_in_json(body: bytes) -> AskedOfModel | None:
@@ -147,13 +148,15 @@ def _asked(value: Mapping[str, Any], models: Iterable[Any], *, is_clear: bool, i
     names = [name_in(each) or "" for each in models if each is not None][: MODELS_MOST + 1]
     tools = _tools(value) if is_clear else {UNCLEAR: None}
     stored = value.get("prompt")
-    is_stored = isinstance(stored, dict) or any(value.get(name) is not None for name in _STORED)
+    is_stored = isinstance(stored, dict) or (
+        not _STORED.isdisjoint(value) and any(value.get(name) is not None for name in _STORED)
+    )
     settings = value.get("generationConfig", value.get("generation_config"))
     settings = settings if isinstance(settings, dict) else {}
     limits = [whole(value.get(name)) for name in _OUTPUT if value.get(name) is not None]
     limits += [whole(settings[name]) for name in ("maxOutputTokens", "max_output_tokens") if name in settings]
     read = [each for each in limits if each is not None]
-    choices = max(whole(each) or 1 for each in (value.get("n"), value.get("best_of"), settings.get("candidateCount")))
+    choices = max([whole(each) or 1 for each in (value.get("n"), value.get("best_of"), settings.get("candidateCount"))])
     return AskedOfModel(
         tuple(names),
         value.get("stream") is True,

@@ -6,7 +6,7 @@ a request carries its whole input, its bytes bound what is read: no token of tex
 add no more than ``ADDED_TOKENS`` of their own around it.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Final, Protocol
 
 from tieline.core.quantities import QUANTITIES
@@ -17,11 +17,6 @@ ADDED_TOKENS: Final = 1_024
 """What a provider's templates and hidden instructions add to a text that it is sent."""
 _NANO: Final = 1_000
 _REQUESTS: Final = "requests"
-_NOT_TEXT: Final = frozenset(
-    name
-    for name, each in QUANTITIES.items()
-    if each.sort == "input" and any(kind in name for kind in ("audio", "image", "video"))
-)
 
 
 class Boundable(Protocol):
@@ -60,15 +55,16 @@ def bound(table: PriceTable, asked: Boundable, body_bytes: int, at: float) -> in
     found = table.find(asked.model, at) if asked.model is not None else None
     if found is None or asked.model is None:
         return None
-    turns = _turns(asked.tools)
+    turns = _turns(asked.tools) if asked.tools else 1
     if turns is None:
         return None
-    inputs, window = max(asked.inputs, 1), table.window_at_most(asked.model)
+    window, most_output = table.sizes(asked.model)
+    inputs = max(asked.inputs, 1)
     reads = _least(
         window * inputs * turns if window is not None else None,
         body_bytes + ADDED_TOKENS * inputs if asked.is_whole else None,
     )
-    writes = _least(asked.most_output, table.most_output(asked.model), window)
+    writes = _least(asked.most_output, most_output, window)
     written = writes * inputs * turns * max(asked.choices, 1) if writes is not None else None
     limits = _Limits(asked, body_bytes, reads, written)
     every = [limits.of(sheet) for sheet in found[1].sheets(at)]
@@ -91,22 +87,16 @@ class _Limits:
         """The bound by the rates of ``sheet``, in nano-dollars."""
         if not sheet.covered.issuperset(self._asked.tools):
             return None
-        by_sort: dict[str, list[Line]] = {"input": [], "output": [], "tool": [], "other": []}
-        for line in sheet.lines:
-            if not (self._asked.is_whole and line.quantity in _NOT_TEXT):
-                by_sort[QUANTITIES[line.quantity].sort].append(line)
-        rest = [*by_sort["tool"], *by_sort["other"]]
-        sums = [
-            _times(self._reads, self._highest(by_sort["input"])),
-            _times(self._writes, self._highest(by_sort["output"])),
-            *(_times(self._most(line), self._highest(parts)) for line, parts in _with_parts(rest)),
-        ]
+        read, written, rest = sheet.of_text if self._asked.is_whole else sheet.grouped
+        sums = [_times(self._reads, self._highest(read)), _times(self._writes, self._highest(written))]
+        for line, parts in rest:
+            sums.append(_times(self._most(line), self._highest(parts)))
         known = [each for each in sums if each is not None]
         return -(-sum(known) // (sheet.scale * _NANO)) if len(known) == len(sums) else None
 
     def _highest(self, lines: Iterable[Line]) -> int:
         """The highest rate, in the steps that a request of this size can reach."""
-        return max((each.highest(self._reads) for each in lines), default=0)
+        return max([each.highest(self._reads) for each in lines], default=0)
 
     def _most(self, line: Line) -> int | None:
         quantity, asked = line.quantity, self._asked
@@ -124,19 +114,8 @@ def _turns(tools: Mapping[str, int | None]) -> int | None:
     return 1 + sum(uses) if len(uses) == len(tools) else None
 
 
-def _with_parts(lines: Sequence[Line]) -> Iterator[tuple[Line, list[Line]]]:
-    """Each line of a quantity that is no part of another, with those of its parts, which are charged instead."""
-    names = {each.quantity for each in lines}
-    for line in lines:
-        if names.isdisjoint(QUANTITIES[line.quantity].parts_of):
-            yield (
-                line,
-                [each for each in lines if line.quantity in (each.quantity, *QUANTITIES[each.quantity].parts_of)],
-            )
-
-
 def _least(*limits: int | None) -> int | None:
-    return min((each for each in limits if each is not None), default=None)
+    return min([each for each in limits if each is not None], default=None)
 
 
 def _times(count: int | None, rate: int) -> int | None:

@@ -79,11 +79,12 @@ class PriceList:
 class PriceTable:
     """What the answers of one API are priced by: the definition's own prices, then its provider's list."""
 
-    __slots__ = ("_known", "lists")
+    __slots__ = ("_known", "_sizes", "lists")
 
     def __init__(self, lists: Sequence[PriceList]) -> None:
         self.lists = tuple(lists)
         self._known: dict[tuple[str | None, str | None], tuple[float, float, Sheet]] = {}
+        self._sizes: dict[str, tuple[int | None, int | None]] = {}
 
     def find(self, name: str, at: float) -> tuple[PriceList, ModelPrices] | None:
         """The model called ``name`` in the first list that has prices for it in force ``at``, and the list."""
@@ -106,6 +107,15 @@ class PriceTable:
     def most_output(self, name: str) -> int | None:
         """The most tokens that the model called ``name`` writes, from the first list that says it."""
         return next((each.most_output for each in self._called(name) if each.most_output is not None), None)
+
+    def sizes(self, name: str) -> tuple[int | None, int | None]:
+        """``window_at_most`` and ``most_output`` of the model called ``name``; those of 2,000 names are at hand."""
+        known = self._sizes.get(name)
+        if known is None:
+            if len(self._sizes) >= REMEMBERED:
+                self._sizes.clear()
+            known = self._sizes[name] = (self.window_at_most(name), self.most_output(name))
+        return known
 
     def cost(self, reading: Priceable, at: float) -> Cost:
         """What ``reading`` cost, by the prices in force ``at`` (seconds since the epoch, when it was sent)."""

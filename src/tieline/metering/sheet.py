@@ -5,12 +5,12 @@ decimals stay whole numbers so. A *sheet* is what is in force at one time for on
 each quantity out of the whole, multiplies, and rounds up to nano-dollars once.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from fractions import Fraction
 from itertools import chain
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from tieline.core.quantities import QUANTITIES
 
@@ -24,6 +24,11 @@ _MOST_SPECIFIC_FIRST: Final = tuple(
     sorted(QUANTITIES, key=lambda name: (-len(QUANTITIES[name].parts_of), list(QUANTITIES).index(name)))
 )
 _REQUESTS: Final = "requests"
+_NOT_TEXT: Final = frozenset(
+    name
+    for name, each in QUANTITIES.items()
+    if each.sort == "input" and any(kind in name for kind in ("audio", "image", "video"))
+)
 _OTHER_MEASURES: Final = frozenset(name for name, each in QUANTITIES.items() if each.sort == "other")
 
 
@@ -51,14 +56,48 @@ class Line:
         return max(self.rate, *fit) if fit else self.rate
 
 
+class Grouped(NamedTuple):
+    """The lines of a sheet by what they measure: tokens read, tokens written, and the rest.
+
+    Of the rest, each quantity that is no part of another, with the lines of its parts, which are charged instead.
+    """
+
+    read: tuple[Line, ...]
+    written: tuple[Line, ...]
+    rest: tuple[tuple[Line, tuple[Line, ...]], ...]
+
+    @classmethod
+    def of(cls, lines: Iterable[Line]) -> "Grouped":
+        """``lines`` by the sort of their quantities."""
+        by_sort: dict[str, list[Line]] = {"input": [], "output": [], "tool": [], "other": []}
+        for line in lines:
+            by_sort[QUANTITIES[line.quantity].sort].append(line)
+        rest = [*by_sort["tool"], *by_sort["other"]]
+        names = {each.quantity for each in rest}
+        return cls(
+            tuple(by_sort["input"]),
+            tuple(by_sort["output"]),
+            tuple(
+                (
+                    line,
+                    tuple(
+                        each for each in rest if line.quantity in (each.quantity, *QUANTITIES[each.quantity].parts_of)
+                    ),
+                )
+                for line in rest
+                if names.isdisjoint(QUANTITIES[line.quantity].parts_of)
+            ),
+        )
+
+
 class Sheet:
     """The rates in force at one time, for one service tier.
 
-    ``priced`` are the quantities with rates of their own, ``covered`` those and their parts, ``by_request`` is the rate
-    of a request as such.
+    ``grouped`` are its lines, ``of_text`` those that a request of text alone can come to. ``priced`` are the quantities
+    with rates of their own, ``covered`` those and their parts, ``by_request`` is the rate of a request as such.
     """
 
-    __slots__ = ("_divisor", "_steps", "by_request", "covered", "lines", "priced", "scale")
+    __slots__ = ("_divisor", "_steps", "by_request", "covered", "grouped", "lines", "of_text", "priced", "scale")
 
     def __init__(self, rates: Mapping[str, Sequence[Any]], scale: int, least: Mapping[str, int]) -> None:
         names = [name for name in _MOST_SPECIFIC_FIRST if name in rates]
@@ -72,6 +111,8 @@ class Sheet:
             )
             for name in names
         )
+        self.grouped = Grouped.of(self.lines)
+        self.of_text = Grouped.of([line for line in self.lines if line.quantity not in _NOT_TEXT])
         self.scale = scale
         self.priced = frozenset(names)
         parts = (name for name, each in QUANTITIES.items() if not self.priced.isdisjoint(each.parts_of))

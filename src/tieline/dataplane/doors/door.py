@@ -176,6 +176,9 @@ class Door(ABC, Generic[Way]):
     def _spend(self, request: Request, request_id: str, way: Way, held: Held | None) -> None:
         """Serve the request if it fits its budgets; it waits for its body, and where the node has leased too little."""
         spender = spender_of(way, request)
+        if not self._ledger.index.of(spender):
+            self._serve(request, request_id, way, held)
+            return
         bound = known_bound(way.plan, request.method, way.sends, upgrade=request.upgrade)
         if bound is None and request.complete and body_most(request):
             bound = bound_of_small(way.plan, body_of(request))

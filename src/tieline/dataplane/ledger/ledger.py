@@ -33,8 +33,7 @@ _LOOKS_MOST: Final = 10_000
 _NEVER: Final[tuple[float, WindowRow | None]] = (float("-inf"), None)
 
 
-@dataclass(frozen=True, slots=True)
-class CostBound:
+class CostBound(NamedTuple):
     """The most that a request may cost, known before it is sent: in nano-dollars and in tokens, None for no bound.
 
     ``each`` is what one request of the upstream costs, where that is known whatever it asks for. Else what its answer
@@ -58,7 +57,7 @@ class CostBound:
         if used is None:
             return (self.each * requests if self.each is not None else self.nano or 0), self.tokens or 0
         readings = (used, *used.others)
-        tokens = sum(each.quantities.get(name, 0) for each in readings for name in _TOKENS)
+        tokens = sum([each.quantities.get(name, 0) for each in readings for name in _TOKENS])
         if self.each is not None:
             return self.each * requests, tokens
         costs = [self.prices.cost(each, self.at).nano if self.prices is not None else None for each in readings]
@@ -113,9 +112,9 @@ class Reservation:
 
     def settle(self, requests: int, used: UsageReading | None) -> None:
         """So many requests of the upstream count, and this is what was used. A second time does nothing."""
-        nano, tokens = self._bound.cost(requests, used)
         parts, self._parts = self._parts, []
         if parts:
+            nano, tokens = self._bound.cost(requests, used)
             with self._cells.locked([window.identity for _, window, _ in parts]) as cells:
                 for cell, (account, _, reserved) in zip(cells, parts, strict=True):
                     cost = nano if account.budget.unit == "usd" else tokens
@@ -221,7 +220,7 @@ class Ledger:
                     if lack is not None:
                         return lack
                 slots = cells[len(parts) :]
-                if any(self._cells.table.held(cell) for cell in slots):
+                if slots and any(self._cells.table.held(cell) for cell in slots):
                     return _one_at_a_time(ones[0])
                 for cell, (_, _, most) in zip(cells, parts, strict=False):
                     self._cells.reserve(cell, most)

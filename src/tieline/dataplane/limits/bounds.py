@@ -34,6 +34,7 @@ class RateBound:
     policy: str
     rate: Rate
     tokens: bool = False
+    streams: Literal[False] = False
     declared: str = field(init=False, compare=False)
 
     def __post_init__(self) -> None:

@@ -9,17 +9,18 @@ from typing import Final
 
 from tieline.dataplane.limits.bounds import RateBound
 from tieline.dataplane.limits.gcra import MICROSECONDS
-from tieline.dataplane.limits.held import Held, Left
-from tieline.wire.egress import Answer
+from tieline.dataplane.limits.held import Left
 
-_OPENAI: Final = b"x-ratelimit-"
 _MILLISECOND: Final = 1000
 _MINUTE_MS: Final = 60_000
 _HOUR_MS: Final = 3_600_000
 
 
 def fields_of(left: Sequence[Left], *, openai: bool = True) -> bytes:
-    """Header lines, each with its end, that tell what is ``left``; with ``openai`` those that its SDKs know too."""
+    """Header lines, each with its end, that tell what is ``left``; with ``openai`` those that its SDKs know too.
+
+    These are left out beside an upstream's answer that has such itself.
+    """
     told = [each for each in left if each.bound.owner != "API"]
     if not told:
         return b""
@@ -27,11 +28,6 @@ def fields_of(left: Sequence[Left], *, openai: bool = True) -> bytes:
     states = ", ".join([_state(each) for each in told])
     lines = f"ratelimit-policy: {policies}\r\nratelimit: {states}\r\n"
     return (lines + _openai(told) if openai else lines).encode()
-
-
-def told_beside(held: Held, answer: Answer) -> bytes:
-    """The same beside the fields of an upstream's ``answer``: OpenAI's are left out where it has such itself."""
-    return fields_of(held.left, openai=not any(name.lower().startswith(_OPENAI) for name, _ in answer.headers))
 
 
 def _state(left: Left) -> str:

@@ -51,12 +51,14 @@ class Rate:
 
     def take(self, arrival: Arrival, now: int, amount: int = 1) -> RateDecision:
         """Take ``amount`` units at ``now`` microseconds where they fit; more than ``units`` at once never do."""
-        late = self._lateness(arrival, now)
-        after = late + amount * self.period
-        room = self.units * self.period
+        units, period = self.units, self.period
+        late = max(0, (arrival[0] - now) * units + arrival[1])
+        after = late + amount * period
+        room = units * period
         if after > room:
             return RateDecision(False, arrival, self._fitting(late), self._whole(after - room), self._whole(late))
-        return RateDecision(True, self._arrival(now, after), self._fitting(after), 0, self._whole(after))
+        micros, rest = divmod(after, units)
+        return RateDecision(True, Arrival(now + micros, rest), (room - after) // period, 0, -(-after // units))
 
     def look(self, arrival: Arrival, now: int) -> RateDecision:
         """What :meth:`take` would say of nothing at all: the state as it is at ``now``."""

@@ -76,18 +76,19 @@ class _Counted:
         except TableFull as error:
             return error
         try:
-            now = micros()
+            now, shared = micros(), table.shared
             rates: list[tuple[RateBound, int, RateDecision]] = []
             slots: list[int] = []
             streams: list[int] = []
             left: list[Left] = []
             for bound, cell in zip(bounds, cells, strict=True):
                 if isinstance(bound, RateBound):
-                    decision = bound.rate.take(self._arrival(cell), now)
+                    arrival = Arrival(shared[cell * 4 + 1], shared[cell * 4 + 2])
+                    decision = bound.rate.take(arrival, now)
                     if not decision.fits:
                         return _rate_limited(bound, decision)
                     rates.append((bound, cell, decision))
-                    state = bound.rate.look(self._arrival(cell), now) if bound.tokens else decision
+                    state = bound.rate.look(arrival, now) if bound.tokens else decision
                     left.append(Left(bound, state.remaining, state.reset))
                     continue
                 if bound.streams and not stream:
@@ -106,7 +107,7 @@ class _Counted:
         finally:
             table.release(cells)
         tokens = [bound for bound, _, _ in rates if bound.tokens]
-        of_streams = [bound for bound in bounds if isinstance(bound, SlotBound) and bound.streams]
+        of_streams = [bound for bound in bounds if bound.streams]
         return Held(self, slots, tokens, (of_streams, streams), left)
 
     def take_slots(self, bounds: Sequence[SlotBound]) -> list[int] | TielineError:

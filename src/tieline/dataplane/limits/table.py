@@ -120,6 +120,7 @@ class NodeTable:
         self._sent_of_workers = [view[start + half : start + sizes[3]].cast("q") for start in parts]
         self.own = self._of_workers[worker]
         self.under_way = self._sent_of_workers[worker]
+        self._is_only = len(self._of_workers) == 1  # no other worker ever had a part of this file
 
     def acquire(self, identities: Sequence[bytes]) -> list[int]:
         """The cells of ``identities``, each once and locked: fresh ones where they have none. Raises TableFull.
@@ -128,27 +129,30 @@ class NodeTable:
         """
         while True:
             cells = [self._known_cell(each) for each in identities]
+            if self._alone:
+                return cells
             order = cells if len(cells) < 2 else sorted(set(cells))
             for cell in order:
                 self._lock(cell, 1)
-            if self._alone or all(self._is_of(cell, each) for cell, each in zip(cells, identities, strict=True)):
+            if all(self._is_of(cell, each) for cell, each in zip(cells, identities, strict=True)):
                 return cells
             self.release(cells)  # another worker has just given one to another identity
 
     def release(self, cells: Sequence[int]) -> None:
         """Free the locks of ``cells``."""
-        for cell in cells:
-            self._unlock(cell, 1)
+        if not self._alone:
+            for cell in cells:
+                self._unlock(cell, 1)
 
     def held(self, cell: int) -> int:
         """What all workers hold in ``cell``."""
         at = cell * _OWN
-        return sum([own[at] for own in self._of_workers])
+        return self.own[at] if self._is_only else sum([own[at] for own in self._of_workers])
 
     def kept(self, cell: int) -> int:
         """The sum of what all workers counted in ``cell``, those that died too."""
         at = cell * _OWN + 1
-        return sum([own[at] for own in self._of_workers])
+        return self.own[at] if self._is_only else sum([own[at] for own in self._of_workers])
 
     def estimated(self, cell: int) -> int:
         """How much of what is kept in ``cell`` was under way when its worker died."""

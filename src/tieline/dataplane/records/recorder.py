@@ -23,7 +23,7 @@ from tieline.dataplane.relaying.exchange import Exchange
 from tieline.dataplane.saving import Saving
 from tieline.dataplane.snapshot.plan import Plan
 from tieline.dataplane.snapshot.view import KEYS_MOST
-from tieline.metering.rates import PriceTable
+from tieline.metering.rates import Cost, PriceTable
 from tieline.metering.reading import UsageReading
 from tieline.ports.requests import (
     AT_ONCE,
@@ -321,9 +321,9 @@ def _reason(error: TielineError) -> str:
 
 def _used(reading: UsageReading, prices: PriceTable | None, at: float) -> Used:
     """What a reading says and costs; what other models used in the same exchange is added to it."""
-    if not reading.others and prices is not None:
-        nano, lacking = prices.cost(reading, at)
+    if not reading.others:
         model, tier, counts, estimated, unread, _ = reading
+        nano, lacking = _cost(reading, prices, at)
         return Used(model, tier, counts, nano, lacking, estimated, unread)
     quantities = Counter(reading.quantities)
     unpriced: set[str] = set()
@@ -331,10 +331,7 @@ def _used(reading: UsageReading, prices: PriceTable | None, at: float) -> Used:
     for each in (reading, *reading.others):
         if each is not reading:
             quantities.update(each.quantities)
-        if prices is None:
-            unpriced.update(name for name, count in each.quantities.items() if count)
-            continue
-        cost = prices.cost(each, at)
+        cost = _cost(each, prices, at)
         unpriced |= cost.unpriced
         costs.append(cost.nano)
     known = [nano for nano in costs if nano is not None]
@@ -347,6 +344,13 @@ def _used(reading: UsageReading, prices: PriceTable | None, at: float) -> Used:
         estimated=reading.estimated or any(each.estimated for each in reading.others),
         unread=reading.unread.union(*(each.unread for each in reading.others)),
     )
+
+
+def _cost(reading: UsageReading, prices: PriceTable | None, at: float) -> Cost:
+    """What one model's use costs; without prices nothing of it has one."""
+    if prices is not None:
+        return prices.cost(reading, at)
+    return Cost(None, frozenset([name for name, count in reading.quantities.items() if count]))
 
 
 def _sending(dialled: Dialled | None, sends: int) -> Sendings:

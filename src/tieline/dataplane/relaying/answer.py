@@ -3,6 +3,7 @@
 Writes nothing itself: it turns what came into what goes on. Who reads and who waits is the exchange's business.
 """
 
+from collections.abc import Sequence
 from typing import Final, Protocol
 
 from tieline.core.errors import TielineError
@@ -10,10 +11,12 @@ from tieline.dataplane.answers.closing_event import ClosingEvent
 from tieline.dataplane.answers.mask import mask
 from tieline.dataplane.answers.tee import Tee
 from tieline.dataplane.answers.usage_listener import without_usage_chunk
+from tieline.dataplane.limits.fields import fields_of
+from tieline.dataplane.limits.held import Held, Left
 from tieline.dataplane.relaying.answer_urls import led_back
 from tieline.dataplane.relaying.body import kept_trailers
 from tieline.dataplane.relaying.route import Route
-from tieline.dataplane.snapshot.header_fate import ADDRESS, CONTENT_ENCODING, CONTENT_TYPE, DROPPED, PASSED
+from tieline.dataplane.snapshot.header_fate import ADDRESS, CONTENT_ENCODING, CONTENT_TYPE, DROPPED, PASSED, RATE
 from tieline.dataplane.snapshot.plan import Plan
 from tieline.wire import answers, framing
 from tieline.wire.egress import Answer
@@ -47,7 +50,9 @@ class RelayedAnswer:
     __slots__ = (
         "_chunking",
         "_closing",
+        "_has_rates",
         "_head",
+        "_is_coded",
         "_is_stream",
         "_plan",
         "_reflections",
@@ -59,8 +64,10 @@ class RelayedAnswer:
         "passed",
     )
 
-    def __init__(self, asked: AskedUpstream, answer: Answer, reflections: tuple[bytes, ...], told: bytes = b"") -> None:
-        """Make the head for the client, with the header lines ``told``. ``reflections`` are masked anywhere."""
+    def __init__(
+        self, asked: AskedUpstream, answer: Answer, reflections: tuple[bytes, ...], held: Held | None = None
+    ) -> None:
+        """Make the head for the client, with what is left of limits. ``reflections`` are masked anywhere."""
         request = asked.request
         self.passed = 0
         self.hides_usage = False
@@ -72,20 +79,23 @@ class RelayedAnswer:
         self._is_stream = False
         self._tee: Tee | None = None
         self._closing = ClosingEvent() if asked.route.plan.strict else None
-        out, content_type, encoded = self._passed_on(answer)
-        self.content_type = content_type
+        self.content_type = b""
+        self._is_coded = False
+        self._has_rates = False
+        out = self._passed_on(answer)
         if answer.length is not None and answer.status != 204:
             out.append(b"content-length: %d\r\n" % answer.length)
         elif request.method != b"HEAD" and answer.status not in _BODYLESS:
             out.append(self._delimit())
-        if content_type.startswith(_LIVE):
+        if self.content_type.startswith(_LIVE):
             request.live = True
-            self._is_stream = self._chunking and not encoded and content_type.startswith(b"text/event-stream")
+            is_sse = self.content_type.startswith(b"text/event-stream")
+            self._is_stream = is_sse and self._chunking and not self._is_coded
         else:
             ours, upstream = asked.sent_at - request.began, asked.answered_at - asked.sent_at
             out.append(b"server-timing: tieline;dur=%.3f, upstream;dur=%.3f\r\n" % (ours * 1000, upstream * 1000))
-        if told:
-            out.append(told)
+        if held is not None:
+            out.append(fields_of(held.left, openai=not self._has_rates))
         if not (request.keep_alive and request.complete):  # as ``Request.closes`` says, for one call less
             request.keep_alive = False
             end = b"connection: close\r\n\r\n"
@@ -136,29 +146,29 @@ class RelayedAnswer:
         event = b"\n\nevent: error\ndata: " + answers.error_body(error, self._request_id, self._plan.errors) + b"\n\n"
         return framing.chunk(event) + framing.last_chunk(())
 
-    def _passed_on(self, answer: Answer) -> tuple[list[bytes], bytes, bool]:
-        """The status line and the fields that go on, the content type in lower case, and whether a coding is said."""
+    def _passed_on(self, answer: Answer) -> list[bytes]:
+        """The status line and the fields that go on; notes what they say that matters here."""
         out = [status_line(answer.status, answer.reason)]
         fates = self._plan.answer_fate
         headers: Headers = answer.headers
         named = framing.named_by_connection(answer.connection) if answer.connection else _NONE
         if named:
             headers = [pair for pair in headers if pair[0].lower() not in named]
-        content_type = b""
-        encoded = False
         for name, value in headers:
             fate = fates[name]
             if fate == DROPPED:
                 continue
             if fate != PASSED:  # nearly all are
                 if fate == CONTENT_TYPE:
-                    content_type = value.lower()
+                    self.content_type = value.lower()
                 elif fate == CONTENT_ENCODING:
-                    encoded = True
+                    self._is_coded = True
+                elif fate == RATE:
+                    self._has_rates = True
                 elif fate == ADDRESS:
                     value = led_back(self._plan, self._request, name, value)  # noqa: PLW2901  as the client gets it
             out += (name, b": ", value, b"\r\n")
-        return out, content_type, encoded
+        return out
 
     def _framed(self, body: bytes) -> bytes:
         return b"%x\r\n%b\r\n" % (len(body), body) if self._chunking and body else body
@@ -184,12 +194,14 @@ def interim_head(plan: Plan, request: Request, status: int, headers: Headers, re
     return b"HTTP/1.1 %d \r\n%b\r\n" % (status, mask(lines, reflections))
 
 
-def switch_head(plan: Plan, answer: Answer, ours: tuple[str, bytes], reflections: tuple[bytes, ...]) -> bytes:
-    """The head by which the client learns that the upstream left HTTP (101); ``ours``: the request's id, our lines."""
+def switch_head(plan: Plan, answer: Answer, ours: tuple[str, Sequence[Left]], reflections: tuple[bytes, ...]) -> bytes:
+    """The head by which the client learns that the upstream left HTTP (101); ``ours``: the request's id, its limits."""
     fates = plan.answer_fate
+    request_id, left = ours
+    told = fields_of(left, openai=all(fates[name] != RATE for name, _ in answer.headers))
     lines = [status_line(answer.status, answer.reason), b"upgrade: websocket\r\nconnection: upgrade\r\n"]
     lines += [b"%b: %b\r\n" % pair for pair in answer.headers if fates[pair[0]]]
-    lines.append(b"%btieline-request-id: %b\r\n\r\n" % (ours[1], ours[0].encode()))
+    lines.append(b"%btieline-request-id: %b\r\n\r\n" % (told, request_id.encode()))
     return mask(b"".join(lines), reflections)
 
 

@@ -27,7 +27,6 @@ from tieline.core.errors import TielineError, UpstreamError, UpstreamUnreachable
 from tieline.dataplane.attempt.loop import Attempts, Job, Policy
 from tieline.dataplane.attempt.prepare import Message, Prepared
 from tieline.dataplane.awaited import AwaitedRecord, unrecorded
-from tieline.dataplane.limits.fields import told_beside
 from tieline.dataplane.limits.held import Held, charged
 from tieline.dataplane.relaying.answer import RelayedAnswer, interim_head, switch_head
 from tieline.dataplane.relaying.body import chunked, framing_of, take_pieces
@@ -381,7 +380,7 @@ class Exchange:
         if status == _SWITCHING:
             self._switch(connection, head)
             return None
-        answer = RelayedAnswer(self, head, self._reflections, b"" if held is None else told_beside(held, head))
+        answer = RelayedAnswer(self, head, self._reflections, held)
         if held is not None and (error := held.answered(stream=request.live)) is not None:
             request.live = False
             self.status = 0  # for the client there was no such answer
@@ -425,8 +424,8 @@ class Exchange:
 
     def _switch(self, connection: EgressConnection, answer: Answer) -> None:
         """The upstream agreed to leave HTTP: from here on a tunnel owns both connections."""
-        told = b"" if self._held is None else told_beside(self._held, answer)
-        self.request.send(switch_head(self._plan, answer, (self.id, told), self._reflections))
+        left = () if self._held is None else self._held.left
+        self.request.send(switch_head(self._plan, answer, (self.id, left), self._reflections))
         self._connection = None
         Tunnel(self, connection, self._plan.limits.total, self._reflections).begin()
 

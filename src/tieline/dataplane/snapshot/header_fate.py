@@ -6,7 +6,7 @@ take the two for one (``X_Account`` for ``X-Account``), so the caller's could ta
 
 from tieline.wire import framing
 
-DROPPED, PASSED, CONTENT_TYPE, CONTENT_ENCODING, ADDRESS, REFUSED = range(6)
+DROPPED, PASSED, CONTENT_TYPE, CONTENT_ENCODING, ADDRESS, REFUSED, RATE = range(7)
 _NOTED = {
     b"content-type": CONTENT_TYPE,
     b"content-encoding": CONTENT_ENCODING,
@@ -14,6 +14,7 @@ _NOTED = {
     b"content-location": ADDRESS,
     b"link": ADDRESS,
 }
+_RATES = b"x-ratelimit-"
 _NAMES_MOST = 1024
 _NAME_MOST = 128
 
@@ -48,7 +49,7 @@ class HeaderFate(dict[bytes, int]):
         elif lower in self._addresses:
             fate = ADDRESS
         else:
-            fate = _NOTED.get(lower, PASSED)
+            fate = _NOTED.get(lower, RATE if lower.startswith(_RATES) else PASSED)
         if len(self) < _NAMES_MOST and len(name) < _NAME_MOST:
             self[name] = fate
         return fate
