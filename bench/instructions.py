@@ -87,7 +87,8 @@ _ANSWERED = (
 ).encode()
 _STREAMED = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
 _EVENT = (
-    b'data: {"id":"chatcmpl-1","object":"chat.completion.chunk","choices":[{"index":0,"delta":{"content":" w"}}]}\n\n'
+    b'data: {"id":"chatcmpl-1","object":"chat.completion.chunk","created":1700000000,"model":"gpt-4.1","choices":'
+    b'[{"index":0,"delta":{"content":" word"}}]}\n\n'
 )
 _CHUNK = b"%x\r\n%b\r\n" % (len(_EVENT), _EVENT)
 

@@ -15,6 +15,8 @@ EVENT_MOST: Final = 1024 * 1024
 """Bytes of an event that is still read."""
 _LOOKS_MOST: Final = 3
 """Events in which the model is looked for, where none tells usage."""
+_BEFORE_MOST: Final = 1024
+"""Bytes of an event before its text that are remembered."""
 _NULLS: Final = (b":null", b": null")
 _TEXT: Final = re.compile(
     rb'"(?:content|reasoning_content|delta|text|partial_json|thinking|arguments)": ?"((?:[^"\\]++|\\.)*+)"'
@@ -27,6 +29,7 @@ class GatheredUsage:
     __slots__ = (
         "_aside",
         "_asked_bytes",
+        "_before",
         "_counts",
         "_final",
         "_look",
@@ -57,6 +60,7 @@ class GatheredUsage:
         self._final = False
         self._pieces = 0
         self._written = 0
+        self._before = b""
         self._unread: set[str] = set()
 
     def event(self, name: str | None, data: bytes) -> None:
@@ -79,7 +83,7 @@ class GatheredUsage:
 
     def passed(self, data: bytes) -> bool:
         """Whether an event, still in its framing, tells nothing that has to be read; its text was counted then."""
-        if self._model is None or self._tells(data):
+        if (self._model is None and self._looks < _LOOKS_MOST) or self._tells(data):
             return False
         self._count(data)
         return True
@@ -94,11 +98,20 @@ class GatheredUsage:
         return not is_null or data.find(self._sign, behind) >= 0
 
     def _count(self, data: bytes) -> None:
-        """Count the text of an event for an estimate."""
+        """Count the text of an event for an estimate. The events of a stream mostly are alike up to their text."""
+        begin = len(self._before)
+        if begin and data.startswith(self._before):
+            end = data.find(b'"', begin)
+            if end >= 0 and data.find(b"\\", begin, end) < 0:
+                self._pieces += 1
+                self._written += end - begin
+                return
         text = _TEXT.search(data)
         if text is not None:
+            begin, end = text.span(1)
             self._pieces += 1
-            self._written += len(text[1])
+            self._written += end - begin
+            self._before = data[:begin] if begin <= _BEFORE_MOST else b""
 
     def value(self, name: str | None, value: Any) -> None:
         """A whole answer or an event, decoded."""
