@@ -35,6 +35,11 @@ def knows_usage(path: bytes) -> bool:
     return path.endswith(_ENDS)
 
 
+def may_stream(body: bytes) -> bool:
+    """Whether a member of ``body`` may be called ``stream``: written out, or with any of its letters as an escape."""
+    return _STREAM in body or _ESCAPED in body
+
+
 def include_usage(body: bytes) -> IncludedUsage:
     """``body`` such that a stream tells its usage.
 
@@ -42,8 +47,8 @@ def include_usage(body: bytes) -> IncludedUsage:
     ``stream_options``, something behind the object. Where a client says that it wants no usage (``false``), the
     upstream is asked all the same, and the chunk is not shown.
     """
-    if _STREAM not in body and _ESCAPED not in body:
-        return IncludedUsage(body, 0, shows=True)  # no member can be called so
+    if not may_stream(body):
+        return IncludedUsage(body, 0, shows=True)
     start = len(_BOM) if body.startswith(_BOM) else 0
     try:
         asked = orjson.loads(memoryview(body)[start:])

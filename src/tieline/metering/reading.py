@@ -79,7 +79,8 @@ class Tally:
         """
         if figure is None:
             return
-        count = milliseconds(figure) if is_time(name) else whole(figure)
+        is_whole = type(figure) is int and 0 <= figure <= COUNT_MOST  # as nearly all are
+        count = milliseconds(figure) if is_time(name) else figure if is_whole else whole(figure)
         if count is None:
             self.odd(f"{place}.{member}" if member else place)
         else:

@@ -34,13 +34,28 @@ _UNREADABLE: Final = "an answer that cannot be read"
 class UsageListener:
     """Listens to one answer. ``asked_bytes`` is the size of the request's body."""
 
-    __slots__ = ("_coding", "_decoder", "_gathered", "_is_json", "_lost", "_pieces", "_size", "_tail")
+    __slots__ = (
+        "_asked_bytes",
+        "_coding",
+        "_decoder",
+        "_gathered",
+        "_headers",
+        "_is_json",
+        "_lost",
+        "_pieces",
+        "_reader",
+        "_size",
+        "_tail",
+    )
 
     def __init__(self, reader: UsageReader, headers: Headers, content_type: bytes, asked_bytes: int) -> None:
-        self._gathered: UsageGatherer = reader.gather(headers, asked_bytes)
+        self._asked_bytes = asked_bytes
+        self._reader = reader
+        self._headers = headers
         kind = content_type.partition(b";")[0].strip().lower()
         self._decoder = _decoder(kind)
         self._is_json = self._decoder is None and kind.endswith((b"/json", b"+json"))
+        self._gathered: UsageGatherer | None = None if self._is_json else reader.gather(headers, asked_bytes)
         self._lost: str | None = None
         self._coding: Coding | None = None
         self._pieces: list[bytes] = []
@@ -68,14 +83,15 @@ class UsageListener:
 
     def reading(self, *, ended: bool) -> UsageReading | None:
         """What was used. ``ended`` says that the body is whole."""
-        if ended and self._lost is None:
-            if self._is_json:
-                self._read_whole()
-            elif self._decoder is not None:
+        if self._is_json and ended and self._lost is None:
+            found = self._reader.of_answer(self._whole(), self._headers)
+        else:
+            gathered = self._gathered or self._reader.gather(self._headers, self._asked_bytes)
+            if self._decoder is not None and ended and self._lost is None:
                 with suppress(UpstreamError):
                     for frame in self._decoder.finish():
-                        self._gathered.event(frame.name, frame.data)
-        found = self._gathered.reading(ended=ended)
+                        gathered.event(frame.name, frame.data)
+            found = gathered.reading(ended=ended)
         if self._lost is None:
             return found
         if found is None:
@@ -83,13 +99,14 @@ class UsageListener:
         return found._replace(unread=found.unread | {self._lost})
 
     def _events(self, data: bytes) -> None:
-        decoder = self._decoder
+        decoder, gathered = self._decoder, self._gathered
         assert decoder is not None  # else nobody calls
+        assert gathered is not None  # it is no JSON
         is_event = data.find(b"\n\n") == len(data) - 2 > 0  # one, as most pieces are
-        if is_event and isinstance(decoder, SseDecoder) and decoder.between and self._gathered.passed(data):
+        if is_event and isinstance(decoder, SseDecoder) and decoder.between and gathered.passed(data):
             return
         for frame in decoder.feed(data):
-            self._gathered.event(frame.name, frame.data)
+            gathered.event(frame.name, frame.data)
 
     def _gather(self, data: bytes) -> None:
         self._size += len(data)
@@ -102,20 +119,19 @@ class UsageListener:
             data = begun[KEPT:] + data
         self._tail = (self._tail + data)[-KEPT:]
 
-    def _read_whole(self) -> None:
+    def _whole(self) -> Any:
+        """A whole JSON answer, decoded, or of a large one the members that tell usage."""
         body = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
         if self._size <= GATHERED_MOST:
             try:
-                value = orjson.loads(body)
+                return orjson.loads(body)
             except orjson.JSONDecodeError:
                 value = _members(body)  # half a character in a text, or a number that JSON does not have
                 self._lost = None if value else _UNREADABLE if body.strip() else None
-            for each in value if isinstance(value, list) else (value,):
-                self._gathered.value(None, each)
-            return
+                return value
         value = _members(body) | _members(self._tail)
         self._lost = None if {"usage", "usageMetadata"} & value.keys() else _TOO_LARGE
-        self._gathered.value(None, value)
+        return value
 
 
 def _decoder(kind: bytes) -> SseDecoder | NdjsonDecoder | None:

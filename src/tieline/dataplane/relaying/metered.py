@@ -10,7 +10,7 @@ from tieline.dataplane.answers.usage_listener import UsageListener
 from tieline.dataplane.limits.held import Held
 from tieline.dataplane.relaying.route import Route
 from tieline.metering.asked import BODY_MOST, asked_in_json
-from tieline.metering.include_usage import include_usage, knows_usage
+from tieline.metering.include_usage import include_usage, knows_usage, may_stream
 from tieline.metering.reading import UsageReading
 from tieline.metering.usage.reader import UsageReader
 from tieline.wire.egress import Answer
@@ -35,14 +35,12 @@ class Metered:
 
     def asks(self) -> bool:
         """Whether the body may ask for a chat stream, and is known to be small enough to be held until it is whole."""
-        length = self._request.length
-        return (
-            self._reader.includes
-            and self._request.method == b"POST"
-            and length is not None
-            and 0 < length <= ASKED_MOST
-            and knows_usage(self._path)
-        )
+        request = self._request
+        length, pieces = request.length, request.pieces
+        if not self._reader.includes or request.method != b"POST" or length is None or not 0 < length <= ASKED_MOST:
+            return False
+        is_here = request.complete and len(pieces) == 1
+        return knows_usage(self._path) and not (is_here and not may_stream(pieces[0]))
 
     def ask(self, body: bytes) -> bytes:
         """``body`` such that a stream tells its usage."""

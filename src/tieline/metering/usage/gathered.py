@@ -23,6 +23,16 @@ _TEXT: Final = re.compile(
 )
 
 
+def told_at_once(seen: Sighting | None) -> UsageReading | None:
+    """What was used, where one place tells all of it, as in most whole answers; None where it has to be gathered."""
+    if seen is None or not seen.usage or not seen.final or seen.aside or seen.counts:
+        return None
+    tally = tally_of(seen.usage)
+    if tally is None:
+        return None
+    return UsageReading(name_in(seen.model), name_in(seen.service_tier), tally.counts, unread=frozenset(tally.unread))
+
+
 class GatheredUsage:
     """The usage of one exchange. ``asked_bytes`` is the size of what was asked, for an estimate of what was read."""
 

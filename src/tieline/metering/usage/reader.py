@@ -8,7 +8,7 @@ from tieline.definitions.model import Usage
 from tieline.metering.reading import UsageReading
 from tieline.metering.usage import anthropic, gemini, openai
 from tieline.metering.usage.declared import DeclaredPlaces, DeclaredUsage
-from tieline.metering.usage.gathered import GatheredUsage
+from tieline.metering.usage.gathered import GatheredUsage, told_at_once
 from tieline.metering.usage.sighting import Look
 
 _LOOKS: Final[Mapping[str, tuple[Look, bytes]]] = {
@@ -68,9 +68,12 @@ class UsageReader:
 
     def of_answer(self, value: Any, headers: Iterable[tuple[bytes, bytes]] = ()) -> UsageReading | None:
         """What a whole answer tells; None where it tells nothing. A list is a stream that came as one."""
+        if self._places is None and isinstance(value, dict):
+            told = told_at_once(self._look(value))
+            if told is not None:
+                return told
         gathered = self.gather(headers)
-        is_stream = self.kind == "gemini" and isinstance(value, list)
-        for each in value if is_stream else (value,):
+        for each in value if isinstance(value, list) else (value,):
             gathered.value(None, each)
         return gathered.reading(ended=True)
 
