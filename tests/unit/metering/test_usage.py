@@ -498,22 +498,3 @@ def test_a_usage_object_of_any_size_takes_bounded_steps() -> None:
     many = {"usage": {str(each): 1 for each in range(100_000)}}
     assert steps(lambda: OPENAI.of_answer(many)) < 1000
     assert whole(OPENAI, many).unread == {"usage"}
-
-
-def test_events_that_begin_alike_are_counted_as_each_alone_would_be() -> None:
-    """Where the text begins is remembered; escapes, an earlier text and what was cut are looked for anew."""
-    begin, word = b'data: {"model":"m","choices":[{"delta":{"content":"', b"x" * 40
-    events = [
-        begin + word + b'"}}]}\n\n',
-        begin + word + b'","name":"y"}}]}\n\n',
-        begin + b'\\"' + word + b'\\\\"}}]}\n\n',  # 44 bytes of text
-        begin + b'"}}]}\n\n',
-        b'data: {"model":"m","choices":[{"delta":{"reasoning_content":"' + word + b'","content":"no more"}}]}\n\n',
-        begin + word + b"\n\n",  # has no end, so nothing is counted
-    ]
-    gathered = OPENAI.gather()
-    gathered.value(None, {"model": "m"})
-    assert all(gathered.passed(event) for event in events)
-    reading = gathered.reading(ended=False)
-    assert reading is not None
-    assert reading.quantities == {"output_tokens": (40 + 40 + 44 + 0 + 40) // 4}
