@@ -156,7 +156,8 @@ def _asked(value: Mapping[str, Any], models: Iterable[Any], *, is_clear: bool, i
     limits = [whole(value.get(name)) for name in _OUTPUT if value.get(name) is not None]
     limits += [whole(settings[name]) for name in ("maxOutputTokens", "max_output_tokens") if name in settings]
     read = [each for each in limits if each is not None]
-    choices = max([whole(each) or 1 for each in (value.get("n"), value.get("best_of"), settings.get("candidateCount"))])
+    counts = (value.get("n"), value.get("best_of"), settings.get("candidateCount"))
+    choices = max([whole(each) or 1 for each in counts if each is not None], default=1)
     return AskedOfModel(
         tuple(names),
         value.get("stream") is True,

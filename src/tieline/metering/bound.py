@@ -52,13 +52,14 @@ def bound(table: PriceTable, asked: Boundable, body_bytes: int, at: float) -> in
     ``body_bytes`` is the length of the request's body as the model is sent it, decoded. None where no model is named,
     it has no price, or nothing bounds something that has one.
     """
-    found = table.find(asked.model, at) if asked.model is not None else None
-    if found is None or asked.model is None:
+    name = asked.model
+    found = table.find(name, at) if name is not None else None
+    if found is None or name is None:
         return None
     turns = _turns(asked.tools) if asked.tools else 1
     if turns is None:
         return None
-    window, most_output = table.sizes(asked.model)
+    window, most_output = table.sizes(name)
     inputs = max(asked.inputs, 1)
     reads = _least(
         window * inputs * turns if window is not None else None,

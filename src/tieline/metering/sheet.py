@@ -170,23 +170,21 @@ class PriceShown:
 class ModelPrices:
     """The prices of one model over time and by service tier, from the data that ``rates`` describes.
 
+    ``tiers`` are the service tiers with prices of their own.
+
     Sheets are made when they are first asked for and kept with the time for which they hold.
     """
 
-    __slots__ = ("_data", "_moments", "_sheets", "id", "most_output", "window")
+    __slots__ = ("_data", "_moments", "_sheets", "id", "most_output", "tiers", "window")
 
     def __init__(self, data: Mapping[str, Any]) -> None:
         self.id: str = data["id"]
         self.window: int | None = data.get("window")
         self.most_output: int | None = data.get("most_output")
+        self.tiers: tuple[str, ...] = tuple(dict.fromkeys(each["tier"] for each in data.get("variants", ())))
         self._data = data
         self._sheets: dict[str, tuple[float, float, Sheet | None]] = {}
         self._moments = _moments(chain(data["prices"], data.get("variants", ())))
-
-    @property
-    def tiers(self) -> tuple[str, ...]:
-        """The service tiers with prices of their own."""
-        return tuple(dict.fromkeys(each["tier"] for each in self._data.get("variants", ())))
 
     def sheet(self, at: float, tier: str | None = None) -> Sheet | None:
         """The rates in force ``at`` (seconds since the epoch) for ``tier``, or None where there were none then.
@@ -205,8 +203,8 @@ class ModelPrices:
 
     def sheets(self, at: float) -> tuple[Sheet, ...]:
         """The rates in force ``at`` in every tier."""
-        found = (self.sheet(at, tier) for tier in (STANDARD, *self.tiers))
-        return tuple(each for each in found if each is not None)
+        found = [self.sheet(at, tier) for tier in (STANDARD, *self.tiers)]
+        return tuple([each for each in found if each is not None])
 
     def shown(self, at: float, *, window: int | None, most_output: int | None) -> PriceShown:
         """The prices in force ``at``, with what is known of the model's window and output."""
