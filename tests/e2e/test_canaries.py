@@ -34,6 +34,8 @@ class Left:
     tables: dict[str, bytes] = field(default_factory=dict)
     said: str = ""
     processes: dict[str, bytes] = field(default_factory=dict)
+    metrics: bytes = b""
+    telemetry: list[bytes] = field(default_factory=list)
     journals: dict[bytes, None] = field(default_factory=dict)
     openapi: Any = None
 
@@ -68,22 +70,41 @@ async def _on_postgres(home: Path, server: str, options: list[str], count: int) 
 
 
 async def _toured(home: Path, options: list[str], count: int, url: str) -> Left:
-    async with upstream() as provider, serving(home, *options) as node, admin_of(node) as admin:
-        left = Left(Tour(node, admin, provider, random.Random(SEED), count))
-        async with _watching(node, left):
-            await left.tour.everything()
-            if not url:
-                await left.tour.all_commands()
-        left.openapi = (await admin("GET", "/api/openapi.json")).json
-        for pid in [node.process.pid, *node.children()]:
-            for place in ("cmdline", "environ"):
-                left.processes[f"{place} of {pid}"] = Path(f"/proc/{pid}/{place}").read_bytes()
-        await asyncio.sleep(0.6)  # request records are saved four times a second
-        if url:
-            left.tables = await _tables(url)
+    randomness = random.Random(SEED)
+    for_collector = mint("the collector's field", randomness)
+    home.mkdir(parents=True, exist_ok=True)
+    (told := home.parent / "collector-fields").write_text(f"authorization=Bearer%20{for_collector.text}")
+    async with upstream() as collector:
+        options = [*options, "--otlp-endpoint", collector.url.removesuffix("/v1"), "--trace-sample", "1"]
+        env = {"TIELINE_OTLP_HEADERS_FILE": str(told)}
+        async with upstream() as provider, serving(home, *options, env=env) as node, admin_of(node) as admin:
+            left = Left(Tour(node, admin, provider, randomness, count))
+            left.hunt.add(for_collector)
+            await _tour(left, url)
+        for arrival in collector.arrivals:  # the collector alone gets its field
+            assert arrival.secret == for_collector.text
+            left.telemetry.append(arrival.raw.replace(for_collector.text.encode(), b""))
     left.files = left.hunt.search_files(node.data_dir) + left.hunt.search_files(node.home / "scratch")
     left.said = node.said()
     return left
+
+
+async def _tour(left: Left, url: str) -> None:
+    node, admin = left.tour.node, left.tour.admin
+    async with _watching(node, left):
+        await left.tour.everything()
+        if not url:
+            await left.tour.all_commands()
+    left.openapi = (await admin("GET", "/api/openapi.json")).json
+    for pid in [node.process.pid, *node.children()]:
+        for place in ("cmdline", "environ"):
+            left.processes[f"{place} of {pid}"] = Path(f"/proc/{pid}/{place}").read_bytes()
+    await asyncio.sleep(1.5)  # request records are saved four times a second, and counted once a second
+    line = Line(node.console)
+    left.metrics = (await line.send("GET", "/metrics")).body
+    await line.close()
+    if url:
+        left.tables = await _tables(url)
 
 
 @asynccontextmanager
@@ -139,6 +160,23 @@ def test_no_canary_is_in_what_it_said(left: Left) -> None:
     """Standard output and standard error at log level debug, of every process."""
     found = left.hunt.search("the log", left.said.encode())
     assert not found, "\n".join(found)
+
+
+def test_no_canary_is_in_metrics(left: Left) -> None:
+    """What anybody on the machine may read has none, and nothing else that a client chose."""
+    assert left.hunt.search("the metrics", left.metrics) == []
+    assert b"tieline_requests_total" in left.metrics
+    assert b"sk-" not in left.metrics
+    assert b"tl_live_" not in left.metrics
+
+
+def test_no_canary_is_in_traces(left: Left) -> None:
+    """Nothing that a collector got has one, but for the field that is its own: in raw, base64, hex and URL forms."""
+    found = [each for raw in left.telemetry for each in left.hunt.search("what the collector got", raw)]
+    assert not found, "\n".join(found)
+    everything = b"".join(left.telemetry)
+    assert everything.count(b'"traceId"') > left.tour.count
+    assert b"POST /v1/metrics" in everything
 
 
 def test_no_canary_is_in_an_answer_or_export(left: Left) -> None:

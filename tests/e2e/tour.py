@@ -252,6 +252,9 @@ class Tour:
             {"sec-websocket-protocol": f"realtime, openai-insecure-api-key.{key}", **upgrade},
         ):
             await self.relay("/relay/bearer/things", headers={"x-play": "reflect", **headers})
+        traced = {"traceparent": f"00-{'1' * 32}-{'2' * 16}-01", "tracestate": f"vendor={key}"}
+        for path in ("/relay/bearer/things", "/relay/header/things"):
+            await self.relay(path, key, headers={"x-play": "reflect", **traced})
         await self.relay(f"/relay/bearer/things?key={key}", headers={"x-play": "reflect"})
         await self.relay(f"/relay/bearer/things?key={quote(key).replace('tl_', 'tl%5F')}")
         await self.relay(f"/relay/query/things?apikey={key}&x=1", headers={"x-play": "reflect"})

@@ -1,6 +1,7 @@
 """What a record says of a request that has ended, and who hears of it."""
 
 import io
+import json
 
 import pytest
 
@@ -123,6 +124,26 @@ async def test_a_failure_is_told_in_the_log(stage: Stage) -> None:
         record.reason or "-",
     ):
         assert words in line
+
+
+async def test_an_upstreams_error_is_told_by_its_word(start_stage: StartStage) -> None:
+    """With what it was allowed as; its message, which may repeat what was sent, is told nowhere."""
+    error = {"error": {"message": "You sent my-private-prompt.", "type": "insufficient_quota", "code": None}}
+    body = json.dumps(error).encode()
+    head = b"HTTP/1.1 429 Too Many Requests\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+    stage = await start_stage(saying(head % len(body) + body))
+    stream = io.StringIO()
+    stage.worker.service.records.listen(FailureLog(Log(stream=stream)), to_failures=True)
+    found = await stage.get()
+    (record,) = await stage.worker.recorded(1)
+    (line,) = stream.getvalue().splitlines()
+    assert (record.reason, record.code, record.status) == ("insufficient_quota", None, 429)
+    assert 'problem="The upstream answered 429: insufficient_quota."' in line
+    assert f"request_id={found.one(b'tieline-request-id').decode()}" in line
+    assert " api=api " in line
+    assert " decision=" in line
+    assert "my-private-prompt" not in line
+    assert "my-private-prompt" not in repr(record)
 
 
 async def test_a_record_says_what_was_used_and_cost(start_stage: StartStage) -> None:

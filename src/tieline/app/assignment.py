@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tieline.core.secret import Secret
-from tieline.settings.model import Address, Plane, ServeSettings
+from tieline.settings.model import Address, OtlpSettings, Plane, ServeSettings
 from tieline.vault.rootkeys.choice import RootKeySource
 
 DRAIN_SECONDS = 30.0  # what finite streams get to finish
@@ -71,10 +71,21 @@ def encode(assignment: Assignment) -> dict[str, Any]:
         "allow_destinations": settings.allow_destinations,
         "trusted_proxies": settings.trusted_proxies,
         "ca_bundle": settings.ca_bundle and str(settings.ca_bundle),
+        "otlp": settings.otlp and _encode_otlp(settings.otlp),
         "log_format": settings.log_format,
         "log_level": settings.log_level,
         "only": settings.only,
     }
+
+
+def _encode_otlp(otlp: OtlpSettings) -> dict[str, Any]:
+    headers = None if otlp.headers is None else otlp.headers.reveal_bytes().decode()
+    return {"endpoint": otlp.endpoint, "signals": sorted(otlp.signals), "sample": otlp.sample, "headers": headers}
+
+
+def _decode_otlp(message: Mapping[str, Any]) -> OtlpSettings:
+    headers = None if message["headers"] is None else Secret.from_text(message["headers"])
+    return OtlpSettings(message["endpoint"], frozenset(message["signals"]), message["sample"], headers)
 
 
 def decode(message: Mapping[str, Any]) -> Assignment:
@@ -100,6 +111,7 @@ def decode(message: Mapping[str, Any]) -> Assignment:
         allow_destinations=tuple(message["allow_destinations"]),
         trusted_proxies=tuple(message["trusted_proxies"]),
         ca_bundle=Path(message["ca_bundle"]) if message["ca_bundle"] else None,
+        otlp=message["otlp"] and _decode_otlp(message["otlp"]),
         log_format=message["log_format"],
         log_level=message["log_level"],
         only=message["only"],

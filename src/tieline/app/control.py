@@ -8,6 +8,7 @@ import ipaddress
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
 from typing import Any
@@ -62,6 +63,7 @@ async def run(assignment: Assignment, supervisor: ControlSocket) -> None:
             asyncio.create_task(keep_prices(services, THIS_MACHINE)),
             asyncio.create_task(note_anchors(opened.database, log)),
             asyncio.create_task(_count(metrics.counts, assignment)),
+            asyncio.create_task(_send_metrics(metrics.counts, assignment)),
         ]
         notifying = SupervisedTask(
             "notifying", partial(deliver_events, Deliveries(services.outbox, services.poster, services.clock))
@@ -99,6 +101,23 @@ async def _count(counts: Counts, assignment: Assignment) -> None:
     """Count what this process says of itself, until cancelled."""
     async for _ in ProcessMetrics(counts, assignment.name, "control").turns():
         pass
+
+
+async def _send_metrics(counts: Counts, assignment: Assignment) -> None:
+    """Send this process's metrics to a collector, where one is named, until cancelled."""
+    otlp = assignment.settings.otlp
+    if otlp is None or "metrics" not in otlp.signals:
+        return
+    from tieline.app.otlp import OtlpExporter  # noqa: PLC0415  most servers have none
+
+    exporter = OtlpExporter(replace(otlp, signals=frozenset({"metrics"})), assignment.settings, assignment.name, counts)
+    (task,) = exporter.tasks()
+    task.start()
+    try:
+        await asyncio.Event().wait()
+    finally:
+        await task.stop()
+        await exporter.close()
 
 
 def _metrics(assignment: Assignment) -> NodeMetrics:

@@ -3,12 +3,15 @@
 Wires ``dataplane`` to its snapshot source, the keyring and the egress guard. Decides nothing.
 """
 
+from typing import TYPE_CHECKING
+
 from tieline.app.assignment import DRAIN_SECONDS, Assignment
 from tieline.app.control_socket import ControlSocket
 from tieline.app.listeners import open_listener, own_listeners
 from tieline.app.opening import open_existing, opening_log
 from tieline.dataplane.limits.table import NodeTables
 from tieline.dataplane.service import Resources, Service
+from tieline.dataplane.tracing.tracer import Tracer
 from tieline.storage.leases import SqlConnections
 from tieline.storage.ledger import SqlLedger
 from tieline.storage.snapshots import SqlSnapshots
@@ -18,6 +21,9 @@ from tieline.telemetry.metrics.slots import ProcessSlot
 from tieline.wire.guard import Guard
 from tieline.wire.proxies import TrustedProxies
 from tieline.wire.tls import Trust, client_context
+
+if TYPE_CHECKING:
+    from tieline.app.otlp import OtlpExporter
 
 
 async def run(assignment: Assignment, supervisor: ControlSocket) -> None:
@@ -41,6 +47,11 @@ async def run(assignment: Assignment, supervisor: ControlSocket) -> None:
         connections = SqlConnections(opened.database)
         proxies = TrustedProxies(settings.trusted_proxies) if settings.trusted_proxies else None
         tables = NodeTables.of(assignment.tables, assignment.index, settings.workers)
+        counts = Counts(ProcessSlot(assignment.metrics, assignment.slot))
+        exporter = _exporter(assignment, counts)
+        tracer = None
+        if exporter is not None and settings.otlp is not None and exporter.takes_traces:
+            tracer = Tracer(exporter.keep, settings.otlp.sample)
         resources = Resources(
             source,
             connections,
@@ -53,15 +64,33 @@ async def run(assignment: Assignment, supervisor: ControlSocket) -> None:
             worker=assignment.index,
             log=log,
             openings=opening_log(opened, assignment.name),
-            counts=Counts(ProcessSlot(assignment.metrics, assignment.slot)),
+            counts=counts,
+            tracer=tracer,
         )
         service = Service(resources)
+        sending = exporter.tasks() if exporter is not None else ()
         await service.start(open_listener(settings.app_listen))
+        for task in sending:
+            task.start()
         supervisor.report(listening=True)
         await supervisor.unready()
         service.retire()
         await supervisor.drain()
         await service.stop(DRAIN_SECONDS)
+        for task in sending:
+            await task.stop()
+        if exporter is not None:
+            await exporter.close()
     finally:
         await source.close()
         await opened.database.close()
+
+
+def _exporter(assignment: Assignment, counts: Counts) -> "OtlpExporter | None":
+    """What sends telemetry, where a collector is named; else nothing of it is loaded."""
+    otlp = assignment.settings.otlp
+    if otlp is None:
+        return None
+    from tieline.app.otlp import OtlpExporter  # noqa: PLC0415  see above
+
+    return OtlpExporter(otlp, assignment.settings, assignment.name, counts)

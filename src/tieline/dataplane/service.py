@@ -30,6 +30,7 @@ from tieline.dataplane.shedding import Shedding
 from tieline.dataplane.snapshot.view import Snapshot
 from tieline.dataplane.supervised import SupervisedTask
 from tieline.dataplane.tokens.sessions import TokenSessions
+from tieline.dataplane.tracing.tracer import Tracer
 from tieline.ports.audit import OpeningLog
 from tieline.ports.budgets import LedgerStore
 from tieline.ports.connections import ConnectionStore
@@ -57,7 +58,7 @@ class Resources:
     """What a worker is given: the store's side, opened keys, the egress guard, the counters that it shares with others.
 
     And whom to trust upstream and in front. ``worker`` is its number; ``log`` gets a line for each request that failed,
-    ``openings`` hears of what was opened in the vault, ``counts`` is where it counts for metrics.
+    ``openings`` hears of what was opened in the vault, ``counts`` is where it counts for metrics, ``tracer`` traces.
     """
 
     source: SnapshotSource
@@ -72,6 +73,7 @@ class Resources:
     log: Log | None = None
     openings: OpeningLog | None = None
     counts: Counts | None = None
+    tracer: Tracer | None = None
 
 
 class Service:
@@ -99,7 +101,9 @@ class Service:
         self.admission = admission = Admission(self.snapshot, resources.keyring.derive("app-key"))
         preparer = Preparer(self.sessions)
         limiter = Limiter(resources.tables)
-        controls = Controls(limiter, self.ledger)
+        controls = Controls(limiter, self.ledger, resources.tracer)
+        if resources.tracer is not None:
+            self.records.listen(resources.tracer.ended)
         self._relay = Relay(admission, controls, preparer, self.records)
         self.calls = CallDoor(admission, controls, CallSender(preparer), self.records)
         self._key_limits = KeyLimits(self.snapshot, admission, controls)

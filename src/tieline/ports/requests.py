@@ -59,7 +59,8 @@ class RequestRecord(NamedTuple):
     seconds since the epoch, durations are milliseconds, sizes are bytes of bodies.
 
     ``area`` and ``level`` are what it was permitted as. ``code`` is the Tieline error code when Tieline made the
-    answer, ``reason`` what that answer said, cut and freed of app keys. ``call`` is the name of the call that was run.
+    answer, ``reason`` what that answer said, cut and freed of app keys; where the upstream made it and named its error
+    by a word, ``reason`` is that. ``call`` is the name of the call that was run.
     ``upstream_ms`` is from the last sending to the head of its answer; ``admission_ms`` from the request's head until
     it was first on its way. ``worker`` is the number of the process on its node. ``cache``: the answer was one kept
     before (``hit``), could have been (``miss``), or was given again under the same idempotency key (``replay``). What
@@ -91,6 +92,15 @@ class RequestRecord(NamedTuple):
     used: Used = NONE_USED
     sending: Sendings = AT_ONCE
     named: AppWords = UNNAMED
+
+    @property
+    def decision(self) -> str:
+        """What became of it at the door, in words."""
+        if self.area is not None:
+            return f"Allowed as {self.area}: {self.level}."
+        if self.outcome == "refused" and self.reason is not None:
+            return f"Refused: {self.reason}"
+        return "Allowed: the key may do everything, or the path belongs to no area."
 
 
 class RecordStore(Protocol):

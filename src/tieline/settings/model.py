@@ -31,6 +31,19 @@ class Address:
 
 
 @dataclass(frozen=True, slots=True)
+class OtlpSettings:
+    """Where telemetry is sent and which. ``headers`` are lines for each request, with their ends, and may be secret.
+
+    ``sample`` is the share of requests that are traced.
+    """
+
+    endpoint: str
+    signals: frozenset[str]
+    sample: float
+    headers: Secret | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ServeSettings:
     """What ``tieline serve`` and the commands that work on its data directory run with."""
 
@@ -47,6 +60,7 @@ class ServeSettings:
     allow_destinations: tuple[str, ...] = ()
     trusted_proxies: tuple[str, ...] = ()
     ca_bundle: Path | None = None
+    otlp: OtlpSettings | None = None
     log_format: LogFormat = "text"
     log_level: LogLevel = "info"
     only: Plane | None = None

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from tieline.core.errors import SettingsError
 from tieline.core.secret import Secret
-from tieline.settings import values
+from tieline.settings import telemetry, values
 from tieline.settings.model import ClientSettings, ServeSettings
 from tieline.settings.source import Given, refuse_unknown, source_of
 
@@ -36,6 +36,7 @@ def serve_settings(options: Given, environ: Mapping[str, str] | None = None) -> 
         allow_destinations=values.destinations(source),
         trusted_proxies=values.trusted_proxies(source),
         ca_bundle=values.ca_bundle(source),
+        otlp=telemetry.otlp(source),
         log_format=values.choice(source, "log_format", ("text", "json")),
         log_level=values.choice(source, "log_level", ("debug", "info", "warning", "error")),
         only=values.only(source),

@@ -9,6 +9,7 @@ PREFIX = "TIELINE_"
 _DEFAULT_URL = "http://127.0.0.1:8601"
 _DEFAULT_APP_URL = "http://127.0.0.1:8600"
 DRAIN_DELAY = 2
+OTLP_HEADERS = "TIELINE_OTLP_HEADERS"
 PASSPHRASE = "TIELINE_ROOT_KEY_PASSPHRASE"  # noqa: S105  the name, not the value
 FOR_TESTS = frozenset({"TIELINE_REQUIRE_SERVICES", "TIELINE_SOAK"})
 
@@ -110,6 +111,32 @@ SERVE_SETTINGS: tuple[Setting, ...] = (
     Setting(
         "ca_bundle", "--ca-bundle", "TIELINE_CA_BUNDLE", None, "Authorities (PEM) to trust beside the system's.", "FILE"
     ),
+    Setting(
+        "otlp_endpoint",
+        "--otlp-endpoint",
+        "TIELINE_OTLP_ENDPOINT",
+        None,
+        "Where an OpenTelemetry collector takes OTLP over HTTP, such as http://127.0.0.1:4318; nothing is sent unless "
+        "given.",
+        "URL",
+    ),
+    Setting(
+        "otlp_signals",
+        "--otlp-signal",
+        "TIELINE_OTLP_SIGNALS",
+        None,
+        "What is sent there: traces or metrics; repeatable, both unless given.",
+        "SIGNAL",
+        repeats=True,
+    ),
+    Setting(
+        "trace_sample",
+        "--trace-sample",
+        "TIELINE_TRACE_SAMPLE",
+        "0.1",
+        "The share of requests that are traced, from 0 to 1, of those whose sender has not decided.",
+        "SHARE",
+    ),
     Setting("log_format", "--log-format", "TIELINE_LOG_FORMAT", "text", "How log lines look.", "text|json"),
     Setting(
         "log_level",
@@ -150,5 +177,5 @@ BY_NAME = {setting.name: setting for setting in (*SERVE_SETTINGS, *CLIENT_SETTIN
 
 def variable_names() -> frozenset[str]:
     """Every environment name that Tieline knows, with the ``_FILE`` twins."""
-    plain = {setting.variable for setting in BY_NAME.values()} | {PASSPHRASE}
+    plain = {setting.variable for setting in BY_NAME.values()} | {PASSPHRASE, OTLP_HEADERS}
     return frozenset(plain | {f"{name}_FILE" for name in plain} | FOR_TESTS)

@@ -50,6 +50,7 @@ FIELDS: Final = frozenset(
         "console",
         "count",
         "database",
+        "decision",
         "detail",
         "duration_ms",
         "environment",

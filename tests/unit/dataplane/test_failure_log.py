@@ -26,7 +26,12 @@ class Told:
     ("fields", "said"),
     [
         ({"status": 429, "code": "rate_limited", "reason": "Too many."}, "Too many."),
-        ({"status": 404}, "The upstream answered 404."),
+        ({"status": 404, "code": None, "reason": None}, "The upstream answered 404."),
+        (
+            {"status": 429, "code": None, "reason": "insufficient_quota"},
+            "The upstream answered 429: insufficient_quota.",
+        ),
+        ({"status": 401, "area": "files", "level": "read", "code": None}, "Allowed as files: read."),
         ({"outcome": "client_gone"}, "The client left before its answer was whole."),
     ],
 )

@@ -1,6 +1,7 @@
 """What a setting may hold, where it may come from, and the one line that says why it cannot be used."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -319,3 +320,52 @@ def test_what_is_no_origin_is_refused(name: str, value: str) -> None:
     with pytest.raises(SettingsError, match="give") as refused:
         serve_settings({name: [value] if name == "return_origins" else value}, HOME)
     assert refused.value.param == name
+
+
+def test_telemetry_is_sent_where_a_collector_is_named() -> None:
+    """By default nowhere; both signals, a tenth of the requests, no fields of its own."""
+    assert serve_settings({}, HOME).otlp is None
+    otlp = serve_settings({"otlp_endpoint": "http://127.0.0.1:4318/"}, HOME).otlp
+    assert otlp is not None
+    assert (otlp.endpoint, otlp.signals, otlp.sample) == (
+        "http://127.0.0.1:4318",
+        frozenset({"traces", "metrics"}),
+        0.1,
+    )
+    assert otlp.headers is None
+
+
+def test_fields_for_a_collector_are_secret(tmp_path: Path) -> None:
+    """Read as OpenTelemetry writes them, from the environment or a file, and never shown."""
+    environ = {**HOME, "TIELINE_OTLP_HEADERS": "authorization=Basic%20abc%3D, x-a=1", "TIELINE_TRACE_SAMPLE": "1"}
+    otlp = serve_settings({"otlp_endpoint": "https://otel.example.com/otlp", "otlp_signals": ["traces"]}, environ).otlp
+    assert otlp is not None
+    assert otlp.headers is not None
+    assert otlp.headers.reveal_bytes() == b"authorization: Basic abc=\r\nx-a: 1\r\n"
+    assert (otlp.endpoint, otlp.signals, otlp.sample) == ("https://otel.example.com/otlp", frozenset({"traces"}), 1.0)
+    assert "abc" not in repr(otlp)
+
+
+@pytest.mark.parametrize(
+    ("options", "environ", "says"),
+    [
+        ({"otlp_endpoint": "localhost:4318"}, {}, "collector's URL"),
+        ({"otlp_endpoint": "http://a/b?c=d"}, {}, "collector's URL"),
+        ({"otlp_endpoint": "http://a", "otlp_signals": ["logs"]}, {}, "choose traces or metrics"),
+        ({"trace_sample": "2"}, {}, "from 0 to 1"),
+        ({"trace_sample": "nan"}, {}, "from 0 to 1"),
+        ({"trace_sample": "-0.1"}, {}, "from 0 to 1"),
+        ({"otlp_signals": ["traces"]}, {}, "give --otlp-endpoint too"),
+        ({}, {"TIELINE_OTLP_HEADERS": "a=b"}, "give --otlp-endpoint too"),
+        ({"otlp_endpoint": "http://a"}, {"TIELINE_OTLP_HEADERS": "secret-without-a-name"}, "NAME=VALUE"),
+        ({"otlp_endpoint": "http://a"}, {"TIELINE_OTLP_HEADERS": "a=b%0d%0aevil: 1"}, "NAME=VALUE"),
+        ({"otlp_endpoint": "http://a"}, {"TIELINE_OTLP_HEADERS": "host=evil"}, "NAME=VALUE"),
+    ],
+)
+def test_telemetry_that_cannot_be_sent_stops_the_start(
+    options: dict[str, Any], environ: dict[str, str], says: str
+) -> None:
+    """With one line, which repeats nothing of a secret."""
+    with pytest.raises(SettingsError, match=says) as caught:
+        serve_settings(options, {**HOME, **environ})
+    assert "secret" not in caught.value.public

@@ -107,6 +107,19 @@ def test_gauges_are_those_of_the_living(take: Take, monkeypatch: pytest.MonkeyPa
     assert value(text(gather(reader)), "tieline_requests_in_flight") == 0
 
 
+def test_a_worker_that_dies_again_and_again_leaves_no_more_than_one(take: Take) -> None:
+    """Its slot is that of its place: the file and what is printed do not grow with its deaths."""
+    sizes = set()
+    for _ in range(50):
+        counts = Counts(take(0))
+        counts.add(families.SHED, 1)
+        counts.observe(families.DURATION, 5, "api")
+        counts.set(families.IN_FLIGHT, 1)
+        sizes.add(len(text(gather({"data worker 1": take(0)}))) // 10)
+    assert len(sizes) <= 2  # a number has more digits
+    assert value(text(gather({"data worker 1": take(0)})), "tieline_shed_requests_total") == 50
+
+
 def test_a_family_has_so_many_series_and_the_rest_is_one(take: Take) -> None:
     """A flood of names is counted whole, as ``other``; the file and whoever scrapes it do not grow with it."""
     counts = Counts(take(0))

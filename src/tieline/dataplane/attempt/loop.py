@@ -39,6 +39,7 @@ from tieline.dataplane.attempt.target import Target, told_target
 from tieline.dataplane.snapshot.calls import BoundedCache
 from tieline.dataplane.snapshot.plan import Plan
 from tieline.dataplane.tokens.holder import Holder
+from tieline.dataplane.tracing.trace import Trace
 from tieline.schemes.base import Applier, Headers, field_value
 from tieline.wire.breaker import FAILED_STATUSES
 from tieline.wire.pool import Lane
@@ -117,7 +118,8 @@ class Job:
     """What is to be sent, for whom.
 
     ``permitted`` is the target that ``permit`` was asked for before. Of a steady plan, ``prepared`` is the message as
-    it goes out, where that is known; else ``heads`` remembers it for messages that come again.
+    it goes out, where that is known; else ``heads`` remembers it for messages that come again. ``trace`` is told of
+    each attempt.
     """
 
     plan: Plan
@@ -128,6 +130,7 @@ class Job:
     permitted: Target | None = None
     heads: BoundedCache[Prepared] | None = None
     prepared: Prepared | None = None
+    trace: Trace | None = None
 
 
 class Attempts(Generic[Head]):
@@ -160,6 +163,8 @@ class Attempts(Generic[Head]):
             self._job.permit(message.method, message.target.below)
         if lost is not None:
             self._tries = 1
+            if self._job.trace is not None:
+                self._job.trace.failed(lost.code, self._job.plan.origin, time.perf_counter())
             await self._after(lost, None)
         while True:
             self._tries += 1
@@ -185,9 +190,13 @@ class Attempts(Generic[Head]):
         try:
             head = await self._sender.send(self._message, prepared)
             good = head.status not in FAILED_STATUSES or not counts
+            if self._job.trace is not None:
+                self._job.trace.answered(head.status)
         except UpstreamError as error:
             if counts and self._is_failure(error):
                 good = False
+            if self._job.trace is not None:
+                self._job.trace.failed(error.code, prepared.lane.key.origin, since)
             raise
         finally:
             if good and not probe:

@@ -32,6 +32,7 @@ from tieline.dataplane.attempt.target import Target, target_of
 from tieline.dataplane.snapshot.calls import ReadyCall
 from tieline.dataplane.snapshot.plan import Plan
 from tieline.dataplane.tokens.holder import Holder
+from tieline.dataplane.tracing.trace import Trace
 from tieline.definitions.fill.request import Filled, Piece
 from tieline.schemes.base import field_value
 from tieline.wire import framing
@@ -57,7 +58,8 @@ class Order:
 
     ``key`` is sent in the call's idempotency header, where it has one; empty: a new one. ``target`` instead of the
     call's own; ``permitted`` is the one that ``permit`` was asked for; ``end`` on the loop's clock, else the call's
-    timeout from now on. ``who`` takes turns with others where connections are limited: an app key's id.
+    timeout from now on. ``who`` takes turns with others where connections are limited: an app key's id. ``trace`` goes
+    on with it, and is told of each attempt.
     """
 
     plan: Plan
@@ -71,6 +73,7 @@ class Order:
     permitted: Target | None = None
     end: float | None = None
     who: str = ""
+    trace: Trace | None = None
 
 
 class UpstreamAnswer:
@@ -193,6 +196,7 @@ class CallSender:
         seconds = call.timeout if call.timeout is not None else limits.total
         end = order.end if order.end is not None else asyncio.get_running_loop().time() + seconds
         sender = ConversationSender(plan, end, order.filled, order.upload, order.who)
+        sender.trace = order.trace
         message = _message(order)
         policy = Policy(
             attempts=limits.retry_attempts if call.retry_attempts is None else call.retry_attempts,
@@ -202,6 +206,7 @@ class CallSender:
             end=end,
         )
         job = Job(plan, message, policy, order.holder, order.permit, order.permitted, order.call.heads)
+        job.trace = order.trace
         return Attempts(job, sender, self._preparer).run()
 
     async def connections(self, order: Order) -> frozenset[str]:
@@ -222,7 +227,8 @@ class ConversationSender:
     ``unsent``, ``sent`` and ``stale`` are as ``attempt.loop.Sender`` says.
     """
 
-    __slots__ = ("_dialled", "_end", "_files", "_filled", "_plan", "_sends", "_who", "sent", "stale", "unsent")
+    __slots__ = ("_dialled", "_end", "_files", "_filled", "_plan", "_sends", "_who", "sent", "stale", "trace",
+                 "unsent")  # fmt: skip
 
     def __init__(
         self, plan: Plan, end: float, filled: Filled | None = None, files: Files | None = None, who: str = ""
@@ -230,6 +236,7 @@ class ConversationSender:
         self.unsent = True
         self.sent = False
         self.stale = False
+        self.trace: Trace | None = None
         self._plan = plan
         self._sends = 0
         self._dialled: Dialled | None = None
@@ -240,9 +247,7 @@ class ConversationSender:
 
     async def send(self, message: Message, prepared: Prepared) -> UpstreamAnswer:
         plan, body = self._plan, prepared.body if prepared.body is not None else message.body
-        data = prepared.head + _framing(message.method, message.length if body is None else len(body))
-        if body:
-            data += body
+        framing_lines = _framing(message.method, message.length if body is None else len(body))
         fresh, lane = self.stale, prepared.lane
         connection = None if fresh else lane.take()
         self.unsent = self.sent = False
@@ -256,6 +261,8 @@ class ConversationSender:
         self.unsent, self.stale = False, connection.reused
         self._sends += 1
         sent_at = time.perf_counter()
+        traced = b"" if self.trace is None else self.trace.sending(lane.key.origin)
+        data = prepared.head + traced + framing_lines + (body or b"")
         conversation = Conversation(connection, Waits(plan.first_byte, plan.limits.idle, self._end))
         is_here = False
         try:

@@ -40,6 +40,7 @@ from tieline.dataplane.snapshot.calls import ReadyCall
 from tieline.dataplane.snapshot.plan import Plan
 from tieline.dataplane.snapshot.view import AppKey
 from tieline.dataplane.tokens.holder import Holder
+from tieline.dataplane.tracing.trace import Trace
 from tieline.definitions.fill.request import Filled
 from tieline.metering.reading import UsageReading
 from tieline.wire.egress import Dialled
@@ -66,11 +67,13 @@ class Terms(NamedTuple):
     """How it is asked for: in whose name, under which idempotency key, if any, and who hears that an order is sent.
 
     ``sending`` is awaited just before the first order of a run that nothing kept answers; what it raises ends the run.
+    ``trace`` is what its orders are a part of.
     """
 
     holder: Holder | None = None
     idempotency_key: bytes | None = None
     sending: Callable[[Order], Awaitable[None]] | None = None
+    trace: Trace | None = None
 
 
 class Way(NamedTuple):
@@ -231,7 +234,9 @@ class Run:
             raise plan.problem
         permit = partial(self._permit, call)
         holder, key_id = self._terms.holder, self.target.key.key_id
-        return Order(plan, call, filled, arguments.uploads, holder, sent_as, permit, target, target, who=key_id)
+        order = Order(plan, call, filled, arguments.uploads, holder, sent_as, permit, target, target, who=key_id)
+        order.trace = self._terms.trace
+        return order
 
     async def _check_models(self, call: ReadyCall, filled: Filled, target: Target) -> None:
         """Raise ModelNotAllowed where what is sent names a model that the key may not use. Looks into no file."""

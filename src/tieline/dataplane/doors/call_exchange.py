@@ -42,6 +42,7 @@ from tieline.dataplane.limits.held import Held, charged
 from tieline.dataplane.snapshot.plan import Plan
 from tieline.dataplane.snapshot.view import AppKey
 from tieline.dataplane.tokens.holder import Holder
+from tieline.dataplane.tracing.trace import Trace
 from tieline.definitions.fill.scope import BODY_MOST
 from tieline.ports.requests import Outcome
 from tieline.wire.request import Request
@@ -98,6 +99,10 @@ class RunDoor(Protocol):
     @property
     def ledger(self) -> RunLedger: ...
 
+    def trace_of(self, request_id: str) -> Trace | None:
+        """The trace that a request is part of, if any."""
+        ...
+
     async def again(self, request: Request, admitted: Admitted, error: TielineError) -> CallRequest:
         """What is asked for by what the store knows now; raises ``error`` where nothing has changed."""
         ...
@@ -137,7 +142,8 @@ class CallExchange:
         self.request = request
         self._body: RequestBody | None = None
         self.reply = Reply(request, request_id)
-        self.run = Run(door.runner, asked.target, Terms(asked.holder, key, self._sends), self._again)
+        terms = Terms(asked.holder, key, self._sends, door.trace_of(request_id))
+        self.run = Run(door.runner, asked.target, terms, self._again)
         self._asked = asked
         self._door = door
         self._held = held

@@ -41,6 +41,8 @@ from tieline.dataplane.limits.limiter import Limiter
 from tieline.dataplane.snapshot.calls import Calls
 from tieline.dataplane.snapshot.plan import Plan
 from tieline.dataplane.snapshot.view import AppKey
+from tieline.dataplane.tracing.trace import Trace
+from tieline.dataplane.tracing.tracer import Tracer
 from tieline.wire.request import Request
 
 HELD_MOST: Final = 64 * 1024
@@ -107,6 +109,7 @@ class Controls(NamedTuple):
 
     limiter: Limiter
     ledger: Ledger
+    tracer: Tracer | None = None
 
 
 class Door(ABC, Generic[Way]):
@@ -117,6 +120,7 @@ class Door(ABC, Generic[Way]):
         self._admission = admission
         self._limiter = controls.limiter
         self._ledger = controls.ledger
+        self._tracer = controls.tracer
         self._refusals = ledger
 
     def open(self, request: Request, request_id: str) -> None:
@@ -128,6 +132,10 @@ class Door(ABC, Generic[Way]):
             self._refuse(request, request_id, way)
         else:
             Waiting(request).task = request.run(self._wait(request, request_id, way))
+
+    def trace_of(self, request_id: str) -> Trace | None:
+        """The trace that a request which passed is part of, None where nothing is traced."""
+        return self._tracer.of(request_id) if self._tracer is not None else None
 
     async def again(self, request: Request, admitted: Admitted, error: TielineError) -> Way:
         """What becomes of a request that was admitted and is about to fail with ``error``, by what the store knows now.
@@ -155,6 +163,8 @@ class Door(ABC, Generic[Way]):
 
     def _pass(self, request: Request, request_id: str, way: Way) -> None:
         """Serve the request if it fits its limits, and there will be a record of it where that matters."""
+        if self._tracer is not None:
+            self._tracer.begin(request_id, request.headers)
         if way.plan.strict and not self._refusals.takes(way.plan):
             self._refuse(request, request_id, Rejected(unrecorded(sent=False), way.key))
             return
@@ -295,6 +305,8 @@ class Door(ABC, Generic[Way]):
             self._pass(request, request_id, way)
 
     def _refuse(self, request: Request, request_id: str, rejected: Rejected) -> None:
+        if self._tracer is not None and rejected.key is not None:
+            self._tracer.begin(request_id, request.headers)
         plan = self._admission.plan_asked(request, self._prefix, rejected.key)
         awaited = self._refusals.refused(request, request_id, rejected, plan)
         request.error_shape = plan.errors if plan is not None else "tieline"

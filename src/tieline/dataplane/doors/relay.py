@@ -26,6 +26,7 @@ from tieline.dataplane.snapshot.header_fate import REFUSED
 from tieline.dataplane.snapshot.plan import Plan
 from tieline.dataplane.snapshot.view import AppKey
 from tieline.dataplane.tokens.holder import named_holder
+from tieline.dataplane.tracing.tracer import without_context
 from tieline.wire import framing
 from tieline.wire.request import Request
 
@@ -44,7 +45,7 @@ class Relay(Door[Route]):
 
     def __init__(self, admission: Admission, controls: Controls, preparer: Preparer, ledger: RelayLedger) -> None:
         super().__init__(PREFIX, admission, controls, ledger)
-        self._relaying = Relaying(ledger, preparer)
+        self._relaying = Relaying(ledger, preparer, controls.tracer)
 
     def _decide(self, request: Request, admitted: Admitted) -> Route:
         plan, key, path = admitted.plan, admitted.key, admitted.words.rest
@@ -54,6 +55,8 @@ class Relay(Door[Route]):
         if plan.problem is not None:
             raise plan.problem
         message = _message(request, admitted, path)
+        if self._tracer is not None:
+            message.headers = without_context(message.headers)
         if key.models and plan.usage is not None:
             check_target(key.models, path, message.target.query, upgrade=request.upgrade)
         prepared = prepare(plan, steady_appliers(plan), message) if plan.steady else None

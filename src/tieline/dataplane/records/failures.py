@@ -49,16 +49,21 @@ class FailureLog:
             status=record.status or None,
             code=record.code,
             outcome=record.outcome,
+            decision=record.decision if record.code is None or record.area is not None else None,
             problem=why(record),
+            attempt=record.sending.retries + 1 if record.sending.retries else None,
             duration_ms=record.duration_ms,
+            upstream_ms=record.upstream_ms,
             left_out=left_out or None,
         )
 
 
 def why(record: RequestRecord) -> str:
     """Why the request failed, in words."""
-    if record.reason is not None:
+    if record.code is not None and record.reason is not None:
         return record.reason
     if record.outcome == "client_gone":
         return "The client left before its answer was whole."
+    if record.reason is not None:
+        return f"The upstream answered {record.status}: {record.reason}."
     return f"The upstream answered {record.status}."

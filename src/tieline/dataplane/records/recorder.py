@@ -15,6 +15,7 @@ from tieline.core.names import is_api_name, is_plain_name
 from tieline.dataplane import saving
 from tieline.dataplane.admission.admit import Rejected
 from tieline.dataplane.admission.fields import CONNECTION, TAG
+from tieline.dataplane.answers.error_word import error_word
 from tieline.dataplane.awaited import AwaitedRecord
 from tieline.dataplane.calls.run import Run
 from tieline.dataplane.doors.call_exchange import CallExchange
@@ -121,7 +122,7 @@ class Records(Saving):
                 exchange.bytes_out,
                 outcome,
                 None,
-                _reason(error) if error is not None else None,
+                _why(exchange, error) if error is not None or exchange.status >= _FAILED else None,
                 ((exchange.first_at or sent_at or ended) - request.began) * 1000,
                 self._worker,
                 None,
@@ -317,6 +318,12 @@ def _shown(path: str, code: str | None = None) -> str:
 def _reason(error: TielineError) -> str:
     """What the client was told, cut; never the ``detail``, which is for the log."""
     return hidden(error.public)[:_REASON_MOST]
+
+
+def _why(exchange: Exchange, error: TielineError | None) -> str | None:
+    if error is not None:
+        return _reason(error)
+    return error_word(exchange.said) if exchange.said else None
 
 
 def _used(reading: UsageReading, prices: PriceTable | None, at: float) -> Used:

@@ -8,6 +8,7 @@ from typing import Final, Protocol
 
 from tieline.core.errors import TielineError
 from tieline.dataplane.answers.closing_event import ClosingEvent
+from tieline.dataplane.answers.error_word import SAID_MOST
 from tieline.dataplane.answers.mask import mask
 from tieline.dataplane.answers.tee import Tee
 from tieline.dataplane.answers.usage_listener import without_usage_chunk
@@ -26,6 +27,7 @@ from tieline.wire.request import Request
 _BODYLESS = frozenset({204, 304})
 _LIVE = (b"text/event-stream", b"application/x-ndjson", b"application/stream+json", b"application/jsonl")
 _KNOWN_MOST: Final = 1000
+_ERRORS: Final = 400
 _NONE: frozenset[bytes] = frozenset()
 _status_lines: dict[tuple[int, bytes], bytes] = {}
 
@@ -45,11 +47,13 @@ class RelayedAnswer:
 
     ``content_type`` is that of the body in lower case. ``hides_usage`` takes the chunk of usage out of a stream whose
     client did not ask for it.
+    ``said`` is the end of an error that came at once and without a coding, as its client got it.
     """
 
     __slots__ = (
         "_chunking",
         "_closing",
+        "_fails",
         "_has_rates",
         "_head",
         "_is_coded",
@@ -62,6 +66,7 @@ class RelayedAnswer:
         "content_type",
         "hides_usage",
         "passed",
+        "said",
     )
 
     def __init__(
@@ -70,6 +75,7 @@ class RelayedAnswer:
         """Make the head for the client, with what is left of limits. ``reflections`` are masked anywhere."""
         request = asked.request
         self.passed = 0
+        self.said = b""
         self.hides_usage = False
         self._request = request
         self._request_id = asked.id
@@ -83,6 +89,7 @@ class RelayedAnswer:
         self._is_coded = False
         self._has_rates = False
         out = self._passed_on(answer)
+        self._fails = answer.status >= _ERRORS and not self._is_coded
         if answer.length is not None and answer.status != 204:
             out.append(b"content-length: %d\r\n" % answer.length)
         elif request.method != b"HEAD" and answer.status not in _BODYLESS:
@@ -134,7 +141,11 @@ class RelayedAnswer:
         else:
             out.append(body)
         data = b"".join(out)
-        return mask(data, self._reflections) if self._reflections else data
+        if self._reflections:
+            data = mask(data, self._reflections)
+        if self._fails and body:
+            self.said = data[-min(len(body), SAID_MOST) :]
+        return data
 
     def error_event(self, error: TielineError) -> bytes:
         """What ends a stream of events that broke off; empty where the body is no such stream and can only be cut.

@@ -58,9 +58,9 @@ class Exchange:
 
     __slots__ = (
         "_answer", "_attempting", "_breaker", "_connection", "_done", "_failure", "_held", "_metered", "_plan",
-        "_reflections", "_relaying", "_spliced", "_task", "_until", "_unwanted", "_wake", "_whole_body",
-        "answered_at", "bytes_in", "bytes_out", "dialled", "first_at", "id", "request", "route", "sends", "sent",
-        "sent_at", "stale", "status", "unsent", "usage",
+        "_reflections", "_relaying", "_spliced", "_task", "_trace", "_until", "_unwanted", "_wake", "_whole_body",
+        "answered_at", "bytes_in", "bytes_out", "dialled", "first_at", "id", "request", "route", "said", "sends",
+        "sent", "sent_at", "stale", "status", "unsent", "usage",
     )  # fmt: skip
 
     def __init__(
@@ -69,19 +69,18 @@ class Exchange:
         self.request = request
         self.id = request_id
         self.route = route
-        self.bytes_in = self.bytes_out = self.sends = 0
+        self.bytes_in = self.bytes_out = self.sends = self.status = 0
         self.sent_at = self.answered_at = self.first_at = 0.0
         self.dialled: Dialled | None = None
-        self.status = 0
         self.unsent = True
-        self.stale = False
+        self.stale = self._attempting = self._done = False
         self._plan = route.plan
         self._held = held
         self._reflections = route.plan.reflections
         self._relaying = relaying
+        self._trace = relaying.tracer.of(request_id) if relaying.tracer is not None else None
         self._connection: EgressConnection | None = None
         self._task: asyncio.Task[None] | None = None
-        self._attempting = False
         self._breaker: Breaker | None = None  # that has to be told what becomes of it, where the loop does not
         self._wake: asyncio.Future[None] | None = None
         self._failure: UpstreamError | None = None
@@ -93,7 +92,7 @@ class Exchange:
         self._until = 0.0
         self.sent = self._unwanted = False
         self._answer: RelayedAnswer | None = None
-        self._done = False
+        self.said = b""
         request.sink = self
 
     def open(self) -> None:
@@ -148,6 +147,7 @@ class Exchange:
         idempotent = request.method in framing.IDEMPOTENT or b"idempotency-key" in request.noted
         policy = Policy(route.plan.limits.retry_attempts, idempotent)
         job = Job(route.plan, message, policy, route.holder, permitted=message.target, prepared=route.prepared)
+        job.trace = self._trace
         try:
             head = await Attempts(job, self, self._relaying.preparer).run(lost)
         except TielineError as error:
@@ -188,8 +188,7 @@ class Exchange:
         return self._whole_body is not None
 
     def small(self) -> bool:
-        length = self.request.length
-        return not self.request.upgrade and length is not None and length <= HELD_MOST
+        return not self.request.upgrade and self.request.length is not None and self.request.length <= HELD_MOST
 
     async def gather(self, most: int) -> bytes | None:
         request = self.request
@@ -268,7 +267,8 @@ class Exchange:
                 return
             if request.complete and len(body) <= HELD_MOST:
                 self._whole_body = body
-        data = prepared.head + framing_of(request) + body
+        head = prepared.head if self._trace is None else prepared.head + self._trace.sending(prepared.lane.key.origin)
+        data = head + framing_of(request) + body
         connection.begin(self, head_only=request.method == b"HEAD", expects_upgrade=request.upgrade)
         connection.write(data)
         if request.expects:
@@ -393,9 +393,8 @@ class Exchange:
         return answer
 
     def interim_arrived(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
-        if status == 100:  # the client was told already
-            return
-        self.request.send_interim(interim_head(self._plan, self.request, status, headers, self._reflections))
+        if status != 100:  # of which the client was told already
+            self.request.send_interim(interim_head(self._plan, self.request, status, headers, self._reflections))
 
     def upstream_failed(self, error: UpstreamError) -> None:
         self._connection = None
@@ -439,10 +438,8 @@ class Exchange:
         now, plan = connection.clock.now, self._plan
         if self._answer is not None:
             connection.deadline = min(now + plan.limits.idle, self._until)
-        elif self.sent:
-            connection.deadline = now + plan.first_byte
         else:
-            connection.deadline = now + plan.limits.total
+            connection.deadline = now + (plan.first_byte if self.sent else plan.limits.total)
 
     def _refuse(self, error: TielineError) -> None:
         """Answer with ``error``; nothing was answered yet."""
@@ -491,7 +488,7 @@ class Exchange:
             return None
         self._done = True
         if self._answer is not None:
-            self.bytes_out = self._answer.passed
+            self.bytes_out, self.said = self._answer.passed, self._answer.said
             if self._metered is not None:
                 self.usage = self._metered.reading(ended=outcome == "complete")
         if self._held is not None:

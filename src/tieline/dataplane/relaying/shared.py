@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Protocol
 from tieline.core.errors import TielineError
 from tieline.dataplane.attempt.prepare import Preparer
 from tieline.dataplane.awaited import AwaitedRecord
+from tieline.dataplane.tracing.tracer import Tracer
 from tieline.ports.requests import Outcome
 
 if TYPE_CHECKING:
@@ -24,3 +25,4 @@ class Relaying:
 
     ledger: ExchangeLedger
     preparer: Preparer
+    tracer: Tracer | None = None

@@ -151,7 +151,7 @@ def _shown(record: RequestRecord, names: dict[str, str]) -> RequestShown:
         status=record.status,
         code=record.code,
         outcome=record.outcome,
-        decision=_decision(record),
+        decision=record.decision,
         reason=record.reason,
         area=record.area,
         level=record.level,
@@ -178,15 +178,6 @@ def _shown(record: RequestRecord, names: dict[str, str]) -> RequestShown:
         tag=record.named.tag,
         worker=record.worker,
     )
-
-
-def _decision(record: RequestRecord) -> str:
-    """What became of it at the door, in words."""
-    if record.area is not None:
-        return f"Allowed as {record.area}: {record.level}."
-    if record.outcome == "refused" and record.reason is not None:
-        return f"Refused: {record.reason}"
-    return "Allowed: the key may do everything, or the path belongs to no area."
 
 
 def _rounded(milliseconds: float | None) -> float | None:
