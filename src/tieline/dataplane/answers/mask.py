@@ -12,8 +12,9 @@ from html.entities import html5
 from typing import Any, Final
 
 from tieline.core.slices import SLICE, decode, encode, find, join, replace
-from tieline.dataplane.answers.json_parts import write_json_by_size
+from tieline.dataplane.answers.json_parts import IN_PARTS, write_json_by_size
 from tieline.dataplane.answers.large_json import read_json_by_size
+from tieline.definitions.json_parts import release
 
 _STEM = 4
 _ENTITIES: Final = {
@@ -145,7 +146,14 @@ class Mask:
 
     def _rewritten(self, body: bytes) -> bytes:
         """A JSON text with its values looked through. Raises ValueError where it is none."""
-        return write_json_by_size(self.value(read_json_by_size(body)), len(body))
+        found = read_json_by_size(body)
+        shown = self.value(found)
+        try:
+            return write_json_by_size(shown, len(body))
+        finally:
+            if len(body) > IN_PARTS:
+                release(found)
+                release(shown)
 
     def value(self, value: Any, depth: int = 0) -> Any:
         """A JSON value with every text in it, names of members too, looked through. ``value`` is not changed."""

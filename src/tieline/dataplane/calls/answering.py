@@ -96,7 +96,10 @@ def _answer_with(call: ReadyCall, reached: UpstreamAnswer, document: Any, body: 
         return CallAnswer(_json(call, reached, document, {"message": message, "code": code}, size=body.size))
     drifts = call.watch.look(document) if call.watch is not None else ()
     if drifts and call.watch is not None and reached.mask.secrets:  # what is kept of it names members
-        drifts = call.watch.look(reached.mask.value(document))
+        masked = reached.mask.value(document)
+        drifts = call.watch.look(masked)
+        if body.size > IN_PARTS:
+            release(masked)
     value = orjson.Fragment(body.raw) if body.raw is not None else call.shaper.apply(document)
     try:
         return CallAnswer(_json(call, reached, value, size=body.size), drifts)
