@@ -345,6 +345,8 @@ class Tour:
         listed = await self.ask("GET", "/requests?limit=200")
         await self.ask("GET", f"/requests/{listed.json['items'][0]['id']}")
         await self.ask("GET", "/requests/stream?seconds=0.5")
+        for form in ("json", "csv", "focus"):
+            await self.ask("GET", f"/usage?by=app,key,api,call,model,end_user,tag&format={form}")
         for path in ("/api/openapi.json", "/api/docs", "/healthz", "/readyz", "/"):
             await self.ask("GET", path)
 

@@ -1,12 +1,13 @@
 """What runs of calls used, in their records: of whole answers, streams, pages, and of what came from no upstream."""
 
+import asyncio
 import json
 from typing import Any
 
 from tests.wire import calling
 from tests.wire.calling import json_answer
 from tests.wire.conftest import StartStage
-from tests.wire.raw import chunked, saying
+from tests.wire.raw import Peer, Upstream, chunked, saying
 from tests.wire.stage import Stage
 
 USED = {"prompt_tokens": 7, "completion_tokens": 3}
@@ -81,3 +82,84 @@ async def test_tokens_of_a_call_count_against_its_limit(start_stage: StartStage)
     await stage.worker.caught_up()
     calling.result(await calling.run(stage, "chat"))
     assert calling.error(await calling.run(stage, "chat"))["code"] == "rate_limited"
+
+
+def chat_call(stream: dict[str, Any], **body: Any) -> dict[str, Any]:
+    """A call of a chat whose answer streams; ``body`` are further members of what it sends."""
+    sent = {"model": "m", "stream": True, "messages": [], **body}
+    return POST | {
+        "body": {"type": "json", "template": sent},
+        "response": {"type": "stream", "stream": stream},
+    }
+
+
+PIECE = b'data: {"choices":[{"delta":{"content":"Hi"}}],"usage":null}\n\n'
+LAST = b"data: " + json.dumps(CHAT | {"choices": []}).encode() + b"\n\n"
+OWN = {"text": {"path": "choices[].delta.content"}, "end": "[DONE]"}
+
+
+async def test_a_chat_stream_of_a_call_is_asked_for_its_usage(start_stage: StartStage) -> None:
+    """By the same bytes as in a relay; the chunk that comes for it is no event, and its figures come with the end."""
+    answer = EVENTS + chunked(PIECE, LAST, b"data: [DONE]\n\n")
+    calls = {"preset": chat_call({"preset": "openai_chat"}), "own": chat_call(OWN)}
+    for name, shown in (("preset", {"input": 7, "output": 3}), ("own", None)):
+        stage = await start_stage(saying(answer), usage=OPENAI, calls=calls)
+        found = await calling.run(stage, name)
+        sent = json.loads(stage.upstream.seen[0].body)
+        assert sent["stream_options"] == {"include_usage": True}
+        names = [line for line in found.body.splitlines() if line.startswith(b"event:")]
+        assert names == [b"event: delta", b"event: done"], found.body
+        (done,) = [json.loads(line[6:]) for line in found.body.splitlines() if b'"usage"' in line]
+        assert done["usage"] == shown
+        (told,) = await used(stage)
+        assert (told.quantities, told.estimated) == (COUNTS, False)
+
+
+async def test_who_asked_for_usage_gets_the_chunk(start_stage: StartStage) -> None:
+    """Nothing is spliced, and nothing taken out."""
+    call = chat_call(OWN, stream_options={"include_usage": True})
+    answer = EVENTS + chunked(PIECE, LAST, b"data: [DONE]\n\n")
+    stage = await start_stage(saying(answer), usage=OPENAI, calls={"chat": call})
+    found = await calling.run(stage, "chat")
+    assert found.body.count(b"event: event") == 1
+    assert b'"prompt_tokens":7' in found.body.replace(b" ", b"")
+
+
+async def test_what_is_no_chat_stream_is_sent_as_its_template_says(start_stage: StartStage) -> None:
+    """No stream, another path, an API that refuses the option, one without usage."""
+    stream = chat_call({"preset": "openai_chat"})
+    answer = EVENTS + chunked(PIECE, b"data: [DONE]\n\n")
+    for call, usage in (
+        (stream | {"body": {"type": "json", "template": {"model": "m", "stream": False}}}, OPENAI),
+        (stream | {"path": "/responses"}, OPENAI),
+        (stream, OPENAI | {"include_usage": False}),
+        (stream, None),
+    ):
+        more = {} if usage is None else {"usage": usage}
+        stage = await start_stage(saying(answer), calls={"chat": call}, **more)
+        await calling.run(stage, "chat")
+        assert b"stream_options" not in stage.upstream.seen[0].body
+
+
+async def test_who_hangs_up_has_used_what_came(start_stage: StartStage) -> None:
+    """BerriAI/litellm#14457: with the last chunk all usage of a stream was lost. Here it is an estimate, and marked."""
+    gate = asyncio.Event()
+    pieces = b"".join(b"%x\r\n%b\r\n" % (len(PIECE), PIECE) for _ in range(5))
+
+    async def five_and_no_end(upstream: Upstream, peer: Peer) -> None:
+        await upstream.read(peer)
+        await peer.send(EVENTS + pieces)
+        await gate.wait()
+
+    stage = await start_stage(five_and_no_end, usage=OPENAI)
+    client = await stage.connect()
+    kind = b"Content-Type: application/json"
+    await client.send(stage.request(b"POST", b"/chat/completions", kind, body=b'{"stream":true}'))
+    await client.head()
+    came = b""
+    while came.count(b'"Hi"') < 5:
+        came += await client.some(1)
+    client.close()
+    (told,) = await used(stage)
+    gate.set()
+    assert (told.quantities, told.estimated) == ({"input_tokens": 4, "output_tokens": 5}, True)

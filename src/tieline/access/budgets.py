@@ -158,7 +158,7 @@ class BudgetTerms:
         return cls(
             target=BudgetTarget.of(value.get("applies_to")),
             period=cast("Period", period),
-            time_zone=_zone(value.get("time_zone", "UTC")),
+            time_zone=checked_zone(value.get("time_zone", "UTC")),
             first_day=_first_day(value.get("first_day", 1), period),
             mode=cast("Mode", _word(value, "mode", get_args(Mode), "hard")),
             unbounded=cast("Unbounded", _word(value, "unbounded", get_args(Unbounded), "refuse")),
@@ -228,7 +228,8 @@ def _word(value: Mapping[str, Any], name: str, words: Sequence[str], otherwise: 
     return str(given)
 
 
-def _zone(name: object) -> str:
+def checked_zone(name: object) -> str:
+    """The name of a time zone that this machine knows. Raises InvalidInput."""
     try:
         if isinstance(name, str) and 0 < len(name) <= ZONE_MOST:
             return ZoneInfo(name).key

@@ -1,6 +1,7 @@
 """How long request records are kept: thirty days, looked at every hour by the control plane's process.
 
-Sign-ins that nobody finished go at the same time, leases of budgets whose node has gone, and events that are as old.
+Sign-ins that nobody finished go at the same time, leases of budgets whose node has gone, events that are as old, and
+usage by its own terms (``ports.usage.KEPT_SECONDS``).
 """
 
 import asyncio
@@ -16,6 +17,7 @@ from tieline.storage.leases import forget_sign_ins
 from tieline.storage.ledger import SqlLedger
 from tieline.storage.outbox import SqlOutbox
 from tieline.storage.records import open_records
+from tieline.storage.usage import SqlUsage
 
 log = logging.getLogger("tieline.app.retention")
 
@@ -37,6 +39,7 @@ async def forget_old_records(database: Database, search: RecordSearch) -> None:
                 await ledger.expire()
                 await ledger.forget()
                 await outbox.forget(datetime.now(UTC) - timedelta(seconds=KEPT_SECONDS))
+                await SqlUsage(database).forget(time.time())
                 await search.prepare()
             except NotReady as error:
                 log.warning(

@@ -7,7 +7,22 @@ from typing import Annotated, Any
 
 import typer
 
-from tieline.cli import api, app, audit, budget, call, connection, credential, key, log, machine, token, vault, webhook
+from tieline.cli import (
+    api,
+    app,
+    audit,
+    budget,
+    call,
+    connection,
+    credential,
+    key,
+    log,
+    machine,
+    token,
+    usage,
+    vault,
+    webhook,
+)
 from tieline.cli.failures import CommandFailed
 from tieline.cli.options import HELP_NAMES
 from tieline.core.errors import SettingsError
@@ -52,6 +67,7 @@ for group in (
     webhook.webhook,
     connection.connection,
     log.log,
+    usage.usage,
     token.token,
     audit.audit,
     vault.vault,

@@ -54,7 +54,7 @@ def list_(
     **filters: list[str] | None,
 ) -> None:
     """List requests, newest first: tieline log list --status 4xx --since 1d."""
-    query = _query(filters) | {"since": _moment(since, "--since"), "until": _moment(until, "--until")}
+    query = _query(filters) | {"since": moment_of(since, "--since"), "until": moment_of(until, "--until")}
     items, more = _found(query, limit)
     if json:
         output.emit({"items": items, "next": more})
@@ -221,7 +221,7 @@ def _ms(milliseconds: float) -> str:
     return f"{milliseconds:.3f}".rstrip("0").rstrip(".") + " ms"
 
 
-def _moment(text: str | None, option: str) -> str | None:
+def moment_of(text: str | None, option: str) -> str | None:
     """A time as the admin API takes it: itself, or so long ago. Raises SettingsError."""
     if text is None:
         return None

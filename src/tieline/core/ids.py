@@ -4,7 +4,9 @@ import secrets
 import time
 from typing import Literal
 
-Prefix = Literal["api", "cred", "app", "key", "req", "op", "aud", "tok", "dk", "conn", "sgn", "bud", "wh", "evt", "dlv"]
+Prefix = Literal[
+    "api", "cred", "app", "key", "req", "op", "aud", "tok", "dk", "conn", "sgn", "bud", "wh", "evt", "dlv", "use"
+]
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 _TIME_BITS = 48

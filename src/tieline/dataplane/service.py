@@ -26,6 +26,7 @@ from tieline.dataplane.metrics.worker import Parts, WorkerMetrics
 from tieline.dataplane.openings import Openings
 from tieline.dataplane.records.failures import FailureLog
 from tieline.dataplane.records.recorder import Records
+from tieline.dataplane.records.usage import UsageTally
 from tieline.dataplane.shedding import Shedding
 from tieline.dataplane.snapshot.view import Snapshot
 from tieline.dataplane.supervised import SupervisedTask
@@ -95,6 +96,8 @@ class Service:
         self.ledger = Ledger(resources.tables.limits, resources.ledger)
         self.snapshot.tell_budgets(self.ledger.change)
         self.records = Records(resources.source, resources.worker)
+        self.usage = UsageTally(resources.source)
+        self.records.listen(self.usage.listener)
         if resources.log is not None:
             self.records.listen(FailureLog(resources.log), to_failures=True)
         self._new_request_id = new_id = RequestIds().next
@@ -121,6 +124,7 @@ class Service:
             SupervisedTask("snapshot", self.snapshot.follow),
             SupervisedTask("records", self.records.run),
             SupervisedTask("strict records", self.records.strict.run),
+            SupervisedTask("usage", self.usage.run),
             SupervisedTask("drift", self.drift_flush.run),
             SupervisedTask("openings", self.openings.run),
             SupervisedTask("budgets", self.ledger.leasing.run),
@@ -158,7 +162,11 @@ class Service:
         for each in self._supervised:
             await each.stop()
         await asyncio.gather(
-            self.records.close(), self.drift_flush.close(), self.openings.close(), self.ledger.leasing.close()
+            self.records.close(),
+            self.usage.close(),
+            self.drift_flush.close(),
+            self.openings.close(),
+            self.ledger.leasing.close(),
         )
         if self._metrics is not None:
             self._metrics.close()

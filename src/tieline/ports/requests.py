@@ -63,8 +63,9 @@ class RequestRecord(NamedTuple):
     by a word, ``reason`` is that. ``call`` is the name of the call that was run.
     ``upstream_ms`` is from the last sending to the head of its answer; ``admission_ms`` from the request's head until
     it was first on its way. ``worker`` is the number of the process on its node. ``cache``: the answer was one kept
-    before (``hit``), could have been (``miss``), or was given again under the same idempotency key (``replay``). What
-    was unknown when the request ended is None.
+    before (``hit``), could have been (``miss``), or was given again under the same idempotency key (``replay``).
+    ``app`` is what the app is called when the request ends; no store keeps it with the record. What was unknown when
+    the request ended is None.
     """
 
     id: str
@@ -92,6 +93,7 @@ class RequestRecord(NamedTuple):
     used: Used = NONE_USED
     sending: Sendings = AT_ONCE
     named: AppWords = UNNAMED
+    app: str | None = None
 
     @property
     def decision(self) -> str:

@@ -11,6 +11,7 @@ from tieline.ports.drift import DriftRecord
 from tieline.ports.keys import ResolvedKey
 from tieline.ports.prices import PriceListHead
 from tieline.ports.requests import RequestRecord
+from tieline.ports.usage import UsageBatch
 
 ChangeKind = Literal["api", "credential", "app", "key", "connection", "token", "budget"]
 
@@ -101,4 +102,8 @@ class SnapshotSource(Protocol):
 
     async def add_drifts(self, drifts: Sequence[DriftRecord]) -> None:
         """Add to what is counted already, in one transaction; what belongs to no API any more is passed over."""
+        ...
+
+    async def add_usage(self, batch: UsageBatch) -> None:
+        """Add what was counted of requests; a batch that is sent again counts once."""
         ...

@@ -21,6 +21,7 @@ from tieline.ports.keys import KeyReader, KeyWriter
 from tieline.ports.prices import PriceListReader, PriceListWriter
 from tieline.ports.signins import SignInReader, SignInWriter
 from tieline.ports.tokens import TokenReader, TokenWriter
+from tieline.ports.usage import UsageQueries
 from tieline.ports.webhooks import WebhookReader, WebhookWriter
 
 
@@ -53,6 +54,8 @@ class Reading(Protocol):
     def budgets(self) -> BudgetReader: ...
     @property
     def webhooks(self) -> WebhookReader: ...
+    @property
+    def usage(self) -> UsageQueries: ...
 
 
 class Writing(Protocol):

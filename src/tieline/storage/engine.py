@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from sqlalchemy import AsyncAdaptedQueuePool, Engine, Table, create_engine, event, literal_column, text
+from sqlalchemy import AsyncAdaptedQueuePool, Engine, Table, case, create_engine, event, literal_column, text
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.engine import Connection, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
@@ -35,6 +35,7 @@ Kind = Literal["sqlite", "postgresql"]
 
 POOL = 5
 BUSY_SECONDS = 10.0
+SUM_MOST = 4 * 10**18
 _RETRY_AFTER = 1.0
 _BEGIN = "tieline_begin"
 _PRIMARY = 0xFF  # the low byte of an extended result code
@@ -95,10 +96,23 @@ class Database:
         return self._insert(table).on_conflict_do_nothing()
 
     def insert_or_add(self, table: Table, key: Sequence[str], added: Sequence[str]) -> Any:
-        """An INSERT that, where the ``key`` is already there, adds to its columns ``added`` instead."""
+        """An INSERT that, where the ``key`` is already there, adds to its columns ``added`` instead.
+
+        A sum stays where it is beyond ``SUM_MOST``: 64 bits are the engines' bound, and figures come from outsiders.
+        """
         insert = self._insert(table)
+        sums = {
+            name: case((table.c[name] > SUM_MOST, table.c[name]), else_=table.c[name] + insert.excluded[name])
+            for name in added
+        }
+        return insert.on_conflict_do_update(index_elements=key, set_=sums)
+
+    def insert_or_advance(self, table: Table, key: str, grows: str) -> Any:
+        """An INSERT that, where the ``key`` is there with a smaller value in the column ``grows``, takes its place."""
+        insert = self._insert(table)
+        rest = {column.name: insert.excluded[column.name] for column in table.c if column.name != key}
         return insert.on_conflict_do_update(
-            index_elements=key, set_={name: table.c[name] + insert.excluded[name] for name in added}
+            index_elements=[key], set_=rest, where=table.c[grows] < insert.excluded[grows]
         )
 
     def now(self) -> ColumnElement[int]:

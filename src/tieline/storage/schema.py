@@ -13,6 +13,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     Table,
     Text,
@@ -425,6 +426,39 @@ webhook_deliveries = Table(
     text("problem", PATH, null=True),
 )
 Index("ix_webhook_deliveries_next_at", webhook_deliveries.c.next_at)
+
+# Counts of requests: a row for each measure of a series in a slot of ``width`` seconds. No bounds are checked here, as
+# what is added up each second was made by ourselves; texts are cut by ``storage.usage``.
+usage_series = Table(
+    "usage_series",
+    metadata,
+    Column("id", LargeBinary, primary_key=True),
+    *(Column(name, Text, nullable=False) for name in ("environment", "app_id", "app", "key_id", "api", "call")),
+    *(Column(name, Text, nullable=False) for name in ("model", "end_user", "tag")),
+    Column("other", Integer, nullable=False),
+    Column("seen_at", BigInteger, nullable=False),
+)
+Index("ix_usage_series_seen_at", usage_series.c.seen_at)
+
+usage = Table(
+    "usage",
+    metadata,
+    Column("width", Integer, primary_key=True, autoincrement=False),
+    Column("starts_at", BigInteger, primary_key=True, autoincrement=False),
+    Column("series", LargeBinary, primary_key=True),
+    Column("measure", Text, primary_key=True),
+    Column("amount", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# The last batch of each process that counts, so that one which comes twice counts once.
+usage_writers = Table(
+    "usage_writers",
+    metadata,
+    text("id", ID, key=True),
+    Column("number", BigInteger, nullable=False),
+    Column("at", BigInteger, nullable=False),
+)
 
 changes = Table(
     "changes",

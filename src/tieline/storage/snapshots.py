@@ -19,6 +19,7 @@ from tieline.ports.keys import ResolvedKey
 from tieline.ports.prices import PriceListHead
 from tieline.ports.requests import RequestRecord
 from tieline.ports.snapshot import Change
+from tieline.ports.usage import UsageBatch
 from tieline.storage.budgets import budget_of
 from tieline.storage.change_notifier import ChangeNotifier, SqliteChangeNotifier
 from tieline.storage.changes import changes_after, latest_version
@@ -27,6 +28,7 @@ from tieline.storage.engine import Database
 from tieline.storage.prices import PriceLists
 from tieline.storage.records import open_records
 from tieline.storage.schema import apis, app_apis, app_keys, apps, budgets, credentials, key_secrets, secrets
+from tieline.storage.usage import SqlUsage
 from tieline.vault.intake import SealedSecret
 
 _MINUTE = 60
@@ -78,6 +80,7 @@ class SqlSnapshots:
         self._database = database
         self._notifier = _notifier(database, url)
         self._records = open_records(database)
+        self._usage = SqlUsage(database)
         self._told: int | None = None
 
     async def version(self) -> int:
@@ -204,6 +207,9 @@ class SqlSnapshots:
 
     async def add_drifts(self, drifts: Sequence[DriftRecord]) -> None:
         await add_drifts(self._database, drifts, datetime.now(UTC))
+
+    async def add_usage(self, batch: UsageBatch) -> None:
+        await self._usage.add(batch)
 
     async def close(self) -> None:
         """Stop watching and close the records. The database stays open."""

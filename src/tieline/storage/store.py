@@ -28,6 +28,7 @@ from tieline.storage.keys import KeyChanges, Keys
 from tieline.storage.prices import PriceListChanges, PriceLists
 from tieline.storage.schema import admin_tokens, connection_secrets, data_keys, secrets, sign_ins, webhook_secrets
 from tieline.storage.tokens import TokenChanges, Tokens
+from tieline.storage.usagesearch import UsageCounts
 from tieline.storage.webhooks import WebhookChanges, Webhooks
 
 
@@ -65,6 +66,7 @@ class SqlReading:
     prices: PriceLists
     budgets: Budgets
     webhooks: Webhooks
+    usage: UsageCounts
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +124,7 @@ class SqlStore:
                 PriceLists(connection),
                 Budgets(connection, self._database),
                 Webhooks(connection),
+                UsageCounts(connection, self._database),
             )
 
     @asynccontextmanager

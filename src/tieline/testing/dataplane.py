@@ -31,6 +31,7 @@ from tieline.ports.keys import ResolvedKey
 from tieline.ports.prices import PriceListHead, PriceListRow
 from tieline.ports.requests import RequestRecord
 from tieline.ports.snapshot import Change, ChangeKind, TooOld
+from tieline.ports.usage import UsageBatch
 from tieline.schemes.registry import SCHEMES
 from tieline.testing.connections import MemoryConnections
 from tieline.testing.ledger import MemoryLedger
@@ -50,7 +51,7 @@ class MemorySource:
     """A ``SnapshotSource`` whose rows are dictionaries.
 
     ``away`` makes every method raise ``NotReady``; ``reach`` is how many changes the log keeps. What the data plane
-    saves is in ``records``, ``used`` and ``drifts``.
+    saves is in ``records``, ``used``, ``drifts`` and ``usage``.
     """
 
     keyring: Keyring
@@ -59,6 +60,7 @@ class MemorySource:
     records: list[RequestRecord] = field(default_factory=list)
     used: dict[str, float] = field(default_factory=dict)
     drifts: list[DriftRecord] = field(default_factory=list)
+    usage: list[UsageBatch] = field(default_factory=list)
     rows: dict[str, ApiRow] = field(default_factory=dict)
     sealed: dict[tuple[str, Environment], SealedCredential] = field(default_factory=dict)
     keys: dict[bytes, ResolvedKey] = field(default_factory=dict)
@@ -255,6 +257,11 @@ class MemorySource:
     async def add_drifts(self, drifts: Sequence[DriftRecord]) -> None:
         self._reached()
         self.drifts += drifts
+
+    async def add_usage(self, batch: UsageBatch) -> None:
+        self._reached()
+        if all((each.writer, each.number) != (batch.writer, batch.number) for each in self.usage):
+            self.usage.append(batch)
 
 
 @dataclass(frozen=True)

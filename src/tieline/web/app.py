@@ -28,6 +28,7 @@ from tieline.web.api import (
     prices,
     requests,
     tokens,
+    usage,
     webhooks,
 )
 from tieline.web.api.shared import ErrorDocument
@@ -95,8 +96,8 @@ def create_app(
     app.state.version = version
     app.state.leaving = False
     parts = (
-        *(catalogue, apis, prices, calls, credentials, apps, keys, requests, budgets, webhooks, connections, tokens),
-        audit,
+        *(catalogue, apis, prices, calls, credentials, apps, keys, requests, usage, budgets, webhooks, connections),
+        *(tokens, audit),
     )
     for part in parts:
         app.include_router(part.router, prefix=API, responses=_ERRORS)

@@ -4,7 +4,7 @@ import asyncio
 import io
 import json
 import shutil
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -223,7 +223,7 @@ class Admin:
         status, *lines = head.decode("latin-1").split("\r\n")
         fields = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
         if fields.get("transfer-encoding") == "chunked":
-            content = b"".join(content.split(b"\r\n")[1::2])
+            content = b"".join(_pieces(content))
         reply = Reply(int(status.split(" ")[1]), fields, content)
         self.replies.append(reply)
         return reply
@@ -245,6 +245,14 @@ class Admin:
         reply = await self(method, path, body)
         assert reply.status in {200, 201}, reply.body
         return reply.json
+
+
+def _pieces(content: bytes) -> Iterator[bytes]:
+    """The pieces of a body that came in chunks."""
+    while content:
+        size, _, content = content.partition(b"\r\n")
+        yield content[: int(size, 16)]
+        content = content[int(size, 16) + 2 :]
 
 
 @dataclass(frozen=True)

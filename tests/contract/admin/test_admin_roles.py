@@ -69,6 +69,7 @@ NEEDS = {
     ("GET", "/tokens"): OWNER,
     ("DELETE", "/tokens/{id}"): OWNER,
     ("GET", "/requests"): VIEWER,
+    ("GET", "/usage"): VIEWER,
     ("GET", "/requests/stream"): VIEWER,
     ("GET", "/requests/{request}"): VIEWER,
     ("GET", "/audit"): VIEWER,

@@ -30,7 +30,7 @@ from tieline.dataplane.calls.arguments import Arguments
 from tieline.dataplane.calls.caching import AnswerCache, CachedAnswer
 from tieline.dataplane.calls.drift import Drifts, Watched
 from tieline.dataplane.calls.idempotency import FinishedRun, Idempotency, Scope, recorded_for
-from tieline.dataplane.calls.metered import MeteredRun
+from tieline.dataplane.calls.metered import MeteredRun, asking_for_usage
 from tieline.dataplane.calls.pages import Walk
 from tieline.dataplane.calls.reading import LARGE
 from tieline.dataplane.calls.recording import Recorder, give_again
@@ -126,6 +126,7 @@ class Run:
     __slots__ = (
         "_again",
         "_connections",
+        "_grown",
         "_metered",
         "_recorder",
         "_runner",
@@ -160,6 +161,7 @@ class Run:
         self.dialled: Dialled | None = None
         self.usage: UsageReading | None = None
         self._metered: MeteredRun | None = None
+        self._grown = 0  # by which usage is asked for
         self.age: int | None = None
         self.replayed = False
         self._runner = runner
@@ -232,6 +234,8 @@ class Run:
             self.area, self.level = verdict.area, verdict.level
         if plan.problem is not None:
             raise plan.problem
+        if plan.usage is not None and (asking := asking_for_usage(plan.usage, call, target.path, filled)) is not None:
+            filled, self._grown = asking
         permit = partial(self._permit, call)
         holder, key_id = self._terms.holder, self.target.key.key_id
         order = Order(plan, call, filled, arguments.uploads, holder, sent_as, permit, target, target, who=key_id)
@@ -392,7 +396,8 @@ class Run:
         if call.call.response.type in FILES:
             await pass_file(receiver, call, reached)
             return
-        undeclared = await pass_stream(receiver, reached, call, self._runner.in_thread)
+        in_thread = self._runner.in_thread
+        undeclared = await pass_stream(receiver, reached, call, in_thread, hides_usage=self._grown > 0)
         if undeclared:
             self._runner.drifts.note_events(self._watched(call), undeclared)
         with suppress(asyncio.CancelledError):  # all is said: this is for the connection's sake only
@@ -408,7 +413,7 @@ class Run:
         if reader is not None:
             if self._metered is None:
                 self._metered = MeteredRun()
-            self._metered.listen(reader, call, reached)
+            self._metered.listen(reader, call, reached, self._grown)
 
     def _heard(self, reached: UpstreamAnswer) -> None:
         self.status = reached.status

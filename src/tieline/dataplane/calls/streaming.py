@@ -31,13 +31,13 @@ _DOCUMENT: Final = (b"{", b"[", b"<", b'"')
 
 
 async def pass_stream(
-    receiver: Receiver, reached: UpstreamAnswer, call: ReadyCall, in_thread: InThread
+    receiver: Receiver, reached: UpstreamAnswer, call: ReadyCall, in_thread: InThread, *, hides_usage: bool = False
 ) -> Mapping[str | None, int]:
     """Pass a stream on to its end, good or bad; the events that its description does not declare, by name.
 
     Raises UpstreamError before anything was handed out, UpstreamFailed where a document came instead of events, or the
     first event tells of an error: so providers tell what is wrong with a request, whatever the status. What came
-    decides, not what it is called.
+    decides, not what it is called. With ``hides_usage`` the chunk of usage is not handed out as an event.
     """
     assert call.stream is not None  # its response is of type stream
     undo = coding(reached.headers, STREAM_MOST)
@@ -52,6 +52,7 @@ async def pass_stream(
             said = extract_error(kind, begun, reached.mask.text)
             raise UpstreamFailed(sentence(reached, *said, what=f"no events but {kind.decode('ascii', 'replace')[:60]}"))
     reader = StreamReader(call.stream)
+    reader.hides_usage = hides_usage
     masked = ItemMask(reached.mask)
     is_begun = False
     async for data in _source(reached, undo, begun):

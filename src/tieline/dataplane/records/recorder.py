@@ -129,6 +129,7 @@ class Records(Saving):
                 _used(exchange.usage, route.plan.prices, now) if exchange.usage is not None else NONE_USED,
                 _sending(dialled, exchange.sends) if dialled is not None or exchange.sends > 1 else AT_ONCE,
                 _named(request.noted) if request.noted else UNNAMED,
+                key.app_name,
             ),
             strict=route.plan.strict,
         )
@@ -167,6 +168,7 @@ class Records(Saving):
                 _used(run.usage, target.plan.prices, now) if run.usage is not None else NONE_USED,
                 _sending(run.dialled, run.sends) if run.dialled is not None or run.sends > 1 else AT_ONCE,
                 _named(request.noted) if request.noted else UNNAMED,
+                key.app_name,
             ),
             strict=target.plan.strict,
         )
@@ -206,6 +208,7 @@ class Records(Saving):
                 milliseconds,
                 self._worker,
                 named=_named(request.noted) if request.noted else UNNAMED,
+                app=key.app_name,
             ),
             strict=plan is not None and plan.strict,
         )
@@ -243,7 +246,7 @@ class Records(Saving):
     def _gather(self, record: RequestRecord, *, strict: bool = False) -> AwaitedRecord | None:
         for listener in self._listeners:
             listener(record)
-        if record.status >= _FAILED or record.code is not None or record.outcome != "complete":
+        if failed(record):
             for listener in self._of_failures:
                 listener(record)
         if strict:
@@ -298,6 +301,11 @@ class Records(Saving):
         self.given_up += len(waiting) + len(since) - len(self._waiting)
         self._saved.difference_update(used)
         self._used = used | self._used
+
+
+def failed(record: RequestRecord) -> bool:
+    """Whether a request failed: its answer says so, Tieline made it, or it did not come whole."""
+    return record.status >= _FAILED or record.code is not None or record.outcome != "complete"
 
 
 def _shown(path: str, code: str | None = None) -> str:

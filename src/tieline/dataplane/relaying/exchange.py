@@ -246,7 +246,7 @@ class Exchange:
         request.pieces = []
         request.length = len(body)
         request.chunked = False
-        self.bytes_in = len(body)
+        self.bytes_in = self.bytes_in or len(body)  # what came, not what is sent
         self._whole_body = body
 
     # -- sending

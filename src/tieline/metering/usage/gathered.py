@@ -19,7 +19,7 @@ _BEFORE_MOST: Final = 1024
 """Bytes of an event before its text that are remembered."""
 _NULLS: Final = (b":null", b": null")
 _TEXT: Final = re.compile(
-    rb'"(?:content|reasoning_content|delta|text|partial_json|thinking|arguments)": ?"((?:[^"\\]++|\\.)*+)"'
+    rb'"(?:content|reasoning_content|delta|text|partial_json|thinking|arguments)": ?"((?:[^"\\]++|\\.)++)"'
 )
 
 

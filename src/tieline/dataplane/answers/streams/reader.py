@@ -24,6 +24,7 @@ from tieline.dataplane.answers.streams.shape import Shape, shape_of
 from tieline.dataplane.answers.streams.sse import SseDecoder
 from tieline.dataplane.answers.streams.usage import normalise
 from tieline.definitions.model import Field, Stream
+from tieline.metering.include_usage import is_usage_chunk
 from tieline.metering.usage.told import MEMBERS_MOST, merge
 
 _MOST_NAME: Final = 200
@@ -40,6 +41,8 @@ _HALF: Final = re.compile("[\ud800-\udfff]")
 class StreamReader:
     """The reader of one answer. ``fields`` are kept from all events and handed out with the end.
 
+    ``hides_usage``: the chunk of usage that nobody but Tieline asked for is no event of the caller's; what it tells is.
+
     ``feed`` until ``ended`` or the bytes are over, then ``finish``. Where the caller leaves in between, ``usage`` and
     ``text`` tell what there was. ``drift`` counts, by name, the events that the description does not declare.
     ``waiting`` counts the bytes since the last event that was whole: where they are many, the next ``feed`` may take
@@ -48,7 +51,7 @@ class StreamReader:
 
     __slots__ = (
         "_around", "_begin", "_decoder", "_framed", "_half", "_kept", "_marks", "_room", "_shape", "_size",
-        "_size_kept", "_text", "_used", "_utf8", "_whole", "cut", "drift", "ended", "waiting",
+        "_size_kept", "_text", "_used", "_utf8", "_whole", "cut", "drift", "ended", "hides_usage", "waiting",
     )  # fmt: skip
 
     def __init__(self, stream: Stream | Shape, fields: Sequence[Field] = ()) -> None:
@@ -72,6 +75,7 @@ class StreamReader:
         self.waiting = 0
         self.cut = False
         self.ended = False
+        self.hides_usage = False
         self.drift: dict[str | None, int] = {}
 
     @property
@@ -149,6 +153,8 @@ class StreamReader:
         if name is None and isinstance(value, dict):
             name = type_of(value)
         self._account(name, value)
+        if self.hides_usage and is_usage_chunk(data):
+            return
         if self._marks is not None:
             self._marks.note(value)
         self._deliver(name, value, found)
