@@ -43,7 +43,7 @@ class AskedUsage:
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class UsageSpan:
     """The buckets of a question: ``edges`` in seconds, each but the last begins one, made of slots of ``slot`` seconds.
 
     ``reaches_back_to`` is how far back such slots are kept.
@@ -65,7 +65,7 @@ class UsageAnswer:
     ``collapsed`` is how many requests of these times are counted with words left out.
     """
 
-    span: Span
+    span: UsageSpan
     rows: Sequence[UsageRow]
     next: str | None
     collapsed: int
@@ -108,7 +108,7 @@ async def every_page(services: Services, caller: Caller, asked: AskedUsage) -> A
             return
 
 
-def span_of(asked: AskedUsage, now: datetime) -> Span:
+def span_of(asked: AskedUsage, now: datetime) -> UsageSpan:
     """The buckets that lie between two times, those at the ends whole. Raises InvalidInput."""
     zone = ZoneInfo(checked_zone(asked.time_zone))
     until = min(asked.until or now, now)
@@ -120,7 +120,7 @@ def span_of(asked: AskedUsage, now: datetime) -> Span:
     kept = int(now.timestamp()) - KEPT_SECONDS[slot]
     first, last = max(int(since.timestamp()), kept), int(until.timestamp())
     edges = _edges(asked.bucket, slot, zone, first, last) if first < last else []
-    return Span(slot, edges, moment(kept - kept % slot + slot))
+    return UsageSpan(slot, edges, moment(kept - kept % slot + slot))
 
 
 def moment(seconds: int) -> datetime:
@@ -166,13 +166,13 @@ def _midnight(day: date, zone: ZoneInfo) -> int:
     return begins - begins % QUARTER
 
 
-def _cursor(row: UsageRow, span: Span) -> str:
+def _cursor(row: UsageRow, span: UsageSpan) -> str:
     """The place of a row, its bucket by its beginning: places among buckets move while time goes on."""
     place = [span.edges[row.bucket] if row.bucket else 0, *row.place[1:]]
     return base64.urlsafe_b64encode(json.dumps(place, ensure_ascii=False).encode()).decode().rstrip("=")
 
 
-def _place(text: str, span: Span) -> tuple[Any, ...]:
+def _place(text: str, span: UsageSpan) -> tuple[Any, ...]:
     try:
         place = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
         begins, values = place[0], place[1:]

@@ -11,22 +11,26 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from tieline.sandbox import (
+    anthropic,
     batches,
     chat,
     completions,
     conversations,
     embeddings,
     files,
+    gemini,
     images,
     models,
     moderations,
     realtime,
+    rerank,
     responses,
     speech,
     transcription,
     uploads,
     vector_stores,
 )
+from tieline.sandbox.fields import read_query
 from tieline.sandbox.gate import PREFIX, Gate
 from tieline.sandbox.refusal import JSON, Answered, Refusal, conclude, refuse, refuse_address
 from tieline.sandbox.state import Sandbox, sandbox_of
@@ -55,6 +59,8 @@ async def welcome(request: Request) -> Response:
             "base_url": f"{request.url.scheme}://{request.url.netloc}/v1",
             "key": f"any key that begins with {PREFIX}, such as {PREFIX}-demo",
             "stats": "/sandbox/stats",
+            "ledger": "/sandbox/ledger",
+            "other_shapes": ["/anthropic/v1", "/gemini/v1beta", "/rerank/v1"],
             "switches": dict(SWITCHES),
             "not_imitated": list(NOT_IMITATED),
         }
@@ -64,6 +70,15 @@ async def welcome(request: Request) -> Response:
 async def stats(request: Request) -> Response:
     """``GET /sandbox/stats``: what the sandbox counts about itself; needs no key."""
     return JSON(sandbox_of(request).stats.shown(), headers={"cache-control": "no-store"})
+
+
+async def ledger(request: Request) -> Response:
+    """``GET /sandbox/ledger``: what answers used, a page of lines after the number ``after``; needs no key."""
+    query = read_query(request)
+    lines = sandbox_of(request).ledger.shown(
+        query.integer("after", 0, 2**53) or 0, query.integer("limit", 1, 10_000) or 1_000
+    )
+    return JSON(lines, headers={"cache-control": "no-store"})
 
 
 @asynccontextmanager
@@ -78,10 +93,22 @@ def create_app() -> Starlette:
     routes: list[BaseRoute] = [
         Route("/", welcome, methods=["GET"]),
         Route("/sandbox/stats", stats, methods=["GET"]),
+        Route("/sandbox/ledger", ledger, methods=["GET"]),
     ]
     for endpoint in (models, chat, completions, responses, conversations, embeddings, moderations, images):
         routes.extend(endpoint.ROUTES)
-    for endpoint in (speech, transcription, files, uploads, batches, vector_stores, realtime):
+    for endpoint in (
+        speech,
+        transcription,
+        files,
+        uploads,
+        batches,
+        vector_stores,
+        realtime,
+        anthropic,
+        gemini,
+        rerank,
+    ):
         routes.extend(endpoint.ROUTES)
     app = Starlette(
         routes=routes,

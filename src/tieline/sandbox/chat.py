@@ -25,9 +25,12 @@ async def create(request: Request) -> Response:
     course = await begin(request, fields.text("model"), streamed=streamed)
     sandbox = sandbox_of(request)
     whole, replies = complete(sandbox, fields, course)
+    told = whole["usage"]
+    used = {"input_tokens": told["prompt_tokens"], "output_tokens": told["completion_tokens"]}
+    line = sandbox.ledger.charge(request, "openai_chat", whole["model"], used, told=not streamed)
     if not streamed:
         return JSON(whole)
-    return Stream(_events(whole, replies, fields), course, sandbox.stats)
+    return Stream(_events(whole, replies, fields), course, sandbox.stats, noted=line.sent)
 
 
 def complete(sandbox: Sandbox, fields: Fields, course: Course) -> tuple[dict[str, Any], list[Reply]]:
@@ -189,7 +192,8 @@ def logprob(token: str, others: int) -> dict[str, Any]:
     return {**sure, "top_logprobs": [sure, *alternatives] if others else []}
 
 
-def _events(whole: dict[str, Any], replies: list[Reply], fields: Fields) -> Iterator[bytes]:
+def _events(whole: dict[str, Any], replies: list[Reply], fields: Fields) -> Iterator[tuple[bytes, dict[str, Any]]]:
+    """Each event, and what the ledger notes once it was sent."""
     options = fields.object("stream_options") or {}
     head = {key: whole[key] for key in ("id", "created", "model", "service_tier", "system_fingerprint")}
     head["object"] = "chat.completion.chunk"
@@ -197,11 +201,12 @@ def _events(whole: dict[str, Any], replies: list[Reply], fields: Fields) -> Iter
         head["usage"] = None
     for choice, reply in zip(whole["choices"], replies, strict=True):
         for delta, logprobs in _deltas(choice["message"], reply, fields):
-            yield event({**head, "choices": [_part(choice["index"], delta, logprobs)]})
-        yield event({**head, "choices": [_part(choice["index"], {}, None, reply.finish)]})
+            said = {"text": delta.get("content") or ""}
+            yield event({**head, "choices": [_part(choice["index"], delta, logprobs)]}), said
+        yield event({**head, "choices": [_part(choice["index"], {}, None, reply.finish)]}), {"text": ""}
     if options.get("include_usage"):
-        yield event({**head, "choices": [], "usage": whole["usage"]})
-    yield DONE
+        yield event({**head, "choices": [], "usage": whole["usage"]}), {"text": "", "told": True}
+    yield DONE, {"text": ""}
 
 
 def _part(index: int, delta: Mapping[str, Any], logprobs: Any, finish: str | None = None) -> dict[str, Any]:

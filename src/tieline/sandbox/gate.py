@@ -14,6 +14,8 @@ from tieline.sandbox.words import digest
 
 PREFIX = "sk-sandbox"
 _SHORT_LIVED = "ek_sandbox"
+_GUARDED = ("/v1/", "/anthropic/", "/gemini/", "/rerank/")
+_OF_OTHERS = ("x-api-key", "x-goog-api-key")
 _IN_PROTOCOL = "openai-insecure-api-key."
 _NO_KEY = (
     "You didn't provide an API key. You need to provide your API key in an Authorization header using Bearer auth "
@@ -32,8 +34,12 @@ class Gate:
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
-        if scope["path"] == "/v1" or scope["path"].startswith("/v1/"):
-            refused = check(Headers(scope=scope), websocket=scope["type"] == "websocket")
+        if scope["path"] == "/v1" or scope["path"].startswith(_GUARDED):
+            headers = Headers(scope=scope)
+            known = not scope["path"].startswith("/v1") and any(
+                headers.get(name, "").startswith(PREFIX) for name in _OF_OTHERS
+            )
+            refused = None if known else check(headers, websocket=scope["type"] == "websocket")
         else:
             refused = None
         answered = _Answer(scope, send, self._stats)

@@ -15,6 +15,14 @@ def events(whole: dict[str, Any], reply: Reply, *, after: int = -1) -> Iterator[
             yield event({**data, "sequence_number": number}, named=True)
 
 
+def noted_events(whole: dict[str, Any], reply: Reply) -> Iterator[tuple[bytes, dict[str, Any]]]:
+    """Every event, and what the ledger notes once it was sent."""
+    for number, data in enumerate(_sequence(whole, reply)):
+        text = data["delta"] if data["type"].endswith(".delta") else ""
+        told = "usage" in data.get("response", {})
+        yield event({**data, "sequence_number": number}, named=True), {"text": text, "told": told}
+
+
 def _sequence(whole: dict[str, Any], reply: Reply) -> Iterator[dict[str, Any]]:
     begun = {key: value for key, value in whole.items() if key != "usage"}
     begun.update(status="in_progress", output=[], completed_at=None, incomplete_details=None)

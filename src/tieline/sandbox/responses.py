@@ -10,7 +10,7 @@ from tieline.sandbox.assistant import Reply, Tool, Turn, answer
 from tieline.sandbox.conversations import shown_item
 from tieline.sandbox.fields import Fields, read_json, read_query
 from tieline.sandbox.refusal import JSON, Refusal, missing
-from tieline.sandbox.response_events import events
+from tieline.sandbox.response_events import events, noted_events
 from tieline.sandbox.state import Sandbox, new_id, page, sandbox_of
 from tieline.sandbox.streams import Stream
 from tieline.sandbox.switches import Course, begin
@@ -24,10 +24,12 @@ async def create(request: Request) -> Response:
     course = await begin(request, fields.text("model"), streamed=streamed)
     sandbox = sandbox_of(request)
     whole, reply = complete(sandbox, fields, course)
-    if streamed:
-        return Stream(events(whole, reply), course, sandbox.stats)
-    if fields.flag("background"):
+    if fields.flag("background") and not streamed:
         return JSON(_unfinished(whole, "queued"))
+    used = {name: whole["usage"][name] for name in ("input_tokens", "output_tokens")}
+    line = sandbox.ledger.charge(request, "openai_responses", whole["model"], used, told=not streamed)
+    if streamed:
+        return Stream(noted_events(whole, reply), course, sandbox.stats, noted=line.sent)
     return JSON(whole)
 
 

@@ -12,6 +12,7 @@ from starlette.requests import HTTPConnection
 
 from tieline.core.clock import Clock, SystemClock
 from tieline.sandbox.fields import Fields
+from tieline.sandbox.ledger import Ledger
 from tieline.sandbox.refusal import Refusal
 from tieline.sandbox.stats import Stats
 
@@ -81,6 +82,7 @@ class Sandbox:
 
     clock: Clock = field(default_factory=SystemClock)
     stats: Stats = field(default_factory=Stats)
+    ledger: Ledger = field(default_factory=Ledger)
     files: BoundedStore[StoredFile] = field(default_factory=lambda: BoundedStore("File object", _unlink))
     uploads: BoundedStore[dict[str, Any]] = field(default_factory=lambda: BoundedStore("Upload"))
     batches: BoundedStore[dict[str, Any]] = field(default_factory=lambda: BoundedStore("batch"))

@@ -1,7 +1,7 @@
 """Answers that are sent piece by piece: at a pace, with a breakage midway, and stopped when the client leaves."""
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
 import orjson
@@ -12,6 +12,7 @@ from tieline.sandbox.refusal import transport_of
 from tieline.sandbox.stats import Stats
 
 DONE = b"data: [DONE]\n\n"
+Noted = Mapping[str, Any]
 _BROKEN_EVENT = b'data: {"id":"sandbox","object":\n\n'
 
 
@@ -50,20 +51,25 @@ async def _drop(scope: Scope) -> None:
 
 
 class Stream(Response):
-    """Sends ``pieces`` one by one at ``pace``; when the client leaves, no further piece is made and that is counted."""
+    """Sends ``pieces`` one by one at ``pace``; when the client leaves, no further piece is made and that is counted.
+
+    A piece may come with what is ``noted`` once it was sent, by name.
+    """
 
     def __init__(
         self,
-        pieces: Iterable[bytes],
+        pieces: Iterable[bytes] | Iterable[tuple[bytes, Noted]],
         pace: Pace,
         stats: Stats,
         *,
         media_type: str = "text/event-stream; charset=utf-8",
+        noted: Callable[..., None] | None = None,
     ) -> None:
         super().__init__(media_type=media_type)
         del self.headers["content-length"]
         self.headers["cache-control"] = "no-cache"
         self._pieces = pieces
+        self._noted = noted
         self._pace = pace
         self._stats = stats
         self._dropped = False
@@ -90,10 +96,16 @@ class Stream(Response):
         pause = self._pace.pause
         for piece in await self._until_broken(scope, send):
             await asyncio.sleep(pause)
-            await send({"type": "http.response.body", "body": piece, "more_body": True})
+            await self._send(send, piece)
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
-    async def _until_broken(self, scope: Scope, send: Send) -> Iterable[bytes]:
+    async def _send(self, send: Send, piece: Any) -> None:
+        body, note = piece if isinstance(piece, tuple) else (piece, None)
+        await send({"type": "http.response.body", "body": body, "more_body": True})
+        if note is not None and self._noted is not None:
+            self._noted(**note)
+
+    async def _until_broken(self, scope: Scope, send: Send) -> Iterable[Any]:
         """Send the first half up to the breakage; what is left to send where the stream goes on."""
         breakage = self._pace.breakage
         if breakage is None:
@@ -101,7 +113,7 @@ class Stream(Response):
         pieces = list(self._pieces)
         half = max(1, len(pieces) // 2)
         for piece in pieces[:half]:
-            await send({"type": "http.response.body", "body": piece, "more_body": True})
+            await self._send(send, piece)
         if breakage == "malformed":
             return [_BROKEN_EVENT, *pieces[half:]]
         if breakage == "cut":

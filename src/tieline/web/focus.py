@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any, Final, get_args
 
 from tieline.access.budgets import usd
-from tieline.controlplane.usage import AskedUsage, Span, UsageAnswer
+from tieline.controlplane.usage import AskedUsage, UsageAnswer, UsageSpan
 from tieline.core.errors import InvalidInput
 from tieline.core.quantities import shown_name
 from tieline.ports import usage as measures
@@ -59,7 +59,7 @@ def lines(asked: AskedUsage) -> Callable[[UsageAnswer | None], bytes]:
     return write
 
 
-def _charge(row: UsageRow, asked: AskedUsage, span: Span) -> list[Any]:
+def _charge(row: UsageRow, asked: AskedUsage, span: UsageSpan) -> list[Any]:
     named = dict(zip(columns_of(asked.by), row.values, strict=True))
     found, (begins, ends) = row.measures, span.bounds(row)
     month = begins.replace(day=1, hour=0, minute=0)

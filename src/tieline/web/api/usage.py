@@ -9,7 +9,7 @@ from pydantic import AwareDatetime, Field
 
 from tieline.access.budgets import usd
 from tieline.controlplane import usage
-from tieline.controlplane.usage import AskedUsage, Bucket, Span, UsageAnswer
+from tieline.controlplane.usage import AskedUsage, Bucket, UsageAnswer, UsageSpan
 from tieline.core.errors import InvalidInput
 from tieline.core.quantities import shown as shown_quantities
 from tieline.metering.durations import percentile
@@ -174,7 +174,7 @@ async def _written(
         yield write(page)
 
 
-def _shown(row: UsageRow, wanted: AskedUsage, span: Span) -> UsageShown:
+def _shown(row: UsageRow, wanted: AskedUsage, span: UsageSpan) -> UsageShown:
     found, (begins, ends) = row.measures, span.bounds(row)
     cost, guessed = found.get(measures.COST), found.get(measures.ESTIMATED_COST)
     steps = {int(name): count for name, count in part(found, measures.DURATION).items()}
