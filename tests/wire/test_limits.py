@@ -8,7 +8,7 @@ import pytest
 
 from tests.wire import calling
 from tests.wire.conftest import StartStage
-from tests.wire.raw import Message, Peer, Upstream, answer, until
+from tests.wire.raw import Message, Peer, Upstream, answer, saying, until
 from tests.wire.stage import Stage
 from tieline.access import appkey
 from tieline.dataplane.limits import limiter
@@ -108,6 +108,16 @@ async def test_answers_say_what_is_left(stage: Stage) -> None:
     assert refused.one(b"x-ratelimit-remaining-requests") == b"0"
     assert refused.one(b"ratelimit") == b'"tieline-key-minute";r=0;t=20'
     assert refused.one(b"retry-after") == b"20"
+
+
+async def test_an_upstreams_own_rate_fields_stand_alone(start_stage: StartStage) -> None:
+    """What it says under OpenAI's names goes on, once; ours stands beside it under the draft's."""
+    stage = await start_stage(saying(answer(b"hello", b"X-RateLimit-Limit-Requests: 77")))
+    await limited(stage, limits=MINUTE)
+    got = await stage.get()
+    assert got.one(b"x-ratelimit-limit-requests") == b"77"
+    assert got.every(b"x-ratelimit-remaining-requests") == []
+    assert got.one(b"ratelimit") == b'"tieline-key-minute";r=2;t=20'
 
 
 async def test_an_upstream_s_own_limits_are_told_as_they_came(start_stage: StartStage) -> None:
