@@ -169,7 +169,8 @@ class Tour:
         for play in ("reflect", "refuse", "malformed", "hang_up"):
             base = f"{self.upstream.url}/~{play}"
             name = play.replace("_", "-")
-            await self.ask("POST", "/apis", {"name": name, "definition": definition(name, base)})
+            kept: dict[str, object] = {"record_bodies": {}, "audit": "strict"} if play == "reflect" else {}
+            await self.ask("POST", "/apis", {"name": name, "definition": definition(name, base, **kept)})
             await self._put(name)
         await self.ask("POST", "/apis", {"name": "down", "definition": definition("down", "http://127.0.0.1:9")})
         await self._put("down")
@@ -237,6 +238,7 @@ class Tour:
             await self.relay(f"/relay/{api}/things", key)
             for play in ("reflect", "drip", "cut"):
                 await self.relay(f"/relay/{api}/things?a=b", key, headers={"x-play": play})
+        await self.relay("/relay/reflect/things?q=1", key, method="POST", body=b'{"n": 1}')
         upgrade = {"connection": "upgrade", "upgrade": "websocket", "sec-websocket-key": "AAAAAAAAAAAAAAAAAAAAAA=="}
         for play in PLAYS:
             await self.relay("/relay/bearer/things", key, headers={"x-play": play})
@@ -344,6 +346,9 @@ class Tour:
         await self.ask("POST", "/audit/verify")
         listed = await self.ask("GET", "/requests?limit=200")
         await self.ask("GET", f"/requests/{listed.json['items'][0]['id']}")
+        for item in (await self.ask("GET", "/requests?api=reflect")).json["items"]:
+            await self.ask("GET", f"/requests/{item['id']}/bodies")
+            await self.ask("POST", f"/requests/{item['id']}/replay", {"again": True})
         await self.ask("GET", "/requests/stream?seconds=0.5")
         for form in ("json", "csv", "focus"):
             await self.ask("GET", f"/usage?by=app,key,api,call,model,end_user,tag&format={form}")
@@ -374,7 +379,7 @@ class Tour:
         ids = [each["id"] for each in made]
         await self.command("key", "rotate", ids[0], "--overlap", "0s", "--json")
         token = await self.command("token", "create", "ci", "--role", "viewer", "--json")
-        logged = await self.command("log", "list", "--json", "--limit", "1")
+        logged = await self.command("log", "list", "--json", "--limit", "1", "--api", "reflect")
         for words in (
             ("app", "list"),
             ("app", "show", "shell", "--json"),
@@ -393,7 +398,8 @@ class Tour:
             ("token", "list", "--json"),
             ("log", "list"),
             ("log", "list", "--status", "4xx", "--since", "1d", "--json"),
-            ("log", "show", logged["items"][0]["id"]),
+            ("log", "show", logged["items"][0]["id"], "--bodies"),
+            ("log", "replay", logged["items"][0]["id"], "--again"),
             ("log", "follow", "--seconds", "0.5"),
             ("audit", "list"),
             ("audit", "verify"),

@@ -14,7 +14,7 @@ from tests.conftest import run_sql
 from tests.storage.rows import AUDIT_KEY
 from tieline.storage.engine import Database, open_database
 from tieline.storage.migrate import migrate
-from tieline.storage.schema import metadata, requests
+from tieline.storage.schema import metadata, records_metadata
 from tieline.storage.store import SqlStore
 
 
@@ -78,7 +78,7 @@ async def make(url: str) -> None:
 async def empty_out(url: str) -> None:
     """Take everything out of a migrated PostgreSQL database, so that it is as the migration left it."""
     connection = await asyncpg.connect(url)
-    await connection.execute(f"TRUNCATE {', '.join([*metadata.tables, requests.name])} RESTART IDENTITY")
+    await connection.execute(f"TRUNCATE {', '.join([*metadata.tables, *records_metadata.tables])} RESTART IDENTITY")
     await connection.execute("INSERT INTO audit_head VALUES (true, 0, $1, $2)", bytes(32), b"")
     await connection.close()
 

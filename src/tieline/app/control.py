@@ -139,6 +139,7 @@ def _services(
         intake=Intake(keyring),
         prober=upstreams,
         trier=upstreams,
+        replayer=upstreams,
         issuers=upstreams,
         poster=upstreams,
         outbox=SqlOutbox(opened.database),

@@ -3,7 +3,7 @@
 Most control planes are never asked to verify, try or sign in, and the exit is a good part of the data plane.
 """
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -12,7 +12,8 @@ from tieline.core.names import Environment
 from tieline.definitions.infer.learning import StreamSample
 from tieline.definitions.model import Stream
 from tieline.ports.connections import ConnectionKey, EndUser
-from tieline.ports.operator import Posted, TrialAnswer, TrialRun, VerifyResult
+from tieline.ports.operator import OpenedBodies, Posted, TrialAnswer, TrialRun, VerifyResult
+from tieline.ports.requests import RequestRecord
 from tieline.ports.signins import SignInRow
 from tieline.ports.webhooks import SealedWebhook
 from tieline.schemes.flow import DeviceSignIn, Pending, SignIn, Token
@@ -23,6 +24,7 @@ from tieline.wire.guard import Guard
 
 if TYPE_CHECKING:
     from tieline.dataplane.operator.opening import Opening
+    from tieline.dataplane.operator.replay import Replays
     from tieline.dataplane.operator.signin import SignIns
     from tieline.dataplane.operator.trial import Trial
     from tieline.dataplane.operator.verify import Verifier
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
 
 
 class OperatorExit:
-    """A ``Prober``, a ``Trier``, ``Issuers`` and a ``Poster`` of ``ports.operator``, over one opening."""
+    """A ``Prober``, ``Trier``, ``Replayer``, ``Poster`` and ``Issuers`` of ``ports.operator``, over one opening."""
 
     def __init__(self, settings: ServeSettings, opened: OpenedStore, guard: Guard) -> None:
         self._settings = settings
@@ -45,6 +47,12 @@ class OperatorExit:
 
     def recognise_stream(self, body: bytes, content_type: str, known: Stream | None) -> StreamSample | None:
         return self._trial.recognise_stream(body, content_type, known)
+
+    async def open_bodies(self, record: RequestRecord) -> OpenedBodies | None:
+        return await self._replays.open_bodies(record)
+
+    async def replay(self, record: RequestRecord, before: Callable[[], Awaitable[None]]) -> TrialAnswer:
+        return await self._replays.replay(record, before)
 
     async def begin(self, key: ConnectionKey, back: str, state: str) -> tuple[SignIn, bytes]:
         return await self._sign_ins.begin(key, back, state)
@@ -91,6 +99,12 @@ class OperatorExit:
 
         opening = self._opening
         return WebhookExit(opening.keyring, opening.guard, opening.trust, opening.openings)
+
+    @cached_property
+    def _replays(self) -> "Replays":
+        from tieline.dataplane.operator.replay import Replays  # noqa: PLC0415
+
+        return Replays(self._opening)
 
     @cached_property
     def _sign_ins(self) -> "SignIns":

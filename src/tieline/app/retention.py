@@ -1,7 +1,7 @@
 """How long request records are kept: thirty days, looked at every hour by the control plane's process.
 
-Sign-ins that nobody finished go at the same time, leases of budgets whose node has gone, events that are as old, and
-usage by its own terms (``ports.usage.KEPT_SECONDS``).
+Recorded bodies that have expired go at the same time, sign-ins that nobody finished, leases of budgets whose node has
+gone, events that are as old, and usage by its own terms (``ports.usage.KEPT_SECONDS``).
 """
 
 import asyncio
@@ -12,6 +12,7 @@ from typing import Final
 
 from tieline.core.errors import NotReady
 from tieline.ports.recordsearch import RecordSearch
+from tieline.storage.bodies import open_bodies
 from tieline.storage.engine import Database
 from tieline.storage.leases import forget_sign_ins
 from tieline.storage.ledger import SqlLedger
@@ -30,10 +31,12 @@ async def forget_old_records(database: Database, search: RecordSearch) -> None:
 
     Then whoever searches records gets ready for those that came.
     """
-    records, ledger, outbox = open_records(database), SqlLedger(database), SqlOutbox(database)
+    records, bodies, ledger = open_records(database), open_bodies(database), SqlLedger(database)
+    outbox = SqlOutbox(database)
     try:
         while True:
             try:
+                await bodies.forget(time.time())
                 await records.forget(time.time() - KEPT_SECONDS)
                 await forget_sign_ins(database, time.time())
                 await ledger.expire()
@@ -49,3 +52,4 @@ async def forget_old_records(database: Database, search: RecordSearch) -> None:
             await asyncio.sleep(EVERY_SECONDS)
     finally:
         await records.close()
+        await bodies.close()

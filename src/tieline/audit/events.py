@@ -377,11 +377,33 @@ class VaultOpened(AuditEvent):
     """A process opened secrets; its target is the vault.
 
     ``why`` is ``serve`` (to add them to requests), ``token`` (a connection's, to use or renew it), ``verify``,
-    ``trial``, ``sign_in`` or ``webhook``. ``opened`` has what they belong to by id: a credential, connection, sign-in
-    or webhook, its environment, version and the names of its fields. ``more`` were opened beside those that are named.
+    ``trial``, ``sign_in``, ``webhook``, ``bodies`` or ``replay`` (recorded bodies, to show or send them). ``opened``
+    has what they belong to by id: a credential, connection, sign-in, webhook or request, its environment, version and
+    the names of its fields. ``more`` were opened beside those that are named.
     """
 
     kind: ClassVar[str] = "vault.opened"
     why: str
     opened: Mapping[str, Any]
     more: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RequestBodiesOpened(AuditEvent):
+    """The recorded bodies of the request that is the target were asked for by an operator."""
+
+    kind: ClassVar[str] = "request.bodies_opened"
+    api: str
+    app: str
+
+
+@dataclass(frozen=True, slots=True)
+class RequestReplayed(AuditEvent):
+    """The recorded request that is the target was sent once more; ``call`` is the call that was run, if it was one."""
+
+    kind: ClassVar[str] = "request.replayed"
+    api: str
+    environment: str
+    method: str
+    path: str
+    call: str | None = None

@@ -20,6 +20,7 @@ SECONDS = 30.0  # for so long a list is looked for
 _PAGE = 200
 _AGO = re.compile(r"([1-9][0-9]{0,5})([smhdw])")
 _UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
+_REPLAY_SECONDS = 120.0
 _FOLLOW_SECONDS = 90.0  # a sign of life comes every fifteen
 
 _FILTERS = {
@@ -88,9 +89,18 @@ def follow(
 
 
 @log.command()
-def show(request_id: Annotated[str, typer.Argument(metavar="ID")], json: Json = False) -> None:
+def show(
+    request_id: Annotated[str, typer.Argument(metavar="ID")],
+    bodies: Annotated[bool, typer.Option("--bodies", help="Open what was recorded of its bodies, too.")] = False,
+    json: Json = False,
+) -> None:
     """Show one request: how long each part took, what it used, and why it failed."""
-    found = connect().get("requests", request_id)
+    client = connect()
+    found = client.get("requests", request_id)
+    opened = client.get("requests", request_id, "bodies") if bodies else None
+    if json and opened is not None:
+        output.emit({**found, "bodies": opened})
+        return
     if json:
         output.emit(found)
         return
@@ -125,8 +135,48 @@ def show(request_id: Annotated[str, typer.Argument(metavar="ID")], json: Json = 
             "end user": found["end_user"],
             "tag": found["tag"],
             "worker": found["worker"],
+            "bodies until": output.moment(found["bodies_until"]),
         }
     )
+    if opened is not None:
+        _show_bodies(opened)
+
+
+@log.command()
+def replay(
+    request_id: Annotated[str, typer.Argument(metavar="ID")],
+    again: Annotated[bool, typer.Option("--again", help="Also if it changes something and was sent before.")] = False,
+    json: Json = False,
+) -> None:
+    """Send a request once more, with the API's credential, and show the upstream's answer."""
+    found = connect(_REPLAY_SECONDS).post("requests", request_id, "replay", body={"again": again})
+    if json:
+        output.emit(found)
+        return
+    output.say(f"The upstream answered {found['status']}.")
+    output.line(found["raw"] if found["raw"] is not None else "(no text)")
+    if found["cut"]:
+        output.say("There was more than is shown.")
+
+
+def _show_bodies(opened: dict[str, Any]) -> None:
+    asked, answered = opened["request"], opened["answer"]
+    if asked is not None:
+        query = f"?{asked['query']}" if asked["query"] else ""
+        _show_body(f"asked: {asked['method']} {asked['target']}{query}", asked)
+    if answered is not None:
+        _show_body(f"answered: {answered['status']}", answered)
+
+
+def _show_body(title: str, side: dict[str, Any]) -> None:
+    body = side["body"]
+    output.line(f"\n{title}")
+    for name, value in side["headers"]:
+        output.line(f"{name}: {value}")
+    told = body["text"] if body["text"] is not None else f"({body['size']} bytes that are no text; --json has them)"
+    output.line(f"\n{told}" if told else "")
+    if body["cut"]:
+        output.say(f"It had {body['size']} bytes: not all of it is recorded, or something is hidden.")
 
 
 _PARTS = {

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from tieline.core.clock import Clock
-from tieline.ports.operator import Issuers, Poster, Prober, Trier
+from tieline.ports.operator import Issuers, Poster, Prober, Replayer, Trier
 from tieline.ports.recordsearch import RecordSearch
 from tieline.ports.store import Store
 from tieline.ports.webhooks import Outbox
@@ -33,6 +33,7 @@ class Services:
     intake: Intake
     prober: Prober
     trier: Trier
+    replayer: Replayer
     issuers: Issuers
     poster: Poster
     outbox: Outbox

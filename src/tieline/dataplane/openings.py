@@ -28,12 +28,13 @@ NAMED_MOST: Final = 400
 WAITING_MOST: Final = 2_000
 """Rows that wait to be told, for each reason; what is opened beside them is counted."""
 
-Why = Literal["serve", "token", "verify", "trial", "sign_in", "webhook"]
+Why = Literal["serve", "token", "verify", "trial", "sign_in", "webhook", "bodies", "replay"]
 _OF: Final = {
     "secrets": "credential",
     "connection_secrets": "connection",
     "sign_ins": "sign_in",
     "webhook_secrets": "webhook",
+    "request_bodies": "request",
 }
 
 

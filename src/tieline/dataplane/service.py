@@ -38,6 +38,7 @@ from tieline.ports.connections import ConnectionStore
 from tieline.ports.snapshot import Change, SnapshotSource
 from tieline.telemetry.logs import Log
 from tieline.telemetry.metrics.counting import Counts
+from tieline.vault.intake import Intake
 from tieline.vault.keyring import Keyring
 from tieline.wire.answers import text_answer
 from tieline.wire.deadlines import Deadlines
@@ -95,7 +96,7 @@ class Service:
         )
         self.ledger = Ledger(resources.tables.limits, resources.ledger)
         self.snapshot.tell_budgets(self.ledger.change)
-        self.records = Records(resources.source, resources.worker)
+        self.records = Records(resources.source, resources.worker, Intake(resources.keyring))
         self.usage = UsageTally(resources.source)
         self.records.listen(self.usage.listener)
         if resources.log is not None:
@@ -125,6 +126,7 @@ class Service:
             SupervisedTask("records", self.records.run),
             SupervisedTask("strict records", self.records.strict.run),
             SupervisedTask("usage", self.usage.run),
+            *([SupervisedTask("bodies", self.records.bodies.run)] if self.records.bodies is not None else ()),
             SupervisedTask("drift", self.drift_flush.run),
             SupervisedTask("openings", self.openings.run),
             SupervisedTask("budgets", self.ledger.leasing.run),

@@ -20,6 +20,7 @@ from tieline.definitions.model import (
     Parameter,
     Price,
     PriceRate,
+    RecordedBodies,
     Response,
     SharedHeader,
     SharedParameter,
@@ -64,6 +65,7 @@ def to_json(definition: Definition) -> dict[str, Any]:
             paths=one.paths if one.paths != "plain" else None,
             errors=one.errors if one.errors != "tieline" else None,
             audit=one.audit if one.audit != "batched" else None,
+            record_bodies=_recorded(one.record_bodies) if one.record_bodies is not None else None,
             verify=_verify(one.verify) if one.verify is not None else None,
             limits=_limits(one.limits) or None,
             areas=[_area(each) for each in one.areas] or None,
@@ -73,6 +75,10 @@ def to_json(definition: Definition) -> dict[str, Any]:
             calls=_calls(one.calls) or None,
         ),
     }
+
+
+def _recorded(one: RecordedBodies) -> dict[str, Any]:
+    return {"most": values.size_text(one.most), "keep": values.duration_text(one.keep)}
 
 
 def _usage(usage: Usage) -> dict[str, Any]:

@@ -341,13 +341,22 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
+class RecordedBodies:
+    """What is kept of the body of each request and of its answer: ``most`` bytes of either, for ``keep`` seconds."""
+
+    most: int = 16 * 1024
+    keep: float = 86_400.0
+
+
+@dataclass(frozen=True, slots=True)
 class Definition:
     """An API. Header names in the lists are lower-case; ``environments`` holds overrides as plain data.
 
     ``rewrite_response_headers`` are fields beside ``Location`` and its kin whose URLs lead back to the relay. ``paths``
     is ``literal`` where the API takes every segment of a path for itself, dot segments too.
     ``errors`` is the shape that Tieline's own errors have for this API's clients.
-    ``audit`` is ``strict`` where an answer is not whole before its request record is stored.
+    ``audit`` is ``strict`` where an answer is not whole before its request record is stored. ``record_bodies`` says
+    how much of bodies is recorded, and for how long; None for none.
     ``prices_from`` names the provider whose prices hold for models that ``prices`` has not: None for the one that
     ``base_url`` belongs to, ``none`` for nobody's.
     ``private_parameters`` are the credential fields of its calls (see the function of that name).
@@ -371,6 +380,7 @@ class Definition:
     paths: Literal["plain", "literal"]
     errors: str
     audit: Literal["batched", "strict"]
+    record_bodies: RecordedBodies | None
     verify: Verify | None
     limits: Limits
     areas: tuple[Area, ...]

@@ -11,7 +11,7 @@ from tieline.access.limits import CONCURRENT_MOST, PERIODS, RATES_MOST, UNITS_MO
 from tieline.core import urls
 from tieline.core.names import is_api_name, is_area_name, is_parameter_name
 from tieline.definitions import template, values
-from tieline.definitions.model import AuthSpec, Limits, SharedHeader, SharedParameter, Variable, Verify
+from tieline.definitions.model import AuthSpec, Limits, RecordedBodies, SharedHeader, SharedParameter, Variable, Verify
 from tieline.definitions.problems import in_form, shown
 from tieline.definitions.schema import Choice, Cursor, Data, Flag, Key, Many, Named, Record, Text, Whole, Written
 
@@ -296,6 +296,25 @@ LIMITS = Record(
     ),
     _limits,
     like="{timeout: {total: 30s}}",
+)
+
+
+def _recorded_size(text: str) -> int:
+    count = values.size(text)
+    if not 1024 <= count <= 48 * 1024:
+        raise ValueError("must be between 1KiB and 48KiB")
+    return count
+
+
+_RECORDED = RecordedBodies()
+RECORDED_BODIES = Record(
+    "recorded bodies",
+    (
+        Key("most", Text("size 1KiB–48KiB", _recorded_size, like="16KiB"), _RECORDED.most, shows="`16KiB`"),
+        Key("keep", bounded("1h", "30d"), _RECORDED.keep, shows="`1d`"),
+    ),
+    lambda found, _: RecordedBodies(**found),
+    like="{most: 16KiB, keep: 7d}",
 )
 
 _AREA_NAME = Text("area name", named(is_area_name, "area name", _AREA_NAME_RULE))

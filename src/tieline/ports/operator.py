@@ -1,13 +1,14 @@
 """What is asked of upstreams for an operator, through the data plane's own exit."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from tieline.core.names import Environment
 from tieline.definitions.infer.learning import StreamSample
 from tieline.definitions.model import Stream
 from tieline.ports.connections import ConnectionKey, EndUser
+from tieline.ports.requests import RequestRecord
 from tieline.ports.signins import SignInRow
 from tieline.ports.webhooks import SealedWebhook
 from tieline.schemes.flow import DeviceSignIn, Pending, SignIn, Token
@@ -117,6 +118,39 @@ class Poster(Protocol):
         """Send one message. Redirects are not followed, and of the answer nothing but its status is read.
 
         Raises NotReady where the vault cannot be asked now.
+        """
+        ...
+
+
+class RecordedSide(NamedTuple):
+    """What was recorded of a request or an answer, opened.
+
+    Of a request ``facts`` has method, target (a path or a call), query, headers, size, and ``exact``: it is all of it.
+    Of an answer status, headers, size, and ``whole``. Secrets are masked, what carries one is left out.
+    """
+
+    facts: Mapping[str, Any]
+    body: bytes
+
+
+class OpenedBodies(NamedTuple):
+    """The recorded bodies of one request."""
+
+    request: RecordedSide | None
+    answer: RecordedSide | None
+
+
+class Replayer(Protocol):
+    """Opens what was recorded of requests, and sends them once more through the data plane's own exit."""
+
+    async def open_bodies(self, record: RequestRecord) -> OpenedBodies | None:
+        """The recorded bodies; None where there are none, or none any more."""
+        ...
+
+    async def replay(self, record: RequestRecord, before: Callable[[], Awaitable[None]]) -> TrialAnswer:
+        """Send it once and read its answer, of whatever status. ``before`` is awaited when it is about to be sent.
+
+        Raises InvalidInput where it cannot be sent as it was, and what ``before`` and ``Trier.run`` raise.
         """
         ...
 

@@ -64,8 +64,9 @@ class RequestRecord(NamedTuple):
     ``upstream_ms`` is from the last sending to the head of its answer; ``admission_ms`` from the request's head until
     it was first on its way. ``worker`` is the number of the process on its node. ``cache``: the answer was one kept
     before (``hit``), could have been (``miss``), or was given again under the same idempotency key (``replay``).
-    ``app`` is what the app is called when the request ends; no store keeps it with the record. What was unknown when
-    the request ended is None.
+    ``app`` is what the app is called when the request ends; no store keeps it with the record. ``has_query``: the
+    client's target had a query, which is not kept. ``bodies_until`` is when the bodies expire that were recorded of it
+    (whole seconds since the epoch). What was unknown when the request ended is None.
     """
 
     id: str
@@ -90,10 +91,12 @@ class RequestRecord(NamedTuple):
     admission_ms: float | None = None
     worker: int | None = None
     cache: CacheUse | None = None
+    has_query: bool | None = None
     used: Used = NONE_USED
     sending: Sendings = AT_ONCE
     named: AppWords = UNNAMED
     app: str | None = None
+    bodies_until: int | None = None
 
     @property
     def decision(self) -> str:

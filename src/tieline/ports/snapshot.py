@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from tieline.ports.apis import ApiRow
+from tieline.ports.bodies import SealedBodies
 from tieline.ports.budgets import BudgetRow
 from tieline.ports.credentials import SealedCredential
 from tieline.ports.drift import DriftRecord
@@ -98,6 +99,14 @@ class SnapshotSource(Protocol):
 
     async def add_records_durably(self, records: Sequence[RequestRecord]) -> None:
         """As ``add_records``, and they are on the disk when this returns: no power cut takes them."""
+        ...
+
+    async def add_bodies(self, rows: Sequence[SealedBodies]) -> None:
+        """Store recorded bodies."""
+        ...
+
+    async def find_bodies(self, request_id: str, expires: int) -> SealedBodies | None:
+        """What was recorded of a request until ``expires``, None where that is over or nothing is there."""
         ...
 
     async def add_drifts(self, drifts: Sequence[DriftRecord]) -> None:

@@ -43,7 +43,7 @@ BUSY_SECONDS: Final = 10.0
 CLOSE_SECONDS: Final = 1.0
 _DAY: Final = 86_400
 _EPOCH: Final = date(1970, 1, 1)
-_FORM: Final = 2
+_FORM: Final = 3
 """What ``user_version`` of a file says whose tables have all columns."""
 _KINDS_MOST: Final = 20_000
 """Kinds that a connection remembers; then it begins anew, and writes again what comes again."""

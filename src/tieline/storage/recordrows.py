@@ -26,15 +26,25 @@ Row = tuple[Any, ...]
 _PLAIN: Final = RequestRecord._fields[: RequestRecord._fields.index("used")]
 _PLAINLY_SHARED: Final = (
     "app_id", "api", "environment", "method", "area", "level", "status", "code", "outcome", "call", "worker", "cache",
+    "has_query",
 )  # fmt: skip
 APP_WAS: Final = "app_was"
 """Where a file of an earlier version has the app of an entry, which is its kind's now."""
 _USED_SHARED: Final = ("model", "service_tier", "estimated")
 SHARED: Final = (*_PLAINLY_SHARED, *_USED_SHARED)
 OWN: Final = tuple(name for name in _PLAIN if name not in {*SHARED, "reason"})
-_DETAILS: Final = ("reason", "quantities", "cost_nano", "unpriced", "unread", *Sendings._fields, *AppWords._fields)
-COLUMNS: Final = (*_PLAIN, *Used._fields, *Sendings._fields, *AppWords._fields)
-_USUAL: Final = (None, None, None, frozenset[str](), frozenset[str](), *AT_ONCE, *UNNAMED)
+_DETAILS: Final = (
+    "reason",
+    "quantities",
+    "cost_nano",
+    "unpriced",
+    "unread",
+    *Sendings._fields,
+    *AppWords._fields,
+    "bodies_until",
+)
+COLUMNS: Final = (*_PLAIN, *Used._fields, *Sendings._fields, *AppWords._fields, "bodies_until")
+_USUAL: Final = (None, None, None, frozenset[str](), frozenset[str](), *AT_ONCE, *UNNAMED, None)
 _NONE_SHARED: Final = tuple(getattr(NONE_USED, name) for name in _USED_SHARED)
 
 _plainly_shared: Final[Callable[[RequestRecord], Row]] = itemgetter(*(_PLAIN.index(name) for name in _PLAINLY_SHARED))
@@ -55,7 +65,13 @@ def kind_values(kind: Row) -> Row:
 
 def is_plain(record: RequestRecord) -> bool:
     """Whether ``record`` has no details."""
-    return record.used is NONE_USED and record.sending is AT_ONCE and record.named is UNNAMED and record.reason is None
+    return (
+        record.used is NONE_USED
+        and record.sending is AT_ONCE
+        and record.named is UNNAMED
+        and record.reason is None
+        and record.bodies_until is None
+    )
 
 
 def details_of(record: RequestRecord) -> str | None:
@@ -63,6 +79,7 @@ def details_of(record: RequestRecord) -> str | None:
     used = record.used
     values = (
         record.reason, used.quantities, used.cost_nano, used.unpriced, used.unread, *record.sending, *record.named,
+        record.bodies_until,
     )  # fmt: skip
     found = {name: value for name, value, usual in zip(_DETAILS, values, _USUAL, strict=True) if value != usual}
     return orjson.dumps(found, default=_plain).decode() if found else None
@@ -84,7 +101,8 @@ def values_of(record: RequestRecord) -> Row:
     quantities = orjson.dumps(used.quantities, default=_plain).decode() if used.quantities is not None else None
     sets = [orjson.dumps(sorted(each)).decode() if each else None for each in (used.unpriced, used.unread)]
     shown = (used.model, used.service_tier, quantities, used.cost_nano, sets[0], used.estimated, sets[1])
-    return record.id, int(record.at * 1_000_000), *record[2 : len(_PLAIN)], *shown, *record.sending, *record.named
+    plain = (record.id, int(record.at * 1_000_000), *record[2 : len(_PLAIN)])
+    return *plain, *shown, *record.sending, *record.named, record.bodies_until
 
 
 def record_of(row: Mapping[str, Any]) -> RequestRecord:
@@ -102,7 +120,10 @@ def record_of(row: Mapping[str, Any]) -> RequestRecord:
     )
     sending = Sendings(row["queue_ms"], row["connect_ms"], row["tls_ms"], row["retries"] or 0)
     plain = {name: row[name] for name in _PLAIN}
-    return RequestRecord(**plain, used=used, sending=sending, named=AppWords(row["end_user"], row["tag"]))
+    if plain["has_query"] is not None:
+        plain["has_query"] = bool(plain["has_query"])
+    named = AppWords(row["end_user"], row["tag"])
+    return RequestRecord(**plain, used=used, sending=sending, named=named, bodies_until=row["bodies_until"])
 
 
 def _plain(value: object) -> object:

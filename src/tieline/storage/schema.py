@@ -225,7 +225,23 @@ requests = Table(
     *(Column(name, Float) for name in ("queue_ms", "connect_ms", "tls_ms")),
     Column("retries", Integer, nullable=False, server_default=sql("0")),
     *(Column(name, Text) for name in ("end_user", "tag")),
+    Column("has_query", Boolean),
+    Column("bodies_until", BigInteger),
     Index("ix_requests_at_id", "at", "id"),
+)
+
+# On SQLite they lie in files (``storage.bodies``).
+request_bodies = Table(
+    "request_bodies",
+    records_metadata,
+    Column("id", Text, primary_key=True),
+    Column("expires", BigInteger, nullable=False, index=True),
+    Column("environment", Text, nullable=False),
+    *(
+        Column(f"{side}{part}", kind)
+        for side in ("request", "answer")
+        for part, kind in (("_key", Text), ("_nonce", LargeBinary), ("", LargeBinary))
+    ),
 )
 
 # ``app_id`` and ``end_user`` are empty for the API's shared connection, as NULLs would not be unique. So ``app_id`` is

@@ -12,6 +12,7 @@ from sqlalchemy import bindparam, or_, select, update
 
 from tieline.core.errors import NotReady
 from tieline.ports.apis import ApiRow
+from tieline.ports.bodies import SealedBodies
 from tieline.ports.budgets import BudgetRow
 from tieline.ports.credentials import SealedCredential
 from tieline.ports.drift import DriftRecord
@@ -20,6 +21,7 @@ from tieline.ports.prices import PriceListHead
 from tieline.ports.requests import RequestRecord
 from tieline.ports.snapshot import Change
 from tieline.ports.usage import UsageBatch
+from tieline.storage.bodies import open_bodies
 from tieline.storage.budgets import budget_of
 from tieline.storage.change_notifier import ChangeNotifier, SqliteChangeNotifier
 from tieline.storage.changes import changes_after, latest_version
@@ -81,6 +83,7 @@ class SqlSnapshots:
         self._notifier = _notifier(database, url)
         self._records = open_records(database)
         self._usage = SqlUsage(database)
+        self._bodies = open_bodies(database)
         self._told: int | None = None
 
     async def version(self) -> int:
@@ -205,6 +208,12 @@ class SqlSnapshots:
     async def add_records_durably(self, records: Sequence[RequestRecord]) -> None:
         await self._records.add(records, durable=True)
 
+    async def add_bodies(self, rows: Sequence[SealedBodies]) -> None:
+        await self._bodies.add(rows)
+
+    async def find_bodies(self, request_id: str, expires: int) -> SealedBodies | None:
+        return await self._bodies.find(request_id, expires)
+
     async def add_drifts(self, drifts: Sequence[DriftRecord]) -> None:
         await add_drifts(self._database, drifts, datetime.now(UTC))
 
@@ -215,6 +224,7 @@ class SqlSnapshots:
         """Stop watching and close the records. The database stays open."""
         await self._notifier.close()
         await self._records.close()
+        await self._bodies.close()
 
     async def _touch(self, ids: list[str], at: datetime) -> None:
         these = select(app_keys.c.id).where(app_keys.c.id.in_(ids)).order_by(app_keys.c.id)

@@ -7,6 +7,7 @@ waits. Nothing here knows SQL, and nothing of the data plane is replaced.
 import asyncio
 import os
 import socket
+import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -23,6 +24,7 @@ from tieline.dataplane.limits.table import NodeTables, open_files
 from tieline.dataplane.service import Resources, Service
 from tieline.definitions.parse import parse, parse_data, to_json
 from tieline.ports.apis import ApiRow
+from tieline.ports.bodies import SealedBodies
 from tieline.ports.budgets import BudgetRow
 from tieline.ports.connections import ConnectionStore
 from tieline.ports.credentials import SealedCredential
@@ -51,7 +53,7 @@ class MemorySource:
     """A ``SnapshotSource`` whose rows are dictionaries.
 
     ``away`` makes every method raise ``NotReady``; ``reach`` is how many changes the log keeps. What the data plane
-    saves is in ``records``, ``used``, ``drifts`` and ``usage``.
+    saves is in ``records``, ``used``, ``bodies``, ``drifts`` and ``usage``.
     """
 
     keyring: Keyring
@@ -67,6 +69,7 @@ class MemorySource:
     log: list[Change] = field(default_factory=list)
     prices: list[PriceListRow] = field(default_factory=list)
     budget_rows: dict[str, BudgetRow] = field(default_factory=dict)
+    bodies: dict[str, SealedBodies] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.ledger = MemoryLedger(self.budget_rows)
@@ -253,6 +256,15 @@ class MemorySource:
 
     async def add_records_durably(self, records: Sequence[RequestRecord]) -> None:
         await self.add_records(records)
+
+    async def add_bodies(self, rows: Sequence[SealedBodies]) -> None:
+        self._reached()
+        self.bodies |= {row.request_id: row for row in rows}
+
+    async def find_bodies(self, request_id: str, expires: int) -> SealedBodies | None:
+        self._reached()
+        row = self.bodies.get(request_id)
+        return row if row is not None and row.expires == expires > time.time() else None
 
     async def add_drifts(self, drifts: Sequence[DriftRecord]) -> None:
         self._reached()

@@ -4,7 +4,7 @@ import asyncio
 import io
 import json
 import shutil
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -25,7 +25,8 @@ from tieline.dataplane.answers.streams.recognition import recognise_stream
 from tieline.definitions.infer.learning import StreamSample
 from tieline.definitions.model import Stream
 from tieline.ports.connections import ConnectionKey, EndUser
-from tieline.ports.operator import Posted, TrialAnswer, TrialRun, VerifyResult
+from tieline.ports.operator import OpenedBodies, Posted, RecordedSide, TrialAnswer, TrialRun, VerifyResult
+from tieline.ports.requests import RequestRecord
 from tieline.ports.signins import SignInRow
 from tieline.ports.webhooks import SealedWebhook
 from tieline.schemes.flow import DeviceSignIn, Pending, SignIn, Token
@@ -60,7 +61,7 @@ CRM = {
 }
 """An API that people sign in to."""
 
-RECORDED = record(id="req_0651d9c8a1f2030b5e7d44", at=1_795_000_000.0)
+RECORDED = record(id="req_0651d9c8a1f2030b5e7d44", at=1_795_000_000.0, bodies_until=2**32)
 """A request that a furnished store has a record of."""
 
 
@@ -138,6 +139,31 @@ class FixedPoster:
     async def post(self, webhook: SealedWebhook, message_id: str, body: bytes) -> Posted:
         self.sent.append((webhook.id, message_id, body))
         return self.posted
+
+
+class FixedReplayer:
+    """Stands in for the data plane: gives the bodies that it was told to, and answers what is sent again."""
+
+    def __init__(self) -> None:
+        self.sent: list[str] = []
+        request = {"method": "POST", "target": "/chat", "query": "a=1", "headers": [["accept", "*/*"]]}
+        answer = {"status": 200, "headers": [["content-type", "text/plain"]], "size": 2, "whole": True}
+        self.bodies: OpenedBodies | None = OpenedBodies(
+            RecordedSide({**request, "size": 5, "exact": True}, b"hello"), RecordedSide(answer, b"\xff\x00")
+        )
+        self.answer: TrialAnswer | TielineError = TrialAnswer(
+            200, [("content-type", "application/json")], b'{"id": 1}', whole=True
+        )
+
+    async def open_bodies(self, record: RequestRecord) -> OpenedBodies | None:
+        return self.bodies
+
+    async def replay(self, record: RequestRecord, before: Callable[[], Awaitable[None]]) -> TrialAnswer:
+        if isinstance(self.answer, TielineError):
+            raise self.answer
+        await before()
+        self.sent.append(record.id)
+        return self.answer
 
 
 class FixedTrier:
@@ -240,6 +266,12 @@ class Admin:
         assert isinstance(self.services.poster, FixedPoster)
         return self.services.poster
 
+    @property
+    def replayer(self) -> FixedReplayer:
+        """What stands in for the data plane where recorded bodies are opened."""
+        assert isinstance(self.services.replayer, FixedReplayer)
+        return self.services.replayer
+
     async def made(self, method: str, path: str, body: object = None) -> Any:
         """Send as owner, expect success, return the JSON."""
         reply = await self(method, path, body)
@@ -306,6 +338,7 @@ async def services_on(database: Database, clock: MovingClock, prober: FixedProbe
         intake=Intake(keyring),
         prober=prober,
         trier=FixedTrier(),
+        replayer=FixedReplayer(),
         issuers=issuers,
         poster=FixedPoster(),
         outbox=SqlOutbox(database),

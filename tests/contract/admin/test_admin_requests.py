@@ -168,3 +168,56 @@ async def test_too_many_live_views_are_refused(furnished_admin: Admin) -> None:
     assert (refused.status, refused.error["code"]) == (503, "overloaded")
     assert {(await each).status for each in open_} == {200}
     assert (await furnished_admin("GET", "/requests/stream?seconds=0")).status == 200
+
+
+async def test_recorded_bodies_are_opened_for_editors_and_told(furnished_admin: Admin) -> None:
+    """As text, or base64 where they are none; nobody's cache keeps them, and the log says who before it is done."""
+    found = await furnished_admin("GET", f"/requests/{RECORDED.id}/bodies", role="editor")
+    assert found.headers["cache-control"] == "no-store"
+    assert found.json["request"]["body"] == {"text": "hello", "base64": None, "size": 5, "cut": False}
+    assert found.json["answer"]["body"] == {"text": None, "base64": "/wA=", "size": 2, "cut": False}
+    assert (await furnished_admin("GET", f"/requests/{RECORDED.id}/bodies", role="viewer")).status == 403
+    events = (await furnished_admin.made("GET", f"/audit?target={RECORDED.id}"))["items"]
+    assert [(event["kind"], event["data"]) for event in events] == [
+        ("request.bodies_opened", {"api": "openai", "app": "app_1"})
+    ]
+
+
+async def test_bodies_that_are_not_there_are_not_found(furnished_admin: Admin) -> None:
+    """The error says how to have those of later requests; what is gone meanwhile is not found either."""
+    plain = record(id="req_0651d9c8a1f2030b5e7d46")
+    await add(furnished_admin, plain)
+    reply = await furnished_admin("GET", f"/requests/{plain.id}/bodies")
+    assert (reply.status, "record_bodies" in reply.error["message"]) == (404, True)
+    furnished_admin.replayer.bodies = None
+    assert (await furnished_admin("GET", f"/requests/{RECORDED.id}/bodies")).status == 404
+    shown = await furnished_admin.made("GET", f"/requests/{RECORDED.id}")
+    assert shown["bodies_until"] == "2106-02-07T06:28:16Z"
+    assert (await furnished_admin.made("GET", f"/requests/{plain.id}"))["bodies_until"] is None
+
+
+async def test_what_may_change_something_is_sent_again_once(furnished_admin: Admin) -> None:
+    """A second time only if it is said; of many at once one; what only reads as often as anybody likes."""
+    action = record(id="req_0651d9c8a1f2030b5e7d46", method="POST", path="/chat")
+    await add(furnished_admin, action)
+    path = f"/requests/{action.id}/replay"
+    replies = await asyncio.gather(*[furnished_admin("POST", path) for _ in range(5)])
+    assert sorted(reply.status for reply in replies) == [200, 409, 409, 409, 409]
+    assert furnished_admin.replayer.sent == [action.id]
+    refused = next(reply for reply in replies if reply.status == 409)
+    assert "by token:tok_" in refused.error["message"]
+    assert (await furnished_admin("POST", path, {"again": True})).json["raw"] == '{"id": 1}'
+    for _ in range(2):
+        assert (await furnished_admin("POST", f"/requests/{RECORDED.id}/replay")).status == 200
+    events = (await furnished_admin.made("GET", f"/audit?target={action.id}"))["items"]
+    assert [event["kind"] for event in events] == ["request.replayed"] * 2
+
+
+async def test_a_request_that_was_never_sent_is_not_sent_again(furnished_admin: Admin) -> None:
+    """One that was refused at the door; and one whose API is gone leaves nothing."""
+    refused, gone = (record(id=f"req_0651d9c8a1f2030b5e7d4{n}", api=api) for n, api in ((6, None), (7, "gone")))
+    await add(furnished_admin, refused, gone)
+    assert (await furnished_admin("POST", f"/requests/{refused.id}/replay")).status == 422
+    assert (await furnished_admin("POST", f"/requests/{gone.id}/replay")).status == 404
+    assert (await furnished_admin("POST", "/requests/req_0651d9c8a1f2030b5e7d48/replay")).status == 404
+    assert furnished_admin.replayer.sent == []

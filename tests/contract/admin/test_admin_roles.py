@@ -72,6 +72,8 @@ NEEDS = {
     ("GET", "/usage"): VIEWER,
     ("GET", "/requests/stream"): VIEWER,
     ("GET", "/requests/{request}"): VIEWER,
+    ("GET", "/requests/{request}/bodies"): EDITOR,
+    ("POST", "/requests/{request}/replay"): EDITOR,
     ("GET", "/audit"): VIEWER,
     ("POST", "/audit/verify"): VIEWER,
     ("GET", "/vault"): VIEWER,

@@ -87,5 +87,5 @@ def test_the_services_do_not_show_their_peppers() -> None:
     """Not even in a traceback's repr."""
     pepper = b"pepper-of-the-tests"
     parts: Any = object()
-    services = Services(*(parts,) * 10, app_key_pepper=pepper, token_pepper=pepper, console_url="")
+    services = Services(*(parts,) * 11, app_key_pepper=pepper, token_pepper=pepper, console_url="")
     assert "pepper-of" not in repr(services)

@@ -59,7 +59,7 @@ class Order:
     ``key`` is sent in the call's idempotency header, where it has one; empty: a new one. ``target`` instead of the
     call's own; ``permitted`` is the one that ``permit`` was asked for; ``end`` on the loop's clock, else the call's
     timeout from now on. ``who`` takes turns with others where connections are limited: an app key's id. ``trace`` goes
-    on with it, and is told of each attempt.
+    on with it, and is told of each attempt. ``attempts`` instead of the call's own.
     """
 
     plan: Plan
@@ -74,6 +74,7 @@ class Order:
     end: float | None = None
     who: str = ""
     trace: Trace | None = None
+    attempts: int | None = None
 
 
 class UpstreamAnswer:
@@ -198,8 +199,9 @@ class CallSender:
         sender = ConversationSender(plan, end, order.filled, order.upload, order.who)
         sender.trace = order.trace
         message = _message(order)
+        attempts = limits.retry_attempts if call.retry_attempts is None else call.retry_attempts
         policy = Policy(
-            attempts=limits.retry_attempts if call.retry_attempts is None else call.retry_attempts,
+            attempts=attempts if order.attempts is None else order.attempts,
             idempotent=order.call.repeatable,
             retries_status=True,
             redirects=call.follow_redirects,

@@ -15,6 +15,7 @@ from tieline.dataplane.admission.fields import CONNECTION, PAGES
 from tieline.dataplane.attempt.send import CallSender
 from tieline.dataplane.calls.pages import check_walkable
 from tieline.dataplane.calls.run import CallRunner, CallTarget
+from tieline.dataplane.copies import copying
 from tieline.dataplane.doors.call_exchange import CallExchange, CallRequest, RunLedger
 from tieline.dataplane.doors.door import Controls, Door, NeedsCall, RefusalLedger
 from tieline.dataplane.doors.spending import Purse, spender_of
@@ -97,7 +98,11 @@ class CallDoor(Door[CallRequest]):
 
     def _serve(self, request: Request, request_id: str, way: CallRequest, held: Held | None) -> None:
         request.error_shape = way.target.plan.errors
-        CallExchange(self, request, request_id, way, held).begin()
+        exchange = CallExchange(self, request, request_id, way, held)
+        exchange.begin()
+        if way.plan.recorded is not None:
+            exchange.reply.copies = copying(request, way.plan.recorded.most)
+            exchange.reply.copies.secrets = way.plan.reflections
 
 
 def _name(plan: Plan, rest: bytes) -> str:

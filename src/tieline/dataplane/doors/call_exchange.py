@@ -159,6 +159,16 @@ class CallExchange:
         return self._body.received if self._body is not None else 0
 
     @property
+    def query(self) -> bytes:
+        """The query that the call was asked by, without the app key."""
+        return self._asked.query
+
+    @property
+    def has_query(self) -> bool:
+        """Whether it was asked by one."""
+        return bool(self._asked.query)
+
+    @property
     def written(self) -> int:
         """Bytes of the answer's body, with what waits for the record."""
         return self.reply.written + len(self._kept_back)

@@ -15,6 +15,7 @@ from tieline.dataplane.admission.fields import CONNECTION
 from tieline.dataplane.attempt.model_list import check_target
 from tieline.dataplane.attempt.prepare import Message, Preparer, prepare, steady_appliers
 from tieline.dataplane.attempt.target import Target
+from tieline.dataplane.copies import copying
 from tieline.dataplane.doors.door import Controls, Door, RefusalLedger
 from tieline.dataplane.limits.bounds import joined, smallest_body
 from tieline.dataplane.limits.held import Held
@@ -79,7 +80,10 @@ class Relay(Door[Route]):
     def _serve(self, request: Request, request_id: str, way: Route, held: Held | None) -> None:
         request.error_shape = way.plan.errors
         is_listed = way.key.models and way.plan.usage is not None
-        (ListedExchange if is_listed else Exchange)(request, request_id, way, self._relaying, held).open()
+        exchange = (ListedExchange if is_listed else Exchange)(request, request_id, way, self._relaying, held)
+        if way.plan.recorded is not None and not request.upgrade:
+            exchange.copies = copying(request, way.plan.recorded.most)
+        exchange.open()
 
 
 def _permitted(request: Request, plan: Plan, key: AppKey, path: bytes) -> Allowed:

@@ -9,6 +9,7 @@ from email.utils import formatdate
 from http import HTTPStatus
 
 from tieline.core.errors import TielineError
+from tieline.dataplane.copies import BodyCopies
 from tieline.wire import answers, framing
 from tieline.wire.request import Request
 
@@ -40,16 +41,17 @@ _status_lines = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".en
 
 
 class Reply:
-    """The answer to one request; ``written`` counts the bytes of its body.
+    """The answer to one request; ``written`` counts the bytes of its body, ``copies`` gets them where it is set.
 
     States: open; begun (``begin`` wrote a head, a body follows); over (``whole``, ``end``, ``refuse`` or ``cut``).
     Fields are header lines, each with its end.
     """
 
-    __slots__ = ("_chunking", "_id", "_request", "_room", "written")
+    __slots__ = ("_chunking", "_id", "_request", "_room", "copies", "written")
 
     def __init__(self, request: Request, request_id: str) -> None:
         self.written = 0
+        self.copies: BodyCopies | None = None
         self._request = request
         self._room: asyncio.Future[None] | None = None
         self._id = request_id
@@ -59,7 +61,7 @@ class Reply:
         """Write an answer that is here."""
         request = self._request
         length = b"" if status == 204 else b"content-length: %d\r\n" % len(body)
-        self.written += len(body)
+        self._count(body)
         head = self._head(status, fields) + length + self._persist()
         if len(body) <= _JOINED_MOST:
             request.send_last(head + body)
@@ -89,14 +91,14 @@ class Reply:
         """Write bytes of the body, once the client has read most of those before."""
         if not data:
             return
-        self.written += len(data)
+        self._count(data)
         while self._room is not None:
             await self._room
         self._request.send(framing.chunk(data) if self._chunking else data)
 
     def end(self, data: bytes = b"") -> None:
         """The body is whole with ``data``, which is written whatever the client has read."""
-        self.written += len(data)
+        self._count(data)
         if self._chunking:
             data = (framing.chunk(data) if data else b"") + framing.last_chunk(())
         if data:
@@ -124,6 +126,11 @@ class Reply:
     def cut(self) -> None:
         """End an answer that has begun and will not be whole."""
         self._request.cut()
+
+    def _count(self, data: bytes) -> None:
+        self.written += len(data)
+        if self.copies is not None:
+            self.copies.answered(data)
 
     def _head(self, status: int, fields: bytes) -> bytes:
         line = _status_lines.get(status) or b"HTTP/1.1 %d \r\n" % status

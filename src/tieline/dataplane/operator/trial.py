@@ -9,10 +9,8 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Final
 
 from tieline.core.errors import UnknownCall, UpstreamTimeout
-from tieline.dataplane.answers.charset import charset_of, is_marked, text_of
 from tieline.dataplane.answers.content_coding import Coding, coding
-from tieline.dataplane.answers.mask import StreamMask
-from tieline.dataplane.answers.pieces_mask import mask_pieces
+from tieline.dataplane.answers.shown import BYTES, shown_body
 from tieline.dataplane.answers.streams import recognition
 from tieline.dataplane.answers.streams.detection import is_stream_type
 from tieline.dataplane.attempt.send import CallSender, Order, UpstreamAnswer
@@ -28,7 +26,6 @@ BEGINNING_MOST: Final = 256 * 1024
 TRIAL_SECONDS: Final = 90.0
 STREAM_SECONDS: Final = 20.0
 """How long a stream is listened to; a model has said enough by then."""
-_BYTES: Final = ("image/", "audio/", "video/", "font/")
 
 
 class Trial:
@@ -48,7 +45,7 @@ class Trial:
         """
         try:
             async with self._opening.api(wanted.api, "trial") as opened, asyncio.timeout(TRIAL_SECONDS):
-                return await _run(opened, wanted)
+                return await run_call(opened, wanted)
         except TimeoutError:
             raise UpstreamTimeout(f"The call took longer than {TRIAL_SECONDS:.0f} s. Ask for less.") from None
 
@@ -57,7 +54,11 @@ class Trial:
         return recognition.recognise_stream(body, content_type, known)
 
 
-async def _run(opened: OpenedApi, wanted: TrialRun) -> TrialAnswer:
+async def run_call(opened: OpenedApi, wanted: TrialRun, *, attempts: int | None = None) -> TrialAnswer:
+    """Send the request of a call and read its answer; ``attempts`` is how often at most, else as the call says.
+
+    Raises as ``Trial.run``.
+    """
     plan = opened.plan(wanted.environment)
     call = await asyncio.to_thread(plan.calls.find, wanted.call)
     if call is None:
@@ -67,9 +68,10 @@ async def _run(opened: OpenedApi, wanted: TrialRun) -> TrialAnswer:
     }
     filled = call.template.fill(wanted.values, call.private, parts)
     holder = Holder(*wanted.end_user) if wanted.end_user is not None else None
-    reached = await CallSender(opened.preparer).send(Order(plan, call, filled, _HeldFiles(wanted.files), holder))
+    order = Order(plan, call, filled, _HeldFiles(wanted.files), holder, attempts=attempts)
+    reached = await CallSender(opened.preparer).send(order)
     try:
-        return await _read(reached)
+        return await read_answer(reached)
     finally:
         reached.close()
 
@@ -87,20 +89,13 @@ class _HeldFiles:
             yield self._files[piece.name].content if isinstance(piece, FilePart) else piece
 
 
-async def _read(reached: UpstreamAnswer) -> TrialAnswer:
+async def read_answer(reached: UpstreamAnswer) -> TrialAnswer:
+    """What an operator is shown of an answer. Raises UpstreamError."""
     content_type = reached.header(b"content-type") or b""
-    media = content_type.decode("latin-1").lower()
-    is_stream = is_stream_type(media)
-    most = BEGINNING_MOST if is_stream or media.startswith(_BYTES) else DOCUMENT_MOST
+    is_stream = is_stream_type(content_type.decode("latin-1").lower())
+    most = BEGINNING_MOST if is_stream or content_type.lower().startswith(BYTES) else DOCUMENT_MOST
     body, whole = await _beginning(reached, most, STREAM_SECONDS if is_stream else TRIAL_SECONDS)
-    if not media.startswith(_BYTES):
-        charset = charset_of(content_type)
-        if charset or is_marked(body):
-            body = text_of(body, charset).encode()
-        body = reached.mask.body(body)
-        body = await asyncio.to_thread(mask_pieces, body, reached.mask.secrets, whole=whole)
-    if not whole:  # half a secret at the cut is no sample either
-        body = StreamMask(reached.mask.secrets).feed(body, last=False)
+    body = await asyncio.to_thread(shown_body, body, content_type, reached.mask, whole=whole)
     names = dict.fromkeys(name.lower() for name, _ in reached.headers)
     headers = [(name, reached.mask.header(value)) for name in names for value in reached.values(name)]
     return TrialAnswer(

@@ -19,6 +19,7 @@ from tieline.dataplane.answers.error_word import error_word
 from tieline.dataplane.awaited import AwaitedRecord
 from tieline.dataplane.calls.run import Run
 from tieline.dataplane.doors.call_exchange import CallExchange
+from tieline.dataplane.records.bodies import RecordedBodiesSaver, RecordedRequest
 from tieline.dataplane.records.strict import StrictRecords
 from tieline.dataplane.relaying.exchange import Exchange
 from tieline.dataplane.saving import Saving
@@ -38,6 +39,7 @@ from tieline.ports.requests import (
     Used,
 )
 from tieline.ports.snapshot import SnapshotSource
+from tieline.vault.intake import Intake
 from tieline.wire.egress import Dialled
 from tieline.wire.request import Request
 
@@ -60,11 +62,13 @@ Listener = Callable[[RequestRecord], None]
 class Records(Saving):
     """The records of the worker with the number ``worker``; whoever wants to know of each one listens.
 
+    Without an ``intake`` no bodies are recorded, whatever an API says.
+
     ``given_up`` counts those that were lost because the store did not take them in time, ``strangers`` the requests
     without a good key, by the code of their refusal. ``on_stored`` is told how many seconds the store took for a batch.
     """
 
-    def __init__(self, source: SnapshotSource, worker: int = 0) -> None:
+    def __init__(self, source: SnapshotSource, worker: int = 0, intake: Intake | None = None) -> None:
         super().__init__(FLUSH_SECONDS)
         self.given_up = 0
         self.strangers: Counter[str] = Counter()
@@ -74,6 +78,7 @@ class Records(Saving):
         self._listeners: list[Listener] = []
         self._of_failures: list[Listener] = []
         self._waiting: deque[RequestRecord] = deque(maxlen=WAITING_MOST)
+        self.bodies = RecordedBodiesSaver(source, intake) if intake is not None else None
         self.strict = StrictRecords(source.add_records_durably, self._keep_for_later)
         self._used: dict[str, float] = {}
         self._saved: set[str] = set()
@@ -126,10 +131,12 @@ class Records(Saving):
                 ((exchange.first_at or sent_at or ended) - request.began) * 1000,
                 self._worker,
                 None,
+                bool(route.message.target.query),
                 _used(exchange.usage, route.plan.prices, now) if exchange.usage is not None else NONE_USED,
                 _sending(dialled, exchange.sends) if dialled is not None or exchange.sends > 1 else AT_ONCE,
                 _named(request.noted) if request.noted else UNNAMED,
                 key.app_name,
+                self._relayed(exchange) if exchange.copies is not None else None,
             ),
             strict=route.plan.strict,
         )
@@ -165,10 +172,12 @@ class Records(Saving):
                 ((run.first_at or ended) - request.began) * 1000,
                 self._worker,
                 _cache_use(run),
+                exchange.has_query,
                 _used(run.usage, target.plan.prices, now) if run.usage is not None else NONE_USED,
                 _sending(run.dialled, run.sends) if run.dialled is not None or run.sends > 1 else AT_ONCE,
                 _named(request.noted) if request.noted else UNNAMED,
                 key.app_name,
+                self._called(exchange) if exchange.reply.copies is not None else None,
             ),
             strict=target.plan.strict,
         )
@@ -207,6 +216,7 @@ class Records(Saving):
                 _reason(error),
                 milliseconds,
                 self._worker,
+                has_query=b"?" in request.target,
                 named=_named(request.noted) if request.noted else UNNAMED,
                 app=key.app_name,
             ),
@@ -217,6 +227,8 @@ class Records(Saving):
         """Save everything, those first that answers waited for."""
         await self.strict.close()
         await super().close()
+        if self.bodies is not None:
+            await self.bodies.close()
 
     def _left(self) -> int:
         return 0 if self._waiting else len(self._used)
@@ -242,6 +254,31 @@ class Records(Saving):
         finally:
             if waiting or used:
                 self._keep(waiting, used)
+
+    def _relayed(self, exchange: Exchange) -> int | None:
+        """Keep the bodies of a relayed request; until when."""
+        route, copies = exchange.route, exchange.copies
+        if copies is None or route.plan.recorded is None or self.bodies is None:
+            return None
+        message = route.message
+        target = message.target
+        asked = RecordedRequest(
+            message.method.decode("ascii"), target.path.decode("ascii"), target.query.decode("ascii"), message.headers
+        )
+        whose = (exchange.id, route.key.environment, route.plan.recorded)
+        return self.bodies.keep(whose, asked, copies, exchange.status)
+
+    def _called(self, exchange: CallExchange) -> int | None:
+        """Keep the bodies of a run of a call, its arguments and its answer; until when."""
+        target, copies, request = exchange.run.target, exchange.reply.copies, exchange.request
+        if copies is None or target.plan.recorded is None or self.bodies is None:
+            return None
+        headers = [pair for pair in request.headers if pair[0].lower() == b"content-type"]
+        asked = RecordedRequest(
+            request.method.decode("ascii"), target.call.name, exchange.query.decode("ascii"), headers
+        )
+        whose = (exchange.id, target.key.environment, target.plan.recorded)
+        return self.bodies.keep(whose, asked, copies, exchange.run.status)
 
     def _gather(self, record: RequestRecord, *, strict: bool = False) -> AwaitedRecord | None:
         for listener in self._listeners:

@@ -12,6 +12,7 @@ from tieline.dataplane.answers.error_word import SAID_MOST
 from tieline.dataplane.answers.mask import mask
 from tieline.dataplane.answers.tee import Tee
 from tieline.dataplane.answers.usage_listener import without_usage_chunk
+from tieline.dataplane.copies import BodyCopies
 from tieline.dataplane.limits.fields import fields_of
 from tieline.dataplane.limits.held import Held, Left
 from tieline.dataplane.relaying.answer_urls import led_back
@@ -40,6 +41,7 @@ class AskedUpstream(Protocol):
     route: Route
     sent_at: float
     answered_at: float
+    copies: BodyCopies | None
 
 
 class RelayedAnswer:
@@ -53,6 +55,7 @@ class RelayedAnswer:
     __slots__ = (
         "_chunking",
         "_closing",
+        "_copies",
         "_fails",
         "_has_rates",
         "_head",
@@ -85,6 +88,9 @@ class RelayedAnswer:
         self._is_stream = False
         self._tee: Tee | None = None
         self._closing = ClosingEvent() if asked.route.plan.strict else None
+        self._copies = copies = asked.copies
+        if copies is not None:
+            copies.answer_fields, copies.secrets = answer.headers, reflections
         self.content_type = b""
         self._is_coded = False
         self._has_rates = False
@@ -122,6 +128,8 @@ class RelayedAnswer:
             body = without_usage_chunk(body)
         if self._closing is not None and self._is_stream:
             body = self._closing.feed(body, last=False)
+        if self._copies is not None:
+            self._copies.answered(body)
         self.passed += len(body)
         return data + self._framed(body)
 
@@ -134,6 +142,8 @@ class RelayedAnswer:
             body = without_usage_chunk(body)
         if self._closing is not None:
             body = self._closing.feed(body, last=True)
+        if self._copies is not None:
+            self._copies.answered(body)
         self.passed += len(body)
         out = self._head
         if self._chunking:

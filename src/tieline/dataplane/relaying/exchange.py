@@ -27,6 +27,7 @@ from tieline.core.errors import TielineError, UpstreamError, UpstreamUnreachable
 from tieline.dataplane.attempt.loop import Attempts, Job, Policy
 from tieline.dataplane.attempt.prepare import Message, Prepared
 from tieline.dataplane.awaited import AwaitedRecord, unrecorded
+from tieline.dataplane.copies import BodyCopies
 from tieline.dataplane.limits.held import Held, charged
 from tieline.dataplane.relaying.answer import RelayedAnswer, interim_head, switch_head
 from tieline.dataplane.relaying.body import chunked, framing_of, take_pieces
@@ -59,8 +60,8 @@ class Exchange:
     __slots__ = (
         "_answer", "_attempting", "_breaker", "_connection", "_done", "_failure", "_held", "_metered", "_plan",
         "_reflections", "_relaying", "_spliced", "_task", "_trace", "_until", "_unwanted", "_wake", "_whole_body",
-        "answered_at", "bytes_in", "bytes_out", "dialled", "first_at", "id", "request", "route", "said", "sends",
-        "sent", "sent_at", "stale", "status", "unsent", "usage",
+        "answered_at", "bytes_in", "bytes_out", "copies", "dialled", "first_at", "id", "request", "route", "said",
+        "sends", "sent", "sent_at", "stale", "status", "unsent", "usage",
     )  # fmt: skip
 
     def __init__(
@@ -89,6 +90,7 @@ class Exchange:
         self._metered = Metered(usage, request, route) if usage is not None else None
         self._spliced: bytes | None = None  # the whole body, which asks for usage
         self.usage: UsageReading | None = None
+        self.copies: BodyCopies | None = None  # where they are recorded
         self._until = 0.0
         self.sent = self._unwanted = False
         self._answer: RelayedAnswer | None = None

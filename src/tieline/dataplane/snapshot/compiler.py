@@ -233,6 +233,7 @@ class Compiler:
             calls=Calls(definition, _belongings(fields, appliers)),
             bounds=bounds_of(definition.limits.traffic, "API", f"{row.id}/{environment}"),
             strict=definition.audit == "strict",
+            recorded=definition.record_bodies,
         )
 
 

@@ -16,7 +16,7 @@ from tieline.dataplane.snapshot.calls import Calls
 from tieline.dataplane.snapshot.exit import Exit
 from tieline.dataplane.snapshot.header_fate import HeaderFate
 from tieline.dataplane.snapshot.shared import SharedValues
-from tieline.definitions.model import Definition, Limits, Verify
+from tieline.definitions.model import Definition, Limits, RecordedBodies, Verify
 from tieline.metering.rates import PriceTable
 from tieline.metering.usage.reader import UsageReader
 from tieline.ports.apis import ApiRow
@@ -38,7 +38,7 @@ class Plan:
     masked if the upstream sends them back. ``first_byte`` is how many seconds an answer may take to begin. ``calls``
     are made ready when they are first run. ``prices`` are None where nobody gives one. ``bounds`` are the limits that
     hold for all its apps together, ``body`` is the largest body of a request. ``strict``: an answer is whole once its
-    record is stored.
+    record is stored. ``recorded`` says what is kept of bodies, None for nothing.
     """
 
     api_id: str
@@ -68,6 +68,7 @@ class Plan:
     calls: Calls
     bounds: Bounds | None = None
     strict: bool = False
+    recorded: RecordedBodies | None = None
     body: BodyBound = field(init=False)
 
     def __post_init__(self) -> None:

@@ -2,26 +2,29 @@
 
 import math
 import time
+from base64 import b64encode
+from codecs import getincrementaldecoder
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Query, Request
+from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.responses import StreamingResponse
 from pydantic import AwareDatetime, Field, PlainSerializer, WithJsonSchema
 
 from tieline.access.budgets import usd
-from tieline.controlplane import requests
+from tieline.controlplane import replay, requests
 from tieline.controlplane.requests import AskedRecords, Batch
 from tieline.core.quantities import shown as shown_quantities
 from tieline.ports.requests import RequestRecord
-from tieline.web.api.shared import Asked, CallerHere, Listing, PageAsked, ServicesHere, Shown, Time
+from tieline.web.api.shared import Asked, CallerHere, Listing, PageAsked, ServicesHere, Shown, Strict, Time
 
 router = APIRouter(prefix="/requests", tags=["Requests"])
 
 _NAMES = ("app", "key", "api", "call", "status", "code", "model", "path", "text")
 _EVENTS = "text/event-stream"
+RAW_MOST = 256 * 1024
 _SILENT = 60  # batches without any record between two signs of life: a quarter of a minute
 
 Values = Annotated[list[Annotated[str, Field(min_length=1, max_length=500)]], Field(max_length=20)]
@@ -98,7 +101,8 @@ class RequestShown(Shown):
     """A request and how it ended. ``decision`` says in words what it was allowed as, or why it was not.
 
     ``at`` is when it ended. ``cost`` is null where nothing that was used has a price; ``unpriced`` says what has none,
-    ``unread`` which figures of the provider's made no sense.
+    ``unread`` which figures of the provider's made no sense. ``bodies_until`` says until when its recorded bodies can
+    be opened, null where there are none.
     """
 
     id: str
@@ -133,6 +137,8 @@ class RequestShown(Shown):
     end_user: str | None
     tag: str | None
     worker: int | None
+    has_query: bool | None
+    bodies_until: Time | None
 
 
 def _shown(record: RequestRecord, names: dict[str, str]) -> RequestShown:
@@ -177,7 +183,14 @@ def _shown(record: RequestRecord, names: dict[str, str]) -> RequestShown:
         end_user=record.named.end_user,
         tag=record.named.tag,
         worker=record.worker,
+        has_query=record.has_query,
+        bodies_until=_open_until(record),
     )
+
+
+def _open_until(record: RequestRecord) -> datetime | None:
+    until = record.bodies_until
+    return datetime.fromtimestamp(until, UTC) if until is not None and until > time.time() else None
 
 
 def _rounded(milliseconds: float | None) -> float | None:
@@ -238,3 +251,123 @@ async def show_request(
     """Show one request record. Needs the role viewer."""
     record = await requests.show(services, caller, request)
     return _shown(record, await requests.app_names(services, caller, [record]))
+
+
+class BodyShown(Shown):
+    """A recorded body: ``text``, or ``base64`` where it is no text. ``size`` is that of all of it, in bytes.
+
+    ``cut`` says that there was more than was recorded, or that something in it is hidden.
+    """
+
+    text: str | None
+    base64: str | None
+    size: int
+    cut: bool
+
+
+class RequestRecorded(Shown):
+    """What a client asked for. ``target`` is a path below the base URL or, of a run, the name of the call."""
+
+    method: str
+    target: str
+    query: str
+    headers: list[tuple[str, str]]
+    body: BodyShown
+
+
+class AnswerRecorded(Shown):
+    """What it got. ``status`` is the upstream's."""
+
+    status: int
+    headers: list[tuple[str, str]]
+    body: BodyShown
+
+
+class BodiesShown(Shown):
+    """What was recorded of a request beside its record, and until when it can be opened."""
+
+    id: str
+    bodies_until: Time
+    request: RequestRecorded | None
+    answer: AnswerRecorded | None
+
+
+class ReplayAsked(Strict):
+    """How to send it again."""
+
+    again: bool = Field(False, description="Also where it may change something and was sent again before.")
+
+
+class ReplayShown(Shown):
+    """What the upstream answered this time, secrets masked. ``raw`` is null where it is no text.
+
+    ``cut``: there was more than is shown.
+    """
+
+    id: str
+    status: int
+    headers: dict[str, str]
+    raw: str | None
+    cut: bool
+
+
+def _body(body: bytes, size: int, *, cut: bool) -> BodyShown:
+    text = _text(body, cut=cut)
+    return BodyShown(text=text, base64=None if text is not None else b64encode(body).decode(), size=size, cut=cut)
+
+
+def _text(body: bytes, *, cut: bool) -> str | None:
+    """``body`` as text, None where it is none; of one that is ``cut`` half a character at its end is left out."""
+    try:
+        found = getincrementaldecoder("utf-8")().decode(body, final=not cut)
+    except UnicodeDecodeError:
+        return None
+    return found if "\0" not in found else None
+
+
+@router.get("/{request}/bodies")
+async def show_bodies(
+    request: Annotated[str, Path(max_length=100)], services: ServicesHere, caller: CallerHere, response: Response
+) -> BodiesShown:
+    """Open the recorded bodies of a request and its answer, secrets masked. Needs the role editor.
+
+    The audit log tells of it. There are some where the API's definition says ``record_bodies``, until they expire.
+    """
+    record, found = await replay.open_bodies(services, caller, request)
+    response.headers["Cache-Control"] = "no-store"
+    asked, answered = found.request, found.answer
+    return BodiesShown(
+        id=record.id,
+        bodies_until=datetime.fromtimestamp(record.bodies_until or 0, UTC),
+        request=None
+        if asked is None
+        else RequestRecorded(
+            **{name: asked.facts[name] for name in ("method", "target", "query", "headers")},
+            body=_body(asked.body, asked.facts["size"], cut=not asked.facts["exact"]),
+        ),
+        answer=None
+        if answered is None
+        else AnswerRecorded(
+            **{name: answered.facts[name] for name in ("status", "headers")},
+            body=_body(answered.body, answered.facts["size"], cut=not answered.facts["whole"]),
+        ),
+    )
+
+
+@router.post("/{request}/replay")
+async def replay_request(
+    request: Annotated[str, Path(max_length=100)],
+    services: ServicesHere,
+    caller: CallerHere,
+    asked: ReplayAsked | None = None,
+) -> ReplayShown:
+    """Send a recorded request once more, with the API's credential and no app key; show what the upstream answers.
+
+    It needs recorded bodies, or a request that had neither body nor query. It is sent once, and what may change
+    something only once unless ``again`` says so. The client's ``Idempotency-Key`` goes on. Needs the role editor.
+    """
+    found = await replay.replay(services, caller, request, again=asked is not None and asked.again)
+    text = _text(found.body, cut=not found.whole)
+    raw = None if text is None else text[:RAW_MOST]
+    cut = not found.whole or (text is not None and len(text) > RAW_MOST)
+    return ReplayShown(id=request, status=found.status, headers=dict(found.headers), raw=raw, cut=cut)
