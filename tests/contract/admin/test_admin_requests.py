@@ -192,7 +192,7 @@ async def test_bodies_that_are_not_there_are_not_found(furnished_admin: Admin) -
     furnished_admin.replayer.bodies = None
     assert (await furnished_admin("GET", f"/requests/{RECORDED.id}/bodies")).status == 404
     shown = await furnished_admin.made("GET", f"/requests/{RECORDED.id}")
-    assert shown["bodies_until"] == "2106-02-07T06:28:16Z"
+    assert shown["bodies_until"] == "2106-02-07T06:28:16.000Z"
     assert (await furnished_admin.made("GET", f"/requests/{plain.id}"))["bodies_until"] is None
 
 
