@@ -40,9 +40,6 @@ README_ROWS: dict[str, Callable[[], bool]] = {
         list(catalogue.names()) == ["openai"] and "import" not in COMMANDS
     ),
     "public keys": lambda: not found(r"tl_pub_"),
-    "metrics, stored bodies": lambda: (
-        not any(word in path for path in OPENAPI["paths"] for word in ("metrics", "replay"))
-    ),
     "web console, operators' sign-in, backup": lambda: "operator" not in COMMANDS and "backup" not in COMMANDS,
 }
 

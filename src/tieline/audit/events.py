@@ -392,7 +392,7 @@ class VaultOpened(AuditEvent):
 class RequestBodiesOpened(AuditEvent):
     """The recorded bodies of the request that is the target were asked for by an operator."""
 
-    kind: ClassVar[str] = "request.bodies_opened"
+    kind: ClassVar[str] = "bodies.opened"
     api: str
     app: str
 

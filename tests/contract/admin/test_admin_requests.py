@@ -179,7 +179,7 @@ async def test_recorded_bodies_are_opened_for_editors_and_told(furnished_admin: 
     assert (await furnished_admin("GET", f"/requests/{RECORDED.id}/bodies", role="viewer")).status == 403
     events = (await furnished_admin.made("GET", f"/audit?target={RECORDED.id}"))["items"]
     assert [(event["kind"], event["data"]) for event in events] == [
-        ("request.bodies_opened", {"api": "openai", "app": "app_1"})
+        ("bodies.opened", {"api": "openai", "app": "app_1"})
     ]
 
 

@@ -271,7 +271,7 @@ class RequestRecorded(Shown):
     method: str
     target: str
     query: str
-    headers: list[tuple[str, str]]
+    headers: list[list[str]]
     body: BodyShown
 
 
@@ -279,7 +279,7 @@ class AnswerRecorded(Shown):
     """What it got. ``status`` is the upstream's."""
 
     status: int
-    headers: list[tuple[str, str]]
+    headers: list[list[str]]
     body: BodyShown
 
 
@@ -329,9 +329,10 @@ def _text(body: bytes, *, cut: bool) -> str | None:
 async def show_bodies(
     request: Annotated[str, Path(max_length=100)], services: ServicesHere, caller: CallerHere, response: Response
 ) -> BodiesShown:
-    """Open the recorded bodies of a request and its answer, secrets masked. Needs the role editor.
+    """Open the recorded bodies of a request and its answer, secrets masked.
 
     The audit log tells of it. There are some where the API's definition says ``record_bodies``, until they expire.
+    Needs the role editor.
     """
     record, found = await replay.open_bodies(services, caller, request)
     response.headers["Cache-Control"] = "no-store"
