@@ -115,6 +115,9 @@ class RunDoor(Protocol):
 class CallExchange:
     """The sink of one request, and the receiver of its run. ``run`` has the facts for a record.
 
+    ``query`` is the one that the call was asked by, without the app key; ``written``, once it has ended, the bytes of
+    the answer's body with what waits for the record.
+
     Where the API says ``audit: strict``, whatever would make the answer whole is held back until the record is stored.
     """
 
@@ -129,9 +132,11 @@ class CallExchange:
         "_over",
         "_task",
         "id",
+        "query",
         "reply",
         "request",
         "run",
+        "written",
     )
 
     def __init__(
@@ -149,6 +154,8 @@ class CallExchange:
         self._held = held
         self._error: TielineError | None = None
         self._kept_back = b""
+        self.query = asked.query
+        self.written = 0
         self._is_gone = False
         self._over = False
         self._task: asyncio.Task[None] | None = None
@@ -157,21 +164,6 @@ class CallExchange:
     def received(self) -> int:
         """Bytes of the request's body that were read."""
         return self._body.received if self._body is not None else 0
-
-    @property
-    def query(self) -> bytes:
-        """The query that the call was asked by, without the app key."""
-        return self._asked.query
-
-    @property
-    def has_query(self) -> bool:
-        """Whether it was asked by one."""
-        return bool(self._asked.query)
-
-    @property
-    def written(self) -> int:
-        """Bytes of the answer's body, with what waits for the record."""
-        return self.reply.written + len(self._kept_back)
 
     def begin(self) -> None:
         """Run beside everything else."""
@@ -366,6 +358,7 @@ class CallExchange:
         if self._over:
             return None
         self._over = True
+        self.written = self.reply.written + len(self._kept_back)
         usage = self.run.settled()
         if self._held is not None:
             self._held.end(usage, self._charged(outcome, error))

@@ -172,7 +172,7 @@ class Records(Saving):
                 ((run.first_at or ended) - request.began) * 1000,
                 self._worker,
                 _cache_use(run),
-                exchange.has_query,
+                bool(exchange.query),
                 _used(run.usage, target.plan.prices, now) if run.usage is not None else NONE_USED,
                 _sending(run.dialled, run.sends) if run.dialled is not None or run.sends > 1 else AT_ONCE,
                 _named(request.noted) if request.noted else UNNAMED,
