@@ -25,7 +25,7 @@ from sqlalchemy import (
 
 from tieline.storage.columns import Counter, blob, choice, json_text, moment, owned_by, text
 
-REVISION = "0012"
+REVISION = "0013"
 
 ID = 40
 NAME = 200
