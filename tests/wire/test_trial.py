@@ -167,7 +167,10 @@ async def test_another_charset_becomes_utf8(start_upstream: StartUpstream) -> No
     [(b"application/json", DOCUMENT_MOST), (b"image/png", BEGINNING_MOST), (b"text/event-stream", BEGINNING_MOST)],
 )
 async def test_an_endless_answer_is_cut(start_upstream: StartUpstream, media: bytes, most: int) -> None:
-    """A document may be long, of the others the beginning is enough; the upstream is hung up on."""
+    """A document may be long, of the others the beginning is enough; the upstream is hung up on.
+
+    The last bytes are left out: half a secret, in whatever dress, could stand there.
+    """
 
     async def forever(upstream: Upstream, peer: Peer) -> None:
         await upstream.read(peer)
@@ -178,7 +181,8 @@ async def test_an_endless_answer_is_cut(start_upstream: StartUpstream, media: by
 
     upstream = await start_upstream(forever)
     found = await tried(upstream)
-    assert (len(found.body), found.whole) == (most, False)
+    assert most - 1024 < len(found.body) < most
+    assert not found.whole
     await upstream.until(lambda upstream: upstream.open == 0)
 
 
