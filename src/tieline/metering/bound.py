@@ -6,7 +6,7 @@ a request carries its whole input, its bytes bound what is read: no token of tex
 add no more than ``ADDED_TOKENS`` of their own around it.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Final, Protocol
 
 from tieline.core.quantities import QUANTITIES
@@ -53,60 +53,59 @@ def bound(table: PriceTable, asked: Boundable, body_bytes: int, at: float) -> in
     it has no price, or nothing bounds something that has one.
     """
     name = asked.model
-    found = table.find(name, at) if name is not None else None
-    if found is None or name is None:
-        return None
+    offer = table.offer(name, at) if name is not None else None
     turns = _turns(asked.tools) if asked.tools else 1
-    if turns is None:
+    if offer is None or turns is None:
         return None
-    window, most_output = table.sizes(name)
-    inputs = max(asked.inputs, 1)
-    reads = _least(
-        window * inputs * turns if window is not None else None,
-        body_bytes + ADDED_TOKENS * inputs if asked.is_whole else None,
-    )
-    writes = _least(asked.most_output, most_output, window)
-    written = writes * inputs * turns * max(asked.choices, 1) if writes is not None else None
-    limits = _Limits(asked, body_bytes, reads, written)
-    every = [limits.of(sheet) for sheet in found[1].sheets(at)]
-    known = [each for each in every if each is not None]
-    return max(known) if len(known) == len(every) else None
-
-
-class _Limits:
-    """The most of each quantity that a request can come to; ``reads`` and ``writes`` are tokens, None without bound."""
-
-    __slots__ = ("_asked", "_body_bytes", "_reads", "_writes")
-
-    def __init__(self, asked: Boundable, body_bytes: int, reads: int | None, writes: int | None) -> None:
-        self._asked = asked
-        self._body_bytes = body_bytes
-        self._reads = reads
-        self._writes = writes
-
-    def of(self, sheet: Sheet) -> int | None:
-        """The bound by the rates of ``sheet``, in nano-dollars."""
-        if not sheet.covered.issuperset(self._asked.tools):
+    inputs = asked.inputs if asked.inputs > 1 else 1
+    reads = offer.window * inputs * turns if offer.window is not None else None
+    if asked.is_whole:
+        reads = _least(reads, body_bytes + ADDED_TOKENS * inputs)
+    writes = _least(asked.most_output, _least(offer.most_output, offer.window))
+    written = writes * inputs * turns * (asked.choices if asked.choices > 1 else 1) if writes is not None else None
+    dearest = 0
+    for sheet in offer.sheets:
+        most = _by(sheet, asked, body_bytes, reads, written)
+        if most is None:
             return None
-        read, written, rest = sheet.of_text if self._asked.is_whole else sheet.grouped
-        sums = [_times(self._reads, self._highest(read)), _times(self._writes, self._highest(written))]
-        for line, parts in rest:
-            sums.append(_times(self._most(line), self._highest(parts)))
-        known = [each for each in sums if each is not None]
-        return -(-sum(known) // (sheet.scale * _NANO)) if len(known) == len(sums) else None
+        if most > dearest:
+            dearest = most
+    return dearest
 
-    def _highest(self, lines: Iterable[Line]) -> int:
-        """The highest rate, in the steps that a request of this size can reach."""
-        return max([each.highest(self._reads) for each in lines], default=0)
 
-    def _most(self, line: Line) -> int | None:
-        quantity, asked = line.quantity, self._asked
-        if quantity == _REQUESTS:
-            return asked.most.get(_REQUESTS, 1)
-        if QUANTITIES[quantity].sort == "tool":
-            return asked.tools.get(quantity, 0)
-        most = self._body_bytes if quantity == "characters" and asked.is_whole else asked.most.get(quantity)
-        return max(most, line.least) if most is not None else None
+def _by(sheet: Sheet, asked: Boundable, body_bytes: int, reads: int | None, written: int | None) -> int | None:
+    """The bound by the rates of ``sheet``; ``reads`` and ``written`` are tokens, None without bound."""
+    if asked.tools and not sheet.covered.issuperset(asked.tools):
+        return None
+    groups = sheet.of_text if asked.is_whole else sheet.grouped
+    total = 0
+    rate = groups.read.within(reads)
+    if rate:
+        if reads is None:
+            return None
+        total = reads * rate
+    rate = groups.written.within(reads)
+    if rate:
+        if written is None:
+            return None
+        total += written * rate
+    for line, parts in groups.rest:
+        rate, most = parts.within(reads), _most(line, asked, body_bytes)
+        if rate and most is None:
+            return None
+        total += rate * (most or 0)
+    return -(-total // (sheet.scale * _NANO))
+
+
+def _most(line: Line, asked: Boundable, body_bytes: int) -> int | None:
+    """The most of a quantity that is neither read nor written as tokens; None without bound."""
+    quantity = line.quantity
+    if quantity == _REQUESTS:
+        return asked.most.get(_REQUESTS, 1)
+    if QUANTITIES[quantity].sort == "tool":
+        return asked.tools.get(quantity, 0)
+    most = body_bytes if quantity == "characters" and asked.is_whole else asked.most.get(quantity)
+    return max(most, line.least) if most is not None else None
 
 
 def _turns(tools: Mapping[str, int | None]) -> int | None:
@@ -115,12 +114,6 @@ def _turns(tools: Mapping[str, int | None]) -> int | None:
     return 1 + sum(uses) if len(uses) == len(tools) else None
 
 
-def _least(*limits: int | None) -> int | None:
-    return min([each for each in limits if each is not None], default=None)
-
-
-def _times(count: int | None, rate: int) -> int | None:
-    """The product; without a count it is 0 where the rate is 0, and otherwise unbounded."""
-    if not rate:
-        return 0
-    return count * rate if count is not None else None
+def _least(first: int | None, second: int | None) -> int | None:
+    """The smaller of two limits, of which either may be missing."""
+    return second if first is None or (second is not None and second < first) else first

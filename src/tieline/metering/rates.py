@@ -76,15 +76,28 @@ class PriceList:
         return found
 
 
+class Offer(NamedTuple):
+    """What a model may cost at most from ``begins`` on and before ``ends``: its sizes, and its rates in every tier.
+
+    ``window`` is ``PriceTable.window_at_most``, ``most_output`` the most tokens that it writes; ``sheets`` is not empty.
+    """
+
+    begins: float
+    ends: float
+    window: int | None
+    most_output: int | None
+    sheets: tuple[Sheet, ...]
+
+
 class PriceTable:
     """What the answers of one API are priced by: the definition's own prices, then its provider's list."""
 
-    __slots__ = ("_known", "_sizes", "lists")
+    __slots__ = ("_known", "_offers", "lists")
 
     def __init__(self, lists: Sequence[PriceList]) -> None:
         self.lists = tuple(lists)
         self._known: dict[tuple[str | None, str | None], tuple[float, float, Sheet]] = {}
-        self._sizes: dict[str, tuple[int | None, int | None]] = {}
+        self._offers: dict[str, Offer] = {}
 
     def find(self, name: str, at: float) -> tuple[PriceList, ModelPrices] | None:
         """The model called ``name`` in the first list that has prices for it in force ``at``, and the list."""
@@ -108,14 +121,19 @@ class PriceTable:
         """The most tokens that the model called ``name`` writes, from the first list that says it."""
         return next((each.most_output for each in self._called(name) if each.most_output is not None), None)
 
-    def sizes(self, name: str) -> tuple[int | None, int | None]:
-        """``window_at_most`` and ``most_output`` of the model called ``name``; those of 2,000 names are at hand."""
-        known = self._sizes.get(name)
-        if known is None:
-            if len(self._sizes) >= REMEMBERED:
-                self._sizes.clear()
-            known = self._sizes[name] = (self.window_at_most(name), self.most_output(name))
-        return known
+    def offer(self, name: str, at: float) -> Offer | None:
+        """That of the model called ``name``, None where it has no price; those of 2,000 names are at hand."""
+        known = self._offers.get(name)
+        if known is not None and known.begins <= at < known.ends:
+            return known
+        found = self.find(name, at)
+        if found is None:
+            return None
+        if len(self._offers) >= REMEMBERED:
+            self._offers.clear()
+        span, sheets = _held_by_all(self._called(name), at), found[1].sheets(at)
+        offer = self._offers[name] = Offer(*span, self.window_at_most(name), self.most_output(name), sheets)
+        return offer
 
     def cost(self, reading: Priceable, at: float) -> Cost:
         """What ``reading`` cost, by the prices in force ``at`` (seconds since the epoch, when it was sent)."""
@@ -142,9 +160,14 @@ class PriceTable:
         if sheet is not None:
             if len(self._known) >= REMEMBERED:
                 self._known.clear()
-            spans = [each.holds(at) for each in models]
-            self._known[name, tier] = (max(begin for begin, _ in spans), min(end for _, end in spans), sheet)
+            self._known[name, tier] = (*_held_by_all(models, at), sheet)
         return sheet
 
     def _called(self, name: str) -> list[ModelPrices]:
         return [model for each in self.lists if (model := each.find(name)) is not None]
+
+
+def _held_by_all(models: Sequence[ModelPrices], at: float) -> tuple[float, float]:
+    """From when until when nothing changes around ``at`` for any of ``models``."""
+    spans = [each.holds(at) for each in models]
+    return max(begin for begin, _ in spans), min(end for _, end in spans)

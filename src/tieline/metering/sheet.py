@@ -50,37 +50,50 @@ class Line:
         """US dollars for one, by how many input tokens a request has to exceed."""
         return {start: Fraction(rate, scale * _PICOS_OF_DOLLAR) for start, rate in ((0, self.rate), *self.steps[::-1])}
 
-    def highest(self, most_input: int | None = None) -> int:
+
+class Dearest(NamedTuple):
+    """The highest of several rates: ``rate`` for any request, and what ``steps`` of them make it, as those of a line."""
+
+    rate: int
+    steps: tuple[tuple[int, int], ...]
+
+    @classmethod
+    def of(cls, lines: Iterable[Line]) -> "Dearest":
+        """That of ``lines``; 0 where there are none."""
+        lines = tuple(lines)
+        return cls(max([each.rate for each in lines], default=0), tuple(step for each in lines for step in each.steps))
+
+    def within(self, most_input: int | None) -> int:
         """The highest rate that may apply to a request of at most ``most_input`` tokens read (None: of any size)."""
         fit = [rate for start, rate in self.steps if most_input is None or start < most_input]
         return max(self.rate, *fit) if fit else self.rate
 
 
 class Grouped(NamedTuple):
-    """The lines of a sheet by what they measure: tokens read, tokens written, and the rest.
+    """The highest rates of a sheet by what they are for: tokens read, tokens written, and the rest.
 
-    Of the rest, each quantity that is no part of another, with the lines of its parts, which are charged instead.
+    Of the rest, each quantity that is no part of another, with the rates of its parts, which are charged instead.
     """
 
-    read: tuple[Line, ...]
-    written: tuple[Line, ...]
-    rest: tuple[tuple[Line, tuple[Line, ...]], ...]
+    read: Dearest
+    written: Dearest
+    rest: tuple[tuple[Line, Dearest], ...]
 
     @classmethod
     def of(cls, lines: Iterable[Line]) -> "Grouped":
-        """``lines`` by the sort of their quantities."""
+        """Those of ``lines`` by the sort of their quantities."""
         by_sort: dict[str, list[Line]] = {"input": [], "output": [], "tool": [], "other": []}
         for line in lines:
             by_sort[QUANTITIES[line.quantity].sort].append(line)
         rest = [*by_sort["tool"], *by_sort["other"]]
         names = {each.quantity for each in rest}
         return cls(
-            tuple(by_sort["input"]),
-            tuple(by_sort["output"]),
+            Dearest.of(by_sort["input"]),
+            Dearest.of(by_sort["output"]),
             tuple(
                 (
                     line,
-                    tuple(
+                    Dearest.of(
                         each for each in rest if line.quantity in (each.quantity, *QUANTITIES[each.quantity].parts_of)
                     ),
                 )
@@ -93,7 +106,7 @@ class Grouped(NamedTuple):
 class Sheet:
     """The rates in force at one time, for one service tier.
 
-    ``grouped`` are its lines, ``of_text`` those that a request of text alone can come to. ``priced`` are the quantities
+    ``grouped`` are its highest rates, ``of_text`` those that a request of text alone can come to. ``priced`` are the quantities
     with rates of their own, ``covered`` those and their parts, ``by_request`` is the rate of a request as such.
     """
 
