@@ -19,6 +19,8 @@ BODY_MOST: Final = 1024 * 1024
 MODELS_MOST: Final = 100
 """Models that one request can name; one that names more names none that is allowed."""
 _OUTPUT = ("max_completion_tokens", "max_output_tokens", "max_tokens")
+_INPUTS = ("input", "prompt", "texts")
+_TOOLS_AT = frozenset({"tools", "web_search_options"})
 _STORED = frozenset(
     "previous_response_id conversation prompt_id thread_id assistant_id container cachedContent".split()  # noqa: SIM905
 )
@@ -28,13 +30,14 @@ BEARING = frozenset(
         "prompt", "max_tool_calls", "generationConfig", "generation_config", "messages", "voice",
     )
 )  # fmt: skip
-_NAMES: Final = re.compile(b'"(%b)"[ \\t\\r\\n]*+:' % "|".join(sorted(BEARING)).encode())
+_WRITTEN: Final = {name: b'"%b"' % name.encode() for name in BEARING}
 # Members and types whose content is no text, or is kept elsewhere.
-_NOT_TEXT: Final = re.compile(
-    rb'"(?:file_id|file_data|file_url|file_ids|fileData|file_data|inlineData|inline_data|image_url|image|images|audio'
-    rb"|input_audio|input_image|input_file|input_video|video|video_url|document|source|item_reference|vector_store_ids"
-    rb'|attachments|container)"'
+_NOT_TEXT: Final = re.compile(  # most texts begin with none of these letters
+    rb'"(?=[acdfisv])(?:file_id|file_data|file_url|file_ids|fileData|file_data|inlineData|inline_data|image_url|image'
+    rb"|images|audio|input_audio|input_image|input_file|input_video|video|video_url|document|source|item_reference"
+    rb'|vector_store_ids|attachments|container)"'
 )
+_ESCAPED: Final = b"\\u00"
 _ESCAPED_ASCII: Final = re.compile(rb"\\u00[2-7]")
 _TOOLS: Final = (
     ("web_search", "searches"),
@@ -88,7 +91,7 @@ def asked_in_json(body: bytes) -> AskedOfModel | None:
         return None
     if not isinstance(value, dict):
         return None
-    named = _every(body)
+    named = None if _is_once(value, body) else _every(body)
     models = (value.get("model"),) if named is None else [each for name, each in named if name == "model"]
     is_clear = named is None or len({name for name, _ in named}) == len(named)
     return _asked(value, models, is_clear=is_clear, is_text=_NOT_TEXT.search(body) is None)
@@ -128,11 +131,17 @@ def model_in_path(path: str) -> str | None:
     return name_in(found[1]) if found is not None else None
 
 
-def _every(body: bytes) -> list[tuple[str, Any]] | None:
-    """The members that matter, those of one name too; None where a look tells that none is there twice."""
-    names = _NAMES.findall(body)
-    if len(set(names)) == len(names) and _ESCAPED_ASCII.search(body) is None:
-        return None
+def _is_once(value: Mapping[str, Any], body: bytes) -> bool:
+    """Whether a look at ``body`` tells that none of the members of ``value`` that matter is there twice."""
+    for name in value:
+        written = _WRITTEN.get(name)
+        if written is not None and body.count(written) != 1:
+            return False
+    return _ESCAPED not in body or _ESCAPED_ASCII.search(body) is None
+
+
+def _every(body: bytes) -> list[tuple[str, Any]]:
+    """The members that matter, those of one name too."""
     found: list[tuple[str, Any]] = []
     try:
         for name, begin, end in members(body, 3 if body.startswith(b"\xef\xbb\xbf") else 0):
@@ -146,22 +155,17 @@ def _every(body: bytes) -> list[tuple[str, Any]] | None:
 
 def _asked(value: Mapping[str, Any], models: Iterable[Any], *, is_clear: bool, is_text: bool) -> AskedOfModel:
     names = [name_in(each) or "" for each in models if each is not None][: MODELS_MOST + 1]
-    tools = _tools(value) if is_clear else {UNCLEAR: None}
-    stored = value.get("prompt")
-    is_stored = isinstance(stored, dict) or (
+    tools = {UNCLEAR: None} if not is_clear else _NO_TOOLS if _TOOLS_AT.isdisjoint(value) else _tools(value)
+    is_stored = isinstance(value.get("prompt"), dict) or (
         not _STORED.isdisjoint(value) and any(value.get(name) is not None for name in _STORED)
     )
     settings = value.get("generationConfig", value.get("generation_config"))
-    settings = settings if isinstance(settings, dict) else {}
-    limits = [whole(value.get(name)) for name in _OUTPUT if value.get(name) is not None]
-    limits += [whole(settings[name]) for name in ("maxOutputTokens", "max_output_tokens") if name in settings]
-    read = [each for each in limits if each is not None]
-    counts = (value.get("n"), value.get("best_of"), settings.get("candidateCount"))
-    choices = max([whole(each) or 1 for each in counts if each is not None], default=1)
+    settings = settings if isinstance(settings, dict) else _NOTHING
+    choices = _choices(value, settings)
     return AskedOfModel(
         tuple(names),
         value.get("stream") is True,
-        max(read) if read and len(read) == len(limits) else None,
+        _most_output(value, settings),
         choices,
         _inputs(value),
         name_in(value.get("service_tier")),
@@ -172,21 +176,37 @@ def _asked(value: Mapping[str, Any], models: Iterable[Any], *, is_clear: bool, i
     )
 
 
+def _most_output(value: Mapping[str, Any], settings: Mapping[str, Any]) -> int | None:
+    """The most that a choice may have; None where nothing says it, or something says it that cannot be read."""
+    limits = [value[name] for name in _OUTPUT if name in value and value[name] is not None]
+    if settings:
+        limits += [settings[name] for name in ("maxOutputTokens", "max_output_tokens") if name in settings]
+    read = [most for each in limits if (most := whole(each)) is not None]
+    return max(read) if read and len(read) == len(limits) else None
+
+
+def _choices(value: Mapping[str, Any], settings: Mapping[str, Any]) -> int:
+    if "n" not in value and "best_of" not in value and not settings:
+        return 1
+    counts = (value.get("n"), value.get("best_of"), settings.get("candidateCount"))
+    return max([whole(each) or 1 for each in counts if each is not None], default=1)
+
+
 def _inputs(value: Mapping[str, Any]) -> int:
     """How many texts are answered apart: those of embeddings, and of completions of text."""
-    for name in ("input", "prompt", "texts"):
+    for name in _INPUTS:
         given = value.get(name)
         if isinstance(given, list) and given and isinstance(given[0], str | list):
             return len(given)
     return 1
 
 
-def _most(value: Mapping[str, Any], choices: int) -> dict[str, int]:
+def _most(value: Mapping[str, Any], choices: int) -> Mapping[str, int]:
     if "voice" in value and isinstance(value.get("input"), str):
         return {"characters": len(value["input"])}
     if "prompt" in value and "messages" not in value and not value.get("max_tokens"):
         return {"images": choices}
-    return {}
+    return _NOTHING
 
 
 def _tools(value: Mapping[str, Any]) -> dict[str, int | None]:

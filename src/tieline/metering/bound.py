@@ -57,19 +57,18 @@ def bound(table: PriceTable, asked: Boundable, body_bytes: int, at: float) -> in
     turns = _turns(asked.tools) if asked.tools else 1
     if offer is None or turns is None:
         return None
-    inputs = asked.inputs if asked.inputs > 1 else 1
+    inputs = max(1, asked.inputs)
     reads = offer.window * inputs * turns if offer.window is not None else None
     if asked.is_whole:
         reads = _least(reads, body_bytes + ADDED_TOKENS * inputs)
     writes = _least(asked.most_output, _least(offer.most_output, offer.window))
-    written = writes * inputs * turns * (asked.choices if asked.choices > 1 else 1) if writes is not None else None
+    written = writes * inputs * turns * max(1, asked.choices) if writes is not None else None
     dearest = 0
     for sheet in offer.sheets:
         most = _by(sheet, asked, body_bytes, reads, written)
         if most is None:
             return None
-        if most > dearest:
-            dearest = most
+        dearest = max(dearest, most)
     return dearest
 
 

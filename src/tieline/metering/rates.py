@@ -79,7 +79,8 @@ class PriceList:
 class Offer(NamedTuple):
     """What a model may cost at most from ``begins`` on and before ``ends``: its sizes, and its rates in every tier.
 
-    ``window`` is ``PriceTable.window_at_most``, ``most_output`` the most tokens that it writes; ``sheets`` is not empty.
+    ``window`` is ``PriceTable.window_at_most``, ``most_output`` the most tokens that it writes. ``sheets`` has one at
+    least.
     """
 
     begins: float

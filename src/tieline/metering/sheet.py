@@ -52,7 +52,7 @@ class Line:
 
 
 class Dearest(NamedTuple):
-    """The highest of several rates: ``rate`` for any request, and what ``steps`` of them make it, as those of a line."""
+    """The highest of several rates: ``rate`` for any request, and what their ``steps`` (as a line's) make it."""
 
     rate: int
     steps: tuple[tuple[int, int], ...]
@@ -106,8 +106,9 @@ class Grouped(NamedTuple):
 class Sheet:
     """The rates in force at one time, for one service tier.
 
-    ``grouped`` are its highest rates, ``of_text`` those that a request of text alone can come to. ``priced`` are the quantities
-    with rates of their own, ``covered`` those and their parts, ``by_request`` is the rate of a request as such.
+    ``grouped`` are its highest rates, ``of_text`` those that a request of text alone can come to. ``priced`` are the
+    quantities with rates of their own, ``covered`` those and their parts, ``by_request`` is the rate of a request as
+    such.
     """
 
     __slots__ = ("_divisor", "_steps", "by_request", "covered", "grouped", "lines", "of_text", "priced", "scale")
