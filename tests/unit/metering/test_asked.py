@@ -105,6 +105,14 @@ def test_what_is_no_text_is_not_bounded_by_its_bytes(part: dict[str, Any]) -> No
     assert not asked(model="m", input=[{"role": "user", "content": [part]}]).is_whole
 
 
+@pytest.mark.parametrize("text", ["model", "messages", '"model": "gpt-9"'])
+def test_a_text_that_reads_like_a_member_is_none(text: str) -> None:
+    """Nor does a member of an object within take the place of the one outside."""
+    within = {"type": "function", "function": {"name": "f", "parameters": {"model": text, "n": 7}}}
+    found = asked(model="gpt-5", n=2, tools=[within], messages=[{"role": text, "content": text}])
+    assert (found.models, found.choices, found.is_whole, found.tools) == (("gpt-5",), 2, True, {})
+
+
 def test_a_member_spelt_with_escapes_is_seen() -> None:
     """Escapes of plain letters are for those who have something to hide."""
     found = asked_in_json(b'{"model":"m","previous_respons\\u0065_id":"r"}')

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 import pytest
 
@@ -11,6 +12,7 @@ from tieline.metering.bound import ADDED_TOKENS, bound
 from tieline.metering.own_prices import own_price_list
 from tieline.metering.rates import PriceList, PriceTable
 
+SOURCE = ("2026-08-21", "https://a.example")
 READ = {"input_tokens": per_million(2), "cache_write_tokens": per_million(3), "output_tokens": per_million(8)}
 
 
@@ -45,6 +47,21 @@ def micro(found: int | None) -> float | None:
 def test_window_and_highest_rates_bound_a_call() -> None:
     """All that the model can read at the highest rate of reading, and all that it can write."""
     assert micro(bound(table(READ), Asks(), 10, 0)) == 1_000 * 3 + 1_000 * 8
+
+
+def test_the_bound_follows_prices_from_the_moment_they_change() -> None:
+    """What is remembered of a model holds until then, and no longer; before its first price there is no bound."""
+    days = (("2026-06-01", "2026-07-01", 2), ("2026-07-01", None, 5))
+    prices = tuple(
+        Price(
+            "2026-05-01", "https://a.example", {"input_tokens": per_million(usd)}, begins=begins, ends=ends, window=10
+        )
+        for begins, ends, usd in days
+    )
+    changing = PriceTable([PriceList(own_price_list({"m": prices}))])
+    june, july = (datetime(2026, month, 1, tzinfo=UTC).timestamp() for month in (6, 7))
+    moments = (june - 1, june, july - 1, july, july - 1, june - 1)
+    assert [micro(bound(changing, Asks(), 1, each)) for each in moments] == [None, 20, 20, 50, 20, None]
 
 
 def test_what_the_request_says_of_its_output_counts() -> None:

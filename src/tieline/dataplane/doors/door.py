@@ -16,6 +16,7 @@ Under a budget, what is served may wait first for its body, which says what it m
 """
 
 import asyncio
+import time
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Final, Generic, NamedTuple, Protocol, TypeVar, cast
@@ -26,7 +27,8 @@ from tieline.dataplane.admission.fields import check_tag
 from tieline.dataplane.admission.words import Words
 from tieline.dataplane.awaited import AwaitedRecord, unrecorded
 from tieline.dataplane.doors.spending import (
-    body_most,
+    BodyKind,
+    body_kind,
     body_of,
     bound_of_body,
     bound_of_small,
@@ -189,13 +191,16 @@ class Door(ABC, Generic[Way]):
         if not self._ledger.index.of(spender):
             self._serve(request, request_id, way, held)
             return
-        bound = known_bound(way.plan, request.method, way.sends, upgrade=request.upgrade)
-        if bound is None and request.complete and body_most(request):
-            bound = bound_of_small(way.plan, body_of(request))
+        now = time.time()
+        bound = known_bound(way.plan, request.method, way.sends, now, upgrade=request.upgrade)
         if bound is None:
-            gathering = Gathering(request, body_most(request), way.body.most)
-            gathering.task = request.run(self._read(request, request_id, (way, held), spender, gathering))
-            return
+            kind = body_kind(request)
+            if kind.most and request.complete:
+                bound = bound_of_small(way.plan, body_of(request, kind.content_type), now)
+            if bound is None:
+                gathering = Gathering(request, kind, way.body.most)
+                gathering.task = request.run(self._read(request, request_id, (way, held), spender, gathering))
+                return
         found = self._ledger.reserve(spender, bound)
         if isinstance(found, NeedsLease):
             work = self._obtain(request, request_id, (way, held), (spender, bound))
@@ -215,7 +220,8 @@ class Door(ABC, Generic[Way]):
         way, held = passage
         try:
             is_whole = await gathering.whole()
-            bound = await bound_of_body(way.plan, body_of(request) if is_whole else None)
+            body = body_of(request, gathering.kind.content_type) if is_whole else None
+            bound = await bound_of_body(way.plan, body)
         except BaseException:
             if held is not None:
                 held.free()
@@ -351,11 +357,12 @@ class Waiting:
 
 
 class Gathering(Waiting):
-    """The sink of a request that waits until its body is whole, or known to have more than ``most`` bytes."""
+    """The sink of a request that waits until its body is whole, or known to be too large to be read or ``allowed``."""
 
-    def __init__(self, request: Request, most: int, allowed: int) -> None:
+    def __init__(self, request: Request, kind: BodyKind, allowed: int) -> None:
         super().__init__(request)
-        self._most = min(most, allowed)
+        self.kind = kind
+        self._most = min(kind.most, allowed)
         self._announced = request.length
         self._wake: asyncio.Future[None] | None = None
 
@@ -366,7 +373,7 @@ class Gathering(Waiting):
             self._wake.set_result(None)
 
     async def whole(self) -> bool:
-        """Whether the body is whole, of at most ``most`` bytes; it waits in the request then, in one piece."""
+        """Whether the body is whole and may be read; it waits in the request then, in one piece."""
         request = self._request
         if self._announced is not None and self._announced > self._most:
             return False

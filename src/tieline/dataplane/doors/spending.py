@@ -5,7 +5,6 @@ The bound of a relayed request is known with its whole body, that of a call once
 
 import asyncio
 import time
-from collections.abc import Iterable
 from typing import Final, NamedTuple, Protocol
 
 from tieline.core.errors import TielineError
@@ -25,6 +24,8 @@ from tieline.wire.request import Request
 USER_MOST: Final = 200
 _LARGE: Final = 64 * 1024
 """A body of more bytes is read in a thread."""
+_TYPE, _CODING = b"content-type", b"content-encoding"
+_LENGTHS: Final = frozenset({len(_TYPE), len(_CODING)})
 _READS: Final = frozenset({b"GET", b"HEAD", b"OPTIONS", b"DELETE"})
 
 
@@ -60,20 +61,35 @@ def user_of(request: Request) -> str:
     return "" if user is None else user.decode("utf-8", "replace").strip()[:USER_MOST]
 
 
-def body_most(request: Request) -> int:
-    """Bytes of a request's body up to which its bound is read out of it; 0 where it is not."""
-    kinds = _values(request, b"content-type")
-    if len(kinds) > 1 or request.upgrade or any(_values(request, b"content-encoding")):
-        return 0
-    return FORM_MOST if kinds and is_form(kinds[0]) else BODY_MOST
+class BodyKind(NamedTuple):
+    """The type of a request's body, and up to how many bytes its bound is read out of it: 0 where it is not."""
+
+    content_type: bytes
+    most: int
 
 
-def known_bound(plan: Plan, method: bytes, sends: int | None, *, upgrade: bool = False) -> CostBound | None:
+def body_kind(request: Request) -> BodyKind:
+    """What the fields of a request say of its body."""
+    kind: bytes | None = None
+    is_clear = not request.upgrade
+    for name, value in request.headers:
+        if len(name) not in _LENGTHS:
+            continue
+        lowered = name.lower()
+        if lowered == _TYPE:
+            is_clear = is_clear and kind is None
+            kind = value if kind is None else kind
+        elif lowered == _CODING and value:
+            is_clear = False
+    most = 0 if not is_clear else FORM_MOST if kind and is_form(kind) else BODY_MOST
+    return BodyKind(kind or b"", most)
+
+
+def known_bound(plan: Plan, method: bytes, sends: int | None, now: float, *, upgrade: bool = False) -> CostBound | None:
     """The most that a request may cost whatever is in its body, None where that is needed to tell.
 
     What only reads what is there costs nothing where an API's requests have no price as such and models have.
     """
-    now = time.time()
     each = per_request(plan.prices, now)
     if each is not None:
         return CostBound(each * sends if sends is not None else None, None, each, plan.prices, now)
@@ -93,16 +109,16 @@ async def bound_of_body(plan: Plan, body: WholeBody | None) -> CostBound:
     return _bound(plan, asked, body, now)
 
 
-def bound_of_small(plan: Plan, body: WholeBody) -> CostBound | None:
+def bound_of_small(plan: Plan, body: WholeBody, now: float) -> CostBound | None:
     """The same at once, None where the body is not read at once."""
-    return _bound(plan, _asked(body), body, time.time()) if len(body.content) <= _LARGE else None
+    return _bound(plan, _asked(body), body, now) if len(body.content) <= _LARGE else None
 
 
-def body_of(request: Request) -> WholeBody:
+def body_of(request: Request, content_type: bytes) -> WholeBody:
     """The body of a request that is here as a whole, whose pieces stay where they are."""
-    kinds = _values(request, b"content-type")
-    content = b"".join(request.pieces)
-    return WholeBody(kinds[0] if kinds else b"", content, len(content))
+    pieces = request.pieces
+    content = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+    return WholeBody(content_type, content, len(content))
 
 
 class Purse:
@@ -118,7 +134,7 @@ class Purse:
 
     async def reserve(self, order: Order, sends: int | None) -> None:
         """Reserve the most that ``order`` may cost, which is sent then. Raises what the ledger refuses it with."""
-        bound_ = known_bound(order.plan, order.call.method, sends)
+        bound_ = known_bound(order.plan, order.call.method, sends, time.time())
         if bound_ is None:
             bound_ = await bound_of_body(order.plan, _filled(order))
         found = await self._ledger.obtain(self._spender, bound_)
@@ -160,11 +176,3 @@ def _bound(plan: Plan, asked: AskedOfModel | None, body: WholeBody | None, now: 
     if plan.prices is not None and asked is not None and body is not None:
         most = bound(plan.prices, asked, len(body.content), now)
     return CostBound(most, None, None, plan.prices, now)
-
-
-def _values(request: Request, name: bytes) -> list[bytes]:
-    return [value for each, value in _lowered(request.headers) if each == name]
-
-
-def _lowered(headers: Iterable[tuple[bytes, bytes]]) -> Iterable[tuple[bytes, bytes]]:
-    return ((name.lower(), value) for name, value in headers)

@@ -82,6 +82,14 @@ class Cells:
             self.table.estimated(cell),
         )
 
+    def fits(self, cell: int, amount: int) -> bool:
+        """Whether the lease of the locked ``cell``, if there is one that may be spent from, has so much left."""
+        table, at = self.table, cell * 4
+        lease = table.shared[at + 3]
+        if lease <= _UNTIL or lease & _UNTIL <= seconds():
+            return False
+        return table.shared[at + 1] - table.kept(cell) - table.held(cell) >= amount
+
     def look(self, identity: bytes) -> Counted:
         """What the cell of ``identity`` holds now. Raises TableFull."""
         with self.locked([identity]) as (cell,):

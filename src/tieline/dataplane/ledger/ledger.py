@@ -25,7 +25,6 @@ from tieline.ports.budgets import BudgetRow, LedgerStore, WindowKey, WindowRow
 WAIT_SECONDS: Final = 5.0
 WAITING_MOST: Final = 2_000
 _SKIP_SECONDS: Final = 1.0
-_TOKENS: Final = ("input_tokens", "output_tokens")
 _SLOT_RETRY: Final = 1.0
 _LOOK_SECONDS: Final = 1.0
 """For so long it is remembered what was left: whoever asks again and again does not ask the store."""
@@ -56,13 +55,19 @@ class CostBound(NamedTuple):
             return 0, 0
         if used is None:
             return (self.each * requests if self.each is not None else self.nano or 0), self.tokens or 0
-        readings = (used, *used.others)
-        tokens = sum([each.quantities.get(name, 0) for each in readings for name in _TOKENS])
+        nano = tokens = 0
+        is_priced = True
+        for each in (used, *used.others):
+            counts = each.quantities
+            tokens += counts.get("input_tokens", 0) + counts.get("output_tokens", 0)
+            cost = self.prices.cost(each, self.at).nano if self.prices is not None and self.each is None else None
+            if cost is None:
+                is_priced = False
+            else:
+                nano += cost
         if self.each is not None:
             return self.each * requests, tokens
-        costs = [self.prices.cost(each, self.at).nano if self.prices is not None else None for each in readings]
-        known = [cost for cost in costs if cost is not None]
-        return (sum(known) if len(known) == len(costs) else max(sum(known), self.nano or 0)), tokens
+        return (nano if is_priced else max(nano, self.nano or 0)), tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,10 +120,14 @@ class Reservation:
         parts, self._parts = self._parts, []
         if parts:
             nano, tokens = self._bound.cost(requests, used)
-            with self._cells.locked([window.identity for _, window, _ in parts]) as cells:
+            table = self._cells.table
+            cells = table.acquire([window.identity for _, window, _ in parts])
+            try:
                 for cell, (account, _, reserved) in zip(cells, parts, strict=True):
                     cost = nano if account.budget.unit == "usd" else tokens
                     self._cells.settle(cell, reserved, cost, sent=self._sent)
+            finally:
+                table.release(cells)
         slots, self._slots = self._slots, []
         for cell in slots:
             self._cells.give(cell)
@@ -212,23 +221,32 @@ class Ledger:
     def _take(
         self, parts: list[tuple[Account, OpenWindow, int]], ones: list[Account], bound: CostBound
     ) -> Reservation | NeedsLease | TielineError | None:
-        identities = [window.identity for _, window, _ in parts] + [account.one for account in ones]
+        if not parts:
+            return None
+        identities = [window.identity for _, window, _ in parts]
+        if ones:
+            identities += [account.one for account in ones]
+        held, table = self._cells, self._cells.table
         try:
-            with self._cells.locked(identities) as cells:
-                for cell, (account, window, most) in zip(cells, parts, strict=False):
-                    lack = self._lack(self._cells.read(cell), account, window, most)
-                    if lack is not None:
-                        return lack
-                slots = cells[len(parts) :]
-                if slots and any(self._cells.table.held(cell) for cell in slots):
-                    return _one_at_a_time(ones[0])
-                for cell, (_, _, most) in zip(cells, parts, strict=False):
-                    self._cells.reserve(cell, most)
-                for cell in slots:
-                    self._cells.take(cell)
+            cells = table.acquire(identities)
         except TableFull as error:
             return error
-        return Reservation(self._cells, parts, cells[: len(parts)], slots, bound) if parts else None
+        try:
+            for cell, (account, window, most) in zip(cells, parts, strict=False):
+                if not held.fits(cell, most):
+                    lack = self._lack(held.read(cell), account, window, most)
+                    if lack is not None:
+                        return lack
+            slots = cells[len(parts) :]
+            if slots and any(table.held(cell) for cell in slots):
+                return _one_at_a_time(ones[0])
+            for cell, (_, _, most) in zip(cells, parts, strict=False):
+                held.reserve(cell, most)
+            for cell in slots:
+                held.take(cell)
+        finally:
+            table.release(cells)
+        return Reservation(held, parts, cells[: len(parts)] if slots else cells, slots, bound)
 
     def _lack(
         self, counted: Counted, account: Account, window: OpenWindow, most: int

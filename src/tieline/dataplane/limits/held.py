@@ -101,11 +101,15 @@ class Held:
         """Give all slots back, and what was reserved of budgets and not settled; a second time does nothing."""
         if self.spending is not None:
             self.spending.settle(0, None)
+        self._free_slots()
+
+    def _free_slots(self) -> None:
         cells, self._cells = self._cells, []
         if self._streams:
             cells += self._stream_cells
             self._streams, self._stream_cells = [], []
-        self._counter.free_slots(cells)
+        if cells:
+            self._counter.free_slots(cells)
 
     def end(self, usage: UsageReading | None, requests: int = 0) -> None:
         """The request has ended: give all slots back, charge the tokens that it used, settle budgets.
@@ -115,7 +119,7 @@ class Held:
         """
         if self.spending is not None:
             self.spending.settle(requests, usage)
-        self.free()
+        self._free_slots()
         if usage is not None and self._tokens and (tokens := _tokens(usage)):
             self._counter.charge(self._tokens, tokens)
             self._tokens = []

@@ -112,6 +112,7 @@ class NodeTable:
         self.boot = os.pread(file, _NAME, _BOOT_AT).hex()
         self._map = mmap.mmap(file, size)
         view = memoryview(self._map)
+        self._begin = starts[1]
         self._identities = view[starts[1] : starts[2]]
         self.shared = view[starts[2] : starts[3]].cast("q")
         parts = range(starts[3], size - sizes[3] + 1, sizes[3])
@@ -182,7 +183,8 @@ class NodeTable:
         self._map.close()
 
     def _is_of(self, cell: int, wanted: bytes) -> bool:
-        return self._identities[cell * _IDENTITY : (cell + 1) * _IDENTITY] == wanted
+        begin = self._begin + cell * _IDENTITY
+        return self._map[begin : begin + _IDENTITY] == wanted
 
     def _known_cell(self, wanted: bytes) -> int:
         """The cell of ``wanted``, which may be given to another identity before it is locked."""
