@@ -11,11 +11,15 @@ from collections.abc import Iterator
 from typing import Any, Final
 from urllib.parse import parse_qsl, unquote
 
+import orjson
+
 from tieline.core.errors import TielineError
 from tieline.wire.multipart import FieldPart, FileBegun, FormReader, boundary_of
 
 BODY_MOST: Final = 16 * 1024 * 1024
 """Bytes of a body up to which it is read."""
+MESSAGE_MOST: Final = 256 * 1024
+"""Bytes of a WebSocket's message up to which it is read, at once."""
 NAMES_MOST: Final = 1_000
 """Models that one request can name."""
 _NAMES: Final = frozenset({"model", "models"})
@@ -28,6 +32,10 @@ _VERB: Final = re.compile(r":(?:[a-z]+(?:[A-Z][A-Za-z]*)+|predict)\Z")
 _FORM: Final = b"application/x-www-form-urlencoded"
 _FIELD_NAMED: Final = re.compile(rb'(?<![-\w])name\*?\s*=\s*"?models?(?:\[\])?["\r\n;]', re.IGNORECASE)
 _FIELDS_MOST: Final = 10_000
+_AT_ONCE: Final = 16 * 1024
+"""Bytes of a message that is read like a body; that of a larger one took too long."""
+_MEMBER: Final = re.compile(rb'"models?(?:\[\])?"[ \t\r\n]*+:[ \t\r\n]*+(?:"([^"\\]*+)"|(null)|)', re.IGNORECASE)
+_ESCAPED_LETTER: Final = re.compile(rb"\\u00[4-7]")
 
 
 class UnreadableError(ValueError):
@@ -54,6 +62,40 @@ def in_body(content_type: bytes, body: bytes) -> list[str]:
     if b"json" not in kind and begun not in {b"{", b"["} and b"\0" not in body[:4]:
         return []  # neither said nor seen to be JSON
     return _bounded(_in_json(body))
+
+
+def in_message(data: bytes, *, is_text: bool) -> list[str]:
+    """The models that a message over a WebSocket names. Raises UnreadableError.
+
+    Sound is no JSON, even where it begins like it. In a large message every member of such a name counts, wherever it
+    stands; one that is no text cannot be read there.
+    """
+    begun = data.removeprefix(b"\xef\xbb\xbf").lstrip()[:1]
+    if not is_text:
+        if begun not in {b"{", b"["}:
+            return []
+        try:
+            data.decode()
+        except UnicodeDecodeError:
+            return []
+    if len(data) <= _AT_ONCE or begun not in {b"{", b"["}:
+        return in_body(b"", data)
+    return _bounded(_in_large(data))
+
+
+def _in_large(data: bytes) -> Iterator[str]:
+    """Of a large JSON text, by its words: within a text of its own quotes are escaped, so none looks like a member."""
+    try:
+        orjson.loads(data.removeprefix(b"\xef\xbb\xbf"))
+    except orjson.JSONDecodeError:
+        raise UnreadableError("it is no JSON that can be read") from None
+    if _ESCAPED_LETTER.search(data) is not None:
+        raise UnreadableError("it is large and has plain letters as escapes")
+    for found in _MEMBER.finditer(data):
+        if found[1] is not None:
+            yield found[1].decode()
+        elif found[2] is None:
+            raise UnreadableError("it is large and has a member model that is no plain text")
 
 
 def _bounded(found: Iterator[str]) -> list[str]:

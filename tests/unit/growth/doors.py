@@ -25,11 +25,13 @@ from tieline.dataplane.attempt.model_list import check_body, check_target, only_
 from tieline.dataplane.attempt.retry import retry_after
 from tieline.definitions.json_parts import release
 from tieline.metering.asked_forms import asked_in_body_of_form
+from tieline.metering.named_models import in_message
 from tieline.web.api.etags import revisions
 from tieline.web.api.payload import wants_json
 from tieline.web.gate import host_name
 from tieline.web.json_bounds import has_too_many_members
 from tieline.wire import framing
+from tieline.wire.frames import FrameReader
 from tieline.wire.multipart import FormReader, boundary_of
 from tieline.wire.proxies import TrustedProxies
 
@@ -94,6 +96,19 @@ def in_charset(name: str) -> Any:
 def error(content_type: bytes) -> Any:
     """Reads an error of this type."""
     return lambda body: extract_error(content_type, body)
+
+
+def frames(data: bytes, step: int = 1 << 20, *, masked: bool = True) -> None:
+    """One direction of a WebSocket, in pieces."""
+    reader = FrameReader(masked=masked, most=1 << 20)
+    for at in range(0, len(data), step):
+        for _ in reader.feed(data[at : at + step]):
+            pass
+
+
+def message(data: bytes) -> Any:
+    """The models that a message names."""
+    return in_message(data, is_text=True)
 
 
 PAIRS = b"application/x-www-form-urlencoded"
@@ -164,11 +179,22 @@ ROWS: Rows = {
         models_of(b"multipart/form-data; boundary=edge"), lambda n: (PART + b'"model"\r\n\r\na\r\n') * n
     ),
     "models: pairs": (models_of(b"application/x-www-form-urlencoded"), lambda n: b"model=a&" * n),
+    "models: a large message": (
+        tolerant(message), lambda n: b'{"a":[%b1]}' % (b'{"b":"a","":["\\""]},' * n * 100)
+    ),
+    "models: a large message's names": (tolerant(message), lambda n: b'"' + b'\\"model\\":' * n * 200 + b'"'),
+    "frames: fragments": (frames, lambda n: b"\x01\x80keys" + b"\x00\x81keysx" * n),
+    "frames: pings in a message": (frames, lambda n: b"\x01\x80keys" + b"\x89\x81keysx" * n),
+    "frames: messages": (frames, lambda n: b"\x81\x81keysx" * n),
+    "frames: a payload in pieces": (
+        lambda data: frames(data, 1), lambda n: b"\x81\xff" + (1 << 40).to_bytes(8) + b"keys" + b"x" * n
+    ),
+    "frames: of a server": (lambda data: frames(data, 1, masked=False), lambda n: b"\x82\x01x" * n),
     "budget: fields": (FORM_ASKED, lambda n: (PART + b'"n[]"\r\n\r\na\r\n') * n + b"--edge--\r\n"),
     "budget: names in a file": (FORM_ASKED, lambda n: PART + b'"a"\r\n\r\n' + b'name="n";' * n + b"\r\n--edge--\r\n"),
     "budget: pairs": (lambda body: asked_in_body_of_form(PAIRS, body), lambda n: b"n=1&" * n),
     "models: of a path": (
-        tolerant(lambda path: check_target(["a"], path, path, upgrade=False), TielineError), lambda n: b"/models/a" * n
+        tolerant(lambda path: check_target(["a"], path, path), TielineError), lambda n: b"/models/a" * n
     ),
     "models: a list": (lambda body: only_allowed(["a"], (), body), lambda n: b'{"data":[%b1]}' % (b'{"id":"a"},' * n)),
     "mask: escapes": (plain, lambda n: b"\\u0041%2541&amp;#65;" * n),

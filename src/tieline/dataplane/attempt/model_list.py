@@ -27,14 +27,46 @@ _LISTS: Final = ("data", "models")
 _NAMES: Final = ("id", "name", "model")
 
 
-def check_target(models: Sequence[str], path: bytes, query: bytes, *, upgrade: bool) -> None:
+def check_target(models: Sequence[str], path: bytes, query: bytes) -> None:
     """Raise ModelNotAllowed where the path or query names a model that a key with this list may not use."""
     try:
         _check(models, named_models.in_target(path, query))
     except named_models.UnreadableError as error:
         raise _unreadable(models, f"the query of this request cannot be read: {error}") from None
-    if upgrade:
-        raise _unreadable(models, "a WebSocket could name another one at any time. Ask by HTTP")
+
+
+class MessageCheck:
+    """What messages a client may send over a WebSocket that was asked for with this path and query.
+
+    Where these name no model, the first message has to; where each message asks a model, as for responses, each has to.
+    """
+
+    __slots__ = ("_each", "_first", "_models")
+
+    def __init__(self, models: Sequence[str], path: bytes, query: bytes) -> None:
+        self._models = models
+        self._each = _ASKS_A_MODEL.search(path) is not None
+        self._first = not any(named_models.in_target(path, query))
+
+    def check(self, data: bytes, *, is_text: bool) -> None:
+        """Raise ModelNotAllowed where the next message names a model that is not listed, or none where it has to."""
+        try:
+            named = named_models.in_message(data, is_text=is_text)
+        except named_models.UnreadableError as error:
+            raise _unreadable(self._models, f"a message cannot be read: {error}") from None
+        _check(self._models, named)
+        if not named and (self._each or self._first):
+            raise _unreadable(self._models, "this message names none, and the API would choose. Name one")
+        self._first = False
+
+    def too_large(self) -> ModelNotAllowed:
+        """What refuses a message of more bytes than are read."""
+        most = named_models.MESSAGE_MOST // 1024
+        return _unreadable(self._models, f"a message is larger than the {most} KiB that are read. Send less at once")
+
+    def unreadable(self, why: str) -> ModelNotAllowed:
+        """What refuses frames that cannot be read."""
+        return _unreadable(self._models, why)
 
 
 def check_body(models: Sequence[str], message: tuple[bytes, bytes, bytes, Headers], body: bytes) -> None:

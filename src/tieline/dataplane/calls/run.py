@@ -245,7 +245,7 @@ class Run:
     async def _check_models(self, call: ReadyCall, filled: Filled, target: Target) -> None:
         """Raise ModelNotAllowed where what is sent names a model that the key may not use. Looks into no file."""
         models = self.target.key.models
-        check_target(models, target.path, target.query, upgrade=False)
+        check_target(models, target.path, target.query)
         if filled.body is not None:
             headers = [*filled.headers, (b"content-type", filled.body.content_type)]
             body = b"".join([piece for piece in filled.body.pieces if isinstance(piece, bytes)])

@@ -21,6 +21,7 @@ from tieline.dataplane.limits.bounds import joined, smallest_body
 from tieline.dataplane.limits.held import Held
 from tieline.dataplane.relaying.exchange import Exchange
 from tieline.dataplane.relaying.listed import ListedExchange
+from tieline.dataplane.relaying.messages import without_extensions
 from tieline.dataplane.relaying.route import Route
 from tieline.dataplane.relaying.shared import ExchangeLedger, Relaying
 from tieline.dataplane.snapshot.header_fate import REFUSED
@@ -58,8 +59,10 @@ class Relay(Door[Route]):
         message = _message(request, admitted, path)
         if self._tracer is not None:
             message.headers = without_context(message.headers)
+        if request.upgrade and plan.usage is not None:
+            message.headers = without_extensions(message.headers)
         if key.models and plan.usage is not None:
-            check_target(key.models, path, message.target.query, upgrade=request.upgrade)
+            check_target(key.models, path, message.target.query)
         prepared = prepare(plan, steady_appliers(plan), message) if plan.steady else None
         holder = named_holder(key.app_id, request.noted.get(CONNECTION)) if prepared is None else None
         shown = hidden(path.decode("ascii"))

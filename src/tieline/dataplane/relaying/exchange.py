@@ -428,13 +428,14 @@ class Exchange:
         left = () if self._held is None else self._held.left
         self.request.send(switch_head(self._plan, answer, (self.id, left), self._reflections))
         self._connection = None
-        Tunnel(self, connection, self._plan.limits.total, self._reflections).begin()
+        Tunnel(self, connection, answer.headers, self._reflections).begin()
 
     # -- ends
 
-    def tunnel_ended(self) -> None:
-        """Either side left the tunnel."""
-        self._end("complete", None)
+    def tunnel_ended(self, usage: UsageReading | None, error: TielineError | None) -> None:
+        """Either side left the tunnel, or ``error`` says why it was ended."""
+        self.usage = usage
+        self._end("complete" if error is None else "refused", error)
 
     def _expect_more(self, connection: EgressConnection) -> None:
         now, plan = connection.clock.now, self._plan

@@ -17,6 +17,8 @@ _LOOKS_MOST: Final = 3
 """Events in which the model is looked for, where none tells usage."""
 _BEFORE_MOST: Final = 1024
 """Bytes of an event before its text that are remembered."""
+_SOUND: Final = b'audio.delta"'
+"""Ends the type of events whose text is sound, which says nothing of tokens."""
 _NULLS: Final = (b":null", b": null")
 _TEXT: Final = re.compile(
     rb'"(?:content|reasoning_content|delta|text|partial_json|thinking|arguments)": ?"((?:[^"\\]++|\\.)++)"'
@@ -117,7 +119,7 @@ class GatheredUsage:
                 self._written += end - begin
                 return
         text = _TEXT.search(data)
-        if text is not None:
+        if text is not None and data.find(_SOUND, 0, text.start(1)) < 0:
             begin, end = text.span(1)
             self._pieces += 1
             self._written += end - begin

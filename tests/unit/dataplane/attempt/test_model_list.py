@@ -10,6 +10,7 @@ import pytest
 from tieline.core.errors import ModelNotAllowed, UpstreamError, UpstreamProtocolError
 from tieline.dataplane.attempt.model_list import (
     LIST_MOST,
+    MessageCheck,
     check_body,
     check_target,
     lists_models,
@@ -43,7 +44,7 @@ def checked(body: bytes, *headers: tuple[bytes, bytes], method: bytes = b"POST",
 def test_a_target_that_names_no_other_model_is_allowed(target: bytes) -> None:
     """Or none at all."""
     path, _, query = target.partition(b"?")
-    check_target(MODELS, path, query, upgrade=False)
+    check_target(MODELS, path, query)
 
 
 @pytest.mark.parametrize("target", [b"/models/o4", b"/x?model=o4", b"/x?model=o3&model=o4", b"/deployments/o4/chat"])
@@ -51,21 +52,95 @@ def test_a_target_that_names_another_model_is_refused(target: bytes) -> None:
     """With its name, and those that may be asked."""
     path, _, query = target.partition(b"?")
     with pytest.raises(ModelNotAllowed) as caught:
-        check_target(MODELS, path, query, upgrade=False)
+        check_target(MODELS, path, query)
     assert "may not use the model o4." in refused(caught)
 
 
-def test_a_websocket_is_refused_under_a_list() -> None:
-    """Whatever its target names: its frames could name another model at any time."""
+def sent(*messages: bytes, target: bytes = b"/realtime?model=o3", is_text: bool = True) -> None:
+    """Hold messages over a WebSocket to the list, in their order."""
+    path, _, query = target.partition(b"?")
+    check = MessageCheck(MODELS, path, query)
+    for message in messages:
+        check.check(message, is_text=is_text)
+
+
+LARGE = b'{"audio":"' + b"Ab/+" * 8_000 + b'",%b}'
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        b'{"type":"session.update","session":{"type":"realtime"}}',
+        b'{"type":"session.update","session":{"model":"o3"}}',
+        b'{"item":{"content":[{"text":"the model o4 is better"}]},"metadata":{"model":"o4"}}',
+        b"ping",
+        b"",
+        LARGE % b'"model":"o3"',
+        LARGE % b'"a":"\\"model\\":\\"o4\\"","b":"\\u00e9","models":null',
+    ],
+)
+def test_messages_that_name_no_other_model_are_sent(message: bytes) -> None:
+    """Where the target names one that is allowed."""
+    sent(message, message)
+
+
+@pytest.mark.parametrize(
+    ("message", "says"),
+    [
+        (b'{"type":"session.update","session":{"model":"o4"}}', "may not use the model o4"),
+        (b'{"type":"response.create","response":{"model":"o4"}}', "may not use the model o4"),
+        (b'{"type":"response.create","model":"o3","Model":"o4"}', "may not use the model o4"),
+        (b'{"type":"response.create","\\u006dodel":"o4"}', "may not use the model o4"),
+        (b'{"session":{"audio":{"input":{"transcription":{"model":"o4"}}}}}', "may not use the model o4"),
+        (b'{"model":"o3"} {"model":"o4"}', "no JSON"),
+        (b'\xef\xbb\xbf {"model":"o4"}', "may not use the model o4"),
+        (b'{"model":"o3","a":"\xff"}', "not in UTF-8"),
+        ('{"model":"o4"}'.encode("utf-16"), "not in UTF-8"),
+        (LARGE % b'"session":{"MODEL" :\n"o4"}', "may not use the model o4"),
+        (LARGE % b'"model":"o3","model":"o4"', "may not use the model o4"),
+        (LARGE % b'"metadata":{"model":"o4"}', "may not use the model o4"),
+        (LARGE % b'"\\u006dodel":"o4"', "plain letters as escapes"),
+        (LARGE % b'"model":"o\\n4"', "no plain text"),
+        (LARGE % b'"model":["o4"]', "no plain text"),
+        (LARGE % b"'model':'o4'", "no JSON"),
+    ],
+)
+def test_a_message_that_names_another_model_is_refused(message: bytes, says: str) -> None:
+    """However it is written, and whatever came before."""
     with pytest.raises(ModelNotAllowed) as caught:
-        check_target(MODELS, b"/realtime", b"model=o3", upgrade=True)
-    assert "WebSocket" in refused(caught)
+        sent(b'{"type":"session.update"}', message)
+    assert says in refused(caught)
+
+
+def test_where_the_target_names_no_model_the_first_message_has_to() -> None:
+    """Else the API would choose."""
+    sent(b'{"setup":{"model":"models/o3"}}', b'{"realtimeInput":{}}', target=b"/ws/Bidi")
+    for first in (b'{"type":"session.update"}', b"\x00\x01", b'{"setup":{"model":"models/o4"}}'):
+        with pytest.raises(ModelNotAllowed):
+            sent(first, b'{"setup":{"model":"models/o3"}}', target=b"/ws/Bidi", is_text=first[:1] == b"{")
+
+
+def test_each_response_that_is_asked_for_over_a_websocket_names_its_model() -> None:
+    """As over HTTP; the query says nothing of it."""
+    create = b'{"type":"response.create","model":"o3"}'
+    sent(create, create, target=b"/responses")
+    with pytest.raises(ModelNotAllowed) as caught:
+        sent(create, b'{"type":"response.create"}', target=b"/responses?model=o3")
+    assert "names none" in refused(caught)
+
+
+@pytest.mark.parametrize("data", [b"\x00\x00\x01\x02", b"{\x00[\xff", b"[\xff\xfe", b"RIFF", bytes(range(256)) * 200])
+def test_sound_names_no_model(data: bytes) -> None:
+    """Though it may begin as JSON does."""
+    sent(data, is_text=False)
+    with pytest.raises(ModelNotAllowed):
+        sent(b'{"model":"o4"}', is_text=False)
 
 
 def test_a_query_that_cannot_be_read_is_refused() -> None:
     """It could name anything."""
     with pytest.raises(ModelNotAllowed) as caught:
-        check_target(MODELS, b"/x", b"&".join([b"a=1"] * 10_001), upgrade=False)
+        check_target(MODELS, b"/x", b"&".join([b"a=1"] * 10_001))
     assert "the query of this request cannot be read" in refused(caught)
 
 
