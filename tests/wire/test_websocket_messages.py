@@ -63,7 +63,7 @@ async def told(socket: ServerConnection) -> None:
 
 @pytest.fixture
 def start_realtime(stack: AsyncExitStack, start_stage: StartStage) -> StartRealtime:
-    """Starts a worker before a WebSocket server that converses; ``key`` are changes to the app key, ``tells`` is usage."""
+    """Starts a worker before a WebSocket server; ``key`` are changes to the app key, ``tells``: usage is read."""
 
     async def start(
         converse: Converse = told, key: dict[str, Any] | None = None, *, tells: bool = True, **changes: Any
@@ -155,6 +155,88 @@ async def test_a_session_in_which_nothing_was_told_used_nothing(start_realtime: 
     async with realtime.connected() as socket:
         await socket.recv()
     assert not (await realtime.record()).used.quantities
+
+
+@pytest.mark.parametrize("how", [4001, 1000, 1011])
+async def test_the_upstreams_closing_reaches_the_client(start_realtime: StartRealtime, how: int) -> None:
+    """With its code and reason; what was used until then counts."""
+
+    async def closes(socket: ServerConnection) -> None:
+        await socket.send(done("a", 10, 5))
+        await socket.close(how, "that is all")
+
+    realtime = await start_realtime(closes, key=LIST)
+    async with realtime.connected() as socket:
+        assert await closed(socket) == (how, "that is all")
+    assert (await realtime.record()).used.quantities == {"input_tokens": 10, "output_tokens": 5}
+
+
+async def test_responses_over_a_websocket_count_with_their_parts(start_realtime: StartRealtime) -> None:
+    """What was cached and reasoned too, of each response, in a frame of bytes as well as of text."""
+    usage = {
+        "input_tokens": 100, "input_tokens_details": {"cached_tokens": 60},
+        "output_tokens": 20, "output_tokens_details": {"reasoning_tokens": 8}, "total_tokens": 120,
+    }  # fmt: skip
+
+    async def answers(socket: ServerConnection) -> None:
+        for turn, each in enumerate(("completed", "incomplete")):
+            response = {"id": f"r{turn}", "object": "response", "model": "m", "status": each, "usage": usage}
+            event = json.dumps({"type": f"response.{each}", "response": response})
+            await socket.send(event.encode() if turn else event)
+        await socket.recv()
+
+    realtime = await start_realtime(answers)
+    async with realtime.connected("/responses") as socket:
+        await socket.recv()
+        await socket.recv()
+    used = (await realtime.record()).used
+    assert used.model == "m"
+    assert used.quantities == {
+        "input_tokens": 200, "cached_input_tokens": 120, "output_tokens": 40, "reasoning_tokens": 16,
+    }  # fmt: skip
+
+
+async def test_answers_that_were_cancelled_or_failed_count_and_so_does_what_was_written_down(
+    start_realtime: StartRealtime,
+) -> None:
+    """The transcription is another model's, whose price nobody knows: it is never 0."""
+    heard = {
+        "type": "conversation.item.input_audio_transcription.completed",
+        "item_id": "i",
+        "usage": {"type": "duration", "seconds": 2.5},
+    }
+
+    async def answers(socket: ServerConnection) -> None:
+        await socket.send(json.dumps(SESSION))
+        for turn in ("cancelled", "failed"):
+            await socket.send(done(turn, 10, 1).replace("completed", turn))
+        await socket.send(json.dumps(heard))
+        await socket.recv()
+
+    realtime = await start_realtime(answers, prices=MODEL)
+    async with realtime.connected() as socket:
+        for _ in range(4):
+            await socket.recv()
+    used = (await realtime.record()).used
+    assert used.quantities == {"input_tokens": 20, "output_tokens": 2, "audio_ms": 2_500}
+    assert (used.cost_nano, used.unpriced) == (40 * NANO, {"audio_ms"})
+
+
+async def test_a_model_without_a_price_is_not_free(start_realtime: StartRealtime) -> None:
+    """A dated name that the prices do not have: what it used is counted as unpriced."""
+
+    async def dated(socket: ServerConnection) -> None:
+        await socket.send(json.dumps({"type": "session.created", "session": {"model": "other-2025-12-15"}}))
+        await socket.send(done("a", 10, 5))
+        await socket.recv()
+
+    realtime = await start_realtime(dated, prices=MODEL)
+    async with realtime.connected() as socket:
+        await socket.recv()
+        await socket.recv()
+    used = (await realtime.record()).used
+    assert (used.model, used.cost_nano) == ("other-2025-12-15", None)
+    assert used.unpriced == {"input_tokens", "output_tokens"}
 
 
 async def test_a_large_message_that_is_not_read_passes_and_is_said_to_be_unread(start_realtime: StartRealtime) -> None:

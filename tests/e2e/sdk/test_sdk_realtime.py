@@ -84,6 +84,57 @@ async def test_sound_goes_both_ways(stage: Stage) -> None:
     assert "response.output_audio.delta" in names
 
 
+def recorded(stage: Stage, tag: str) -> Any:
+    """The record of the session with this tag, None before there is one."""
+    found = stage.admin("GET", "requests?limit=50")["items"]
+    return next((each for each in found if each["tag"] == tag), None)
+
+
+async def test_what_a_session_used_is_in_its_record(stage: Stage) -> None:
+    """To the token what the SDK was told, in two answers, with the model that the session told."""
+    told: list[Any] = []
+    async with (
+        openai.AsyncOpenAI(base_url=stage.base(), api_key=stage.key) as client,
+        client.realtime.connect(model=MODEL, extra_headers={"Tieline-Tag": "counted"}) as connection,
+    ):
+        await connection.session.update(session=TEXT)
+        for _ in range(2):
+            await connection.conversation.item.create(item=HELLO)
+            await connection.response.create()
+            while (event := await connection.recv()).type != "response.done":
+                pass
+            told.append(event.response.usage)
+    assert await eventually(lambda: recorded(stage, "counted") is not None)
+    used = recorded(stage, "counted")
+    assert used["model"] == MODEL
+    assert used["quantities"]["input_tokens"] == sum(each.input_tokens for each in told)
+    assert used["quantities"]["output_tokens"] == sum(each.output_tokens for each in told)
+    assert not used["estimated"]
+
+
+async def test_a_session_that_asks_for_another_model_than_its_key_may_use_is_closed(stage: Stage) -> None:
+    """After it conversed with the one that it may; the SDK is told why."""
+    key = stage.mint(models=[MODEL])["secret"]
+    async with (
+        openai.AsyncOpenAI(base_url=stage.base(), api_key=key, max_retries=0) as client,
+        client.realtime.connect(model=MODEL, max_retries=0) as connection,
+    ):
+        await connection.session.update(session=TEXT)
+        await connection.conversation.item.create(item=HELLO)
+        await connection.response.create()
+        while (await connection.recv()).type != "response.done":
+            pass
+        await connection.send({"type": "session.update", "session": {"type": "realtime", "model": "gpt-realtime-9"}})
+        with pytest.raises(ConnectionClosed) as caught:
+            while True:
+                await connection.recv()
+    assert caught.value.rcvd is not None
+    assert caught.value.rcvd.code == 1008
+    assert caught.value.rcvd.reason.startswith(
+        "This app key may not use the model gpt-realtime-9. It may use gpt-realtime."
+    )
+
+
 async def test_a_client_secret_is_made(both: Both, stage: Stage) -> None:
     """The HTTP call that belongs to it."""
     client = await both.open(stage.base(), stage.key)

@@ -62,6 +62,13 @@ def test_where_a_message_ends_is_told_within_what_was_fed() -> None:
     assert [each.end for each in reader.feed(frame(9) + frame(0, b"c") + first)] == [13, 20]
 
 
+@pytest.mark.parametrize("size", [0, 1, 124, 125, 126, 127, 65_535, 65_536])
+@pytest.mark.parametrize("masked", [True, False])
+def test_lengths_are_read_where_their_form_changes(size: int, masked: bool) -> None:
+    """Of one, three and nine bytes."""
+    assert fed(frame(2, b"x" * size, masked=masked), masked=masked, most=70_000) == [(b"x" * size, False)]
+
+
 def test_between_frames_nothing_is_needed() -> None:
     """Within one it is known how much at least; following it never goes beyond the end."""
     data = frame(1, b"x" * 300, masked=False) + frame(1, b"next", masked=False)
