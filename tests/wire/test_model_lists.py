@@ -78,16 +78,6 @@ async def test_a_model_in_the_path_or_query_counts(start_stage: StartStage, path
     assert (await stage.get(b"/models/gpt-4.1")).status == 200
 
 
-async def test_a_websocket_is_refused(start_stage: StartStage) -> None:
-    """Its frames could name any model."""
-    stage = await listed(start_stage)
-    raw = stage.request(
-        b"GET", b"/realtime?model=gpt-4.1", b"Connection: Upgrade", b"Upgrade: websocket", b"Sec-WebSocket-Version: 13",
-        b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
-    )  # fmt: skip
-    assert "WebSocket" in refusal(await stage.ask(raw))
-
-
 @pytest.mark.parametrize("way", ["length", "chunks", "gzip"])
 async def test_the_list_of_models_is_cut_down(start_stage: StartStage, way: str) -> None:
     """To what the key may use, with the right length; the connection goes on."""
