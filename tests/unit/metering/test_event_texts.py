@@ -23,3 +23,16 @@ def test_events_that_begin_alike_are_counted_as_each_alone_would_be() -> None:
     reading = gathered.reading(ended=False)
     assert reading is not None
     assert reading.quantities == {"output_tokens": (40 + 40 + 44 + 0 + 40) // 4}
+
+
+def test_sound_that_breaks_off_is_not_taken_for_text() -> None:
+    """A second of it would count as thousands of tokens: what is said in it comes beside it as text."""
+    sound = b'{"type":"response.output_audio.delta","event_id":"e","delta":"%b"}' % (b"QUJD" * 10_000)
+    gathered = OPENAI.gather()
+    gathered.event(None, sound)
+    assert gathered.reading(ended=True) is None
+    gathered.event(None, b'{"type":"response.output_audio_transcript.delta","delta":"a"}')
+    gathered.event(None, sound)
+    reading = gathered.reading(ended=True)
+    assert reading is not None
+    assert (reading.quantities, reading.estimated) == ({"output_tokens": 1}, True)

@@ -288,17 +288,6 @@ def test_a_turn_that_breaks_off_adds_an_estimate_to_those_before() -> None:
     assert (reading.quantities["output_tokens"], reading.estimated) == (7, True)
 
 
-def test_sound_that_breaks_off_is_not_taken_for_text() -> None:
-    """A second of it would count as thousands of tokens: what is said in it comes beside it as text."""
-    sound = {"type": "response.output_audio.delta", "event_id": "e", "delta": "QUJD" * 10_000}
-    text = {"type": "response.output_audio_transcript.delta", "delta": "a"}
-    only = OPENAI.gather()
-    only.event(None, json.dumps(sound).encode())
-    assert only.reading(ended=True) is None
-    reading = streamed(OPENAI, [realtime("a", 10, 5), sound, text, sound], ended=True)
-    assert (reading.quantities["output_tokens"], reading.estimated) == (6, True)
-
-
 MESSAGE = {"input_tokens": 5, "cache_creation_input_tokens": 100, "cache_read_input_tokens": 1000, "output_tokens": 7}
 
 
