@@ -401,6 +401,7 @@ class Tour:
             ("log", "show", logged["items"][0]["id"], "--bodies"),
             ("log", "replay", logged["items"][0]["id"], "--again"),
             ("log", "follow", "--seconds", "0.5"),
+            ("usage", "--by", "app,api,end_user"),
             ("audit", "list"),
             ("audit", "verify"),
             ("vault", "status", "--data-dir", str(self.node.data_dir), "--json"),
