@@ -52,6 +52,9 @@ _CLIENTS_OWN: Final = ("function", "custom", "bash_", "text_editor_", "computer_
 _IN_PATH: Final = re.compile(r"/models/([^/:?]+)(?::[A-Za-z]+)?(?:$|\?)")
 _NO_TOOLS: Final[Mapping[str, int | None]] = {}
 _NOTHING: Final[Mapping[str, int]] = {}
+_PLAIN: Final = frozenset({"model", "stream", "messages"})
+_BEYOND: Final = BEARING.union(_INPUTS) - _PLAIN
+"""What a chat may say beside its model, its messages, and that it is to be a stream."""
 UNCLEAR: Final = "unclear"
 """Stands among the tools of a request that cannot be told for sure: nothing covers it, so there is no bound."""
 
@@ -155,6 +158,8 @@ def _every(body: bytes) -> list[tuple[str, Any]]:
 
 def _asked(value: Mapping[str, Any], models: Iterable[Any], *, is_clear: bool, is_text: bool) -> AskedOfModel:
     names = [name_in(each) or "" for each in models if each is not None][: MODELS_MOST + 1]
+    if is_clear and _BEYOND.isdisjoint(value):
+        return AskedOfModel(tuple(names), value.get("stream") is True, is_whole=is_text)
     tools = {UNCLEAR: None} if not is_clear else _NO_TOOLS if _TOOLS_AT.isdisjoint(value) else _tools(value)
     is_stored = isinstance(value.get("prompt"), dict) or (
         not _STORED.isdisjoint(value) and any(value.get(name) is not None for name in _STORED)

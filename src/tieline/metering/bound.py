@@ -61,7 +61,7 @@ def bound(table: PriceTable, asked: Boundable, body_bytes: int, at: float) -> in
     reads = offer.window * inputs * turns if offer.window is not None else None
     if asked.is_whole:
         reads = _least(reads, body_bytes + ADDED_TOKENS * inputs)
-    writes = _least(asked.most_output, _least(offer.most_output, offer.window))
+    writes = _least(asked.most_output, offer.writes)
     written = writes * inputs * turns * max(1, asked.choices) if writes is not None else None
     dearest = 0
     for sheet in offer.sheets:

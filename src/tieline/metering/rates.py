@@ -79,14 +79,14 @@ class PriceList:
 class Offer(NamedTuple):
     """What a model may cost at most from ``begins`` on and before ``ends``: its sizes, and its rates in every tier.
 
-    ``window`` is ``PriceTable.window_at_most``, ``most_output`` the most tokens that it writes. ``sheets`` has one at
-    least.
+    ``window`` is ``PriceTable.window_at_most``, ``writes`` the most tokens that it writes, which fit in its window.
+    ``sheets`` has one at least.
     """
 
     begins: float
     ends: float
     window: int | None
-    most_output: int | None
+    writes: int | None
     sheets: tuple[Sheet, ...]
 
 
@@ -132,8 +132,9 @@ class PriceTable:
             return None
         if len(self._offers) >= REMEMBERED:
             self._offers.clear()
-        span, sheets = _held_by_all(self._called(name), at), found[1].sheets(at)
-        offer = self._offers[name] = Offer(*span, self.window_at_most(name), self.most_output(name), sheets)
+        span, window = _held_by_all(self._called(name), at), self.window_at_most(name)
+        writes = min([each for each in (self.most_output(name), window) if each is not None], default=None)
+        offer = self._offers[name] = Offer(*span, window, writes, found[1].sheets(at))
         return offer
 
     def cost(self, reading: Priceable, at: float) -> Cost:

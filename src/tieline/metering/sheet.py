@@ -65,6 +65,8 @@ class Dearest(NamedTuple):
 
     def within(self, most_input: int | None) -> int:
         """The highest rate that may apply to a request of at most ``most_input`` tokens read (None: of any size)."""
+        if not self.steps:
+            return self.rate
         fit = [rate for start, rate in self.steps if most_input is None or start < most_input]
         return max(self.rate, *fit) if fit else self.rate
 
@@ -147,7 +149,8 @@ class Sheet:
         for quantity, rate, steps, parts, least in self._steps:
             if not (count := quantities.get(quantity)):
                 continue
-            count = max(count, least)
+            if least:
+                count = max(count, least)
             if left:
                 for part in parts:
                     if part in left:

@@ -169,7 +169,7 @@ class Ledger:
                     return _unbounded(account)
                 if terms.mode == "hard":
                     ones.append(account)
-            parts.append((account, window, max(most or 1, 1)))
+            parts.append((account, window, 1 if most is None else most))
         return self._take(parts, ones, bound)
 
     async def obtain(self, spender: Spender, bound: CostBound) -> Reservation | TielineError | None:

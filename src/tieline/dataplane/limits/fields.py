@@ -21,31 +21,36 @@ def fields_of(left: Sequence[Left], *, openai: bool = True) -> bytes:
 
     These are left out beside an upstream's answer that has such itself.
     """
-    told = [each for each in left if each.bound.owner != "API"]
-    if not told:
+    policies: list[str] = []
+    states: list[str] = []
+    rates: list[tuple[Left, RateBound]] = []
+    for each in left:
+        bound = each.bound
+        if bound.owner == "API":
+            continue
+        policies.append(bound.declared)
+        if isinstance(bound, RateBound):
+            states.append(f'"{bound.policy}";r={each.remaining};t={-(-_wait(each, bound) // MICROSECONDS)}')
+            if not bound.tokens:
+                rates.append((each, bound))
+        else:
+            states.append(f'"{bound.policy}";r={each.remaining}')
+    if not policies:
         return b""
-    policies = ", ".join([each.bound.declared for each in told])
-    states = ", ".join([_state(each) for each in told])
-    lines = f"ratelimit-policy: {policies}\r\nratelimit: {states}\r\n"
-    return (lines + _openai(told) if openai else lines).encode()
+    lines = f"ratelimit-policy: {', '.join(policies)}\r\nratelimit: {', '.join(states)}\r\n"
+    return (lines + _openai(rates) if openai and rates else lines).encode()
 
 
-def _state(left: Left) -> str:
-    """Where nothing is left, ``t`` is when something is again, as ``Retry-After`` says; else when all of it is."""
-    bound = left.bound
-    if not isinstance(bound, RateBound):
-        return f'"{bound.policy}";r={left.remaining}'
-    wait = left.reset
-    if not left.remaining:
-        wait -= bound.rate.period - -(-bound.rate.period // bound.rate.units)
-    return f'"{bound.policy}";r={left.remaining};t={-(-max(0, wait) // MICROSECONDS)}'
+def _wait(left: Left, bound: RateBound) -> int:
+    """Where nothing is left, when something is again, as ``Retry-After`` says; else when all of it is."""
+    if left.remaining:
+        return left.reset
+    one = -(-bound.rate.period // bound.rate.units)
+    return max(0, left.reset - (bound.rate.period - one))
 
 
-def _openai(told: Sequence[Left]) -> str:
-    """The fields of the rate of requests of which the smallest part is left; empty where there is none."""
-    rates = [(each, each.bound) for each in told if isinstance(each.bound, RateBound) and not each.bound.tokens]
-    if not rates:
-        return ""
+def _openai(rates: Sequence[tuple[Left, RateBound]]) -> str:
+    """The fields of the rate of requests of which the smallest part is left."""
     left, bound = rates[0] if len(rates) == 1 else min(rates, key=lambda pair: pair[0].remaining / pair[1].rate.units)
     return (
         f"x-ratelimit-limit-requests: {bound.rate.units}\r\n"

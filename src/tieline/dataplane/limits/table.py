@@ -189,8 +189,10 @@ class NodeTable:
     def _known_cell(self, wanted: bytes) -> int:
         """The cell of ``wanted``, which may be given to another identity before it is locked."""
         known = self._known.get(wanted)
-        if known is not None and self._is_of(known, wanted):
-            return known
+        if known is not None:
+            begin = self._begin + known * _IDENTITY  # as ``_is_of``, for one call less
+            if self._map[begin : begin + _IDENTITY] == wanted:
+                return known
         start = self._start(wanted)
         self._lock(start, PROBED)
         try:
