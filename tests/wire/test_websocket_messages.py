@@ -321,7 +321,7 @@ async def test_a_key_with_a_list_may_converse_with_what_it_may_use(start_realtim
         (["{", '"model":"gp', 't-5"}', ""], 1008, "may not use the model gpt-5"),
         (b'{"model":"gpt-5"}', 1008, "may not use the model gpt-5"),
         ('{"model":"gpt-4.1"', 1008, "a message cannot be read"),
-        ('{"model":"gpt-4.1","audio":"' + "b" * 300_000 + '"}', 1009, "larger than the 256 KiB"),
+        ('{"model":"gpt-4.1","audio":"' + "b" * 300_000 + '"}', 1009, "larger than the 128 KiB"),
     ],
 )  # fmt: skip
 async def test_a_message_that_may_not_be_sent_never_reaches_the_upstream(
@@ -417,3 +417,40 @@ async def test_the_reason_comes_between_frames(start_stage: StartStage, more: by
         assert (await client.some(4))[:1] == b"\x88"
     (record,) = await stage.worker.recorded(1)
     assert record.code == "model_not_allowed"
+
+
+@pytest.mark.parametrize("side", ["client", "upstream"])
+async def test_a_flood_of_the_smallest_messages_keeps_nobody_waiting(start_stage: StartStage, side: str) -> None:
+    """A hundred thousand in a MiB are read in slices, and all go on in their order."""
+    flood = (text(b"{}", masked=side == "client") * 130_000)[: 1 << 20]
+
+    async def script(upstream: Upstream, peer: Peer) -> None:
+        await upstream.read(peer)
+        await peer.send(AGREE)
+        if side == "client":
+            assert await peer.some(len(flood)) == flood
+            await peer.send(text(b"all", masked=False))
+        else:
+            await peer.send(flood)
+        await peer.gone()
+
+    stage = await start_stage(script, usage={"kind": "openai"})
+    stage.worker.source.change_key(stage.key, **LIST)
+    await stage.worker.caught_up()
+    client = await stage.connect()
+    await client.send(stage.request(b"GET", b"/realtime?model=gpt-4.1", *ASK))
+    await client.head()
+    longest, loop = 0.0, asyncio.get_running_loop()
+    if side == "client":
+        sending = asyncio.create_task(client.send(flood))
+        reading = asyncio.create_task(client.some(5))
+    else:
+        sending = asyncio.create_task(asyncio.sleep(0))
+        reading = asyncio.create_task(client.some(len(flood)))
+    while not reading.done():
+        before = loop.time()
+        await asyncio.sleep(0)
+        longest = max(longest, loop.time() - before)
+    await sending
+    assert await reading == (text(b"all", masked=False) if side == "client" else flood)
+    assert longest < 0.15, longest  # of one turn, tests beside it included

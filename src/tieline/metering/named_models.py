@@ -18,7 +18,7 @@ from tieline.wire.multipart import FieldPart, FileBegun, FormReader, boundary_of
 
 BODY_MOST: Final = 16 * 1024 * 1024
 """Bytes of a body up to which it is read."""
-MESSAGE_MOST: Final = 256 * 1024
+MESSAGE_MOST: Final = 128 * 1024
 """Bytes of a WebSocket's message up to which it is read, at once."""
 NAMES_MOST: Final = 1_000
 """Models that one request can name."""

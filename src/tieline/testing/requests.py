@@ -44,7 +44,7 @@ class FakeClient:
     def abort(self) -> None:
         self.ended = "aborted"
 
-    def become_tunnel(self, request: Request) -> bytes:
+    def become_tunnel(self, request: Request, *, reads_frames: bool) -> bytes:
         return b""
 
     def close(self) -> None:

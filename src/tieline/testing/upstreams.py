@@ -19,6 +19,7 @@ class FakeConnection:
         self.reused = reused
         self.dialled: Dialled | None = None
         self.tunnelled = False
+        self.reads_frames = False
         self.answer: Answer | None = None
         self.pieces: list[bytes] = []
         self.trailers: list[tuple[bytes, bytes]] = []

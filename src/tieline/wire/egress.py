@@ -24,7 +24,7 @@ import httptools
 from tieline.core.errors import UpstreamError, UpstreamProtocolError, UpstreamTimeout, UpstreamUnreachable
 from tieline.wire import framing
 from tieline.wire.deadlines import NEVER, Deadlines
-from tieline.wire.turns import LARGE, TurnShare
+from tieline.wire.turns import FRAMES, LARGE, TurnShare
 
 
 class Dialled(NamedTuple):
@@ -118,6 +118,7 @@ class EgressConnection(asyncio.Protocol):
         "dialled",
         "pieces",
         "proven",
+        "reads_frames",
         "reused",
         "trailers",
         "tunnelled",
@@ -136,6 +137,7 @@ class EgressConnection(asyncio.Protocol):
         self.proven = False
         self._idle_since = 0.0
         self.tunnelled = False
+        self.reads_frames = False
         self._paused = False
         self._held = False
         self._surplus = False
@@ -280,7 +282,7 @@ class EgressConnection(asyncio.Protocol):
             self.abort()
             return
         if self.tunnelled:
-            owner.tunnel_bytes(data)
+            self._pass_on(owner, data)
             return
         if len(data) > LARGE and self._takes_turns(data):
             return
@@ -303,6 +305,11 @@ class EgressConnection(asyncio.Protocol):
         if self._head_bytes > framing.ANSWER_HEAD_BYTES:
             self._end_with(framing.answer_head_too_large())
 
+    def _pass_on(self, owner: Owner, data: bytes) -> None:
+        """Bytes of a tunnel; where its messages are read, large reads are in slices."""
+        if len(data) <= FRAMES or not self.reads_frames or not self._takes_turns(data):
+            owner.tunnel_bytes(data)
+
     def _takes_turns(self, data: bytes) -> bool:
         """Whether ``data`` is parsed in its turn: else it is it that has it now."""
         share = self._share
@@ -310,6 +317,9 @@ class EgressConnection(asyncio.Protocol):
             share = self._share = TurnShare(self.clock, self.data_received, self._pause_turn, self._resume_turn)
         elif share.parsing:
             return False
+        if self.tunnelled:
+            share.take_frames(data)
+            return True
         share.take(data, framed=self.answer is None or self.answer.chunked)
         return True
 

@@ -35,7 +35,7 @@ from tieline.wire.proxies import TrustedProxies
 from tieline.wire.repeat import Repeat
 from tieline.wire.request import HOLD_BUFFER, HOLD_QUEUE, HOLD_SINK, HOLD_TURN, Request, Sink
 from tieline.wire.request_parser import BytesAfterTheEnd, RequestParser
-from tieline.wire.turns import LARGE, TurnShare
+from tieline.wire.turns import FRAMES, LARGE, TurnShare
 
 BUFFERED_MOST = 64 * 1024
 _LINGER_BYTES = 1024 * 1024
@@ -81,6 +81,7 @@ class IngressConnection(asyncio.Protocol):
         "_paused_writing",
         "_probes",
         "_queue",
+        "_reads_frames",
         "_received",
         "_repeat",
         "_serving",
@@ -111,6 +112,7 @@ class IngressConnection(asyncio.Protocol):
         self._probes = 0
         self._repeat: Repeat | None = None
         self._tunnel: Sink | None = None
+        self._reads_frames = False
         self._idle = False
         self._serving = False
         self._closing = False
@@ -188,7 +190,8 @@ class IngressConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         if self._tunnel is not None:
-            self._tunnel.client_bytes(data)
+            if len(data) <= FRAMES or not self._reads_frames or not self._takes_turns(data):
+                self._tunnel.client_bytes(data)
             return
         if self._closing or self._deaf:
             self._discard(len(data))
@@ -226,6 +229,9 @@ class IngressConnection(asyncio.Protocol):
             self._share = share
         elif share.parsing:
             return False
+        if self._tunnel is not None:
+            share.take_frames(data)
+            return True
         reading = self._parser.reading
         share.take(data, framed=reading is None or reading.chunked)
         return True
@@ -342,8 +348,9 @@ class IngressConnection(asyncio.Protocol):
             self._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
         self._transport.abort()
 
-    def become_tunnel(self, request: Request) -> bytes:
+    def become_tunnel(self, request: Request, *, reads_frames: bool) -> bytes:
         self._tunnel, request.sink = request.sink, None
+        self._reads_frames = reads_frames
         self._active = None
         self.deadline = NEVER
         rest = self._parser.surplus or b""

@@ -64,7 +64,7 @@ class ClientConnection(Protocol):
 
     def abort(self) -> None: ...
 
-    def become_tunnel(self, request: "Request") -> bytes: ...
+    def become_tunnel(self, request: "Request", *, reads_frames: bool) -> bytes: ...
 
     def close(self) -> None: ...
 
@@ -236,6 +236,6 @@ class Request:
         self.sink = None
         self.send_last(answers.error_answer(error, self, request_id))
 
-    def become_tunnel(self) -> bytes:
+    def become_tunnel(self, *, reads_frames: bool) -> bytes:
         """From here on the connection carries bytes, not messages. Returns what the client sent beyond its request."""
-        return self.connection.become_tunnel(self)
+        return self.connection.become_tunnel(self, reads_frames=reads_frames)

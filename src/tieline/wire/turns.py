@@ -15,6 +15,8 @@ from tieline.wire.deadlines import Deadlines
 
 LARGE: Final = 32 * 1024
 """Reads of more bytes go through a ``TurnShare``."""
+FRAMES: Final = 4 * 1024
+"""The same, where a tunnel's messages are read: of the smallest there are a thousand in so many bytes."""
 _SHARE: Final = 0.005
 """Seconds of a turn after which the others have theirs."""
 _DENSE: Final = 64
@@ -42,6 +44,13 @@ class TurnShare:
         self._resume = resume
         self._at_once = LARGE
         self._turn = self._taken = 0.0
+
+    def take_frames(self, data: bytes) -> None:
+        """The same of a tunnel whose messages are read."""
+        self._at_once = FRAMES
+        self.left += data
+        if not self.waits:
+            self._go_on()
 
     def take(self, data: bytes, *, framed: bool) -> None:
         """Parse a large read: now what is quickly done or has a place in this turn, the rest in the next ones.

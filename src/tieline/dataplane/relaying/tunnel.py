@@ -52,11 +52,12 @@ class Tunnel:
         """Take over both connections, and what came over them beyond the messages."""
         request, connection = self._exchange.request, self._connection
         assert connection is not None  # it is new
+        connection.reads_frames = self._tee is not None
         connection.pass_to(self)
         request.sink = self
         early = b"".join(connection.pieces)
         connection.pieces = []
-        rest = request.become_tunnel()
+        rest = request.become_tunnel(reads_frames=self._tee is not None)
         if early:
             self.tunnel_bytes(early)
         if rest:
