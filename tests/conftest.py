@@ -18,6 +18,7 @@ import asyncio
 import os
 import secrets
 import shutil
+import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -60,6 +61,12 @@ def missing(what: str) -> None:
     if REQUIRE_SERVICES:
         pytest.fail(f"TIELINE_REQUIRE_SERVICES=1 and {reason}", pytrace=False)
     pytest.skip(reason)
+
+
+def pytest_configure() -> None:
+    """What a shell runs in the background ignores SIGINT, and so would every program that tests start and interrupt."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session", autouse=True)

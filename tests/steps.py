@@ -1,13 +1,15 @@
 """How many steps a piece of work takes: the same on any machine at any load.
 
 A step is a line of Python, or 16 bytes of a text that is new under a local name: a copy grows with the text, while
-the line is one. What C does within a line otherwise, as a regular expression that goes back, is not seen.
+the line is one; of one that ``+=`` made longer what was added, as CPython lets a local text grow in its place. What
+C does within a line otherwise, as a regular expression that goes back, is not seen.
 
 Garbage is not collected meanwhile: what others left behind, and who listens to the collector (Hypothesis does, in
 Python), is not the work's.
 """
 
 import gc
+import linecache
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -30,14 +32,27 @@ def effort(work: Callable[[], Any]) -> Effort:
     """What ``work`` takes."""
     found = Effort()
     seen: dict[int, Any] = {}  # kept, so that none gets the id of another
+    held: dict[tuple[FrameType, str], str] = {}
+    lines: dict[FrameType, int] = {}
+
+    def is_grown(frame: FrameType, name: str) -> bool:
+        """Whether the line that has just run added to the text ``name``."""
+        before, line = held.get((frame, name)), lines.get(frame, 0)
+        return before is not None and f"{name} +=" in linecache.getline(frame.f_code.co_filename, line)
 
     def trace(frame: FrameType, event: str, _argument: Any) -> Any:
         if event == "line":
             found.steps += 1
-            for value in frame.f_locals.values():
+            for name, value in frame.f_locals.items():
                 if type(value) in _TEXTS and len(value) >= _COPIED and id(value) not in seen:
                     seen[id(value)] = value
-                    found.steps += len(value) // _COPIED
+                    before = len(held[frame, name]) if is_grown(frame, name) else 0
+                    found.steps += (len(value) - before) // _COPIED
+                    if type(value) is str:
+                        held[frame, name] = value
+            lines[frame] = frame.f_lineno
+        elif event == "return":
+            lines.pop(frame, None)
         elif event == "call":
             found.modules.add(frame.f_globals.get("__name__", ""))
         return trace

@@ -76,10 +76,11 @@ def test_an_api_is_added_listed_shown_and_verified(cli: Cli, openai: str, sandbo
     listed = cli("api", "list", "--json").json
     assert [item["name"] for item in listed["items"]] == [openai]
     shown = cli("api", "show", openai, "--json").json
-    assert (shown["base_url"], shown["credentials"]["live"]["version"]) == (sandbox, 1)
+    assert shown["base_url"] == sandbox
+    version = shown["credentials"]["live"]["version"]  # other tests put further ones
     table = cli("api", "list")
     assert table.out.split("\n")[0].split() == ["NAME", "TITLE", "BASE", "URL", "CREDENTIALS"]
-    assert "live v1" in table.out
+    assert f"live v{version}" in table.out
     assert cli("api", "verify", openai).err == "openai (live) works: it answered 200.\n"
     for result in (table, cli("api", "show", openai), cli("credential", "list", openai)):
         assert SECRET not in result.out + result.err

@@ -69,7 +69,10 @@ def imported(node: ast.AST) -> list[str]:
     """The modules that a statement imports."""
     if isinstance(node, ast.Import):
         return [each.name for each in node.names]
-    return [node.module] if isinstance(node, ast.ImportFrom) and node.module else []
+    if not isinstance(node, ast.ImportFrom) or not node.module:
+        return []
+    shared = node.module == "google"  # many packages have a part of it: its being there says nothing
+    return [f"{node.module}.{each.name}" for each in node.names] if shared else [node.module]
 
 
 @pytest.fixture(scope="module")

@@ -14,8 +14,10 @@ from tieline.core.dates import date_of
 from tieline.core.errors import TielineError
 from tieline.core.json_size import size_of
 from tieline.dataplane.answers.charset import charset_of, text_of
+from tieline.dataplane.answers.closing_event import ClosingEvent
 from tieline.dataplane.answers.content_coding import Inflate, codings
 from tieline.dataplane.answers.error_text import extract_error
+from tieline.dataplane.answers.error_word import error_word
 from tieline.dataplane.answers.exact_json import is_json, read_json, write_json
 from tieline.dataplane.answers.json_parts import write_in_parts
 from tieline.dataplane.answers.large_json import check_large_json, read_large_json
@@ -30,6 +32,7 @@ from tieline.web.api.etags import revisions
 from tieline.web.api.payload import wants_json
 from tieline.web.gate import host_name
 from tieline.web.json_bounds import has_too_many_members
+from tieline.web.metrics import wants_openmetrics
 from tieline.wire import framing
 from tieline.wire.frames import FrameReader
 from tieline.wire.multipart import FormReader, boundary_of
@@ -166,10 +169,10 @@ ROWS: Rows = {
     "large JSON: lists": (tolerant(read_large_json), lambda n: b"[" + b"[]," * n * 500 + b"1]"),
     "large JSON: rows": (check_large_json, lambda n: b"[" + b'{"a":"},","b":[1]},' * n * 80 + b"1]"),
     "large JSON: strange rows": (check_large_json, lambda n: b"[" + b'["[", {"a": "{"}] , ' * n * 10 + b"1]"),
-    "large JSON: a text": (read_large_json, lambda n: b'["' + b"\\ud83d\\ude00" * n * 200 + b'"]'),
-    "large JSON: blanks": (read_large_json, lambda n: b"[" + b" " * n * 5000 + b"1]"),
-    "large JSON: backslashes without end": (tolerant(read_large_json), lambda n: b'["' + b"\\\\" * n * 2000),
-    "large JSON: depth": (tolerant(read_large_json), lambda n: b'{"a":' * n * 500),
+    "large JSON: a text": (read_large_json, lambda n: b'["' + b"\\ud83d\\ude00" * n * 1600 + b'"]'),
+    "large JSON: blanks": (read_large_json, lambda n: b"[" + b" " * n * 20_000 + b"1]"),
+    "large JSON: backslashes without end": (tolerant(read_large_json), lambda n: b'["' + b"\\\\" * n * 10_000),
+    "large JSON: depth": (tolerant(read_large_json), lambda n: b'{"a":' * n * 4000),
     "large JSON: written": (write_in_parts, lambda n: [[{"a": ["x" * 1000]}] * 9, "y" * 300_000] * (n // 40)),
     "large JSON: written deep": (write_in_parts, lambda n: [[[["x" * 3000] * 30]]] * (n // 4)),
     "large JSON: freed": (lambda n: release([[[{}], {"a": [1]}] for _ in range(n)]), lambda n: n),
@@ -197,6 +200,9 @@ ROWS: Rows = {
         tolerant(lambda path: check_target(["a"], path, path), TielineError), lambda n: b"/models/a" * n
     ),
     "models: a list": (lambda body: only_allowed(["a"], (), body), lambda n: b'{"data":[%b1]}' % (b'{"id":"a"},' * n)),
+    "an error's word": (error_word, lambda n: b'"code": "error", <Code>' * n),
+    "a closing event": (lambda data: ClosingEvent().feed(data, last=False), lambda n: b"event: message\ndata: [" * n),
+    "Accept: of metrics": (wants_openmetrics, lambda n: "text/plain;q=0.1;," * n),
     "mask: escapes": (plain, lambda n: b"\\u0041%2541&amp;#65;" * n),
     "mask: backslashes": (plain, lambda n: b"\\" * n * 3000),
     "mask: percents": (plain, lambda n: b"%" + b"25" * n * 3000),

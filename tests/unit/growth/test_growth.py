@@ -56,6 +56,7 @@ WITHOUT = {
     "tieline.definitions.infer.page_samples": "two pages that an operator asked for, read by the rows of answers",
     "tieline.definitions.infer.pagination": "names of members, by the rows of pages",
     "tieline.definitions.infer.schema": "a schema that detect made, by the rows of answers",
+    "tieline.web.api.usage": "dimensions, each once, in a query as long as a head may be; one cut of a field",
     "tieline.web.pages": "the document of the API, which is ours",
     "tieline.web.problems": "names of parameters, which are ours",
     "tieline.web.signin": "one cut of a field",
