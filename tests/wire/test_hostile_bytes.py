@@ -267,9 +267,9 @@ async def test_a_stall_is_seen(start_stage: StartStage, place: str) -> None:
     async def stall(upstream: Upstream, peer: Peer) -> None:
         await upstream.read(peer)
         if place == "on the loop":
-            spend(0.06)
+            spend(0.1)
         else:
-            await asyncio.to_thread(spend, 0.06)
+            await asyncio.to_thread(spend, 0.1)
         await pour(peer, b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}")
 
     stage = await start_stage(stall, calls={"it": {"path": "/it"}})

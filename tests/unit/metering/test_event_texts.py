@@ -36,3 +36,17 @@ def test_sound_that_breaks_off_is_not_taken_for_text() -> None:
     reading = gathered.reading(ended=True)
     assert reading is not None
     assert (reading.quantities, reading.estimated) == ({"output_tokens": 1}, True)
+
+
+def test_an_event_full_of_values_is_not_read() -> None:
+    """It is decoded on the loop, where others would wait for it; one with a large text is read."""
+    gathered = OPENAI.gather()
+    gathered.event(None, b'{"usage":{"total_tokens":1},"a":[' + b"[]," * 300_000 + b"1]}")
+    reading = gathered.reading(ended=True)
+    assert reading is not None
+    assert reading.unread == {"an event that is too large"}
+    gathered = OPENAI.gather()
+    gathered.event(None, b'{"b64_json":"%b","usage":{"prompt_tokens":1,"completion_tokens":2}}' % (b"QUJD" * 200_000))
+    reading = gathered.reading(ended=True)
+    assert reading is not None
+    assert reading.quantities == {"input_tokens": 1, "output_tokens": 2}

@@ -9,7 +9,7 @@ from tieline.core.quantities import inner_name
 from tieline.definitions.getters import Get, getter
 from tieline.definitions.model import Usage, UsageSpot
 from tieline.metering.reading import Tally, UsageReading, name_in
-from tieline.metering.usage.gathered import EVENT_MOST
+from tieline.metering.usage.gathered import is_read
 
 Headers = Iterable[tuple[bytes, bytes]]
 _FIGURES_MOST: Final = 10_000
@@ -59,7 +59,7 @@ class DeclaredUsage:
 
     def event(self, name: str | None, data: bytes) -> None:
         """One event or frame as it came."""
-        if len(data) > EVENT_MOST:
+        if not is_read(data):
             self._unread.add("an event that is too large")
             return
         try:

@@ -13,6 +13,8 @@ BYTES_OF_TOKEN: Final = 4
 """How many bytes of text an estimate takes for a token."""
 EVENT_MOST: Final = 1024 * 1024
 """Bytes of an event that is still read."""
+_MARKS_MOST: Final = 50_000
+"""Commas and opening brackets of one: building so many values takes a few milliseconds, and it is done on the loop."""
 _LOOKS_MOST: Final = 3
 """Events in which the model is looked for, where none tells usage."""
 _BEFORE_MOST: Final = 1024
@@ -23,6 +25,13 @@ _NULLS: Final = (b":null", b": null")
 _TEXT: Final = re.compile(
     rb'"(?:content|reasoning_content|delta|text|partial_json|thinking|arguments)": ?"((?:[^"\\]++|\\.)++)"'
 )
+
+
+def is_read(event: bytes) -> bool:
+    """Whether an event is neither too large to be decoded nor so full of values that others would wait for it."""
+    if len(event) <= _MARKS_MOST:
+        return True
+    return len(event) <= EVENT_MOST and sum([event.count(mark) for mark in (b",", b"[", b"{")]) <= _MARKS_MOST
 
 
 def told_at_once(seen: Sighting | None) -> UsageReading | None:
@@ -82,7 +91,7 @@ class GatheredUsage:
             self._looks += 1
             if self._model is not None or self._looks > _LOOKS_MOST or data[:1] != b"{":
                 return
-        if len(data) > EVENT_MOST:
+        if not is_read(data):
             self._unread.add("an event that is too large")
             return
         try:
