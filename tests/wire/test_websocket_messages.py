@@ -360,7 +360,9 @@ def text(payload: bytes, *, masked: bool = True) -> bytes:
 
 
 @pytest.mark.parametrize(
-    "data", [b"\xc1" + text(b"x")[1:], text(b'{"model":"gpt-5"}', masked=False), b"GET / HTTP/1.1\r\n"]
+    "data",
+    [b"\xc1" + text(b"x")[1:], text(b'{"model":"gpt-5"}', masked=False), b"GET / HTTP/1.1\r\n"],
+    ids=["compressed", "not masked", "no frame"],
 )
 async def test_frames_that_cannot_be_read_end_a_tunnel_under_a_list(start_stage: StartStage, data: bytes) -> None:
     """Compressed though nobody agreed to it, without a mask, or none at all: servers differ in what they make of it."""

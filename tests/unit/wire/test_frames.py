@@ -113,6 +113,7 @@ def test_a_message_that_is_too_large_is_told_at_once_and_not_kept() -> None:
         frame(1, b"a") + frame(0, b"b"),
         b"GET / HTTP/1.1\r\n\r\n",
     ],
+    ids=range(15),  # keys are random
 )
 def test_what_the_rfc_forbids_is_an_error(data: bytes) -> None:
     """Peers differ in what they make of it, so it is not read at all; also byte by byte."""
