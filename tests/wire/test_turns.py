@@ -7,8 +7,9 @@ import pytest
 from tests.wire.conftest import StartStage
 from tests.wire.raw import Peer, Upstream, answer, chunked
 from tieline.wire.deadlines import Deadlines
-from tieline.wire.turns import LARGE, TurnShare
+from tieline.wire.turns import LARGE, TurnShare, at_once
 
+SLOW = b"1\r\nx\r\n" * LARGE
 MANY = [bytes([65 + each % 26]) for each in range(120_000)]
 """Chunks of one byte: several reads of a quarter of a MiB, each of which takes more than a connection's share."""
 DENSE = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + chunked(*MANY)
@@ -106,7 +107,7 @@ class _Transport:
 async def test_a_long_piece_is_parsed_at_once(data: bytes, framed: bool) -> None:
     """However it looks, where it is no framing."""
     connection = _Transport()
-    connection.share.take(data, framed=framed)
+    connection.share.take(data, at_once(data, framed=framed))
     assert connection.pieces == [data]
     assert connection.reads
 
@@ -114,7 +115,7 @@ async def test_a_long_piece_is_parsed_at_once(data: bytes, framed: bool) -> None
 async def test_line_ends_are_parsed_in_slices() -> None:
     """All in one turn where that is quick."""
     connection = _Transport()
-    connection.share.take(b"1\r\nx\r\n" * LARGE, framed=True)
+    connection.share.take(SLOW, at_once(SLOW, framed=True))
     assert [len(piece) for piece in connection.pieces] == [LARGE] * 6
     assert connection.reads
 
@@ -122,20 +123,20 @@ async def test_line_ends_are_parsed_in_slices() -> None:
 async def test_what_is_slow_waits_for_the_next_turn() -> None:
     """In its order; nothing is read meanwhile, and others run between two turns."""
     connection = _Transport(0.006)
-    connection.share.take(b"1\r\nx\r\n" * LARGE, framed=True)
+    connection.share.take(SLOW, at_once(SLOW, framed=True))
     for parsed in range(1, 7):
         assert len(connection.pieces) == parsed
         assert not connection.reads
         await asyncio.sleep(0)
     await asyncio.sleep(0)
-    assert b"".join(connection.pieces) == b"1\r\nx\r\n" * LARGE
+    assert b"".join(connection.pieces) == SLOW
     assert connection.reads
 
 
 async def test_what_is_not_wanted_is_dropped() -> None:
     """A connection that is gone has nothing left."""
     connection = _Transport(0.006)
-    connection.share.take(b"1\r\nx\r\n" * LARGE, framed=True)
+    connection.share.take(SLOW, at_once(SLOW, framed=True))
     connection.share.left = b""
     await asyncio.sleep(0)
     await asyncio.sleep(0)

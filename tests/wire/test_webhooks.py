@@ -139,10 +139,18 @@ async def test_nothing_of_an_answer_is_told_but_its_status(keyring: Keyring, sea
 
 @pytest.mark.parametrize(
     ("says", "wait"),
-    [(b"Retry-After: 90", 90.0), (b"Retry-After: 99999999999999", None), (b"Retry-After: soon", None), (b"X: y", None)],
+    [
+        (b"Retry-After: 90", 90.0),
+        (b"Retry-After: 99999999999999", 86_400.0),
+        (b"Retry-After: Fri, 31 Dec 2999 23:59:59 GMT", 86_400.0),
+        (b"Retry-After: soon", None),
+        (b"X: y", None),
+    ],
 )
-async def test_retry_after_is_read_in_seconds(keyring: Keyring, sealed: Seal, says: bytes, wait: float | None) -> None:
-    """And bounded."""
+async def test_retry_after_is_read_as_everywhere(
+    keyring: Keyring, sealed: Seal, says: bytes, wait: float | None
+) -> None:
+    """In seconds or as a date, and bounded by a day."""
     async with receiving(Receiver(b"HTTP/1.1 429 x\r\n%b\r\nContent-Length: 0\r\n\r\n" % says)) as receiver:
         hook = sealed(f"http://127.0.0.1:{receiver.port}/", [mint()])
         posted = await WebhookExit(keyring, Guard(["127.0.0.1"]), Trust()).post(hook, "evt_1", BODY)

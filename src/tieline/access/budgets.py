@@ -7,7 +7,7 @@ does (``dataplane.ledger``), and the store keeps the windows. Sums of money are 
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any, Final, Literal, cast, get_args
@@ -185,9 +185,9 @@ class BudgetTerms:
             return Window(EPOCH, None)
         zone = ZoneInfo(self.time_zone)
         day = self._begins(now.astimezone(zone))
-        start, end = _midnight(day, zone), _midnight(self._next(day), zone)
+        start, end = midnight(day, zone), midnight(self._next(day), zone)
         if end <= now:  # a clock was put back over midnight: what it shows is of the window before, which is over
-            start, end = end, _midnight(self._next(self._next(day)), zone)
+            start, end = end, midnight(self._next(self._next(day)), zone)
         return Window(start, end)
 
     def _begins(self, day: datetime) -> datetime:
@@ -206,10 +206,11 @@ class BudgetTerms:
 
 @lru_cache(maxsize=1000)
 def _midnight_of(year: int, month: int, day: int, zone: ZoneInfo) -> datetime:
-    return datetime.combine(datetime(year, month, day, tzinfo=UTC).date(), time(), zone).astimezone(UTC)
+    return datetime.combine(date(year, month, day), time(), zone).astimezone(UTC)
 
 
-def _midnight(day: datetime, zone: ZoneInfo) -> datetime:
+def midnight(day: date, zone: ZoneInfo) -> datetime:
+    """When a day begins in a zone, in UTC; where it has no midnight, when its clock is put on over it."""
     return _midnight_of(day.year, day.month, day.day, zone)
 
 

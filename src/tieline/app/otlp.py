@@ -19,6 +19,7 @@ from tieline.core.dates import retry_after
 from tieline.core.errors import TielineError
 from tieline.core.urls import parse_base
 from tieline.dataplane.supervised import SupervisedTask
+from tieline.schemes.base import field_value
 from tieline.settings.model import OtlpSettings, ServeSettings
 from tieline.telemetry import semconv
 from tieline.telemetry.metrics import families
@@ -163,5 +164,5 @@ class OtlpExporter:
 
 
 def _asked_pause(answer: Fetched) -> float | None:
-    value = next((value for name, value in answer.headers if name.lower() == b"retry-after"), None)
+    value = field_value(answer.headers, b"retry-after")
     return None if value is None else retry_after(value.decode("latin-1"), time.time())

@@ -1,5 +1,6 @@
 """``tieline webhook``: URLs that events are sent to, such as a budget that has passed a threshold."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -8,34 +9,42 @@ import typer
 from tieline.cli import output
 from tieline.cli.confirmation import Yes, confirm
 from tieline.cli.failures import CommandFailed
-from tieline.cli.options import Json, connect, noun
+from tieline.cli.options import Json, connect, noun, with_options
 from tieline.cli.values import seconds, secret_given
 from tieline.core.errors import SettingsError
 
 webhook = noun("webhook", "Webhooks: URLs that events are sent to, such as a budget that has passed a threshold.")
 
 Named = Annotated[str, typer.Argument(metavar="WEBHOOK", help="The webhook's name or id.")]
-Url = Annotated[str | None, typer.Option("--url", metavar="URL", help="Where messages are posted to.")]
-UrlStdin = Annotated[bool, typer.Option("--url-stdin", help="Read the URL from standard input, as it holds a token.")]
-UrlEnv = Annotated[str | None, typer.Option("--url-env", metavar="VAR", help="Read it from this variable.")]
-UrlFile = Annotated[Path | None, typer.Option("--url-file", metavar="FILE", help="Read it from this file.")]
+with_url = with_options(
+    {
+        "url": Annotated[str | None, typer.Option("--url", metavar="URL", help="Where messages are posted to.")],
+        "url_stdin": Annotated[
+            bool | None,
+            typer.Option(
+                "--url-stdin", help="Read the URL from standard input, as it holds a token.", show_default=False
+            ),
+        ],
+        "url_env": Annotated[str | None, typer.Option("--url-env", metavar="VAR", help="Read it from this variable.")],
+        "url_file": Annotated[Path | None, typer.Option("--url-file", metavar="FILE", help="Read it from this file.")],
+    }
+)
+"""Gives a command the options that say where messages are posted to."""
 Events = Annotated[
     list[str] | None, typer.Option("--event", metavar="EVENT", help="What it is sent, budget.threshold; repeatable.")
 ]
 
 
 @webhook.command()
-def create(  # noqa: PLR0913  an option is a parameter
+@with_url
+def create(
     name: Annotated[str, typer.Argument(help="What it shall be called.")],
-    url: Url = None,
-    url_stdin: UrlStdin = False,
-    url_env: UrlEnv = None,
-    url_file: UrlFile = None,
     event: Events = None,
     json: Json = False,
+    **where: Any,
 ) -> None:
     """Make a webhook. Its secret is printed this once, alone on standard output."""
-    address = _url(url, stdin=url_stdin, variable=url_env, file=url_file)
+    address = _url(where)
     if address is None:
         raise SettingsError("Say where messages go: --url URL, or --url-stdin, --url-env or --url-file.")
     body: dict[str, Any] = {"name": name, "url": address} | ({} if event is None else {"events": event})
@@ -80,26 +89,19 @@ def show(webhook: Named, json: Json = False) -> None:
 
 
 @webhook.command()
-def update(  # noqa: PLR0913  an option is a parameter
+@with_url
+def update(
     webhook: Named,
     name: Annotated[str | None, typer.Option("--name", help="What it shall be called.")] = None,
-    url: Url = None,
-    url_stdin: UrlStdin = False,
-    url_env: UrlEnv = None,
-    url_file: UrlFile = None,
     event: Events = None,
     pause: Annotated[
         bool | None, typer.Option("--pause/--resume", help="Send nothing, or go on.", show_default=False)
     ] = None,
     json: Json = False,
+    **where: Any,
 ) -> None:
     """Change a webhook. Another URL makes one that was gone active again."""
-    given = {
-        "name": name,
-        "url": _url(url, stdin=url_stdin, variable=url_env, file=url_file),
-        "events": event,
-        "paused": pause,
-    }
+    given = {"name": name, "url": _url(where), "events": event, "paused": pause}
     body = {member: value for member, value in given.items() if value is not None}
     if not body:
         raise SettingsError("Say what to change: --name, --url, --event, --pause or --resume.")
@@ -184,13 +186,15 @@ def remove(webhook: Named, yes: Yes = False, json: Json = False) -> None:
     output.say(f"{output.shown(found['name'])} is removed.")
 
 
-def _url(url: str | None, *, stdin: bool, variable: str | None, file: Path | None) -> str | None:
+def _url(where: Mapping[str, Any]) -> str | None:
     """The URL from the one place that was named, None where none was. Raises SettingsError."""
     options = "--url, --url-stdin, --url-env and --url-file"
+    url, stdin, variable, file = where["url"], bool(where["url_stdin"]), where["url_env"], where["url_file"]
     if url is not None and (stdin or variable is not None or file is not None):
         raise SettingsError(f"Give one of {options}, not several.")
     given = secret_given(stdin=stdin, variable=variable, file=file, options=options)
-    return url if given is None else given.reveal_bytes().decode()
+    found: str | None = url if given is None else given.reveal_bytes().decode()
+    return found
 
 
 def _print(found: dict[str, Any], *, json: bool) -> None:

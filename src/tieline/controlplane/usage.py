@@ -10,11 +10,11 @@ import bisect
 import json
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final, Literal
 from zoneinfo import ZoneInfo
 
-from tieline.access.budgets import checked_zone
+from tieline.access.budgets import checked_zone, midnight
 from tieline.access.caller import Caller, Role, require
 from tieline.controlplane.inputs import checked_limit
 from tieline.controlplane.services import Services
@@ -162,7 +162,8 @@ def _begins(seconds: int, length: int, zone: ZoneInfo) -> int:
 
 
 def _midnight(day: date, zone: ZoneInfo) -> int:
-    begins = int(datetime.combine(day, time(), zone).timestamp())
+    """When a day begins in a zone, as a slot does."""
+    begins = int(midnight(day, zone).timestamp())
     return begins - begins % QUARTER
 
 

@@ -126,6 +126,7 @@ class Service:
             SupervisedTask("records", self.records.run),
             SupervisedTask("strict records", self.records.strict.run),
             SupervisedTask("usage", self.usage.run),
+            SupervisedTask("usage counts", self.usage.keep_counting),
             *([SupervisedTask("bodies", self.records.bodies.run)] if self.records.bodies is not None else ()),
             SupervisedTask("drift", self.drift_flush.run),
             SupervisedTask("openings", self.openings.run),

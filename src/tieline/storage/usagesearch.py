@@ -71,7 +71,7 @@ class _Query:
         self._with = f"WITH b (n, s, e) AS (VALUES {buckets})"
         self._fits = [self._condition(place, each, dialect) for place, each in enumerate(wanted.conditions)]
         if wanted.after is not None:
-            self._fits.append(self._beyond("a", ">", wanted.after))
+            self._fits.append(self._beyond(wanted.after))
 
     def keys(self) -> str:
         """The rows of the page, one more where more follow."""
@@ -126,8 +126,8 @@ class _Query:
                 self.values[name] = value
         return f"({' OR '.join(parts)})"
 
-    def _beyond(self, side: str, than: str, place: Sequence[str | int]) -> str:
-        names = [f"{side}{number}" for number in range(len(self._key))]
+    def _beyond(self, place: Sequence[str | int]) -> str:
+        names = [f"a{number}" for number in range(len(self._key))]
         if len(place) != len(names) or not isinstance(place[0], int) or not isinstance(place[-1], int):
             msg = "no place of a row"
             raise ValueError(msg)
@@ -135,4 +135,4 @@ class _Query:
             msg = "no place of a row"
             raise ValueError(msg)
         self.values |= dict(zip(names, place, strict=True))
-        return f"({', '.join(self._key)}) {than} ({', '.join(f':{name}' for name in names)})"
+        return f"({', '.join(self._key)}) > ({', '.join(f':{name}' for name in names)})"

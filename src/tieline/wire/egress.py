@@ -24,7 +24,7 @@ import httptools
 from tieline.core.errors import UpstreamError, UpstreamProtocolError, UpstreamTimeout, UpstreamUnreachable
 from tieline.wire import framing
 from tieline.wire.deadlines import NEVER, Deadlines
-from tieline.wire.turns import FRAMES, LARGE, TurnShare
+from tieline.wire.turns import FRAMES, LARGE, TurnShare, at_once
 
 
 class Dialled(NamedTuple):
@@ -317,10 +317,8 @@ class EgressConnection(asyncio.Protocol):
             share = self._share = TurnShare(self.clock, self.data_received, self._pause_turn, self._resume_turn)
         elif share.parsing:
             return False
-        if self.tunnelled:
-            share.take_frames(data)
-            return True
-        share.take(data, framed=self.answer is None or self.answer.chunked)
+        framed = self.answer is None or self.answer.chunked
+        share.take(data, FRAMES if self.tunnelled else at_once(data, framed=framed))
         return True
 
     def _drop_left(self) -> None:

@@ -35,7 +35,7 @@ from tieline.wire.proxies import TrustedProxies
 from tieline.wire.repeat import Repeat
 from tieline.wire.request import HOLD_BUFFER, HOLD_QUEUE, HOLD_SINK, HOLD_TURN, Request, Sink
 from tieline.wire.request_parser import BytesAfterTheEnd, RequestParser
-from tieline.wire.turns import FRAMES, LARGE, TurnShare
+from tieline.wire.turns import FRAMES, LARGE, TurnShare, at_once
 
 BUFFERED_MOST = 64 * 1024
 _LINGER_BYTES = 1024 * 1024
@@ -229,11 +229,9 @@ class IngressConnection(asyncio.Protocol):
             self._share = share
         elif share.parsing:
             return False
-        if self._tunnel is not None:
-            share.take_frames(data)
-            return True
         reading = self._parser.reading
-        share.take(data, framed=reading is None or reading.chunked)
+        framed = reading is None or reading.chunked
+        share.take(data, FRAMES if self._tunnel is not None else at_once(data, framed=framed))
         return True
 
     def _first_read(self, data: bytes) -> None:

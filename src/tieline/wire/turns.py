@@ -23,6 +23,14 @@ _DENSE: Final = 64
 """Where a line ends in fewer bytes than these, a read is slow to parse."""
 
 
+def at_once(data: bytes, *, framed: bool) -> int:
+    """How many bytes of a read of messages are parsed at once: all, unless it is slow to parse.
+
+    ``framed``: it may be more than one long piece of a body, and has line ends of its own.
+    """
+    return LARGE if framed and data.count(b"\n") * _DENSE > len(data) else len(data)
+
+
 class TurnShare:
     """What one connection has read and not parsed yet, and what it took of the turn.
 
@@ -45,19 +53,9 @@ class TurnShare:
         self._at_once = LARGE
         self._turn = self._taken = 0.0
 
-    def take_frames(self, data: bytes) -> None:
-        """The same of a tunnel whose messages are read."""
-        self._at_once = FRAMES
-        self.left += data
-        if not self.waits:
-            self._go_on()
-
-    def take(self, data: bytes, *, framed: bool) -> None:
-        """Parse a large read: now what is quickly done or has a place in this turn, the rest in the next ones.
-
-        ``framed``: it may be more than one long piece of a body, and has line ends of its own.
-        """
-        self._at_once = LARGE if framed and data.count(b"\n") * _DENSE > len(data) else len(data)
+    def take(self, data: bytes, at_once: int) -> None:
+        """Parse a large read, so many bytes at once: what has a place in this turn now, the rest in the next ones."""
+        self._at_once = at_once
         self.left += data
         if not self.waits:
             self._go_on()

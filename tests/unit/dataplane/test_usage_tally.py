@@ -119,3 +119,32 @@ async def test_a_worker_that_ends_waits_for_the_store_only_so_long(
     tally.listener(ended())
     await tally.close()
     assert "usage" in caplog.text
+
+
+async def test_memory_is_bounded_while_the_store_hangs(source: MemorySource, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Records are counted though no save ends, with fewer words beyond the bound; nothing is lost when it does."""
+    monkeypatch.setattr(module, "WAITING_MOST", 100)
+    monkeypatch.setattr(module, "FLUSH_SECONDS", 0)
+    tally, answers = UsageTally(source), asyncio.Event()
+    stored = source.add_usage
+
+    async def hanging(batch: UsageBatch) -> None:
+        await answers.wait()
+        await stored(batch)
+
+    source.add_usage = hanging  # type: ignore[method-assign]
+    tally.listener(ended())
+    saving_, counting = asyncio.create_task(tally.flush()), asyncio.create_task(tally.keep_counting())
+    for number in range(5_000):
+        tally.listener(ended(named=AppWords(f"user {number}", None)))
+        if number % 100 == 0:
+            await asyncio.sleep(0)
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert not tally._ended
+    assert len(tally._waiting) <= 201
+    counting.cancel()
+    answers.set()
+    await saving_
+    await tally.flush()
+    assert sum(each["requests"] for each in sums(source).values()) == 5_001

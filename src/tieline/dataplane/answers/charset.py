@@ -3,7 +3,7 @@
 import codecs
 from typing import Final
 
-from tieline.core.slices import join_text
+from tieline.core.slices import decode
 
 _UTF8: Final = frozenset({"", "utf-8", "utf8", "us-ascii"})
 _NO_CHARSETS: Final = frozenset(
@@ -58,8 +58,4 @@ def _is_charset(name: str) -> bool:
 
 
 def _decoded(body: bytes, charset: str) -> str:
-    if len(body) <= _PART:
-        return body.decode(charset, "replace")
-    decoder = codecs.getincrementaldecoder(charset)("replace")
-    ends = range(_PART, len(body) + _PART, _PART)
-    return join_text(decoder.decode(body[end - _PART : end], final=end >= len(body)) for end in ends)
+    return decode(body, charset, "replace", _PART)

@@ -7,7 +7,8 @@ requests that were sent is ``under_way`` 0: the supervisor counts that as spent,
 written under the cell's lock, by code that waits for nothing; what is under way by its worker alone, without it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Final, NamedTuple
 
 from tieline.dataplane.limits.table import FOREVER, NodeTable, micros
@@ -39,23 +40,6 @@ def seconds() -> int:
     return micros() // _MICROSECONDS
 
 
-class Locked:
-    """A block in which the cells of ``identities`` are locked."""
-
-    __slots__ = ("_cells", "_identities", "_table")
-
-    def __init__(self, table: NodeTable, identities: Sequence[bytes]) -> None:
-        self._table = table
-        self._identities = identities
-
-    def __enter__(self) -> list[int]:
-        self._cells = self._table.acquire(self._identities)
-        return self._cells
-
-    def __exit__(self, *_failed: object) -> None:
-        self._table.release(self._cells)
-
-
 class Cells:
     """The cells of windows in ``table``."""
 
@@ -64,9 +48,14 @@ class Cells:
     def __init__(self, table: NodeTable) -> None:
         self.table = table
 
-    def locked(self, identities: Sequence[bytes]) -> "Locked":
+    @contextmanager
+    def locked(self, identities: Sequence[bytes]) -> Iterator[list[int]]:
         """The cells of ``identities``, locked while the block lasts. Raises TableFull."""
-        return Locked(self.table, identities)
+        cells = self.table.acquire(identities)
+        try:
+            yield cells
+        finally:
+            self.table.release(cells)
 
     def read(self, cell: int) -> Counted:
         """What the locked ``cell`` holds."""

@@ -28,7 +28,7 @@ from tieline.definitions.model import Call
 from tieline.ports.connections import EndUser
 from tieline.ports.operator import OpenedBodies, RecordedSide, TrialAnswer, TrialFile, TrialRun
 from tieline.ports.requests import RequestRecord
-from tieline.vault.envelope import SealBroken
+from tieline.vault.intake import SealedSecret
 from tieline.vault.reveal import Revealer
 from tieline.wire.multipart import FieldPart, FileBegun, FileData, FormReader, boundary_of
 
@@ -90,21 +90,15 @@ class Replays:
         row = await self._opening.source.find_bodies(record.id, until) if until and until > time.time() else None
         if row is None:
             return None
-        keyring = self._opening.keyring
-        revealer = Revealer(keyring, self._opening.openings.witness(why))
-        sides = {"request": row.request, "answer": row.answer}
-        found: dict[str, RecordedSide] = {}
-        for name, sealed in sides.items():
+        revealer = Revealer(self._opening.keyring, self._opening.openings.witness(why))
+
+        def side(name: str, sealed: SealedSecret | None) -> RecordedSide | None:
             if sealed is None:
-                continue
-            try:
-                secret = revealer.reveal(row.place(name), sealed)
-            except SealBroken:
-                await keyring.refresh()  # another process may have sealed with a newer data key
-                secret = revealer.reveal(row.place(name), sealed)
-            head, _, body = secret.reveal_bytes().partition(b"\n")
-            found[name] = RecordedSide(orjson.loads(head), body)
-        return OpenedBodies(found.get("request"), found.get("answer"))
+                return None
+            head, _, body = revealer.reveal(row.place(name), sealed).reveal_bytes().partition(b"\n")
+            return RecordedSide(orjson.loads(head), body)
+
+        return await revealer.opened(lambda: OpenedBodies(side("request", row.request), side("answer", row.answer)))
 
 
 def _again(record: RequestRecord, recorded: RecordedSide | None) -> _Again:

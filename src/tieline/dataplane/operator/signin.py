@@ -25,7 +25,7 @@ from tieline.schemes.flow import (
     Token,
 )
 from tieline.schemes.sign_in_context import unpack
-from tieline.vault.envelope import Place, SealBroken
+from tieline.vault.envelope import Place
 from tieline.vault.reveal import Revealer
 
 
@@ -88,16 +88,12 @@ class SignIns:
 
     async def _context(self, sign_in: SignInRow) -> Mapping[str, Secret]:
         """What the scheme needs to finish a sign-in that it began."""
-        if sign_in.context is None:
+        context = sign_in.context
+        if context is None:
             return {}
-        keyring = self._opening.keyring
         place = Place("sign_ins", sign_in.id, "kept", 0, sign_in.key.environment)
-        revealer = Revealer(keyring, self._opening.openings.witness("sign_in"))
-        try:
-            return unpack(revealer.reveal(place, sign_in.context))
-        except SealBroken:
-            await keyring.refresh()  # another process may have sealed with a newer data key
-            return unpack(revealer.reveal(place, sign_in.context))
+        revealer = Revealer(self._opening.keyring, self._opening.openings.witness("sign_in"))
+        return unpack(await revealer.opened(lambda: revealer.reveal(place, context)))
 
 
 def _no_sign_in(plan: Plan) -> IssuerRefused:

@@ -9,6 +9,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Final
 
+from tieline.core.dates import retry_after
 from tieline.core.errors import DestinationNotAllowed, TielineError, UpstreamError, UpstreamTimeout, UpstreamTlsError
 from tieline.core.secret import Secret
 from tieline.core.urls import Url, parse_url
@@ -67,18 +68,15 @@ class WebhookExit:
 
     async def _opened(self, webhook: SealedWebhook) -> tuple[Url, list[Secret]]:
         """Where to send, and what to sign with. Raises SealBroken."""
-        try:
-            return self._revealed(webhook)
-        except SealBroken:
-            await self.keyring.refresh()  # another process may have sealed with a newer data key
-            return self._revealed(webhook)
-
-    def _revealed(self, webhook: SealedWebhook) -> tuple[Url, list[Secret]]:
         revealer = Revealer(self.keyring, self.openings.witness("webhook"))
-        version, sealed = webhook.url
-        url = revealer.reveal(place_of(webhook.id, "url", version), sealed).reveal_bytes().decode()
-        keys = [revealer.reveal(place_of(webhook.id, "secret", number), each) for number, each in webhook.secrets]
-        return parse_url(url), keys
+
+        def revealed() -> tuple[Secret, list[Secret]]:
+            version, sealed = webhook.url
+            keys = [revealer.reveal(place_of(webhook.id, "secret", number), each) for number, each in webhook.secrets]
+            return revealer.reveal(place_of(webhook.id, "url", version), sealed), keys
+
+        url, keys = await revealer.opened(revealed)
+        return parse_url(url.reveal_bytes().decode()), keys
 
 
 def _message(url: Url, keys: list[Secret], message_id: str, body: bytes) -> bytes:
@@ -90,10 +88,10 @@ def _message(url: Url, keys: list[Secret], message_id: str, body: bytes) -> byte
     ) % (target.encode(), url.origin.authority, len(body), fields, body)
 
 
-def _posted(status: int, retry_after: bytes | None) -> Posted:
+def _posted(status: int, asked: bytes | None) -> Posted:
     if status in _OK:
         return Posted(status)
-    wait = float(retry_after) if retry_after is not None and retry_after.isdigit() and len(retry_after) < 8 else None
+    wait = None if asked is None else retry_after(asked.decode("latin-1"), time.time())
     if status == 410:
         problem = "The receiver says that it is gone (410): nothing more is sent. Give the webhook another URL."
     elif status in _REDIRECTS:

@@ -30,6 +30,7 @@ WAITING_MOST: Final = 2_000
 """Counts that wait with all their words; with fewer words as many again."""
 _BATCH: Final = 200
 _AT_ONCE: Final = 500
+"""Records that are counted in one turn of the loop: a few milliseconds' work."""
 _DURATIONS: Final = [f"{usage.DURATION}{step}" for step in range(STEPS)]
 _Measures = dict[str, int]
 
@@ -50,6 +51,20 @@ class UsageTally(Saving):
     def listener(self) -> Callable[[RequestRecord], None]:
         """What wants to hear of each request that has ended."""
         return self._ended.append
+
+    async def keep_counting(self) -> None:
+        """Count what has ended, once a second until cancelled: records do not pile up while the store hangs."""
+        while True:
+            await asyncio.sleep(FLUSH_SECONDS)
+            await self._count_ended()
+
+    async def _count_ended(self) -> None:
+        while self._ended:
+            some = self._ended[:_AT_ONCE]
+            del self._ended[:_AT_ONCE]
+            for record in some:
+                self._count(record)
+            await asyncio.sleep(0)  # others have their turn
 
     def _count(self, record: RequestRecord) -> None:
         used, named = record.used, record.named
@@ -90,12 +105,7 @@ class UsageTally(Saving):
         return self._waiting.setdefault((minute, each), {})
 
     async def _save(self) -> None:
-        while self._ended:
-            some = self._ended[:_AT_ONCE]
-            del self._ended[:_AT_ONCE]
-            for record in some:
-                self._count(record)
-            await asyncio.sleep(0)  # others have their turn
+        await self._count_ended()
         if not self._on_the_way:
             self._on_the_way = self._taken()
         try:

@@ -31,7 +31,7 @@ from tieline.ports.budgets import BudgetRow
 from tieline.ports.credentials import SealedCredential
 from tieline.ports.keys import ResolvedKey
 from tieline.ports.snapshot import Change, SnapshotSource, TooOld
-from tieline.vault.envelope import Place, SealBroken
+from tieline.vault.envelope import Place
 from tieline.vault.keyring import Keyring
 from tieline.vault.reveal import Revealer, Witness
 from tieline.wire.guard import Guard
@@ -377,11 +377,7 @@ class Snapshot:
     async def _opened(self, row: ApiRow, credential: SealedCredential) -> OpenedCredential:
         """A credential of ``row`` with its values, or with what is wrong with it."""
         try:
-            try:
-                return OpenedCredential(credential, self._reveal(credential))
-            except SealBroken:
-                await self._keyring.refresh()  # another process may have sealed with a newer data key
-                return OpenedCredential(credential, self._reveal(credential))
+            return OpenedCredential(credential, await self._revealer.opened(lambda: self._reveal(credential)))
         except (TielineError, ValueError, LookupError) as error:
             why = error.detail or error.public if isinstance(error, TielineError) else repr(error)
             log.warning("the %s credential of %s cannot be opened: %s", credential.environment, row.name, why)

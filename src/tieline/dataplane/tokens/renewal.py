@@ -44,7 +44,7 @@ from tieline.dataplane.tokens import issuers
 from tieline.dataplane.tokens.fingerprint import PURPOSE, fingerprint_of
 from tieline.ports.connections import ConnectionKey, ConnectionStore, Refusal, SealedConnection, SealedToken
 from tieline.schemes.flow import IssuerRefused, Renewal, Token
-from tieline.vault.envelope import Place, SealBroken
+from tieline.vault.envelope import Place
 from tieline.vault.intake import Intake, SealedSecret
 from tieline.vault.keyring import Keyring
 from tieline.vault.reveal import Revealer
@@ -352,11 +352,7 @@ class Renewer:
 
     async def _opened(self, row: SealedConnection, generation: int, sealed: Mapping[str, SealedSecret]) -> Token:
         """The token with its values opened."""
-        try:
-            values = self._reveal(row, generation, sealed)
-        except SealBroken:
-            await self._keyring.refresh()  # another process may have sealed with a newer data key
-            values = self._reveal(row, generation, sealed)
+        values = await self._revealer.opened(lambda: self._reveal(row, generation, sealed))
         return Token(values, row.expires_at, row.scopes, row.account)
 
     def _reveal(self, row: SealedConnection, generation: int, sealed: Mapping[str, SealedSecret]) -> dict[str, Secret]:

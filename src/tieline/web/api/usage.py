@@ -22,9 +22,8 @@ from tieline.web.table import CSV, csv_line
 
 router = APIRouter(prefix="/usage", tags=["Usage"])
 
-_DIMENSIONS = get_args(Dimension)
+_DIMENSIONS: tuple[Dimension, ...] = get_args(Dimension)
 _PERCENTILES = (50, 95, 99)
-_EVERY: tuple[Dimension, ...] = _DIMENSIONS
 
 
 def _filter(what: str) -> Any:
@@ -58,8 +57,8 @@ class UsageAsked(PageAsked):
         if len(set(by)) != len(by) or not set(by) <= set(_DIMENSIONS):
             msg = f"by is some of {', '.join(_DIMENSIONS)}, with commas between them, each once."
             raise InvalidInput(msg, param="by")
-        filters = {name: values for name in _EVERY if (values := getattr(self, name))}
-        chosen = tuple(name for name in _EVERY if name in by)
+        filters = {name: values for name in _DIMENSIONS if (values := getattr(self, name))}
+        chosen = tuple(name for name in _DIMENSIONS if name in by)
         return AskedUsage(chosen, self.bucket, self.since, self.until, self.time_zone, filters)
 
 
@@ -206,8 +205,11 @@ def _shown(row: UsageRow, wanted: AskedUsage, span: UsageSpan) -> UsageShown:
 
 def names(row: UsageRow, wanted: AskedUsage) -> dict[str, str | None]:
     """What a row is of, as answers name it; None where there is none, or where it is left out."""
-    columns = ("key" if column == "key_id" else column for column in columns_of(wanted.by))
-    return dict(zip(columns, (value or None for value in row.values), strict=True))
+    return dict(zip(_columns(wanted), (value or None for value in row.values), strict=True))
+
+
+def _columns(wanted: AskedUsage) -> list[str]:
+    return ["key" if column == "key_id" else column for column in columns_of(wanted.by)]
 
 
 def part(found: Mapping[str, int], letter: str) -> dict[str, int]:
@@ -224,7 +226,7 @@ _COUNTS = ("requests", "errors", "cached", "retries")
 
 def _lines(wanted: AskedUsage) -> Any:
     """What writes pages as CSV. Quantities are one column of JSON each, as any API may have its own."""
-    columns = ["key" if column == "key_id" else column for column in columns_of(wanted.by)]
+    columns = _columns(wanted)
     heads = (
         "cost_usd",
         "unpriced_requests",
