@@ -8,7 +8,7 @@ from tieline.access.caller import Caller, Role, require
 from tieline.access.limits import RequestLimits
 from tieline.audit.events import AppChanged, AppCreated, AppRemoved
 from tieline.controlplane.grants import drop_lost_grants
-from tieline.controlplane.inputs import checked_page, checked_title, is_id, not_found
+from tieline.controlplane.inputs import checked_name, checked_page, not_found
 from tieline.controlplane.services import Services
 from tieline.core.errors import AlreadyExists, InvalidInput
 from tieline.core.ids import new_id
@@ -42,7 +42,7 @@ async def create(
         AlreadyExists: another app has the name.
     """
     require(caller, Role.EDITOR)
-    _checked_name(name)
+    checked_name(name, "app", "apps")
     async with services.store.write(caller) as tx:
         row = AppRow(
             id=new_id("app"),
@@ -87,7 +87,7 @@ async def change(services: Services, caller: Caller, app: str, wanted: AppChange
         before = await find_app(tx.apps, app)
         after = replace(
             before,
-            name=before.name if wanted.name is None else _checked_name(wanted.name),
+            name=before.name if wanted.name is None else checked_name(wanted.name, "app", "apps"),
             apis=before.apis if wanted.apis is None else await _ids_of(tx, wanted.apis),
             limits=before.limits if wanted.limits is None else RequestLimits.from_json(wanted.limits).to_json(),
         )
@@ -117,15 +117,6 @@ async def find_app(apps: AppReader, app: str) -> AppRow:
     if row is None:
         raise not_found("app")
     return row
-
-
-def _checked_name(name: str) -> str:
-    """``name`` if an app can have it: a title that cannot be taken for another app's id or for part of a path."""
-    checked_title(name, "name")
-    if is_id(name, "app") or "/" in name or name in {".", ".."}:
-        msg = 'name must not look like an id, hold a "/" or be dots, since apps are found by name. Choose another.'
-        raise InvalidInput(msg, param="name")
-    return name
 
 
 async def _ids_of(reading: Reading | Writing, names: Sequence[str]) -> dict[str, str]:

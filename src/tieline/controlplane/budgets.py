@@ -9,7 +9,7 @@ from tieline.access.budgets import Amount, BudgetTarget, BudgetTerms, Window
 from tieline.access.caller import Caller, Role, require
 from tieline.audit.events import BudgetChanged, BudgetCreated, BudgetRemoved
 from tieline.controlplane.apps import find_app
-from tieline.controlplane.inputs import checked_page, checked_title, is_id, not_found
+from tieline.controlplane.inputs import checked_name, checked_page, is_id, not_found
 from tieline.controlplane.services import Services
 from tieline.core.errors import AlreadyExists, InvalidInput, NotFound
 from tieline.core.ids import new_id
@@ -62,7 +62,7 @@ async def add_budget(
     amount, terms = Amount.from_json(what[0]), await _checked_terms(tx, what[1])
     row = BudgetRow(
         new_id("bud"),
-        _checked_name(name),
+        checked_name(name, "bud", "budgets"),
         amount.whole,
         amount.unit,
         terms.to_json(),
@@ -105,7 +105,7 @@ async def change(services: Services, caller: Caller, budget: str, wanted: Mappin
     async with services.store.write(caller) as tx:
         before = await _find(tx.budgets, budget)
         members = dict(wanted)
-        name = _checked_name(members.pop("name", before.name))
+        name = checked_name(members.pop("name", before.name), "bud", "budgets")
         amount = Amount(before.amount, before.unit)
         if "amount" in members:
             amount = Amount.from_json(members.pop("amount"))
@@ -182,15 +182,6 @@ async def _found(tx: Writing, target: BudgetTarget) -> BudgetTarget:
 def _nobody(member: str) -> InvalidInput:
     where = f"applies_to.{member}"
     return InvalidInput(f"{where} names nothing that is there. Correct it, or add it first.", param=where)
-
-
-def _checked_name(name: str) -> str:
-    """``name`` if a budget can have it: a title that cannot be taken for an id or for part of a path."""
-    checked_title(name, "name")
-    if is_id(name, "bud") or "/" in name or name in {".", ".."}:
-        msg = 'name must not look like an id, hold a "/" or be dots, since budgets are found by name. Choose another.'
-        raise InvalidInput(msg, param="name")
-    return name
 
 
 def _taken() -> AlreadyExists:

@@ -33,6 +33,18 @@ def checked_title(text: str, field: str) -> str:
     return text
 
 
+def checked_name(name: str, prefix: Prefix, nouns: str) -> str:
+    """``name`` if something that is found by id or name can have it: a title that is neither an id nor part of a path.
+
+    Ids of its kind begin with ``prefix``; ``nouns`` is what they are called. Raises ``InvalidInput``.
+    """
+    checked_title(name, "name")
+    if is_id(name, prefix) or "/" in name or name in {".", ".."}:
+        msg = f'name must not look like an id, hold a "/" or be dots, since {nouns} are found by name. Choose another.'
+        raise InvalidInput(msg, param="name")
+    return name
+
+
 def expiry(seconds: int | None, now: datetime) -> datetime | None:
     """When something made at ``now`` that lives ``seconds`` ends; None for never. Raises ``InvalidInput``."""
     if seconds is None:

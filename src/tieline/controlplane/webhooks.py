@@ -12,7 +12,7 @@ from typing import Final
 from tieline.access.caller import Caller, Role, require
 from tieline.audit.events import WebhookChanged, WebhookCreated, WebhookRemoved, WebhookRotated, WebhookTested
 from tieline.controlplane.deliveries import message_of, outcome_of
-from tieline.controlplane.inputs import checked_page, checked_title, is_id, not_found
+from tieline.controlplane.inputs import checked_name, checked_page, not_found
 from tieline.controlplane.services import Services
 from tieline.core.errors import AlreadyExists, InvalidInput
 from tieline.core.ids import new_id
@@ -68,7 +68,13 @@ async def create(services: Services, caller: Caller, name: str, url: str, events
     require(caller, Role.EDITOR)
     whole, origin = _checked_url(services, url)
     row = WebhookRow(
-        new_id("wh"), _checked_name(name), origin, _checked_events(events), "active", services.clock.now(), caller.id
+        new_id("wh"),
+        checked_name(name, "wh", "webhooks"),
+        origin,
+        _checked_events(events),
+        "active",
+        services.clock.now(),
+        caller.id,
     )
     secret = mint()
     async with services.store.write(caller) as tx:
@@ -109,7 +115,7 @@ async def change(services: Services, caller: Caller, webhook: str, wanted: Webho
         before = await _find(tx.webhooks, webhook)
         after = replace(
             before,
-            name=before.name if wanted.name is None else _checked_name(wanted.name),
+            name=before.name if wanted.name is None else checked_name(wanted.name, "wh", "webhooks"),
             origin=before.origin if url is None else url[1],
             events=before.events if wanted.events is None else _checked_events(wanted.events),
             state=_state(before, wanted),
@@ -215,15 +221,6 @@ def _checked_events(events: Sequence[str]) -> tuple[str, ...]:
     if not events or any(each not in EVENTS for each in events):
         raise InvalidInput(f"events are one or more of: {', '.join(EVENTS)}.", param="events")
     return tuple(dict.fromkeys(events))
-
-
-def _checked_name(name: str) -> str:
-    """``name`` if a webhook can have it: a title that cannot be taken for an id or for part of a path."""
-    checked_title(name, "name")
-    if is_id(name, "wh") or "/" in name or name in {".", ".."}:
-        msg = 'name must not look like an id, hold a "/" or be dots, since webhooks are found by name. Choose another.'
-        raise InvalidInput(msg, param="name")
-    return name
 
 
 def _taken() -> AlreadyExists:
